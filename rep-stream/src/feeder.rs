@@ -1,0 +1,573 @@
+//! The sending side: one value per connected replica.
+//!
+//! A feeder answers where the logs part, then keeps the pipe full: whenever entries exist that were not
+//! sent and the window has room, it asks for the next range to be sent, one range at a time, and never
+//! waits for an acknowledgement in between. It sees positions only. The bytes are read and sent by a
+//! thread, which reports what it did with [`Feeder::handle_sent`].
+
+mod progress;
+
+pub use progress::Progress;
+
+use crate::config::FeederConfig;
+use crate::error::{CloseReason, PeerError};
+use crate::handshake::{Handshake, RefuseReason, SyncUp};
+use crate::message::{BatchHeader, Connection, FeederMessage, ReplicaMessage};
+use crate::syncup::{Answer, Offer, answer};
+use crate::window::Window;
+use progress::{Outstanding, Phase};
+use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What a feeder looks at in each step. It keeps none of it.
+#[derive(Clone, Copy, Debug)]
+pub struct FeederFacts<'a> {
+    /// The log that is sent.
+    pub log: &'a LogView,
+    /// Durable in the group up to here.
+    pub dvlsn: Vlsn,
+    /// Acknowledged in the group up to here.
+    pub cvlsn: Vlsn,
+    /// The group.
+    pub group: GroupId,
+    /// Nothing beyond it is sent: a master's last entry, anyone else's dvlsn.
+    pub send_limit: Vlsn,
+}
+
+/// What a feeder wants done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeederOutput {
+    /// Send a message.
+    Send(FeederMessage),
+    /// Send one batch of entries: as many of `from..=to` as fit into `bytes_max`, at least one, behind
+    /// a [`BatchHeader`]; then say [`Feeder::handle_sent`] or [`Feeder::handle_send_failed`]. No second
+    /// one is asked for before that.
+    SendEntries {
+        /// The stream.
+        connection: Connection,
+        /// The entry before `from`.
+        prev: LogPoint,
+        /// For the batch's header.
+        dvlsn: Vlsn,
+        /// For the batch's header.
+        cvlsn: Vlsn,
+        /// The first entry to send.
+        from: Vlsn,
+        /// The last entry that may be sent.
+        to: Vlsn,
+        /// Where to cut the batch; a first record that is longer is sent alone.
+        bytes_max: usize,
+        /// The log's epoch when this was decided: the bytes must be read under it.
+        log_epoch: Epoch,
+    },
+    /// The replica's points rose. Both are entries of our log.
+    Acked {
+        /// On its stable storage up to here.
+        synced: LogPoint,
+        /// Held there up to here.
+        received: LogPoint,
+    },
+    /// Sync-up is done: both logs are the same up to this point and the replica's ends there.
+    InSync {
+        /// The matchpoint.
+        at: LogPoint,
+    },
+    /// The log begins after what the replica needs.
+    NeedsRestore {
+        /// Our first entry.
+        first: Vlsn,
+    },
+    /// Close the connection, after what was sent before.
+    Close(CloseReason),
+}
+
+/// Why a range could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendFailed {
+    /// The log was cut since the range was asked for.
+    Truncated,
+    /// The log begins after the range.
+    Cleaned {
+        /// Its first entry now.
+        first: Vlsn,
+    },
+    /// The entries cannot be read.
+    Damaged,
+}
+
+/// Counters of one feeder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeederStats {
+    /// Messages of another connection, or acknowledgements outside of streaming.
+    pub dropped_messages: u64,
+    /// Handshakes answered.
+    pub sync_ups: u64,
+    /// Batches sent.
+    pub batches: u64,
+    /// Bytes of records sent.
+    pub bytes: u64,
+    /// Acknowledgements that raised a point.
+    pub acks: u64,
+}
+
+/// The sending side of one stream.
+#[derive(Debug)]
+pub struct Feeder {
+    config: FeederConfig,
+    connection: Connection,
+    peer: NodeId,
+    incarnation: Option<Incarnation>,
+    attributes: Vec<(String, String)>,
+    phase: Phase,
+    sent: LogPoint,
+    synced: LogPoint,
+    received: LogPoint,
+    told: (Vlsn, Vlsn),
+    window: Window,
+    outstanding: Option<Outstanding>,
+    deferred: Option<Handshake>,
+    stalled_at: Option<Duration>,
+    outputs: VecDeque<FeederOutput>,
+    stats: FeederStats,
+}
+
+impl Feeder {
+    /// A feeder for `peer`, which dialled this `connection` and is expected to send its handshake.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration does not pass [`FeederConfig::check`].
+    pub fn new(config: FeederConfig, connection: Connection, peer: NodeId, now: Duration) -> Self {
+        config.check().expect("the configuration was checked");
+        let window = Window::new(config.window_bytes, config.batch_bytes);
+        let until = now + config.handshake_timeout;
+        Feeder {
+            config,
+            connection,
+            peer,
+            incarnation: None,
+            attributes: Vec::new(),
+            phase: Phase::AwaitHandshake { until },
+            sent: LogPoint::NULL,
+            synced: LogPoint::NULL,
+            received: LogPoint::NULL,
+            told: (Vlsn::NULL, Vlsn::NULL),
+            window,
+            outstanding: None,
+            deferred: None,
+            stalled_at: None,
+            outputs: VecDeque::new(),
+            stats: FeederStats::default(),
+        }
+    }
+
+    /// The replica said something.
+    ///
+    /// # Errors
+    ///
+    /// If no correct replica says that. The feeder has stopped; close the connection.
+    pub fn handle_message(
+        &mut self,
+        now: Duration,
+        message: ReplicaMessage,
+        facts: &FeederFacts<'_>,
+    ) -> Result<(), PeerError> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        if message.connection() != self.connection {
+            self.stats.dropped_messages += 1;
+            return Ok(());
+        }
+        let outcome = match message {
+            ReplicaMessage::Handshake(handshake) => self.on_handshake(now, handshake, facts),
+            ReplicaMessage::Ready { at, .. } => self.on_ready(now, at, facts),
+            ReplicaMessage::Ack { synced, received, .. } => {
+                self.on_ack(now, synced, received, facts)
+            }
+        };
+        if outcome.is_err() {
+            self.phase = Phase::Closed;
+        }
+        outcome
+    }
+
+    /// The log grew or a watermark moved: sends what the window allows.
+    pub fn pump(&mut self, _now: Duration, facts: &FeederFacts<'_>) {
+        if self.phase != Phase::Streaming || self.outstanding.is_some() {
+            return;
+        }
+        let to = facts.send_limit.min(facts.log.last().vlsn);
+        if self.sent.vlsn < to && self.window.has_room() {
+            self.send_entries(to, facts);
+        } else if self.told != (facts.dvlsn, facts.cvlsn) {
+            self.tell_watermarks(facts);
+        }
+    }
+
+    /// The range asked for was sent, up to and with `last`: `bytes` of records.
+    ///
+    /// # Panics
+    ///
+    /// If no range was asked for, or `last` lies outside of it.
+    pub fn handle_sent(
+        &mut self,
+        now: Duration,
+        last: LogPoint,
+        bytes: usize,
+        facts: &FeederFacts<'_>,
+    ) {
+        if self.is_closed() {
+            return;
+        }
+        let range = self.outstanding.take().expect("a range was asked for");
+        assert!(
+            range.from <= last.vlsn && last.vlsn <= range.to,
+            "only what was asked for is sent"
+        );
+        self.sent = last;
+        self.stats.batches += 1;
+        self.stats.bytes += bytes as u64;
+        self.window.sent(last.vlsn, bytes);
+        self.window.acked(self.received.vlsn);
+        self.watch_for_stall(now, false);
+        self.resume(now, facts);
+    }
+
+    /// The range asked for could not be sent.
+    pub fn handle_send_failed(&mut self, now: Duration, why: SendFailed, facts: &FeederFacts<'_>) {
+        if self.is_closed() {
+            return;
+        }
+        self.outstanding = None;
+        match why {
+            SendFailed::Truncated if facts.log.contains(self.sent) => self.resume(now, facts),
+            SendFailed::Truncated => self.close(CloseReason::LogTruncated),
+            SendFailed::Cleaned { first } => self.need_restore(first.max(facts.log.first())),
+            SendFailed::Damaged => self.close(CloseReason::LogDamaged),
+        }
+    }
+
+    /// The node decided that this replica gets no stream.
+    pub fn refuse(&mut self, reason: RefuseReason) {
+        if self.is_closed() {
+            return;
+        }
+        self.send(FeederMessage::Refused { connection: self.connection, reason });
+        self.close(CloseReason::Refused(reason));
+    }
+
+    /// When to call [`Feeder::handle_timeout`], and why.
+    pub fn next_timeout(&self) -> Option<(Duration, &'static str)> {
+        match self.phase {
+            Phase::AwaitHandshake { until } => Some((until, "handshake")),
+            Phase::AwaitReady { until, .. } => Some((until, "sync-up")),
+            Phase::Streaming => self.stalled_at.map(|at| (at, "acknowledgement")),
+            Phase::Restore | Phase::Closed => None,
+        }
+    }
+
+    /// The clock reached [`Feeder::next_timeout`].
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let Some((_, what)) = self.next_timeout().filter(|(at, _)| *at <= now) else { return };
+        let after = match self.phase {
+            Phase::AwaitHandshake { .. } => self.config.handshake_timeout,
+            Phase::AwaitReady { .. } => self.config.sync_up_timeout,
+            Phase::Streaming | Phase::Restore | Phase::Closed => self.config.stall_timeout,
+        };
+        self.close(CloseReason::TimedOut { what, after });
+    }
+
+    /// The next thing to do; drain it until `None` after every step.
+    pub fn poll_output(&mut self) -> Option<FeederOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// What feeder and replica are doing.
+    pub fn progress(&self) -> Progress {
+        match self.phase {
+            Phase::AwaitHandshake { .. } | Phase::AwaitReady { .. } => Progress::Probe,
+            Phase::Streaming => {
+                Progress::Stream { sent: self.sent, received: self.received, synced: self.synced }
+            }
+            Phase::Restore => Progress::Restore,
+            Phase::Closed => Progress::Closed,
+        }
+    }
+
+    /// The stream.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// The replica's node.
+    pub fn peer(&self) -> NodeId {
+        self.peer
+    }
+
+    /// The replica's incarnation, once it has shaken hands.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
+    }
+
+    /// What the replica announced about itself.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
+    /// Bytes sent and not acknowledged as received.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.window.in_flight()
+    }
+
+    /// Whether nothing more happens.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> FeederStats {
+        self.stats
+    }
+
+    /// What must hold of every feeder.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn invariants(&self, facts: &FeederFacts<'_>) {
+        self.window.invariants();
+        assert!(self.synced.vlsn <= self.received.vlsn, "synced entries are received");
+        let reach = self.outstanding.map_or(self.sent.vlsn, |range| range.to);
+        if self.phase == Phase::Streaming {
+            assert!(self.received.vlsn <= reach, "only what was sent is received");
+            assert!(reach <= facts.log.last().vlsn, "only what exists is sent");
+        }
+    }
+
+    /// A second handshake may find a range still on its way to the channel. It waits for that: the answer
+    /// must be the last thing before new entries.
+    fn on_handshake(
+        &mut self,
+        now: Duration,
+        handshake: Handshake,
+        facts: &FeederFacts<'_>,
+    ) -> Result<(), PeerError> {
+        handshake.check()?;
+        self.check_identity(&handshake)?;
+        if handshake.last.term > self.connection.term {
+            let (stream, entry) = (self.connection.term, handshake.last);
+            return Err(PeerError::TermAboveStream { stream, entry });
+        }
+        if handshake.last < self.received {
+            return Err(PeerError::WentBack { acked: self.received, now: handshake.last });
+        }
+        if self.outstanding.is_some() {
+            self.deferred = Some(handshake);
+        } else {
+            self.answer_handshake(now, handshake, facts);
+        }
+        Ok(())
+    }
+
+    fn check_identity(&self, handshake: &Handshake) -> Result<(), PeerError> {
+        let same = self.incarnation.is_none_or(|known| known == handshake.incarnation);
+        if handshake.node == self.peer && same {
+            return Ok(());
+        }
+        Err(PeerError::WrongNode { expected: self.peer, got: handshake.node })
+    }
+
+    fn answer_handshake(&mut self, now: Duration, theirs: Handshake, facts: &FeederFacts<'_>) {
+        self.stats.sync_ups += 1;
+        self.incarnation = Some(theirs.incarnation);
+        if theirs.group.is_some_and(|group| group != facts.group) {
+            return self.refuse(RefuseReason::WrongGroup);
+        }
+        let Some(offer) = self.offer(facts) else { return self.need_restore(facts.log.first()) };
+        if self.config.relay && theirs.last.vlsn > offer.last.vlsn {
+            return self.refuse(RefuseReason::Behind { limit: offer.last.vlsn });
+        }
+        match answer(&offer, facts.log.first(), &theirs) {
+            Answer::StreamAfter(matchpoint) => self.tell_matchpoint(now, matchpoint, offer, facts),
+            Answer::NeedsRestore => self.need_restore(facts.log.first()),
+            Answer::Refuse(reason) => self.refuse(reason),
+        }
+        self.attributes = theirs.attributes;
+    }
+
+    fn offer(&self, facts: &FeederFacts<'_>) -> Option<Offer> {
+        if self.config.relay {
+            Offer::up_to(facts.log, facts.send_limit)
+        } else {
+            Some(Offer::of(facts.log))
+        }
+    }
+
+    fn tell_matchpoint(
+        &mut self,
+        now: Duration,
+        matchpoint: LogPoint,
+        offer: Offer,
+        facts: &FeederFacts<'_>,
+    ) {
+        self.told = (facts.dvlsn, facts.cvlsn);
+        self.send(FeederMessage::SyncUp(SyncUp {
+            connection: self.connection,
+            group: facts.group,
+            matchpoint,
+            last: offer.last,
+            history: offer.history,
+            dvlsn: facts.dvlsn,
+            cvlsn: facts.cvlsn,
+        }));
+        let until = now + self.config.sync_up_timeout;
+        self.phase = Phase::AwaitReady { matchpoint, until };
+    }
+
+    fn on_ready(
+        &mut self,
+        now: Duration,
+        at: LogPoint,
+        facts: &FeederFacts<'_>,
+    ) -> Result<(), PeerError> {
+        let Phase::AwaitReady { matchpoint, .. } = self.phase else {
+            return Err(PeerError::Unexpected { message: "Ready", phase: self.phase.name() });
+        };
+        if at != matchpoint {
+            return Err(PeerError::ReadyElsewhere { at, matchpoint });
+        }
+        self.phase = Phase::Streaming;
+        self.sent = at;
+        self.window.clear();
+        self.watch_for_stall(now, false);
+        self.outputs.push_back(FeederOutput::InSync { at });
+        self.pump(now, facts);
+        Ok(())
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Duration,
+        synced: LogPoint,
+        received: LogPoint,
+        facts: &FeederFacts<'_>,
+    ) -> Result<(), PeerError> {
+        if self.phase != Phase::Streaming {
+            self.stats.dropped_messages += 1;
+            return Ok(());
+        }
+        self.check_ack(synced, received, facts)?;
+        let raised = synced > self.synced || received > self.received;
+        self.synced = self.synced.max(synced);
+        self.received = self.received.max(received);
+        if raised {
+            self.stats.acks += 1;
+            let (synced, received) = (self.synced, self.received);
+            self.outputs.push_back(FeederOutput::Acked { synced, received });
+            self.window.acked(received.vlsn);
+            self.watch_for_stall(now, true);
+        }
+        self.pump(now, facts);
+        Ok(())
+    }
+
+    /// Acknowledged points are entries of our log that were sent, or are being sent: the thread's report
+    /// may be overtaken by the answer to what it sent.
+    fn check_ack(
+        &self,
+        synced: LogPoint,
+        received: LogPoint,
+        facts: &FeederFacts<'_>,
+    ) -> Result<(), PeerError> {
+        if synced.vlsn > received.vlsn {
+            return Err(PeerError::Malformed { what: "synced beyond received" });
+        }
+        let sent = self.outstanding.map_or(self.sent.vlsn, |range| range.to);
+        if received.vlsn > sent {
+            return Err(PeerError::AckBeyondSent { received, sent });
+        }
+        for point in [synced, received] {
+            let known = point == self.synced || point == self.received || point == self.sent;
+            if !known && !facts.log.contains(point) {
+                return Err(PeerError::NotOurs { point });
+            }
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, now: Duration, facts: &FeederFacts<'_>) {
+        match self.deferred.take() {
+            Some(handshake) => self.answer_handshake(now, handshake, facts),
+            None => self.pump(now, facts),
+        }
+    }
+
+    fn send_entries(&mut self, to: Vlsn, facts: &FeederFacts<'_>) {
+        let from = self.sent.vlsn.next();
+        if from < facts.log.first() {
+            return self.need_restore(facts.log.first());
+        }
+        self.told = (facts.dvlsn, facts.cvlsn);
+        self.outstanding = Some(Outstanding { from, to });
+        self.outputs.push_back(FeederOutput::SendEntries {
+            connection: self.connection,
+            prev: self.sent,
+            dvlsn: facts.dvlsn,
+            cvlsn: facts.cvlsn,
+            from,
+            to,
+            bytes_max: self.config.batch_bytes,
+            log_epoch: facts.log.epoch(),
+        });
+    }
+
+    fn tell_watermarks(&mut self, facts: &FeederFacts<'_>) {
+        let (connection, dvlsn, cvlsn) = (self.connection, facts.dvlsn, facts.cvlsn);
+        self.told = (dvlsn, cvlsn);
+        self.send(FeederMessage::Watermarks { connection, dvlsn, cvlsn });
+    }
+
+    fn need_restore(&mut self, first: Vlsn) {
+        self.send(FeederMessage::NeedsRestore { connection: self.connection, first });
+        self.outputs.push_back(FeederOutput::NeedsRestore { first });
+        self.phase = Phase::Restore;
+        self.window.clear();
+    }
+
+    fn watch_for_stall(&mut self, now: Duration, moved: bool) {
+        if self.window.in_flight() == 0 {
+            self.stalled_at = None;
+        } else if moved || self.stalled_at.is_none() {
+            self.stalled_at = Some(now + self.config.stall_timeout);
+        }
+    }
+
+    fn send(&mut self, message: FeederMessage) {
+        self.outputs.push_back(FeederOutput::Send(message));
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.phase = Phase::Closed;
+        self.outputs.push_back(FeederOutput::Close(reason));
+    }
+}
+
+impl FeederOutput {
+    /// What a sender's thread puts before the records, if this asks for entries.
+    pub fn batch_header(&self) -> Option<BatchHeader> {
+        match *self {
+            FeederOutput::SendEntries { connection, prev, dvlsn, cvlsn, .. } => {
+                Some(BatchHeader { connection, prev, dvlsn, cvlsn })
+            }
+            FeederOutput::Send(_)
+            | FeederOutput::Acked { .. }
+            | FeederOutput::InSync { .. }
+            | FeederOutput::NeedsRestore { .. }
+            | FeederOutput::Close(_) => None,
+        }
+    }
+}
