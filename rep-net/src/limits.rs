@@ -1,0 +1,48 @@
+//! Every bound of this crate, by name.
+//!
+//! A stranger who can open a connection must not be able to make a process spend memory, threads or time without
+//! bound, and a friend who is slow must not either. Each number below is one such bound.
+
+use std::time::Duration;
+
+/// Bounds that a transport is made with. Start from [`Limits::default`] and change fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Longest frame, after a Hello is accepted. Default 16 MiB. (Before it, 4 KiB, not to be changed:
+    /// [`HELLO_BYTES_MAX`](crate::hello::HELLO_BYTES_MAX).)
+    pub frame_bytes_max: usize,
+    /// How long a caller may take from being accepted until its Hello is complete. Default 5 s.
+    pub hello_timeout: Duration,
+    /// How many callers of one listener may be without an accepted Hello at a time; one more is told `Busy`. Default 64.
+    pub half_open_max: usize,
+    /// Memory channels: frames queued in one direction before `send` blocks. Default 1024.
+    pub queue_items_max: usize,
+    /// Memory channels: bytes queued in one direction before `send` blocks; one longer frame travels alone. Default 4 MiB.
+    pub queue_bytes_max: usize,
+    /// TCP: size of a read buffer, and so how many small frames one system call may bring. Default 256 KiB.
+    pub read_block_bytes: usize,
+    /// TCP: how long a connection may be idle before the system asks whether its other end still exists. Default 10 s.
+    pub keepalive_idle: Duration,
+    /// TCP: time between two such questions. Default 3 s; three unanswered ones end the connection.
+    pub keepalive_interval: Duration,
+    /// TCP, Linux: how long sent bytes may stay unacknowledged, or the peer without room for more, before the connection is given up.
+    /// Default 30 s. It is the upper bound of a blocked `send`.
+    pub user_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 16 << 20,
+            hello_timeout: Duration::from_secs(5),
+            half_open_max: 64,
+            queue_items_max: 1024,
+            queue_bytes_max: 4 << 20,
+            read_block_bytes: 256 << 10,
+            keepalive_idle: Duration::from_secs(10),
+            keepalive_interval: Duration::from_secs(3),
+            user_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Channels in memory: a pair, and a named hub through which whole environments meet in one process.
+//!
+//! They keep the same contract as sockets, backpressure and close included, so that what is tested over them is what runs over a network;
+//! and they can do what a socket cannot be asked to: crash on demand.
+
+mod hub;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::channel::{Channel, Peer};
+use crate::error::NetError;
+use crate::limits::Limits;
+use crate::queue::{Lane, PushError, Queue};
+use crate::sync::{AtomicBool, Ordering};
+
+pub use hub::{Hub, HubTransport};
+
+/// Two ends of one channel, named `left` and `right`.
+pub fn pair(limits: &Limits) -> (Arc<MemChannel>, Arc<MemChannel>) {
+    // Each end knows the other one by its name.
+    pair_between(Peer::new("left", "memory".into()), Peer::new("right", "memory".into()), limits)
+}
+
+/// Two ends of one channel, between these two: the first end is `left`'s, whose peer is `right`.
+pub fn pair_between(
+    left: Peer,
+    right: Peer,
+    limits: &Limits,
+) -> (Arc<MemChannel>, Arc<MemChannel>) {
+    let lane = Lane { items_max: limits.queue_items_max.max(1), bytes_max: limits.queue_bytes_max };
+    let (to_right, to_left) = (Queue::new([lane]), Queue::new([lane]));
+    let crashed = Arc::new(AtomicBool::new(false));
+    let end = |outgoing: &Queue<Bytes>, incoming: &Queue<Bytes>, peer| {
+        Arc::new(MemChannel {
+            outgoing: outgoing.clone(),
+            incoming: incoming.clone(),
+            crashed: Arc::clone(&crashed),
+            peer,
+            frame_bytes_max: limits.frame_bytes_max,
+        })
+    };
+    (end(&to_right, &to_left, right), end(&to_left, &to_right, left))
+}
+
+/// One end of a channel in memory.
+#[derive(Debug)]
+pub struct MemChannel {
+    outgoing: Queue<Bytes>,
+    incoming: Queue<Bytes>,
+    crashed: Arc<AtomicBool>,
+    peer: Peer,
+    frame_bytes_max: usize,
+}
+
+impl MemChannel {
+    /// Ends the channel as the death of a process or of a connection would: what is queued is discarded, both sides
+    /// find it [`NetError::Lost`].
+    pub fn simulate_crash(&self) {
+        if !self.outgoing.is_closed() {
+            self.crashed.store(true, Ordering::Release);
+        }
+        self.outgoing.close_and_discard();
+        self.incoming.close_and_discard();
+    }
+
+    fn ended(&self) -> NetError {
+        if self.crashed.load(Ordering::Acquire) {
+            let kind = std::io::ErrorKind::ConnectionReset;
+            return NetError::Lost { kind, detail: "a crash was simulated".into() };
+        }
+        NetError::Closed
+    }
+}
+
+impl Channel for MemChannel {
+    fn send(&self, frame: Bytes) -> Result<(), NetError> {
+        let bytes = frame.len();
+        if bytes > self.frame_bytes_max {
+            return Err(NetError::FrameTooLarge { bytes, bytes_max: self.frame_bytes_max });
+        }
+        match self.outgoing.push(0, bytes, frame, None) {
+            Ok(()) => Ok(()),
+            Err(PushError::Full(_) | PushError::Closed(_)) => Err(self.ended()),
+        }
+    }
+
+    fn send_parts(&self, parts: &[Bytes]) -> Result<(), NetError> {
+        if let [whole] = parts {
+            return self.send(whole.clone());
+        }
+        let bytes = parts.iter().map(Bytes::len).sum();
+        if bytes > self.frame_bytes_max {
+            return Err(NetError::FrameTooLarge { bytes, bytes_max: self.frame_bytes_max });
+        }
+        let mut frame = BytesMut::with_capacity(bytes);
+        parts.iter().for_each(|part| frame.extend_from_slice(part));
+        self.send(frame.freeze())
+    }
+
+    fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
+        self.incoming.pop(Some(deadline)).map_err(|_| self.ended())
+    }
+
+    fn close(&self) {
+        self.outgoing.close();
+        self.incoming.close();
+    }
+
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+}
+
+impl Drop for MemChannel {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,248 @@
+//! Taking calls: the acceptor never waits for a caller, and a caller has only so long.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::channel::{Handshake, HandshakeError};
+use super::configure;
+use crate::channel::{Channel, Peer};
+use crate::error::NetError;
+use crate::frame;
+use crate::hello::{Answer, Hello, RefuseReason};
+use crate::limits::Limits;
+use crate::service::{Admitted, ServiceTable};
+use crate::sync::{Condvar, Mutex};
+use crate::transport::{Address, Listener};
+use crate::workers::{NotStarted, Place, Workers, join_all};
+
+/// How long to wait after a failed accept, at first and at most. Such failures (no more descriptors, say) come in showers and pass.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Starts one acceptor for each socket.
+pub(super) fn start(
+    sockets: Vec<TcpListener>,
+    asked: &Address,
+    services: Arc<ServiceTable>,
+    limits: &Limits,
+) -> Result<Box<dyn Listener>, NetError> {
+    let failed = |error: io::Error| NetError::listen(asked, &error);
+    let first =
+        sockets.first().expect("at least one socket was bound").local_addr().map_err(failed)?;
+    let reception = Arc::new(Reception {
+        services,
+        limits: limits.clone(),
+        workers: Workers::new(limits.half_open_max),
+        closing: Mutex::new(false),
+        closing_set: Condvar::default(),
+    });
+    let listening = TcpListening {
+        address: first.into(),
+        sockets: sockets.into_iter().map(Arc::new).collect(),
+        reception,
+        acceptors: Mutex::new(Vec::new()),
+    };
+    for socket in &listening.sockets {
+        // A listener handed to us may be in non-blocking mode.
+        socket.set_nonblocking(false).map_err(failed)?;
+        let (socket, reception) = (Arc::clone(socket), Arc::clone(&listening.reception));
+        let acceptor = thread::Builder::new()
+            .name("rep-accept".into())
+            .spawn(move || reception.take_calls(&socket))
+            .map_err(failed)?;
+        listening.acceptors.lock().push(acceptor);
+    }
+    Ok(Box::new(listening))
+}
+
+#[derive(Debug)]
+struct TcpListening {
+    address: Address,
+    sockets: Vec<Arc<TcpListener>>,
+    reception: Arc<Reception>,
+    acceptors: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Listener for TcpListening {
+    fn local_address(&self) -> &Address {
+        &self.address
+    }
+
+    fn close(&self) {
+        let reception = &self.reception;
+        *reception.closing.lock() = true;
+        reception.closing_set.notify_all();
+        self.sockets.iter().for_each(|socket| wake_acceptor(socket));
+        join_all(std::mem::take(&mut self.acceptors.lock()));
+        reception.workers.stop();
+        reception.workers.join();
+    }
+}
+
+impl Drop for TcpListening {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Ends a blocking accept. On Linux a shut socket does; elsewhere it takes a call.
+fn wake_acceptor(socket: &TcpListener) {
+    let shut = SockRef::from(socket).shutdown(Shutdown::Both);
+    if cfg!(target_os = "linux") && shut.is_ok() {
+        return;
+    }
+    if let Ok(mut at) = socket.local_addr() {
+        if at.ip().is_unspecified() {
+            at.set_ip(match at {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let _ = TcpStream::connect_timeout(&at, Duration::from_millis(500));
+    }
+}
+
+/// What the acceptors and the threads of the callers share.
+#[derive(Debug)]
+struct Reception {
+    services: Arc<ServiceTable>,
+    limits: Limits,
+    workers: Arc<Workers>,
+    closing: Mutex<bool>,
+    closing_set: Condvar,
+}
+
+impl Reception {
+    fn take_calls(self: &Arc<Self>, socket: &TcpListener) {
+        let mut backoff = BACKOFF.0;
+        loop {
+            let accepted = socket.accept();
+            if *self.closing.lock() {
+                return;
+            }
+            match accepted {
+                Ok((stream, from)) => {
+                    backoff = BACKOFF.0;
+                    self.take_call(stream, from);
+                }
+                // The caller's own change of mind.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take a call; trying again");
+                    if self.wait_closing(backoff) {
+                        return;
+                    }
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Waits; true if the listener was closed meanwhile.
+    fn wait_closing(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut closing = self.closing.lock();
+        let mut passed = false;
+        while !*closing && !passed {
+            (closing, passed) = self.closing_set.wait(&self.closing, closing, Some(until));
+        }
+        *closing
+    }
+
+    /// Gives a call to a thread of its own, at once.
+    fn take_call(self: &Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let deadline = Instant::now() + self.limits.hello_timeout;
+        let handles = configure(&stream, &self.limits)
+            .and_then(|()| Ok((stream.try_clone()?, stream.try_clone()?)));
+        let (hang_up, busy) = match handles {
+            Ok(handles) => handles,
+            Err(error) => return tracing::warn!(%error, %from, "a call failed as it was taken"),
+        };
+        let reception = Arc::clone(self);
+        let stop = Box::new(move || drop(hang_up.shutdown(Shutdown::Both)));
+        match self.workers.start(stop, move |place| reception.greet(place, stream, from, deadline))
+        {
+            Ok(()) | Err(NotStarted::Closing) => {}
+            Err(NotStarted::Busy) => {
+                tracing::info!(%from, "too many callers have not said Hello; one more was turned away");
+                turn_away(&busy);
+            }
+        }
+    }
+
+    /// Hears a caller out, answers, and hands the channel to the service; on the caller's own thread.
+    fn greet(&self, place: &Place, stream: TcpStream, from: SocketAddr, deadline: Instant) {
+        let mut handshake = Handshake::new(stream);
+        let frame = match handshake.receive(deadline) {
+            Ok(frame) => frame,
+            Err(HandshakeError::TimedOut) => {
+                return tracing::debug!(%from, "a caller took too long to say Hello");
+            }
+            Err(HandshakeError::Ended(detail)) => {
+                return tracing::debug!(%from, detail, "a caller hung up");
+            }
+            Err(HandshakeError::Frame(error)) => {
+                tracing::debug!(%from, %error, "a caller sent no Hello");
+                let reason = RefuseReason::Malformed { detail: error.to_string() };
+                return drop(handshake.send(&Answer::Refused(reason).encode(), deadline));
+            }
+        };
+        let (hello, admitted) = match self.judge(&frame) {
+            Ok(admitted) => admitted,
+            Err(None) => return tracing::debug!(%from, "a caller speaks another protocol"),
+            Err(Some(reason)) => {
+                tracing::info!(%from, %reason, "a caller was refused");
+                return drop(handshake.send(&Answer::Refused(reason).encode(), deadline));
+            }
+        };
+        let Admitted { accepted, handler } = admitted;
+        let peer = Peer {
+            node: hello.node.clone(),
+            incarnation: hello.incarnation,
+            address: from.into(),
+            group: accepted.group.clone(),
+            service: hello.service.clone(),
+            version: accepted.version,
+        };
+        if handshake.send(&Answer::Accepted(accepted).encode(), deadline).is_err() {
+            return tracing::debug!(%from, "a caller left before it was answered");
+        }
+        match handshake.into_channel(peer, &self.limits) {
+            Ok(channel) => {
+                let channel = Arc::new(channel);
+                let stop = Arc::clone(&channel);
+                if place.serve(Box::new(move || stop.close())) {
+                    handler.accept(hello, channel);
+                }
+            }
+            Err(error) => tracing::warn!(%from, %error, "a connection failed as it was accepted"),
+        }
+    }
+
+    /// Whether to let the caller in; the reason why not, or none if it would not understand one.
+    fn judge(&self, frame: &[u8]) -> Result<(Hello, Admitted), Option<RefuseReason>> {
+        let hello = Hello::decode(frame).map_err(|error| match error {
+            crate::HelloError::WrongMagic => None,
+            error => Some(RefuseReason::Malformed { detail: error.to_string() }),
+        })?;
+        let admitted = self.services.admit(&hello, None)?;
+        Ok((hello, admitted))
+    }
+}
+
+/// Says `Busy` without reading a byte or waiting: the answer fits into the empty send buffer of a new connection.
+fn turn_away(mut stream: &TcpStream) {
+    let answer = Answer::Refused(RefuseReason::Busy).encode();
+    let header = frame::header(std::slice::from_ref(&answer));
+    let _ = stream
+        .set_nonblocking(true)
+        .and_then(|()| stream.write_all(&[&header, &answer[..]].concat()));
+}

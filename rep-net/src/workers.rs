@@ -1,0 +1,135 @@
+//! Threads of a listener: one a caller, until its channel is handed over; counted, stoppable, joined.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::sync::Mutex;
+
+/// The threads that one listener has started.
+pub(crate) struct Workers {
+    half_open_max: usize,
+    state: Mutex<State>,
+}
+
+/// Ends whatever a worker may be waiting for.
+pub(crate) type Stop = Box<dyn Fn() + Send>;
+
+#[derive(Default)]
+struct State {
+    closing: bool,
+    started: u64,
+    threads: Vec<JoinHandle<()>>,
+    half_open: BTreeMap<u64, Stop>,
+    serving: BTreeMap<u64, Stop>,
+}
+
+/// Why no worker was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotStarted {
+    Busy,
+    Closing,
+}
+
+impl Workers {
+    pub(crate) fn new(half_open_max: usize) -> Arc<Self> {
+        Arc::new(Self { half_open_max, state: Mutex::new(State::default()) })
+    }
+
+    /// Starts a thread for one caller, who is half open until [`Place::serve`] is called.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        stop: Stop,
+        job: impl FnOnce(&Place) + Send + 'static,
+    ) -> Result<(), NotStarted> {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Err(NotStarted::Closing);
+        }
+        if state.half_open.len() >= self.half_open_max {
+            return Err(NotStarted::Busy);
+        }
+        state.started += 1;
+        let id = state.started;
+        state.threads.retain(|thread| !thread.is_finished());
+        let workers = Arc::clone(self);
+        // The lock is held until the thread is known, so that nobody who closes misses it. It finds its place taken when it gets to run.
+        let spawned = thread::Builder::new()
+            .name("rep-hello".into())
+            .spawn(move || job(&Place { workers, id }));
+        match spawned {
+            Ok(thread) => {
+                state.half_open.insert(id, stop);
+                state.threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread for a caller");
+                Err(NotStarted::Busy)
+            }
+        }
+    }
+
+    /// Stops every worker, without waiting for it.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        let state = &*state;
+        state.half_open.values().chain(state.serving.values()).for_each(|stop| stop());
+    }
+
+    /// Waits for the workers to end; not for the one that asks, if one does.
+    pub(crate) fn join(&self) {
+        let threads = std::mem::take(&mut self.state.lock().threads);
+        join_all(threads);
+    }
+}
+
+impl Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Workers")
+            .field("half_open", &state.half_open.len())
+            .field("serving", &state.serving.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Joins threads; the calling one, should it be among them, is left to end by itself.
+pub(crate) fn join_all(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            tracing::error!("a thread of a listener panicked");
+        }
+    }
+}
+
+/// A worker's place among the others.
+pub(crate) struct Place {
+    workers: Arc<Workers>,
+    id: u64,
+}
+
+impl Place {
+    /// The caller is accepted: it counts as half open no more. False if the listener is closing.
+    pub(crate) fn serve(&self, stop: Stop) -> bool {
+        let mut state = self.workers.state.lock();
+        state.half_open.remove(&self.id);
+        if state.closing {
+            return false;
+        }
+        state.serving.insert(self.id, stop);
+        true
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.workers.state.lock();
+        let stops = (state.half_open.remove(&self.id), state.serving.remove(&self.id));
+        // A stop may hold the last handle of a channel, and dropping that closes it; not under our lock.
+        drop(state);
+        drop(stops);
+    }
+}
