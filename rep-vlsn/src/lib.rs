@@ -2,8 +2,10 @@
 //!
 //! # Reading order
 //!
-//! [`ids`] names the places, [`history`] says which node opened which term where, [`record`] and
-//! [`batch`] are the bytes, [`view`] is what the protocol cores borrow.
+//! [`ids`] names the places, [`history`] says which node opened which term where, `record` and
+//! `batch` are the bytes, `view` is what the protocol cores borrow. Of the log itself, `disk` is what it
+//! stands on, `segment` its files, `tail` its newest end in memory, `writer` and `reader` the two
+//! ways in, `recovery` how it is opened; `cell` is the small durable record beside it.
 
 pub mod history;
 pub mod ids;
@@ -11,9 +13,39 @@ pub mod ids;
 #[cfg(feature = "log")]
 pub mod batch;
 #[cfg(feature = "log")]
+pub mod cell;
+#[cfg(feature = "log")]
+pub mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
+#[cfg(feature = "log")]
+mod cut;
+#[cfg(feature = "log")]
+pub mod disk;
+#[cfg(feature = "log")]
+pub mod error;
+#[cfg(feature = "log")]
+mod files;
+#[cfg(feature = "log")]
+pub mod index;
+#[cfg(rep_mutants)]
+pub mod mutants;
+#[cfg(feature = "log")]
+pub mod reader;
+#[cfg(feature = "log")]
 pub mod record;
 #[cfg(feature = "log")]
+pub mod recovery;
+#[cfg(feature = "log")]
+pub mod segment;
+#[cfg(feature = "log")]
+mod sync;
+#[cfg(feature = "log")]
+pub mod tail;
+#[cfg(feature = "log")]
 pub mod view;
+#[cfg(feature = "log")]
+pub mod writer;
 
 pub use history::{History, HistoryError, Matchpoint, TermStart};
 pub use ids::{Epoch, GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
@@ -21,6 +53,49 @@ pub use ids::{Epoch, GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
 #[cfg(feature = "log")]
 pub use batch::{Batch, BatchError};
 #[cfg(feature = "log")]
+pub use cell::{CELL_BYTES_MAX, DurableCell};
+#[cfg(feature = "log")]
+pub use config::LogConfig;
+#[cfg(feature = "file")]
+pub use disk::file::FileDisk;
+#[cfg(feature = "log")]
+pub use disk::mem::MemDisk;
+#[cfg(feature = "log")]
+pub use disk::{Disk, DiskFile};
+#[cfg(feature = "log")]
+pub use error::{CellError, LogError, OpenError, ReadError};
+#[cfg(feature = "log")]
+pub use index::{Position, VlsnIndex};
+#[cfg(feature = "log")]
+pub use reader::{LogReader, Run};
+#[cfg(feature = "log")]
 pub use record::{Draft, Flags, Kind, Record, RecordError, RecordHeader, SyncClass};
 #[cfg(feature = "log")]
+pub use recovery::{Opened, RecoveryReport, open};
+#[cfg(feature = "log")]
+pub use segment::Mark;
+#[cfg(feature = "log")]
+pub use tail::{Staged, Tail, TailRun};
+#[cfg(feature = "log")]
 pub use view::LogView;
+#[cfg(feature = "log")]
+pub use writer::{LogWriter, Synced, Truncated, Written};
+
+/// Whether the planted bug of that name is switched on: always `false`, but for builds with
+/// `--cfg rep_mutants`.
+#[cfg(not(rep_mutants))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+
+/// Whether the planted bug of that name is switched on: see `mutants`.
+#[cfg(rep_mutants)]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::mutants::on($name)
+    };
+}

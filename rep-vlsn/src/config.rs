@@ -1,0 +1,55 @@
+//! Settings of a log.
+
+use crate::ids::Vlsn;
+use crate::segment::{MARK_BYTES, SEGMENT_HEADER_BYTES};
+
+/// Settings of a log. Make one with [`LogConfig::default`] and change what you need.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// Length to which a segment is preallocated, in bytes (64 MiB). A longer record gets a segment of its
+    /// own length. A few hundred bytes are enough to try things out.
+    pub segment_bytes: u64,
+    /// How much of the newest records stays in memory, in bytes (16 MiB); more only while records wait to be written.
+    pub tail_bytes: usize,
+    /// The most that one group write takes from the tail, in bytes (4 MiB), if it is more than one record.
+    pub group_bytes_max: usize,
+    /// Entries per place remembered by the index (64).
+    pub index_stride: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig {
+            segment_bytes: 64 << 20,
+            tail_bytes: 16 << 20,
+            group_bytes_max: 4 << 20,
+            index_stride: 64,
+        }
+    }
+}
+
+impl LogConfig {
+    /// The same with other segments.
+    pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// The same with another tail.
+    pub fn with_tail_bytes(mut self, bytes: usize) -> Self {
+        self.tail_bytes = bytes;
+        self
+    }
+
+    /// Length of a new segment whose first record is `record_bytes` long: with it go a mark, and room for the
+    /// mark that closes the log.
+    pub(crate) fn segment_len(&self, record_bytes: usize) -> u64 {
+        let needed = SEGMENT_HEADER_BYTES + record_bytes + 2 * MARK_BYTES;
+        self.segment_bytes.max(needed as u64)
+    }
+
+    pub(crate) fn index(&self, last: Vlsn) -> crate::index::VlsnIndex {
+        crate::index::VlsnIndex::new(self.index_stride.max(1), last)
+    }
+}
