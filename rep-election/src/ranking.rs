@@ -1,0 +1,231 @@
+//! Who of the promisers is the best master?
+//!
+//! The log decides: the winner must hold all that any promiser of some quorum holds, or an entry that
+//! was durable could be lost. Only among equal logs may taste have a say: priority first, then who can
+//! commit fastest, then the smaller id, so that any two proposers with the same promises agree.
+
+use crate::electorate::Electorate;
+use crate::message::{Promise, Promiser};
+use crate::mutant;
+use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The order of logs: last term first, then last VLSN. A longer log of an older term is not the better one.
+pub fn compare_logs(one: LogPoint, other: LogPoint) -> Ordering {
+    if mutant!("election-rank-by-vlsn") {
+        return one.vlsn.cmp(&other.vlsn);
+    }
+    one.cmp(&other)
+}
+
+/// How soon `id` can commit: its round trip to the last of the others whom a commit quorum needs. A member
+/// who has not measured enough of them comes last.
+pub fn nearness(
+    id: NodeId,
+    electorate: &Electorate,
+    round_trips: &BTreeMap<NodeId, Duration>,
+) -> Duration {
+    let others = electorate.commit_need.saturating_sub(1);
+    let mut measured: Vec<Duration> = round_trips
+        .iter()
+        .filter(|(other, _)| **other != id && electorate.voters.contains_key(other))
+        .map(|(_, round_trip)| *round_trip)
+        .collect();
+    measured.sort_unstable();
+    match others.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(last) => measured.get(last).copied().unwrap_or(Duration::MAX),
+    }
+}
+
+/// A promise received, with the incarnation under which its sender was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Pledge {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) promise: Promise,
+}
+
+/// Whom to name, and the promises that allow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) winner: NodeId,
+    pub(crate) promisers: Vec<Promiser>,
+}
+
+/// The best winner, if the promises suffice for one. Before the `last_call` a promiser who reaches no
+/// commit quorum, and the `silent` winner of the round before, are passed over in the hope of a better one.
+pub(crate) fn choose(
+    pledges: &BTreeMap<NodeId, Pledge>,
+    silent: Option<NodeId>,
+    last_call: bool,
+) -> Option<Choice> {
+    let doubtful =
+        |id: NodeId, pledge: &Pledge| Some(id) == silent || !pledge.promise.reaches_commit_quorum;
+    let winner = pledges
+        .iter()
+        .filter(|(_, pledge)| pledge.promise.nameable)
+        .filter(|(_, pledge)| has_quorum(pledge, pledges))
+        .filter(|(id, pledge)| last_call || !doubtful(**id, pledge))
+        .min_by(|(one, a), (other, b)| {
+            let doubt = doubtful(**one, a).cmp(&doubtful(**other, b));
+            doubt.then_with(|| compare_candidates(**one, a, **other, b))
+        });
+    winner.map(|(id, pledge)| Choice { winner: *id, promisers: supporters(pledge, pledges) })
+}
+
+/// Less is better.
+fn compare_candidates(one: NodeId, a: &Pledge, other: NodeId, b: &Pledge) -> Ordering {
+    let taste = |id: NodeId, Pledge { promise, .. }: &Pledge| {
+        let near = nearness(id, &promise.electorate, &promise.round_trips);
+        (Reverse(promise.priority), near, id)
+    };
+    compare_logs(b.promise.rank, a.promise.rank).then_with(|| taste(one, a).cmp(&taste(other, b)))
+}
+
+/// The promisers who do not rank above `candidate`, whether or not its membership counts them.
+fn supporters(candidate: &Pledge, pledges: &BTreeMap<NodeId, Pledge>) -> Vec<Promiser> {
+    let below =
+        |pledge: &&Pledge| compare_logs(pledge.promise.rank, candidate.promise.rank).is_le();
+    pledges
+        .iter()
+        .filter(|(_, pledge)| below(pledge))
+        .map(|(id, Pledge { incarnation, promise })| Promiser {
+            id: *id,
+            incarnation: *incarnation,
+            rank: promise.rank,
+        })
+        .collect()
+}
+
+/// The membership in the candidate's own log decides which promises count and how many it takes.
+fn has_quorum(candidate: &Pledge, pledges: &BTreeMap<NodeId, Pledge>) -> bool {
+    let supporters = supporters(candidate, pledges);
+    let by_name = supporters.iter().map(|promiser| (promiser.id, promiser.incarnation)).collect();
+    candidate.promise.electorate.is_election_quorum(&by_name)
+}
+
+/// Whether the asker of a pre-vote would make the better proposer than we do. Less is better.
+pub(crate) fn better_asker(theirs: (LogPoint, u32, NodeId), ours: (LogPoint, u32, NodeId)) -> bool {
+    let taste = |(_, priority, id): (LogPoint, u32, NodeId)| (Reverse(priority), id);
+    compare_logs(ours.0, theirs.0).then_with(|| taste(theirs).cmp(&taste(ours))).is_lt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::electorate::Voter;
+    use rep_vlsn::{GroupId, Term, Vlsn};
+
+    fn at(term: u64, vlsn: u64) -> LogPoint {
+        LogPoint::new(Term::new(term), Vlsn::new(vlsn))
+    }
+
+    fn incarnation(id: u32) -> Incarnation {
+        Incarnation([id as u8; 16])
+    }
+
+    fn electorate(ids: impl IntoIterator<Item = u32>) -> Electorate {
+        let voter = |id| (NodeId::new(id), Voter::known(incarnation(id)));
+        let voters = ids.into_iter().map(voter).collect();
+        Electorate::majority(GroupId::default(), at(1, 1), voters)
+    }
+
+    fn pledge(id: u32, rank: LogPoint, voters: u32) -> (NodeId, Pledge) {
+        let promise = Promise {
+            term: Term::new(9),
+            rank,
+            nameable: true,
+            electorate: electorate(1..=voters),
+            priority: 0,
+            round_trips: BTreeMap::new(),
+            reaches_commit_quorum: true,
+        };
+        (NodeId::new(id), Pledge { incarnation: incarnation(id), promise })
+    }
+
+    fn winner(pledges: &BTreeMap<NodeId, Pledge>) -> Option<u32> {
+        choose(pledges, None, false).map(|choice| choice.winner.get())
+    }
+
+    #[test]
+    fn a_shorter_log_of_a_later_term_wins() {
+        let pledges = BTreeMap::from([pledge(1, at(1, 900), 3), pledge(2, at(2, 5), 3)]);
+        assert_eq!(winner(&pledges), Some(2));
+    }
+
+    #[test]
+    fn among_equals_priority_then_nearness_then_id() {
+        let mut pledges: BTreeMap<_, _> = (1..=3).map(|id| pledge(id, at(1, 5), 3)).collect();
+        assert_eq!(winner(&pledges), Some(1));
+        let near = Duration::from_millis(1);
+        let measured = BTreeMap::from([(NodeId::new(1), near)]);
+        pledges.get_mut(&NodeId::new(3)).unwrap().promise.round_trips = measured;
+        assert_eq!(winner(&pledges), Some(3), "the unmeasured come last");
+        pledges.get_mut(&NodeId::new(2)).unwrap().promise.priority = 1;
+        assert_eq!(winner(&pledges), Some(2));
+        pledges.get_mut(&NodeId::new(1)).unwrap().promise.rank = at(1, 6);
+        assert_eq!(winner(&pledges), Some(1), "the log comes before taste");
+    }
+
+    #[test]
+    fn nearness_is_the_round_trip_to_the_last_one_needed() {
+        let ms = Duration::from_millis;
+        let trips = [(1, 0), (2, 30), (3, 10), (4, 20), (9, 1)];
+        let trips = trips.map(|(id, trip)| (NodeId::new(id), ms(trip))).into();
+        assert_eq!(nearness(NodeId::new(1), &electorate(1..=5), &trips), ms(20));
+        assert_eq!(nearness(NodeId::new(1), &electorate(1..=1), &trips), ms(0));
+        assert_eq!(nearness(NodeId::new(1), &electorate(5..=9), &trips), Duration::MAX);
+    }
+
+    #[test]
+    fn the_membership_in_the_winners_own_log_counts() {
+        let (one, mut grown) = pledge(1, at(3, 9), 3);
+        grown.promise.electorate = electorate(1..=5);
+        let mut pledges = BTreeMap::from([(one, grown), pledge(2, at(3, 8), 3)]);
+        assert_eq!(winner(&pledges), None, "two of five do not suffice, and 2 ranks below 1");
+        pledges.extend([pledge(3, at(3, 8), 3)]);
+        assert_eq!(winner(&pledges), Some(1));
+    }
+
+    #[test]
+    fn a_quorum_may_be_found_without_the_highest_promiser() {
+        let mut pledges: BTreeMap<_, _> = (1..=3).map(|id| pledge(id, at(2, 5), 5)).collect();
+        let (four, mut poisoned) = pledge(4, at(2, 9), 5);
+        poisoned.promise.nameable = false;
+        pledges.insert(four, poisoned);
+        let choice = choose(&pledges, None, false).unwrap();
+        assert_eq!(choice.winner.get(), 1);
+        let named: Vec<u32> = choice.promisers.iter().map(|promiser| promiser.id.get()).collect();
+        assert_eq!(named, [1, 2, 3], "whoever ranks above the winner is not among its promisers");
+    }
+
+    #[test]
+    fn the_unnameable_never_win() {
+        let mut pledges: BTreeMap<_, _> = (1..=3).map(|id| pledge(id, at(2, 5), 3)).collect();
+        pledges.values_mut().for_each(|pledge| pledge.promise.nameable = false);
+        assert_eq!(choose(&pledges, None, true), None);
+    }
+
+    #[test]
+    fn the_doubtful_win_only_on_the_last_call() {
+        let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
+        let silent = Some(NodeId::new(1));
+        assert_eq!(choose(&pledges, silent, false).unwrap().winner.get(), 2);
+        pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(2, 4);
+        assert_eq!(choose(&pledges, silent, false), None);
+        assert_eq!(choose(&pledges, silent, true).unwrap().winner.get(), 1);
+        pledges.get_mut(&NodeId::new(1)).unwrap().promise.reaches_commit_quorum = false;
+        assert_eq!(choose(&pledges, None, false), None);
+        assert_eq!(choose(&pledges, None, true).unwrap().winner.get(), 1);
+    }
+
+    #[test]
+    fn another_incarnation_does_not_count() {
+        let (two, mut wiped) = pledge(2, at(2, 5), 3);
+        wiped.incarnation = incarnation(77);
+        let pledges = BTreeMap::from([pledge(1, at(2, 5), 3), (two, wiped)]);
+        assert_eq!(choose(&pledges, None, true), None);
+    }
+}
