@@ -17,6 +17,7 @@ mod workspace;
 
 use clap::{Parser, Subcommand};
 use run::Tally;
+use std::process::ExitCode;
 use workspace::Workspace;
 
 #[derive(Debug, Parser)]
@@ -49,10 +50,20 @@ enum Task {
     Diagrams,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match work(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let mut tally = Tally::default();
-    match Cli::parse().task {
+    match task {
         Task::Test { args } => test::run(&workspace, &args, &mut tally),
         Task::Ci(args) => ci::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),

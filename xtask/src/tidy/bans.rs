@@ -124,7 +124,7 @@ pub(super) fn check(tree: &Tree, ban: &Ban) -> Vec<Finding> {
 
 fn is_within(source: &Source, ban: &Ban) -> bool {
     let below = |folder: &&str| folder.is_empty() || source.is_below(folder);
-    ban.folders.iter().any(|folder| below(folder)) && !ban.except.iter().any(|folder| below(folder))
+    ban.folders.iter().any(below) && !ban.except.iter().any(below)
 }
 
 fn check_one(source: &Source, ban: &Ban) -> Vec<Finding> {

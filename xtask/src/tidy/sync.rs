@@ -7,7 +7,7 @@ pub(super) const REASON: &str = "the model checker sees only what comes from the
 
 const FOREIGN: &[&str] = &["parking_lot", "crossbeam", "loom::", "std::sync"];
 
-const FREE: &[&str] = &["std::sync::Arc", "std::sync::Weak"];
+const FREE: &[&str] = &["std::sync::Arc", "std::sync::Weak", "std::sync::{Arc, Weak}"];
 
 pub(super) fn sync(tree: &Tree) -> Vec<Finding> {
     let crates = tree
@@ -69,6 +69,7 @@ mod tests {
         assert_eq!(findings("use std::sync::atomic::AtomicU64;\n"), 1);
         assert_eq!(findings("use parking_lot::Mutex;\n"), 1);
         assert_eq!(findings("use std::sync::Arc;\n"), 0);
+        assert_eq!(findings("use std::sync::{Arc, Weak};\n"), 0);
         assert_eq!(findings("use crate::sync::Mutex;\n"), 0);
     }
 
