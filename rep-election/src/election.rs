@@ -254,6 +254,26 @@ impl Election {
         Ok(())
     }
 
+    /// A member said, outside of elections, that it has reached `term`: in an answer to a heartbeat, or in a
+    /// handshake. A higher one than ours is adopted as it is, which ends a reign or a stream below it. That
+    /// `from` is a member is for the caller to have checked.
+    ///
+    /// # Errors
+    ///
+    /// If the term is absurdly far away.
+    pub fn observe_term(
+        &mut self,
+        now: Duration,
+        from: NodeId,
+        term: Term,
+    ) -> Result<(), PeerError> {
+        self.refuse_far_term(term)?;
+        if term > self.fence().term {
+            self.pass_term(now, from, term);
+        }
+        Ok(())
+    }
+
     /// The master's connection closed and its redial was refused: it is silent at once, both for standing
     /// and for granting pre-votes.
     pub fn lose_master(&mut self, now: Duration) {

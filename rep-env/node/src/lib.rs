@@ -1,1 +1,44 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//!
+//! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
+//! rooms of their own: [`membership`] and `founding` (who belongs), `links` (who is connected), `reign` (what a
+//! master does), `following` (what a replica does), `watermarks` (what is durable, and which commits that
+//! resolves), `reads`, [`admission`], [`applying`] and [`status`].
+
+pub mod admission;
+pub mod applying;
+pub mod config;
+pub mod error;
+mod following;
+mod founding;
+mod links;
+pub mod membership;
+pub mod message;
+pub mod node;
+pub mod output;
+mod reads;
+mod reign;
+mod routing;
+pub mod status;
+mod watermarks;
+
+pub use admission::{Admission, Proposal};
+pub use applying::ApplyPlan;
+pub use config::{NodeConfig, Recovered, Seed, Timing, number_members};
+pub use error::{OpenError, PeerError};
+pub use links::{DialFailure, Link, Service};
+pub use membership::{Member, Membership};
+pub use message::Message;
+pub use node::{Node, PersistFailed, Persisted};
+pub use output::{Event, HaltReason, Outcome, Output, Request};
+pub use reads::ReadKind;
+pub use status::{MemberStatus, NodeStatus};
+
+// What the signatures above mention.
+pub use rep_election::{self, Fence, Message as ElectionMessage};
+pub use rep_fsm::{NodeState, Role};
+pub use rep_stream::{
+    self, BatchHeader, Connection, FeederMessage, Progress, ReplicaMessage, SendFailed,
+};

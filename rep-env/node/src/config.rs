@@ -1,0 +1,141 @@
+//! What a node is told when it is made: who it is, who was listed with it, how patient it is, and what its
+//! disk held.
+
+use rep_election::Fence;
+use rep_vlsn::{GroupId, Incarnation, LogPoint, LogView, NodeId, Record, Vlsn};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A member as the flags list it, before the group's own metadata exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// The member's name, unique in its group.
+    pub name: String,
+    /// Where it listens, `host:port` (or a name within a memory hub).
+    pub address: String,
+}
+
+/// Numbers the listed members: from 1, in byte order of their names (so every node finds the same numbers).
+/// Of two seeds of one name the later is kept.
+pub fn number_members(seeds: &[Seed]) -> BTreeMap<NodeId, Seed> {
+    let by_name: BTreeMap<&str, &Seed> = seeds.iter().map(|seed| (&*seed.name, seed)).collect();
+    (1..).map(NodeId::new).zip(by_name.into_values().cloned()).collect()
+}
+
+/// How patient a node is. All members of a group should agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// A master sends a heartbeat at least this often. Default 100 ms.
+    pub heartbeat: Duration,
+    /// Silence of a master after which another election is tried, plus 0 to 50 %; also how long a master
+    /// that hears no commit quorum goes on. Default 600 ms.
+    pub election_timeout: Duration,
+    /// How long one round of pre-votes or promises waits. Default 200 ms.
+    pub round_timeout: Duration,
+    /// A master whose writes wait, or whose own sync is in flight, for this long gives up. Default 5 s.
+    pub disk_stall: Duration,
+    /// The first wait before a lost connection is dialled again. Default 20 ms.
+    pub redial_min: Duration,
+    /// The longest such wait. Default 500 ms.
+    pub redial_max: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            heartbeat: Duration::from_millis(100),
+            election_timeout: Duration::from_millis(600),
+            round_timeout: Duration::from_millis(200),
+            disk_stall: Duration::from_secs(5),
+            redial_min: Duration::from_millis(20),
+            redial_max: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Who a node is, and who was listed with it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// The group's name.
+    pub group_name: String,
+    /// This node's number: see [`number_members`].
+    pub me: NodeId,
+    /// Minted with the data directory.
+    pub incarnation: Incarnation,
+    /// The members as listed; once the group is founded its own metadata wins.
+    pub members: BTreeMap<NodeId, Seed>,
+    /// The identity that the group gets if this node founds it. Random, from the driver.
+    pub fresh_group: GroupId,
+    /// How patient the node is.
+    pub timing: Timing,
+    /// Bytes of entries that may wait for this node's disk. Default 64 MiB.
+    pub unsynced_bytes_max: u64,
+    /// Bytes in flight to one replica. Default 8 MiB.
+    pub window_bytes: usize,
+    /// Bytes of one batch; a larger record travels alone. Default 256 KiB.
+    pub batch_bytes: usize,
+    /// Told to the source of a stream: name=value, 1 KiB at most.
+    pub attributes: Vec<(String, String)>,
+    /// Wall-clock time when the driver's clock stood at zero, ms since the Unix epoch. Stamped on entries for
+    /// people and lag bounds; no rule depends on it. Default 0.
+    pub epoch_ms: u64,
+    /// Seeds the jitter of elections and redials. The only randomness there is.
+    pub seed: u64,
+}
+
+impl NodeConfig {
+    /// A configuration with the default bounds and patience.
+    pub fn new(
+        group_name: impl Into<String>,
+        me: NodeId,
+        incarnation: Incarnation,
+        members: BTreeMap<NodeId, Seed>,
+        fresh_group: GroupId,
+        seed: u64,
+    ) -> Self {
+        NodeConfig {
+            group_name: group_name.into(),
+            me,
+            incarnation,
+            members,
+            fresh_group,
+            timing: Timing::default(),
+            unsynced_bytes_max: 64 << 20,
+            window_bytes: 8 << 20,
+            batch_bytes: 256 << 10,
+            attributes: Vec::new(),
+            epoch_ms: 0,
+            seed,
+        }
+    }
+}
+
+/// What the disk held when the node was opened.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The promise cell; default if it was never written.
+    pub fence: Fence,
+    /// The log's positions, all of them synced.
+    pub log: LogView,
+    /// Entry 1 of the log, if it is held.
+    pub founding: Option<Record>,
+    /// What the store holds.
+    pub applied: LogPoint,
+    /// dvlsn as the last local mark tells it.
+    pub mark_dvlsn: Vlsn,
+}
+
+impl Recovered {
+    /// A directory that has just been made.
+    pub fn empty() -> Self {
+        Recovered {
+            fence: Fence::default(),
+            log: LogView::empty(),
+            founding: None,
+            applied: LogPoint::NULL,
+            mark_dvlsn: Vlsn::NULL,
+        }
+    }
+}

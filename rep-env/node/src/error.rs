@@ -1,0 +1,75 @@
+//! Whose doing it was.
+
+use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use thiserror::Error;
+
+/// Why a node cannot be made of what its configuration and its disk say. The caller's doing, or the disk's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// This node is not among the listed members.
+    #[error("this node ({me}) is not among the listed members: list every member, itself too")]
+    NotListed {
+        /// The number this node was given.
+        me: NodeId,
+    },
+    /// The log's metadata differs from the flags.
+    #[error(
+        "the group's own record differs from the members listed: {difference}; correct the list"
+    )]
+    MembersDiffer {
+        /// What differs.
+        difference: String,
+    },
+    /// The log records another data directory under this node's name: identity and log were put together from
+    /// two, or the identity was lost.
+    #[error(
+        "the group records incarnation {recorded} for this member, the directory's identity is {ours}: restore the identity, or empty the directory and have the member re-admitted"
+    )]
+    OtherIncarnation {
+        /// What the group records.
+        recorded: Incarnation,
+        /// What the directory's identity says.
+        ours: Incarnation,
+    },
+    /// The store is ahead of the log: the directory was put together from two, or tampered with.
+    #[error(
+        "the store holds entry {applied}, which the log (up to {last}) does not: restore this directory from a peer"
+    )]
+    StoreAheadOfLog {
+        /// What the store holds.
+        applied: LogPoint,
+        /// Where the log ends.
+        last: LogPoint,
+    },
+    /// Entry 1 is not a founding entry that this version reads.
+    #[error("entry 1 of the log does not found a group: {why}")]
+    NoFounding {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A peer said what no correct peer says. The driver closes the link; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// An election message that cannot be.
+    #[error("election: {0}")]
+    Election(#[from] rep_election::PeerError),
+    /// A stream message that cannot be.
+    #[error("stream: {0}")]
+    Stream(#[from] rep_stream::PeerError),
+    /// A frame that is no message of this version.
+    #[error("malformed frame: {0}")]
+    Malformed(&'static str),
+    /// A message on a channel of another service.
+    #[error("a {message} does not belong on this channel")]
+    WrongService {
+        /// The message's name.
+        message: &'static str,
+    },
+    /// An entry that founds a group in a place or shape where none can.
+    #[error("founding entry refused: {0}")]
+    Founding(String),
+}

@@ -1,0 +1,280 @@
+//! What a replica does: hears its master, asks it for a stream, and takes from the stream what may be taken.
+//!
+//! A stream begins only when the fence of its term is on disk, no cut is under way and the log is sound. It ends
+//! with its link, with its term, and with any doubt.
+
+use crate::error::PeerError;
+use crate::founding;
+use crate::links::{Link, Slot};
+use crate::message::Message;
+use crate::node::Node;
+use crate::output::{Event, HaltReason, Output};
+use rep_fsm::Role;
+use rep_stream::{Connection, FeederMessage, Replica, ReplicaConfig, ReplicaFacts, ReplicaOutput};
+use rep_vlsn::{Batch, LogPoint, NodeId, Term, Vlsn};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The node's facts as a replica's core borrows them, without borrowing the rest of the node.
+macro_rules! replica_facts {
+    ($node:expr) => {
+        ReplicaFacts {
+            log: &$node.log,
+            dvlsn: $node.watermarks.dvlsn(),
+            group: $node.membership.as_ref().map(|membership| membership.group),
+            fence_term: $node.election.fence().term,
+        }
+    };
+}
+
+/// The master that this node hears, and the stream from it.
+#[derive(Debug)]
+pub(crate) struct Following {
+    pub(crate) master: NodeId,
+    pub(crate) term: Term,
+    quorate: bool,
+    stream: Option<Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    link: Link,
+    replica: Replica,
+}
+
+impl Following {
+    pub(crate) fn in_sync(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.replica.in_sync())
+    }
+}
+
+impl Node {
+    /// A frame of the master of `term` arrived.
+    pub(crate) fn follow(
+        &mut self,
+        now: Duration,
+        term: Term,
+        master: NodeId,
+        quorate: bool,
+    ) -> Result<(), PeerError> {
+        if self.is_second_master(term, master) {
+            self.halt(HaltReason::TwoMasters { term, other: master });
+            return Ok(());
+        }
+        self.election.hear_master(now, term, master, quorate)?;
+        self.drain_election(now);
+        if self.is_over() || term < self.term() || self.role() != Role::Replica {
+            return Ok(());
+        }
+        match &mut self.following {
+            Some(following) if following.term == term => following.quorate = quorate,
+            Some(_) | None => {
+                self.unfollow();
+                self.because("hears a master");
+                self.following = Some(Following { master, term, quorate, stream: None });
+                self.connect(master, Slot::Source);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_second_master(&self, term: Term, master: NodeId) -> bool {
+        let reigns = self.reign.as_ref().is_some_and(|reign| reign.term == term);
+        let follows = self
+            .following
+            .as_ref()
+            .is_some_and(|following| following.term == term && following.master != master);
+        reigns || follows
+    }
+
+    /// The master is lost, or its term is over.
+    pub(crate) fn unfollow(&mut self) {
+        if let Some(following) = self.following.take() {
+            self.links.unwant(following.master, Slot::Source);
+            self.drop_link(following.master, Slot::Source);
+        }
+    }
+
+    pub(crate) fn follows(&self, peer: NodeId) -> bool {
+        self.following.as_ref().is_some_and(|following| following.master == peer)
+    }
+
+    /// The stream's link is gone: dial again at once. Whether the master is gone, the redial tells.
+    pub(crate) fn source_lost(&mut self, _now: Duration, peer: NodeId) {
+        if let Some(following) = self.following.as_mut().filter(|f| f.master == peer) {
+            following.stream = None;
+            self.because("lost the stream");
+            self.connect(peer, Slot::Source);
+        }
+    }
+
+    /// A message of the stream.
+    pub(crate) fn stream_message(
+        &mut self,
+        now: Duration,
+        link: Link,
+        message: FeederMessage,
+    ) -> Result<(), PeerError> {
+        let Some(following) = &self.following else { return Ok(()) };
+        if following.stream.as_ref().is_none_or(|stream| stream.link != link) {
+            return Ok(());
+        }
+        let (term, master, quorate) = (following.term, following.master, following.quorate);
+        if let FeederMessage::Batch { entries, .. } = &message {
+            founding::founding_in(entries)?;
+        }
+        if message.connection().term == term {
+            self.election.hear_master(now, term, master, quorate)?;
+            self.drain_election(now);
+        }
+        let facts = replica_facts!(self);
+        match stream_of(&mut self.following, link) {
+            Some(stream) => Ok(stream.replica.handle_message(now, message, &facts)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the stream as soon as everything that it leans on is there.
+    fn begin_stream(&mut self, now: Duration) -> bool {
+        let durable = self.durable_fence().term;
+        let Some(following) = &self.following else { return false };
+        let ready = following.stream.is_none()
+            && durable >= following.term
+            && !self.truncating
+            && self.log_failed.is_none();
+        let Some(open) = self.links.get(following.master, Slot::Source).filter(|_| ready) else {
+            return false;
+        };
+        let link = open.link;
+        let connection = Connection { term: following.term, epoch: link.epoch };
+        let mut config = ReplicaConfig::new(self.config.me, self.config.incarnation);
+        config.attributes = self.config.attributes.clone();
+        let facts = replica_facts!(self);
+        let replica = Replica::new(config, connection, following.master, now, &facts);
+        if let Some(following) = &mut self.following {
+            following.stream = Some(Stream { link, replica });
+        }
+        true
+    }
+
+    /// Carries what the replica put out; tells whether there was anything.
+    pub(crate) fn drain_replica(&mut self, now: Duration) -> bool {
+        let mut moved = self.begin_stream(now);
+        while let Some((link, output)) = self.next_replica_output() {
+            moved = true;
+            self.replica_output(now, link, output);
+        }
+        moved
+    }
+
+    fn next_replica_output(&mut self) -> Option<(Link, ReplicaOutput)> {
+        if self.is_over() {
+            return None;
+        }
+        let stream = self.following.as_mut()?.stream.as_mut()?;
+        let output = stream.replica.poll_output()?;
+        Some((stream.link, output))
+    }
+
+    fn replica_output(&mut self, now: Duration, link: Link, output: ReplicaOutput) {
+        match output {
+            ReplicaOutput::Send(message) => self.send(link, Message::ToFeeder(message)),
+            ReplicaOutput::Truncate { keep, dropped } => self.roll_back(keep, dropped),
+            ReplicaOutput::Append(batch) => self.take_batch(now, link, batch),
+            ReplicaOutput::Watermarks { dvlsn, cvlsn } => self.advance_watermarks(dvlsn, cvlsn),
+            ReplicaOutput::InSync => {
+                self.because("in sync with its master");
+                self.refusals.remove(&link.peer);
+            }
+            ReplicaOutput::NeedsRestore { source_first } => {
+                self.event(Event::NeedsRestore { source_first });
+                let reason = format!("needs a restore: its log begins at {source_first}");
+                self.end_stream(now, link, Some(reason));
+            }
+            ReplicaOutput::Breach(breach) => {
+                self.halt(HaltReason::Breach { what: breach.to_string() });
+            }
+            ReplicaOutput::Close(reason) => {
+                self.end_stream(now, link, Some(reason.to_string()));
+            }
+        }
+    }
+
+    /// Entries that the master's log does not hold are cut away, durably, before anything else is taken.
+    fn roll_back(&mut self, keep: LogPoint, dropped: RangeInclusive<Vlsn>) {
+        if keep.vlsn < self.dvlsn() {
+            let what = format!("a truncation to {keep}, below dvlsn {}", self.dvlsn());
+            return self.halt(HaltReason::Breach { what });
+        }
+        self.log.truncate(keep);
+        self.truncating = true;
+        let kept = self.unsynced.partition_point(|entry| entry.0 <= keep.vlsn);
+        let cut: u64 = self.unsynced.drain(kept..).map(|entry| entry.2).sum();
+        self.unsynced_bytes -= cut;
+        self.output(Output::Truncate { keep, epoch: self.log.epoch() });
+        self.event(Event::RolledBack { dropped });
+    }
+
+    fn take_batch(&mut self, now: Duration, link: Link, batch: Batch) {
+        if self.membership.is_none() {
+            let founded = founding::founding_in(&batch).ok().flatten();
+            match founded.filter(|found| found.admits(self.config.me, self.config.incarnation)) {
+                Some(membership) => self.learn_membership(membership),
+                None => {
+                    let reason = "the group's founding entry does not name this data directory";
+                    return self.end_stream(now, link, Some(reason.into()));
+                }
+            }
+        }
+        self.append(now, batch.into_records());
+        let facts = replica_facts!(self);
+        if let Some(stream) = stream_of(&mut self.following, link) {
+            stream.replica.handle_appended(now, &facts);
+        }
+    }
+
+    /// Gives the link up and dials again after a pause.
+    fn end_stream(&mut self, now: Duration, link: Link, reason: Option<String>) {
+        if let Some(following) = &mut self.following {
+            following.stream = None;
+        }
+        if let Some(reason) = reason {
+            self.refused_by(link.peer, reason);
+        }
+        self.drop_link(link.peer, Slot::Source);
+        self.links.want_later(now, link.peer, Slot::Source);
+    }
+
+    pub(crate) fn replica_synced(&mut self, now: Duration) {
+        let facts = replica_facts!(self);
+        if let Some(stream) = any_stream(&mut self.following) {
+            stream.replica.handle_synced(now, &facts);
+        }
+    }
+
+    pub(crate) fn replica_truncated(&mut self, now: Duration) {
+        let facts = replica_facts!(self);
+        if let Some(stream) = any_stream(&mut self.following) {
+            stream.replica.handle_truncated(now, &facts);
+        }
+    }
+
+    pub(crate) fn following_timeout(&mut self, now: Duration) {
+        let facts = replica_facts!(self);
+        if let Some(stream) = any_stream(&mut self.following) {
+            stream.replica.handle_timeout(now, &facts);
+        }
+    }
+
+    pub(crate) fn following_next_timeout(&self) -> Option<(Duration, &'static str)> {
+        self.following.as_ref()?.stream.as_ref()?.replica.next_timeout()
+    }
+}
+
+fn any_stream(following: &mut Option<Following>) -> Option<&mut Stream> {
+    following.as_mut()?.stream.as_mut()
+}
+
+fn stream_of(following: &mut Option<Following>, link: Link) -> Option<&mut Stream> {
+    any_stream(following).filter(|stream| stream.link == link)
+}

@@ -1,0 +1,231 @@
+//! Who is connected, and when to dial whom again.
+//!
+//! Between two members lies one PEER link, dialled by the smaller number, and at most one FEEDER link each way,
+//! dialled by the replica. Links break; a broken one is dialled again at once, then with growing pauses, for ever.
+
+use rep_vlsn::{Incarnation, NodeId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Elections, heartbeats, read rounds.
+    Peer,
+    /// One stream of the log.
+    Feeder,
+}
+
+/// One connection, from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// The member at the other end.
+    pub peer: NodeId,
+    /// What it is for.
+    pub service: Service,
+    /// The driver's number for it: unique in this run of the node, and rising.
+    pub epoch: u64,
+}
+
+/// Why a dial failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DialFailure {
+    /// The host answered that nobody listens: the process is gone.
+    Refused,
+    /// No answer.
+    Unreachable,
+    /// Somebody answered and refused this node, for this reason.
+    Rejected(String),
+}
+
+/// Where a link stands among the links of its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Slot {
+    /// The PEER link.
+    Peer,
+    /// The FEEDER link that this node dialled, as a replica.
+    Source,
+    /// The FEEDER link that the peer dialled, as a replica of this node.
+    Fed,
+}
+
+impl Slot {
+    fn of(service: Service, dialled: bool) -> Slot {
+        match (service, dialled) {
+            (Service::Peer, _) => Slot::Peer,
+            (Service::Feeder, true) => Slot::Source,
+            (Service::Feeder, false) => Slot::Fed,
+        }
+    }
+
+    fn service(self) -> Service {
+        match self {
+            Slot::Peer => Service::Peer,
+            Slot::Source | Slot::Fed => Service::Feeder,
+        }
+    }
+}
+
+/// An open link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    pub(crate) link: Link,
+    pub(crate) slot: Slot,
+    pub(crate) incarnation: Incarnation,
+    /// When something last arrived on it.
+    pub(crate) heard: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Dial {
+    /// The driver is at it.
+    Dialling { pause: Duration },
+    /// Not before `until`.
+    Waiting { until: Duration, pause: Duration },
+}
+
+/// All links of one node.
+#[derive(Debug)]
+pub(crate) struct Links {
+    redial_min: Duration,
+    redial_max: Duration,
+    jitter: u64,
+    open: BTreeMap<(NodeId, Slot), Open>,
+    dials: BTreeMap<(NodeId, Slot), Dial>,
+    round_trips: BTreeMap<NodeId, Duration>,
+}
+
+impl Links {
+    pub(crate) fn new(redial_min: Duration, redial_max: Duration, seed: u64) -> Self {
+        Links {
+            redial_min,
+            redial_max: redial_max.max(redial_min),
+            jitter: seed | 1,
+            open: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, peer: NodeId, slot: Slot) -> Option<&Open> {
+        self.open.get(&(peer, slot))
+    }
+
+    /// The open link that is exactly `link`.
+    pub(crate) fn find(&self, link: Link) -> Option<&Open> {
+        let slots: &[Slot] = match link.service {
+            Service::Peer => &[Slot::Peer],
+            Service::Feeder => &[Slot::Source, Slot::Fed],
+        };
+        slots.iter().filter_map(|slot| self.get(link.peer, *slot)).find(|open| open.link == link)
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Open> {
+        self.open.values().filter(|open| open.slot == Slot::Peer)
+    }
+
+    pub(crate) fn round_trips(&self) -> &BTreeMap<NodeId, Duration> {
+        &self.round_trips
+    }
+
+    pub(crate) fn measured(&mut self, peer: NodeId, round_trip: Duration) {
+        let smoothed = match self.round_trips.get(&peer) {
+            Some(old) => (*old * 7 + round_trip) / 8,
+            None => round_trip,
+        };
+        self.round_trips.insert(peer, smoothed);
+    }
+
+    pub(crate) fn heard(&mut self, now: Duration, peer: NodeId, slot: Slot) {
+        if let Some(open) = self.open.get_mut(&(peer, slot)) {
+            open.heard = now;
+        }
+    }
+
+    /// Takes a new link; gives back the one whose place it takes.
+    pub(crate) fn up(
+        &mut self,
+        now: Duration,
+        link: Link,
+        incarnation: Incarnation,
+        dialled: bool,
+    ) -> (Slot, Option<Link>) {
+        let slot = Slot::of(link.service, dialled);
+        self.dials.remove(&(link.peer, slot));
+        let open = Open { link, slot, incarnation, heard: now };
+        (slot, self.open.insert((link.peer, slot), open).map(|old| old.link))
+    }
+
+    /// Forgets a link; tells where it stood, unless it was forgotten already.
+    pub(crate) fn down(&mut self, link: Link) -> Option<Slot> {
+        let slot = self.find(link)?.slot;
+        self.open.remove(&(link.peer, slot));
+        Some(slot)
+    }
+
+    pub(crate) fn close(&mut self, peer: NodeId, slot: Slot) -> Option<Link> {
+        self.open.remove(&(peer, slot)).map(|open| open.link)
+    }
+
+    /// Asks for a dial now, if none is open, under way or waiting.
+    pub(crate) fn want(&mut self, peer: NodeId, slot: Slot) -> Option<Service> {
+        let key = (peer, slot);
+        if self.open.contains_key(&key) || self.dials.contains_key(&key) {
+            return None;
+        }
+        self.dials.insert(key, Dial::Dialling { pause: Duration::ZERO });
+        Some(slot.service())
+    }
+
+    /// Asks for a dial after a pause, because the last link ended by a refusal.
+    pub(crate) fn want_later(&mut self, now: Duration, peer: NodeId, slot: Slot) {
+        let pause = self.redial_max;
+        let until = now + self.jittered(pause);
+        self.dials.entry((peer, slot)).or_insert(Dial::Waiting { until, pause });
+    }
+
+    /// No dial of this kind is wanted any more.
+    pub(crate) fn unwant(&mut self, peer: NodeId, slot: Slot) {
+        self.dials.remove(&(peer, slot));
+    }
+
+    /// A dial failed: the next one waits twice as long as the last, up to the bound.
+    pub(crate) fn failed(&mut self, now: Duration, peer: NodeId, service: Service) {
+        let key = (peer, Slot::of(service, true));
+        let Some(Dial::Dialling { pause }) = self.dials.get(&key).copied() else { return };
+        let pause = (pause * 2).clamp(self.redial_min, self.redial_max);
+        let until = now + self.jittered(pause);
+        self.dials.insert(key, Dial::Waiting { until, pause });
+    }
+
+    /// The dials that are due now.
+    pub(crate) fn due(&mut self, now: Duration) -> Vec<(NodeId, Service)> {
+        let mut due = Vec::new();
+        for ((peer, slot), dial) in &mut self.dials {
+            if let Dial::Waiting { until, pause } = *dial
+                && until <= now
+            {
+                *dial = Dial::Dialling { pause };
+                due.push((*peer, slot.service()));
+            }
+        }
+        due
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        let waits = self.dials.values().filter_map(|dial| match dial {
+            Dial::Dialling { .. } => None,
+            Dial::Waiting { until, .. } => Some(*until),
+        });
+        waits.min()
+    }
+
+    /// Between three and five quarters of `pause`, by a small xorshift (Marsaglia 2003).
+    fn jittered(&mut self, pause: Duration) -> Duration {
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        pause * 3 / 4 + pause / 2 * ((self.jitter % 1024) as u32) / 1024
+    }
+}

@@ -1,0 +1,158 @@
+//! Everything that two nodes say to each other, and how it looks as a frame.
+//!
+//! PEER frames begin with one tag byte; heartbeats have a fixed layout, elections their own encoding
+//! (`rep-election`). FEEDER frames are `rep-stream`'s. Decoding runs in the thread that reads the channel, so a
+//! batch has been checked whole before the node sees it.
+
+use crate::error::PeerError;
+use crate::links::Service;
+use bytes::{BufMut, Bytes, BytesMut};
+use rep_stream::{FeederMessage, ReplicaMessage};
+use rep_vlsn::Term;
+
+const ELECTION: u8 = 1;
+const HEARTBEAT: u8 = 2;
+const HEARTBEAT_REPLY: u8 = 3;
+const PING: u8 = 4;
+const PONG: u8 = 5;
+
+/// One message between members.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Of an election.
+    Election(rep_election::Message),
+    /// The master is there.
+    Heartbeat {
+        /// Its term.
+        term: Term,
+        /// Which round of heartbeats this is; replies echo it.
+        round: u64,
+        /// Whether a commit quorum has answered in this term.
+        quorate: bool,
+    },
+    /// A heartbeat was heard.
+    HeartbeatReply {
+        /// The fence of who answers: the heartbeat's term, or a higher one that ends the reign.
+        term: Term,
+        /// The round that is answered; 0 for a heartbeat below the fence.
+        round: u64,
+    },
+    /// Asks for a sign of life.
+    Ping {
+        /// Echoed.
+        nonce: u64,
+    },
+    /// Answers a ping.
+    Pong {
+        /// The ping's.
+        nonce: u64,
+    },
+    /// From a replica to its source.
+    ToFeeder(ReplicaMessage),
+    /// From a source to its replica.
+    ToReplica(FeederMessage),
+}
+
+impl Message {
+    /// The channel that this message belongs on.
+    pub fn service(&self) -> Service {
+        match self {
+            Message::Election(_)
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::Ping { .. }
+            | Message::Pong { .. } => Service::Peer,
+            Message::ToFeeder(_) | Message::ToReplica(_) => Service::Feeder,
+        }
+    }
+
+    /// The message's name, for traces and errors.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Message::Election(_) => "election message",
+            Message::Heartbeat { .. } => "heartbeat",
+            Message::HeartbeatReply { .. } => "heartbeat reply",
+            Message::Ping { .. } => "ping",
+            Message::Pong { .. } => "pong",
+            Message::ToFeeder(_) => "replica message",
+            Message::ToReplica(_) => "feeder message",
+        }
+    }
+
+    /// The message as a frame.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Message::Election(message) => {
+                let body = message.encode();
+                let mut frame = BytesMut::with_capacity(1 + body.len());
+                frame.put_u8(ELECTION);
+                frame.extend_from_slice(&body);
+                frame.freeze()
+            }
+            Message::Heartbeat { term, round, quorate } => {
+                words(HEARTBEAT, &[term.get(), *round], &[u8::from(*quorate)])
+            }
+            Message::HeartbeatReply { term, round } => {
+                words(HEARTBEAT_REPLY, &[term.get(), *round], &[])
+            }
+            Message::Ping { nonce } => words(PING, &[*nonce], &[]),
+            Message::Pong { nonce } => words(PONG, &[*nonce], &[]),
+            Message::ToFeeder(message) => message.encode(),
+            Message::ToReplica(message) => message.encode(),
+        }
+    }
+
+    /// Reads a frame of the channel for `service` that this node did or did not dial.
+    pub fn decode(service: Service, dialled: bool, frame: Bytes) -> Result<Message, PeerError> {
+        match (service, dialled) {
+            (Service::Peer, _) => Message::decode_peer(&frame),
+            (Service::Feeder, true) => Ok(Message::ToReplica(FeederMessage::decode(frame)?)),
+            (Service::Feeder, false) => Ok(Message::ToFeeder(ReplicaMessage::decode(frame)?)),
+        }
+    }
+
+    fn decode_peer(frame: &[u8]) -> Result<Message, PeerError> {
+        let Some((tag, body)) = frame.split_first() else {
+            return Err(PeerError::Malformed("empty frame"));
+        };
+        match *tag {
+            ELECTION => Ok(Message::Election(rep_election::Message::decode(body)?)),
+            HEARTBEAT => {
+                let [term, round] = numbers(body, 1)?;
+                let quorate = match body[16] {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(PeerError::Malformed("a flag is 0 or 1")),
+                };
+                Ok(Message::Heartbeat { term: Term::new(term), round, quorate })
+            }
+            HEARTBEAT_REPLY => {
+                let [term, round] = numbers(body, 0)?;
+                Ok(Message::HeartbeatReply { term: Term::new(term), round })
+            }
+            PING => numbers(body, 0).map(|[nonce]| Message::Ping { nonce }),
+            PONG => numbers(body, 0).map(|[nonce]| Message::Pong { nonce }),
+            _ => Err(PeerError::Malformed("unknown tag")),
+        }
+    }
+}
+
+fn words(tag: u8, numbers: &[u64], rest: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(1 + 8 * numbers.len() + rest.len());
+    frame.put_u8(tag);
+    numbers.iter().for_each(|number| frame.put_u64_le(*number));
+    frame.extend_from_slice(rest);
+    frame.freeze()
+}
+
+/// `N` little-endian u64, then exactly `rest` more bytes.
+fn numbers<const N: usize>(body: &[u8], rest: usize) -> Result<[u64; N], PeerError> {
+    if body.len() != 8 * N + rest {
+        return Err(PeerError::Malformed("wrong length"));
+    }
+    let mut out = [0; N];
+    for (number, bytes) in out.iter_mut().zip(body.chunks_exact(8)) {
+        *number = u64::from_le_bytes(bytes.try_into().expect("chunks of 8"));
+    }
+    Ok(out)
+}

@@ -1,0 +1,641 @@
+//! The cores joined: one value that is a member of a group.
+//!
+//! A [`Node`] is told what happened (a message, a finished sync, a link, the time) and says what to do next, as
+//! data. It reads no clock and touches no file, so the simulator and the runtime drive the very same value.
+//!
+//! Each input ends in `settle`: what the cores put out is carried from one to the next until nothing moves.
+//! Everything here holds the fence first: below it a node does nothing for a stream.
+
+use crate::admission::{Admission, Proposal};
+use crate::applying;
+use crate::config::{NodeConfig, Recovered};
+use crate::error::OpenError;
+use crate::following::Following;
+use crate::founding;
+use crate::links::Links;
+use crate::membership::Membership;
+use crate::output::{Event, HaltReason, Outcome, Output, Request};
+use crate::reads::{ReadKind, Reads, Stage};
+use crate::reign::Reign;
+use crate::watermarks::Watermarks;
+use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
+use rep_fsm::{Company, NodeState, NodeStateTracker, Role, RoleMachine, Signal};
+use rep_vlsn::mutant;
+use rep_vlsn::{Epoch, GroupId, LogPoint, LogView, NodeId, Record, Term, Vlsn};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// What the disk has finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Persisted {
+    /// The promise cell holds this fence.
+    Fence(Fence),
+    /// Everything up to `point` is synced, by a sync that began in `epoch`.
+    Log {
+        /// The last entry that it vouches for.
+        point: LogPoint,
+        /// The append epoch in which it was written.
+        epoch: Epoch,
+    },
+    /// The cut is durable, and so is everything before it.
+    Truncated {
+        /// The last entry.
+        point: LogPoint,
+        /// The epoch that the cut began.
+        epoch: Epoch,
+        /// Header CRC of the last entry.
+        last_crc: u32,
+    },
+}
+
+/// What the disk has failed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PersistFailed {
+    /// The promise cell could not be written.
+    Fence,
+    /// The log could not be written, synced or cut: it takes no more in this run.
+    Log,
+}
+
+/// A member of a group, as a pure value.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) config: NodeConfig,
+    pub(crate) log: LogView,
+    /// A cut is on its way to the disk: nothing is appended, no stream begins.
+    pub(crate) truncating: bool,
+    pub(crate) log_failed: Option<String>,
+    /// Entries that wait for the disk: last VLSN, when staged, bytes.
+    pub(crate) unsynced: VecDeque<(Vlsn, Duration, u64)>,
+    pub(crate) unsynced_bytes: u64,
+    pub(crate) election: Election,
+    pub(crate) role: RoleMachine,
+    states: NodeStateTracker,
+    why: &'static str,
+    pub(crate) membership: Option<Membership>,
+    pub(crate) electorate: Electorate,
+    pub(crate) links: Links,
+    pub(crate) next_ping: Duration,
+    pub(crate) reign: Option<Reign>,
+    pub(crate) following: Option<Following>,
+    pub(crate) watermarks: Watermarks,
+    pub(crate) reads: Reads,
+    pub(crate) applied: LogPoint,
+    applying_to: Option<Vlsn>,
+    pub(crate) refusals: BTreeMap<NodeId, String>,
+    outputs: VecDeque<Output>,
+    pub(crate) pump_due: bool,
+    pub(crate) halted: Option<HaltReason>,
+    closed: bool,
+    /// The newest `now` that an input brought.
+    pub(crate) clock: Duration,
+    /// This node gave a mastership up because its own disk stood still, and has finished nothing since.
+    pub(crate) disk_stalled: bool,
+}
+
+impl Node {
+    /// A node on what its disk held. It begins to dial and to elect at once.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if flags, log and store do not belong together.
+    pub fn new(config: NodeConfig, recovered: Recovered, now: Duration) -> Result<Node, OpenError> {
+        let Recovered { fence, log, founding, applied, mark_dvlsn } = recovered;
+        if !config.members.contains_key(&config.me) {
+            return Err(OpenError::NotListed { me: config.me });
+        }
+        if !log.contains(applied) {
+            return Err(OpenError::StoreAheadOfLog { applied, last: log.last() });
+        }
+        let membership = founding::recovered_membership(&config, founding.as_ref())?;
+        let electorate = match &membership {
+            Some(membership) => membership.electorate(),
+            None => founding::unborn_electorate(&config),
+        };
+        let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
+        let mut node = Node {
+            election: Election::new(election_config(&config), fence, now),
+            role: RoleMachine::new(fence.term),
+            states: NodeStateTracker::new(),
+            why: "opened",
+            links: Links::new(config.timing.redial_min, config.timing.redial_max, config.seed),
+            next_ping: now,
+            watermarks: Watermarks::new(dvlsn),
+            config,
+            log,
+            truncating: false,
+            log_failed: None,
+            unsynced: VecDeque::new(),
+            unsynced_bytes: 0,
+            membership,
+            electorate,
+            reign: None,
+            following: None,
+            reads: Reads::default(),
+            applied,
+            applying_to: None,
+            refusals: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            pump_due: false,
+            halted: None,
+            closed: false,
+            clock: now,
+            disk_stalled: false,
+        };
+        node.step_role(Signal::CapabilitySelected);
+        node.dial_peers();
+        node.settle(now);
+        Ok(node)
+    }
+
+    // ---- what the disk and the store have done ----
+
+    /// The disk has finished something that this node asked for.
+    pub fn handle_persisted(&mut self, now: Duration, what: Persisted) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        match what {
+            Persisted::Fence(fence) => {
+                self.elect(|election, standing| election.handle_persisted(now, fence, standing));
+            }
+            Persisted::Log { point, epoch } => self.log_synced(now, point, epoch),
+            Persisted::Truncated { point, epoch, last_crc } => {
+                self.log_truncated(now, point, epoch, last_crc);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The disk has failed. Without a promise a node can do nothing; without a log it still votes, by what was
+    /// synced, and is never named.
+    pub fn handle_persist_failed(&mut self, now: Duration, what: PersistFailed, why: String) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        match what {
+            PersistFailed::Fence => self.halt(HaltReason::PromiseFailed { why }),
+            PersistFailed::Log => self.fail_log(now, why),
+        }
+        self.settle(now);
+    }
+
+    /// The store holds everything up to `point`.
+    pub fn handle_applied(&mut self, now: Duration, point: LogPoint) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        assert!(self.log.contains(point), "only entries of this log are applied");
+        self.applied = self.applied.max(point);
+        if self.applying_to.is_some_and(|to| to <= point.vlsn) {
+            self.applying_to = None;
+        }
+        self.settle(now);
+    }
+
+    fn log_synced(&mut self, now: Duration, point: LogPoint, epoch: Epoch) {
+        if self.log_failed.is_some() || !self.log.mark_synced(point, epoch) {
+            return;
+        }
+        self.disk_stalled = false;
+        self.release_unsynced();
+        self.own_copy_synced(now);
+        self.replica_synced(now);
+    }
+
+    fn log_truncated(&mut self, now: Duration, point: LogPoint, epoch: Epoch, last_crc: u32) {
+        assert!(self.truncating && epoch == self.log.epoch() && point == self.log.last());
+        self.log.truncated(last_crc);
+        self.truncating = false;
+        self.release_unsynced();
+        self.begin_term(now);
+        self.replica_truncated(now);
+    }
+
+    fn release_unsynced(&mut self) {
+        while let Some(&(vlsn, _, bytes)) = self.unsynced.front() {
+            if vlsn > self.log.synced() {
+                break;
+            }
+            self.unsynced_bytes -= bytes;
+            self.unsynced.pop_front();
+        }
+    }
+
+    fn fail_log(&mut self, now: Duration, why: String) {
+        if self.log_failed.is_some() {
+            return;
+        }
+        self.log_failed = Some(why.clone());
+        self.event(Event::LogFailed { why });
+        self.unfollow();
+        if self.reign.is_some() {
+            self.end_reign(now, Signal::LeaderDiskPressureWithdraw, "the disk failed");
+        } else if self.role.role() == Role::Candidate {
+            self.step_role(Signal::CandidateDiskPressureWithdraw);
+        } else if self.role.role() == Role::Replica {
+            self.step_role(Signal::DiskPressureWithdraw);
+        }
+        self.because("the disk failed");
+    }
+
+    // ---- what callers ask ----
+
+    /// Gives an entry its place in the log, or refuses it because its term is over: nothing else is decided here.
+    pub fn propose(&mut self, now: Duration, proposal: Proposal) {
+        self.clock = now;
+        let Proposal { request, term, draft, deadline } = proposal;
+        if self.is_over() {
+            return self.resolve(request, Outcome::Closed);
+        }
+        if !self.reigns(term) {
+            return self.resolve(request, Outcome::TermOver { master: self.master() });
+        }
+        let point = LogPoint::new(term, self.log.last().vlsn.next());
+        let record = draft.stamp(point, self.log.last_crc(), self.time_ms(now));
+        self.append(now, vec![record]);
+        self.outputs.push_back(Output::Staged { request, point });
+        self.watermarks.wait(request, point, deadline);
+    }
+
+    /// Asks when a read may be served.
+    pub fn read(&mut self, now: Duration, request: Request, kind: ReadKind, deadline: Duration) {
+        self.clock = now;
+        if self.is_over() {
+            return self.resolve(request, Outcome::Closed);
+        }
+        match kind {
+            ReadKind::AtLeast { group, .. } if self.group().is_some_and(|own| own != group) => {
+                self.resolve(request, Outcome::OtherGroup);
+            }
+            ReadKind::AtLeast { point, .. } => self.reads.add_token(request, point, deadline),
+            ReadKind::Linearizable => match self.read_stage() {
+                Some(stage) => self.reads.add_linearizable(request, stage, deadline),
+                None => self.resolve(request, Outcome::NotMaster { master: self.master() }),
+            },
+        }
+        self.settle(now);
+    }
+
+    fn read_stage(&self) -> Option<Stage> {
+        let reign = self.reign.as_ref()?;
+        let begun = reign.is_begun(self.dvlsn());
+        Some(if begun { Stage::AwaitsRound(self.dvlsn()) } else { Stage::AwaitsTermStart })
+    }
+
+    /// Ends everything: pending requests are resolved, links closed. Idempotent.
+    pub fn close(&mut self, now: Duration) {
+        if !self.closed {
+            self.closed = true;
+            self.because("closed");
+            self.wind_up(now);
+        }
+    }
+
+    // ---- time ----
+
+    /// The clock has reached `now`: everything that is due is done.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        self.elect(|election, standing| election.handle_timeout(now, standing));
+        self.links_timeout(now);
+        self.reign_timeout(now);
+        self.following_timeout(now);
+        self.expire(now);
+        self.settle(now);
+    }
+
+    /// When [`Node::handle_timeout`] is next needed, and for what.
+    pub fn next_timeout(&self) -> Option<(Duration, &'static str)> {
+        if self.is_over() {
+            return None;
+        }
+        let named = |name| move |at| (at, name);
+        let candidates = [
+            self.election.next_timeout(),
+            self.links.next_timeout().map(named("redial")),
+            Some((self.next_ping, "ping")),
+            self.reign_next_timeout(),
+            self.following_next_timeout(),
+            self.watermarks.next_timeout().map(named("commit deadline")),
+            self.reads.next_timeout().map(named("read deadline")),
+        ];
+        candidates.into_iter().flatten().min()
+    }
+
+    /// The next thing to do; drain until `None` after each input (or after several).
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() && self.pump_due {
+            self.pump_due = false;
+            self.pump_feeders();
+        }
+        self.outputs.pop_front()
+    }
+
+    fn expire(&mut self, now: Duration) {
+        let reign = self.reign.as_ref();
+        let need = self.electorate.commit_need;
+        let holders = |vlsn| (reign.map_or_else(Vec::new, |reign| reign.holders(vlsn)), need);
+        let mut expired = self.watermarks.expire(now, &holders);
+        expired.extend(self.reads.take_expired(now));
+        expired.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
+    }
+
+    // ---- what others may look at ----
+
+    /// The visible state.
+    pub fn state(&self) -> NodeState {
+        self.states.state()
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role.role()
+    }
+
+    /// The master, if this node knows one in the term of its fence.
+    pub fn master(&self) -> Option<NodeId> {
+        match (&self.reign, &self.following) {
+            (Some(_), _) => Some(self.config.me),
+            (None, Some(following)) => Some(following.master),
+            (None, None) => None,
+        }
+    }
+
+    /// The term of the fence.
+    pub fn term(&self) -> Term {
+        self.election.fence().term
+    }
+
+    /// The fence in force.
+    pub fn fence(&self) -> Fence {
+        self.election.fence()
+    }
+
+    /// The fence on disk.
+    pub fn durable_fence(&self) -> Fence {
+        self.election.durable_fence()
+    }
+
+    /// The log's positions.
+    pub fn log(&self) -> &LogView {
+        &self.log
+    }
+
+    /// Highest VLSN known to be synced by a commit quorum.
+    pub fn dvlsn(&self) -> Vlsn {
+        self.watermarks.dvlsn()
+    }
+
+    /// Highest VLSN known to be acknowledged as each entry's durability asked.
+    pub fn cvlsn(&self) -> Vlsn {
+        self.watermarks.cvlsn()
+    }
+
+    /// What the store holds.
+    pub fn applied(&self) -> LogPoint {
+        self.applied
+    }
+
+    /// The group, once it is founded.
+    pub fn group(&self) -> Option<GroupId> {
+        self.membership.as_ref().map(|membership| membership.group)
+    }
+
+    /// The group's members, once it is founded.
+    pub fn membership(&self) -> Option<&Membership> {
+        self.membership.as_ref()
+    }
+
+    /// What a committing thread must know.
+    pub fn admission(&self, now: Duration) -> Admission {
+        let writable = self.state() == NodeState::Master;
+        Admission {
+            state: self.state(),
+            term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
+            master: self.master(),
+            writable,
+            live: self.live_voters(now),
+            needed: self.electorate.commit_need,
+            unsynced_bytes: self.unsynced_bytes,
+            unsynced_bytes_max: self.config.unsynced_bytes_max,
+            halted: self.halted.clone(),
+        }
+    }
+
+    /// What must hold between any two inputs.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn invariants(&self) {
+        self.log.invariants();
+        self.election.invariants();
+        self.role.invariants();
+        assert!(self.dvlsn() <= self.log.last().vlsn, "dvlsn lies within the log");
+        assert!(self.applied.vlsn <= self.dvlsn(), "only durable entries are applied");
+        assert_eq!(self.reign.is_some(), self.role() == Role::Leader, "a reign is a role");
+        if let Some(reign) = &self.reign {
+            assert_eq!(reign.term, self.term(), "a reign does not outlive its fence");
+            assert!(self.following.is_none(), "a master follows nobody");
+        }
+        if let Some(following) = &self.following {
+            assert_eq!(following.term, self.term(), "a stream below the fence is over");
+        }
+    }
+
+    // ---- shared by the rooms ----
+
+    /// Takes entries that follow the log's last: into the view at once, to the disk by the driver.
+    pub(crate) fn append(&mut self, now: Duration, records: Vec<Record>) {
+        assert!(!self.truncating && self.log_failed.is_none(), "nobody appends to a log in doubt");
+        let group = self.group().expect("a group is founded before anything is appended");
+        let bytes: usize = records.iter().map(|record| record.bytes().len()).sum();
+        records.iter().for_each(|record| self.log.append(record));
+        self.unsynced.push_back((self.log.last().vlsn, now, bytes as u64));
+        self.unsynced_bytes += bytes as u64;
+        self.pump_due = true;
+        if let Some(Output::Append { records: waiting, .. }) = self.outputs.back_mut() {
+            return waiting.extend(records);
+        }
+        self.outputs.push_back(Output::Append { group, records });
+    }
+
+    /// A durable watermark has moved: commits, applies and reads follow.
+    pub(crate) fn advance_watermarks(&mut self, dvlsn: Vlsn, cvlsn: Vlsn) {
+        if self.watermarks.advance(dvlsn, cvlsn) {
+            self.pump_due = true;
+            for (request, outcome) in self.watermarks.resolve(&self.log) {
+                self.resolve(request, outcome);
+            }
+        }
+    }
+
+    pub(crate) fn learn_membership(&mut self, membership: Membership) {
+        self.electorate = membership.electorate();
+        self.event(Event::Founded { group: membership.group });
+        self.membership = Some(membership);
+    }
+
+    pub(crate) fn elect<R>(&mut self, act: impl FnOnce(&mut Election, &Standing<'_>) -> R) -> R {
+        let reaches = self.voters_in_reach() >= self.electorate.commit_need;
+        let rank = match &self.log_failed {
+            None => self.log.last(),
+            Some(_) => self.log.point_at(self.log.synced()).unwrap_or(LogPoint::NULL),
+        };
+        let standing = Standing {
+            rank,
+            nameable: self.log_failed.is_none() && !self.disk_stalled,
+            electorate: &self.electorate,
+            reaches_commit_quorum: reaches,
+            round_trips: self.links.round_trips(),
+        };
+        act(&mut self.election, &standing)
+    }
+
+    pub(crate) fn step_role(&mut self, signal: Signal) {
+        let term = self.term();
+        if let Err(error) = self.role.step(signal, term) {
+            panic!("the node asked for a role step that is not in the table: {error}");
+        }
+    }
+
+    pub(crate) fn because(&mut self, why: &'static str) {
+        self.why = why;
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn resolve(&mut self, request: Request, outcome: Outcome) {
+        self.outputs.push_back(Output::Resolve { request, outcome });
+    }
+
+    /// The node stops for good, because going on could only do harm. The process lives.
+    pub(crate) fn halt(&mut self, reason: HaltReason) {
+        if self.halted.is_none() {
+            self.halted = Some(reason.clone());
+            self.outputs.push_back(Output::Halt(reason));
+            self.because("halted");
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed || self.halted.is_some()
+    }
+
+    fn reigns(&self, term: Term) -> bool {
+        !self.truncating
+            && self.reign.as_ref().is_some_and(|reign| reign.term == term && reign.has_opened())
+    }
+
+    /// Carries outputs from core to core until nothing moves, then tells what came of it.
+    pub(crate) fn settle(&mut self, now: Duration) {
+        while !self.is_over() && (self.drain_election(now) || self.drain_streams(now)) {}
+        if self.is_over() {
+            return self.wind_up(now);
+        }
+        self.serve_reads(now);
+        self.apply_durable();
+        self.observe();
+        debug_assert!({
+            self.invariants();
+            true
+        });
+    }
+
+    /// What is durable in the group and synced here is applied, a bounded range at a time.
+    fn apply_durable(&mut self) {
+        if self.applying_to.is_some() {
+            return;
+        }
+        let synced = if mutant!("node-apply-beyond-synced") {
+            self.log.last().vlsn
+        } else {
+            self.log.synced()
+        };
+        let goal = self.dvlsn().min(synced);
+        if let Some((from, to)) = applying::next_range(self.applied.vlsn, goal) {
+            self.applying_to = Some(to);
+            self.outputs.push_back(Output::Apply { from, to });
+        }
+    }
+
+    fn serve_reads(&mut self, now: Duration) {
+        if self.reads.is_empty() {
+            return;
+        }
+        self.begin_read_round(now);
+        let (log, applied, dvlsn) = (&self.log, self.applied, self.dvlsn());
+        let judge = |point: LogPoint| match log.point_at(point.vlsn) {
+            Some(held) if point.vlsn <= dvlsn && held != point => {
+                Some(Outcome::RolledBack { point })
+            }
+            _ if point.vlsn <= applied.vlsn => Some(Outcome::Read { at: applied }),
+            _ => None,
+        };
+        for (request, outcome) in self.reads.take_ready(applied, judge) {
+            self.resolve(request, outcome);
+        }
+    }
+
+    pub(crate) fn observe(&mut self) {
+        let term_start_durable =
+            self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.dvlsn()));
+        let company = Company {
+            role: self.role(),
+            open: !self.is_over(),
+            master_known: self.following.is_some(),
+            stream_in_sync: self.following.as_ref().is_some_and(Following::in_sync),
+            term_start_durable,
+        };
+        let changes: Vec<_> = self.states.observe(&company).collect();
+        for change in changes {
+            let (old, new) = (change.old, change.new);
+            let (master, term, reason) = (self.master(), self.term(), self.why);
+            self.event(Event::State { old, new, master, term, reason });
+        }
+    }
+
+    /// Closed or halted: everything that waits is told, every link is closed.
+    fn wind_up(&mut self, now: Duration) {
+        let term = self.term();
+        if self.reign.take().is_some() {
+            self.event(Event::TermOver { term });
+        }
+        self.role.close(term);
+        self.following = None;
+        let mut resolved = self.watermarks.close();
+        resolved.extend(self.reads.take_all().into_iter().map(|read| (read, Outcome::Closed)));
+        resolved.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
+        self.close_links();
+        self.observe();
+        let _ = now;
+    }
+
+    /// Commit time of an entry made now, in ms.
+    pub(crate) fn time_ms(&self, now: Duration) -> u64 {
+        self.config.epoch_ms.saturating_add(now.as_millis() as u64)
+    }
+}
+
+fn election_config(config: &NodeConfig) -> ElectionConfig {
+    let mut election = ElectionConfig::new(config.me, config.incarnation, config.seed);
+    election.election_timeout = config.timing.election_timeout;
+    election.round_timeout = config.timing.round_timeout;
+    election.crown_wait = config.timing.election_timeout / 4;
+    election
+}

@@ -1,0 +1,240 @@
+//! What a node asks of its driver, as data in one ordered queue.
+
+use crate::links::{Link, Service};
+use crate::message::Message;
+use rep_election::Fence;
+use rep_fsm::NodeState;
+use rep_stream::BatchHeader;
+use rep_vlsn::{Epoch, GroupId, LogPoint, NodeId, Record, Term, Vlsn};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// A caller's number for what it asked, unique among what is pending; echoed in [`Output::Resolve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Request(pub u64);
+
+/// One thing for the driver to do. The order matters.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Write the fence durably, then `handle_persisted`. Fences complete in order, and never wait behind the log.
+    PersistFence(Fence),
+    /// Stage these records at once; the log writer writes and syncs them, then `handle_persisted`.
+    Append {
+        /// The group, which segment headers carry.
+        group: GroupId,
+        /// Entries that follow the log's last.
+        records: Vec<Record>,
+    },
+    /// Cut the tail at once and the files durably, then `handle_persisted`. Nothing is appended meanwhile.
+    Truncate {
+        /// The last entry kept.
+        keep: LogPoint,
+        /// The epoch that begins.
+        epoch: Epoch,
+    },
+    /// Send a message; dropped if the link is gone.
+    Send {
+        /// Over which link.
+        link: Link,
+        /// What.
+        message: Message,
+    },
+    /// Read a range from the log and send it as one batch, then `handle_sent`. One a link at a time.
+    SendEntries {
+        /// Over which link.
+        link: Link,
+        /// What exactly.
+        range: SendRange,
+    },
+    /// Dial a member once; answered by `handle_link_up` or `handle_dial_failed`.
+    Connect {
+        /// Whom.
+        peer: NodeId,
+        /// For what.
+        service: Service,
+    },
+    /// Close a link that the node has already forgotten.
+    Disconnect {
+        /// Which.
+        link: Link,
+    },
+    /// Apply these entries in order; `handle_applied` after each batch. The next comes after `to` was reported.
+    Apply {
+        /// The first entry.
+        from: Vlsn,
+        /// The last entry.
+        to: Vlsn,
+    },
+    /// The proposal has its place in the log.
+    Staged {
+        /// Whose.
+        request: Request,
+        /// Which.
+        point: LogPoint,
+    },
+    /// The outcome of a proposal or read; exactly one each.
+    Resolve {
+        /// Whose.
+        request: Request,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Something that an operator or the application may want to know.
+    Event(Event),
+    /// The node has stopped for good and says why.
+    Halt(HaltReason),
+}
+
+/// A range of the log on its way to a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendRange {
+    /// What stands before the entries on the wire.
+    pub header: BatchHeader,
+    /// Its first entry.
+    pub from: Vlsn,
+    /// Its last entry at most.
+    pub to: Vlsn,
+    /// Its bytes at most, unless the first entry alone is larger.
+    pub bytes_max: usize,
+    /// The append epoch that it is to be read in.
+    pub log_epoch: Epoch,
+}
+
+/// What became of a proposal or a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The entry is durable.
+    Committed {
+        /// Where it stands.
+        point: LogPoint,
+    },
+    /// The read may be served from what is applied.
+    Read {
+        /// What is applied covers this.
+        at: LogPoint,
+    },
+    /// The term in which the transaction began is over, or this node is not master: nothing was logged.
+    TermOver {
+        /// Who is master, if known.
+        master: Option<NodeId>,
+    },
+    /// Logged, and not known to be durable by its deadline: it may yet become so, or not.
+    Unknown {
+        /// Where it was logged.
+        point: LogPoint,
+        /// Which voters were known to hold it.
+        acked_by: Vec<NodeId>,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// Another term's entry is durable in its place: it has no effect, ever.
+    RolledBack {
+        /// Where it had been logged.
+        point: LogPoint,
+    },
+    /// The read's condition did not come true by its deadline.
+    ReadTimeout,
+    /// Only the master serves this read.
+    NotMaster {
+        /// Who is master, if known.
+        master: Option<NodeId>,
+    },
+    /// The token belongs to another group.
+    OtherGroup,
+    /// The node was closed or halted; a proposal's outcome is unknown, as [`Outcome::Unknown`] if it was logged.
+    Closed,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The visible state changed.
+    State {
+        /// From.
+        old: NodeState,
+        /// To.
+        new: NodeState,
+        /// The master now known.
+        master: Option<NodeId>,
+        /// The term of this node's fence.
+        term: Term,
+        /// Why.
+        reason: &'static str,
+    },
+    /// This node became master.
+    Crowned {
+        /// In this term.
+        term: Term,
+    },
+    /// This node's mastership ended: every transaction of the term ends with it.
+    TermOver {
+        /// The term that is over.
+        term: Term,
+    },
+    /// A new group was founded, by this node or learned from its master.
+    Founded {
+        /// Its identity.
+        group: GroupId,
+    },
+    /// Entries that this node held and no commit quorum did were cut away.
+    RolledBack {
+        /// Their numbers.
+        dropped: RangeInclusive<Vlsn>,
+    },
+    /// A peer refused this node, and why: shown by `status` until it changes.
+    Refused {
+        /// Who refused.
+        by: NodeId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The source no longer has what this node needs.
+    NeedsRestore {
+        /// The first entry that the source still has.
+        source_first: Vlsn,
+    },
+    /// The log failed and takes no more entries in this run.
+    LogFailed {
+        /// What the disk said.
+        why: String,
+    },
+}
+
+/// Why a node stopped for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HaltReason {
+    /// Two masters in one term: the protocol was broken somewhere.
+    TwoMasters {
+        /// The term.
+        term: Term,
+        /// The other one.
+        other: NodeId,
+    },
+    /// A stream asked for what must never happen.
+    Breach {
+        /// What.
+        what: String,
+    },
+    /// The promise could not be written: this node can neither vote nor follow.
+    PromiseFailed {
+        /// What the disk said.
+        why: String,
+    },
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HaltReason::TwoMasters { term, other } => {
+                write!(f, "a second master ({other}) appeared in term {term}")
+            }
+            HaltReason::Breach { what } => write!(f, "invariant breach: {what}"),
+            HaltReason::PromiseFailed { why } => write!(f, "the promise cannot be written: {why}"),
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! What a master does.
+//!
+//! A reign begins with the crown, opens its term with an entry, and lives on answers: heartbeats that a commit
+//! quorum answers, syncs that complete, acknowledgements that arrive. When they stop, it ends.
+
+use crate::error::PeerError;
+use crate::founding;
+use crate::links::{Link, Open, Slot};
+use crate::membership::Membership;
+use crate::message::Message;
+use crate::node::Node;
+use crate::output::{Event, Outcome, Output, SendRange};
+use rep_fsm::Signal;
+use rep_stream::{
+    AckTable, BatchHeader, Feeder, FeederConfig, FeederFacts, FeederMessage, FeederOutput,
+    Progress, RefuseReason, ReplicaMessage, SendFailed,
+};
+use rep_vlsn::mutant;
+use rep_vlsn::{Draft, Incarnation, Kind, LogPoint, NodeId, Record, Term, Vlsn};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The node's facts as a feeder borrows them, without borrowing the rest of the node.
+macro_rules! feeder_facts {
+    ($node:expr, $membership:expr) => {
+        FeederFacts {
+            log: &$node.log,
+            dvlsn: $node.watermarks.dvlsn(),
+            cvlsn: $node.watermarks.cvlsn(),
+            group: $membership.group,
+            send_limit: $node.log.last().vlsn,
+        }
+    };
+}
+
+/// Rounds of heartbeats whose sending time is remembered.
+const ROUNDS_MAX: usize = 64;
+
+/// A mastership.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    pub(crate) term: Term,
+    promisers: BTreeMap<NodeId, Incarnation>,
+    /// The entry that opened the term, once it has its place.
+    opened: Option<LogPoint>,
+    fed: BTreeMap<NodeId, Fed>,
+    pub(crate) acks: AckTable,
+    /// Whose acknowledgements can count.
+    answerable: Vec<NodeId>,
+    round: u64,
+    sent: VecDeque<(u64, Duration)>,
+    answered: BTreeMap<NodeId, u64>,
+    confirmed_round: u64,
+    /// Mastership was confirmed by a commit quorum at this moment, measured from what it answered.
+    confirmed: Duration,
+    next_heartbeat: Duration,
+    /// dvlsn last moved, or writes began to wait, at this moment.
+    progress: Duration,
+}
+
+#[derive(Debug)]
+struct Fed {
+    link: Link,
+    incarnation: Incarnation,
+    feeder: Feeder,
+    in_sync: bool,
+    heard: Duration,
+}
+
+impl Reign {
+    /// Whether the term's first entry has its place in the log.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Whether the term's first entry is durable.
+    pub(crate) fn is_begun(&self, dvlsn: Vlsn) -> bool {
+        self.opened.is_some_and(|opened| opened.vlsn <= dvlsn)
+    }
+
+    /// The voters known to have synced `vlsn`.
+    pub(crate) fn holders(&self, vlsn: Vlsn) -> Vec<NodeId> {
+        let reaches = |(synced, _): (LogPoint, LogPoint)| synced.vlsn >= vlsn;
+        self.answerable.iter().copied().filter(|voter| reaches(self.acks.points(*voter))).collect()
+    }
+
+    /// Where each connected replica stands.
+    pub(crate) fn progress(&self) -> impl Iterator<Item = (NodeId, Progress)> + '_ {
+        self.fed.iter().map(|(id, fed)| (*id, fed.feeder.progress()))
+    }
+}
+
+impl Node {
+    // ---- the crown, the opening, the end ----
+
+    pub(crate) fn crown(
+        &mut self,
+        now: Duration,
+        term: Term,
+        promisers: BTreeMap<NodeId, Incarnation>,
+    ) {
+        assert_eq!(term, self.term(), "the crown is of the fence's term");
+        self.unfollow();
+        self.because("won the election");
+        self.step_role(Signal::ElectionWon);
+        self.event(Event::Crowned { term });
+        self.reign = Some(Reign {
+            term,
+            promisers,
+            opened: None,
+            fed: BTreeMap::new(),
+            acks: AckTable::new(),
+            answerable: self.electorate.voters.keys().copied().collect(),
+            round: 0,
+            sent: VecDeque::new(),
+            answered: BTreeMap::new(),
+            confirmed_round: 0,
+            confirmed: now,
+            next_heartbeat: now,
+            progress: now,
+        });
+        self.begin_term(now);
+        self.beat(now);
+    }
+
+    /// Opens the term as soon as the log is whole: a group that is born here is founded first.
+    pub(crate) fn begin_term(&mut self, now: Duration) {
+        let Some(reign) = self.reign.as_ref().filter(|reign| !reign.has_opened()) else { return };
+        if self.truncating {
+            return;
+        }
+        let (term, me) = (reign.term, self.config.me);
+        let mut records = Vec::new();
+        if self.membership.is_none() {
+            let members = founding::founding_members(&self.config, &reign.promisers);
+            let draft = Membership::founding_draft(me, self.config.fresh_group, members);
+            let founding = self.stamp_after(now, None, term, draft);
+            let membership = Membership::from_record(&founding).expect("written a moment ago");
+            self.learn_membership(membership);
+            records.push(founding);
+        }
+        let draft = Draft::opening(Kind::TermStart, me, &self.config.incarnation.0);
+        let start = self.stamp_after(now, records.last(), term, draft);
+        let opened = start.point();
+        records.push(start);
+        self.append(now, records);
+        let reign = self.reign.as_mut().expect("reigns");
+        reign.opened = Some(opened);
+        reign.progress = now;
+    }
+
+    fn stamp_after(
+        &self,
+        now: Duration,
+        before: Option<&Record>,
+        term: Term,
+        draft: Draft,
+    ) -> Record {
+        let (last, crc) = match before {
+            Some(record) => (record.point(), record.header_crc()),
+            None => (self.log.last(), self.log.last_crc()),
+        };
+        draft.stamp(LogPoint::new(term, last.vlsn.next()), crc, self.time_ms(now))
+    }
+
+    /// The reign is over: nothing of it is acknowledged any more; pending commits wait for what becomes of them.
+    pub(crate) fn end_reign(&mut self, now: Duration, signal: Signal, why: &'static str) {
+        let Some(reign) = self.reign.take() else { return };
+        self.because(why);
+        self.step_role(signal);
+        self.event(Event::TermOver { term: reign.term });
+        reign.fed.keys().for_each(|peer| self.drop_link(*peer, Slot::Fed));
+        for request in self.reads.take_linearizable() {
+            self.resolve(request, Outcome::NotMaster { master: None });
+        }
+        if signal == Signal::GracefulRelinquish {
+            self.election.reign_ended(now);
+            self.observe();
+            self.step_role(Signal::CapabilitySelected);
+        }
+    }
+
+    // ---- confirmation ----
+
+    /// Sends a round of heartbeats.
+    pub(crate) fn beat(&mut self, now: Duration) {
+        let heartbeat = self.config.timing.heartbeat;
+        let Some(reign) = &mut self.reign else { return };
+        reign.round += 1;
+        reign.next_heartbeat = now + heartbeat;
+        reign.sent.push_back((reign.round, now));
+        if reign.sent.len() > ROUNDS_MAX {
+            reign.sent.pop_front();
+        }
+        self.reads.round_begins(reign.round);
+        let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
+        peers.into_iter().for_each(|link| self.herald(link));
+        self.confirm(now);
+    }
+
+    /// Tells one peer that this node reigns, if it does.
+    pub(crate) fn herald(&mut self, link: Link) {
+        if let Some(reign) = &self.reign {
+            let (term, round) = (reign.term, reign.round);
+            let quorate = reign.confirmed_round > 0;
+            self.send(link, Message::Heartbeat { term, round, quorate });
+        }
+    }
+
+    pub(crate) fn heartbeat_reply(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        term: Term,
+        round: u64,
+    ) -> Result<(), PeerError> {
+        if !self.is_member(open) {
+            return Ok(());
+        }
+        if term > self.term() {
+            self.election.observe_term(now, open.link.peer, term)?;
+            return Ok(());
+        }
+        let peer = open.link.peer;
+        let Some(reign) = self.reign.as_mut().filter(|reign| reign.term == term) else {
+            return Ok(());
+        };
+        if round > reign.round {
+            return Err(PeerError::Malformed("a reply to a heartbeat that was never sent"));
+        }
+        let answered = reign.answered.entry(peer).or_default();
+        *answered = (*answered).max(round);
+        if let Some(fed) = reign.fed.get_mut(&peer) {
+            fed.heard = now;
+        }
+        self.confirm(now);
+        Ok(())
+    }
+
+    /// What round a commit quorum has answered, this node among it.
+    fn confirm(&mut self, now: Duration) {
+        let need = self.electorate.commit_need;
+        let me = self.config.me;
+        let Some(reign) = &mut self.reign else { return };
+        let mut rounds: Vec<u64> = self
+            .electorate
+            .voters
+            .keys()
+            .filter(|voter| **voter != me)
+            .map(|voter| reign.answered.get(voter).copied().unwrap_or(0))
+            .collect();
+        rounds.sort_unstable_by(|a, b| b.cmp(a));
+        let others = need.saturating_sub(1);
+        let confirmed =
+            if others == 0 { reign.round } else { rounds.get(others - 1).copied().unwrap_or(0) };
+        if confirmed <= reign.confirmed_round {
+            return;
+        }
+        reign.confirmed_round = confirmed;
+        if let Some((_, sent)) = reign.sent.iter().find(|(round, _)| *round == confirmed) {
+            reign.confirmed = reign.confirmed.max(*sent);
+        }
+        self.reads.round_confirmed(confirmed);
+        let _ = now;
+    }
+
+    /// A linearizable read needs a heartbeat that is sent from now on: at once if no round is under way, else
+    /// with the next one.
+    pub(crate) fn begin_read_round(&mut self, now: Duration) {
+        let under_way = self.reign.as_ref().is_none_or(|reign| reign.round > reign.confirmed_round);
+        if !under_way && self.reads.want_round() {
+            self.beat(now);
+        }
+    }
+
+    pub(crate) fn reign_timeout(&mut self, now: Duration) {
+        let timing = &self.config.timing;
+        let Some(reign) = &self.reign else { return };
+        let quorum_lost = now.saturating_sub(reign.confirmed) >= timing.election_timeout;
+        let waits = self.log.last().vlsn > self.dvlsn();
+        let no_progress = waits && now.saturating_sub(reign.progress) >= timing.disk_stall;
+        let oldest = self.unsynced.front().map(|entry| entry.1);
+        let stalled = oldest.is_some_and(|at| now.saturating_sub(at) >= timing.disk_stall);
+        let beat_due = reign.next_heartbeat <= now;
+        if quorum_lost {
+            self.end_reign(now, Signal::GracefulRelinquish, "no commit quorum answers");
+        } else if stalled || no_progress {
+            self.disk_stalled = stalled;
+            self.end_reign(
+                now,
+                Signal::GracefulRelinquish,
+                "writes wait and nothing becomes durable",
+            );
+        } else if beat_due {
+            self.beat(now);
+        }
+    }
+
+    pub(crate) fn reign_next_timeout(&self) -> Option<(Duration, &'static str)> {
+        let reign = self.reign.as_ref()?;
+        let timing = &self.config.timing;
+        let waits = self.log.last().vlsn > self.dvlsn();
+        let stall = self.unsynced.front().map(|entry| entry.1 + timing.disk_stall);
+        let candidates = [
+            Some((reign.next_heartbeat, "heartbeat")),
+            Some((reign.confirmed + timing.election_timeout, "quorum lost")),
+            waits.then_some((reign.progress + timing.disk_stall, "no progress")),
+            stall.map(|at| (at, "disk stall")),
+        ];
+        candidates.into_iter().flatten().chain(self.feeders_next_timeout()).min()
+    }
+
+    // ---- what is durable ----
+
+    /// This node's own copy is an acknowledgement like any other.
+    pub(crate) fn own_copy_synced(&mut self, now: Duration) {
+        let (me, incarnation) = (self.config.me, self.config.incarnation);
+        let synced = self.log.point_at(self.log.synced()).unwrap_or(LogPoint::NULL);
+        let received = self.log.last();
+        if let Some(reign) = &mut self.reign {
+            reign.acks.observe(me, incarnation, synced, received);
+            self.count_acks(now);
+        }
+    }
+
+    /// dvlsn advances only over an entry of the current term, and then covers all before it.
+    fn count_acks(&mut self, now: Duration) {
+        let Some(reign) = &mut self.reign else { return };
+        let voters = self.electorate.voters.keys().copied();
+        let durable = reign.acks.durable(voters, self.electorate.commit_need);
+        let own_term = self.log.term_at(durable) == Some(reign.term);
+        if durable <= self.watermarks.dvlsn() || !(own_term || mutant!("node-count-old-term")) {
+            return;
+        }
+        reign.progress = now;
+        let begins = !reign.is_begun(self.watermarks.dvlsn()) && reign.is_begun(durable);
+        self.advance_watermarks(durable, durable);
+        if begins {
+            self.because("its term has begun");
+            self.reads.term_started(self.dvlsn());
+        }
+    }
+
+    /// Voters that would acknowledge a write made now, this node among them; 0 unless it reigns.
+    pub(crate) fn live_voters(&self, now: Duration) -> usize {
+        let patience = self.config.timing.election_timeout;
+        let Some(reign) = &self.reign else { return 0 };
+        let live = |fed: &&Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
+        1 + reign.fed.values().filter(live).count()
+    }
+
+    // ---- feeders ----
+
+    /// A message of a replica's stream.
+    pub(crate) fn replica_message(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        message: ReplicaMessage,
+    ) -> Result<(), PeerError> {
+        let connection = message.connection();
+        if connection.term > self.term() && self.is_member(open) {
+            self.election.observe_term(now, open.link.peer, connection.term)?;
+            self.drain_election(now);
+        }
+        if let ReplicaMessage::Handshake(_) = &message {
+            match self.refusal(open, connection.term) {
+                Some(reason) => {
+                    let refused = FeederMessage::Refused { connection, reason };
+                    self.send(open.link, Message::ToReplica(refused));
+                    return Ok(());
+                }
+                None => self.begin_feeding(now, open, &message),
+            }
+        }
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else {
+            return Ok(());
+        };
+        let facts = feeder_facts!(self, membership);
+        match reign.fed.get_mut(&open.link.peer).filter(|fed| fed.link == open.link) {
+            Some(fed) => {
+                fed.heard = now;
+                Ok(fed.feeder.handle_message(now, message, &facts)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self, open: &Open, term: Term) -> Option<RefuseReason> {
+        let Some(reign) = &self.reign else {
+            return Some(RefuseReason::NotMaster { master: self.master() });
+        };
+        if reign.term != term {
+            return Some(RefuseReason::StaleTerm { fence: self.durable_fence().term });
+        }
+        let Some(membership) = &self.membership else {
+            return Some(RefuseReason::NotMaster { master: None });
+        };
+        let Some(member) = membership.members.get(&open.link.peer) else {
+            return Some(RefuseReason::NotMember);
+        };
+        (member.incarnation != open.incarnation).then_some(RefuseReason::IncarnationMismatch {
+            recorded: member.incarnation,
+            yours: open.incarnation,
+        })
+    }
+
+    fn begin_feeding(&mut self, now: Duration, open: &Open, handshake: &ReplicaMessage) {
+        let Some(reign) = &mut self.reign else { return };
+        let mut config = FeederConfig::default();
+        config.window_bytes = self.config.window_bytes;
+        config.batch_bytes = self.config.batch_bytes;
+        let feeder = Feeder::new(config, handshake.connection(), open.link.peer, now);
+        let (link, incarnation) = (open.link, open.incarnation);
+        let fed = Fed { link, incarnation, feeder, in_sync: false, heard: now };
+        reign.fed.insert(link.peer, fed);
+    }
+
+    /// A range was sent; the window may let the next one go.
+    pub fn handle_sent(&mut self, now: Duration, link: Link, last: LogPoint, bytes: usize) {
+        self.with_feeder(now, link, |now, feeder, facts| {
+            feeder.handle_sent(now, last, bytes, facts)
+        });
+    }
+
+    /// A range could not be read from the log.
+    pub fn handle_send_failed(&mut self, now: Duration, link: Link, why: SendFailed) {
+        self.with_feeder(now, link, |now, feeder, facts| {
+            feeder.handle_send_failed(now, why, facts)
+        });
+    }
+
+    fn with_feeder(
+        &mut self,
+        now: Duration,
+        link: Link,
+        act: impl FnOnce(Duration, &mut Feeder, &FeederFacts<'_>),
+    ) {
+        self.clock = now;
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
+        let facts = feeder_facts!(self, membership);
+        if let Some(fed) = reign.fed.get_mut(&link.peer).filter(|fed| fed.link == link) {
+            act(now, &mut fed.feeder, &facts);
+            self.settle(now);
+        }
+    }
+
+    /// Lets every feeder send what its window allows.
+    pub(crate) fn pump_feeders(&mut self) {
+        let now = self.clock;
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
+        let facts = feeder_facts!(self, membership);
+        reign.fed.values_mut().for_each(|fed| fed.feeder.pump(now, &facts));
+        self.drain_feeders(now);
+    }
+
+    fn feeders_next_timeout(&self) -> Option<(Duration, &'static str)> {
+        let reign = self.reign.as_ref()?;
+        reign.fed.values().filter_map(|fed| fed.feeder.next_timeout()).min()
+    }
+
+    pub(crate) fn fed_lost(&mut self, peer: NodeId) {
+        if let Some(reign) = &mut self.reign {
+            reign.fed.remove(&peer);
+        }
+    }
+
+    /// Carries what feeders and the replica put out; tells whether there was anything.
+    pub(crate) fn drain_streams(&mut self, now: Duration) -> bool {
+        let fed = self.drain_feeders(now);
+        let followed = self.drain_replica(now);
+        fed || followed
+    }
+
+    fn drain_feeders(&mut self, now: Duration) -> bool {
+        let mut moved = false;
+        while let Some((peer, output)) = self.next_feeder_output() {
+            moved = true;
+            self.feeder_output(now, peer, output);
+        }
+        moved
+    }
+
+    fn next_feeder_output(&mut self) -> Option<(NodeId, FeederOutput)> {
+        let reign = self.reign.as_mut()?;
+        reign.fed.iter_mut().find_map(|(peer, fed)| Some((*peer, fed.feeder.poll_output()?)))
+    }
+
+    fn feeder_output(&mut self, now: Duration, peer: NodeId, output: FeederOutput) {
+        let Some(fed) = self.reign.as_mut().and_then(|reign| reign.fed.get_mut(&peer)) else {
+            return;
+        };
+        let (link, incarnation) = (fed.link, fed.incarnation);
+        match output {
+            FeederOutput::Send(message) => self.send(link, Message::ToReplica(message)),
+            FeederOutput::SendEntries {
+                connection,
+                prev,
+                from,
+                to,
+                bytes_max,
+                log_epoch,
+                dvlsn,
+                cvlsn,
+            } => {
+                let header = BatchHeader { connection, prev, dvlsn, cvlsn };
+                let range = SendRange { header, from, to, bytes_max, log_epoch };
+                self.output(Output::SendEntries { link, range });
+            }
+            FeederOutput::Acked { synced, received } => {
+                fed.heard = now;
+                let acks = &mut self.reign.as_mut().expect("feeds").acks;
+                acks.observe(peer, incarnation, synced, received);
+                self.count_acks(now);
+            }
+            FeederOutput::InSync { at } => self.replica_in_sync(now, peer, at),
+            FeederOutput::NeedsRestore { first } => {
+                self.refused_by(
+                    peer,
+                    format!("it needs a restore: the log begins at {first} here"),
+                );
+            }
+            FeederOutput::Close(reason) => {
+                self.refused_by(peer, reason.to_string());
+                self.fed_lost(peer);
+                self.drop_link(peer, Slot::Fed);
+            }
+        }
+    }
+
+    /// A replica is past sync-up. One that holds less than it acknowledged earlier, in the same incarnation, is a
+    /// rolled-back image: it counts for nothing.
+    fn replica_in_sync(&mut self, now: Duration, peer: NodeId, at: LogPoint) {
+        let Some(reign) = &mut self.reign else { return };
+        let Some(fed) = reign.fed.get_mut(&peer) else { return };
+        match reign.acks.reconnected(peer, fed.incarnation, at) {
+            Ok(()) => {
+                fed.in_sync = true;
+                fed.heard = now;
+                self.refusals.remove(&peer);
+            }
+            Err(image) => {
+                self.refused_by(peer, image.to_string());
+                self.fed_lost(peer);
+                self.drop_link(peer, Slot::Fed);
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Links, and which room a message belongs to.
+
+use crate::error::PeerError;
+use crate::links::{DialFailure, Link, Open, Service, Slot};
+use crate::message::Message;
+use crate::node::Node;
+use crate::output::{Event, Output};
+use rep_election::{Reason, Sender};
+use rep_fsm::{Role, Signal};
+use rep_vlsn::{Incarnation, NodeId, Term};
+use std::time::Duration;
+
+impl Node {
+    /// A link is open: this node dialled it, or a peer did. `incarnation` is what the peer's Hello said.
+    pub fn handle_link_up(
+        &mut self,
+        now: Duration,
+        link: Link,
+        incarnation: Incarnation,
+        dialled: bool,
+    ) {
+        self.clock = now;
+        let expected = link.peer != self.config.me && self.is_listed(link.peer);
+        if self.is_over() || !expected {
+            return self.output(Output::Disconnect { link });
+        }
+        let (slot, replaced) = self.links.up(now, link, incarnation, dialled);
+        if let Some(old) = replaced {
+            self.output(Output::Disconnect { link: old });
+            self.link_lost(now, old.peer, slot);
+        }
+        if slot == Slot::Source && !self.follows(link.peer) {
+            self.drop_link(link.peer, slot);
+        }
+        if slot == Slot::Peer {
+            self.greet(now, link);
+        }
+        self.settle(now);
+    }
+
+    /// A link broke or was closed by the other end. One that was replaced or disconnected is ignored.
+    pub fn handle_link_down(&mut self, now: Duration, link: Link) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        if let Some(slot) = self.links.down(link) {
+            self.link_lost(now, link.peer, slot);
+            self.settle(now);
+        }
+    }
+
+    /// A dial that this node asked for came to nothing.
+    pub fn handle_dial_failed(
+        &mut self,
+        now: Duration,
+        peer: NodeId,
+        service: Service,
+        why: DialFailure,
+    ) {
+        self.clock = now;
+        if self.is_over() {
+            return;
+        }
+        self.links.failed(now, peer, service);
+        match why {
+            // Nobody listens where the master was: that is silence, at once.
+            DialFailure::Refused if self.follows(peer) => self.election.lose_master(now),
+            DialFailure::Refused | DialFailure::Unreachable => {}
+            DialFailure::Rejected(reason) => self.refused_by(peer, reason),
+        }
+        self.settle(now);
+    }
+
+    /// A message arrived. What comes over a link that is no longer open is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] for what no correct peer says: the driver closes the link. Nothing has changed.
+    pub fn handle_message(
+        &mut self,
+        now: Duration,
+        link: Link,
+        message: Message,
+    ) -> Result<(), PeerError> {
+        self.clock = now;
+        let Some(&open) = self.links.find(link).filter(|_| !self.is_over()) else { return Ok(()) };
+        if message.service() != link.service {
+            return Err(PeerError::WrongService { message: message.name() });
+        }
+        self.links.heard(now, open.link.peer, open.slot);
+        let result = self.route(now, open, message);
+        self.settle(now);
+        result
+    }
+
+    fn route(&mut self, now: Duration, open: Open, message: Message) -> Result<(), PeerError> {
+        let link = open.link;
+        match message {
+            Message::Election(message) => {
+                let sender = sender(&open);
+                Ok(self
+                    .elect(|core, standing| core.handle_message(now, sender, message, standing))?)
+            }
+            Message::Heartbeat { term, round, quorate } => {
+                self.heartbeat(now, &open, term, round, quorate)
+            }
+            Message::HeartbeatReply { term, round } => {
+                self.heartbeat_reply(now, &open, term, round)
+            }
+            Message::Ping { nonce } => {
+                self.send(link, Message::Pong { nonce });
+                Ok(())
+            }
+            Message::Pong { nonce } => {
+                let sent = Duration::from_nanos(nonce);
+                if let Some(round_trip) = now.checked_sub(sent) {
+                    self.links.measured(link.peer, round_trip);
+                }
+                Ok(())
+            }
+            Message::ToFeeder(message) => self.replica_message(now, &open, message),
+            Message::ToReplica(message) => self.stream_message(now, link, message),
+        }
+    }
+
+    /// The master is there, or one that does not know yet that it is not.
+    fn heartbeat(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        term: Term,
+        round: u64,
+        quorate: bool,
+    ) -> Result<(), PeerError> {
+        if !self.is_member(open) {
+            return Ok(());
+        }
+        if term < self.term() {
+            let known = self.durable_fence().term;
+            if known > term {
+                self.send(open.link, Message::HeartbeatReply { term: known, round: 0 });
+            }
+            return Ok(());
+        }
+        self.follow(now, term, open.link.peer, quorate)?;
+        // The answer counts for mastership, so the fence that it leans on must be on disk.
+        if !self.is_over() && self.durable_fence().term >= term && self.term() == term {
+            self.send(open.link, Message::HeartbeatReply { term, round });
+        }
+        Ok(())
+    }
+
+    /// Carries what the election core put out; tells whether there was anything.
+    pub(crate) fn drain_election(&mut self, now: Duration) -> bool {
+        let mut moved = false;
+        while let Some(output) = self.election.poll_output() {
+            moved = true;
+            self.election_output(now, output);
+        }
+        // Adopting a term ends a stream below it, whatever else it does.
+        if self.following.as_ref().is_some_and(|following| following.term < self.term()) {
+            self.because("a higher term");
+            self.unfollow();
+        }
+        moved
+    }
+
+    fn election_output(&mut self, now: Duration, output: rep_election::Output) {
+        use rep_election::Output as Elected;
+        match output {
+            Elected::Persist(fence) => self.output(Output::PersistFence(fence)),
+            Elected::Send { to, message } => {
+                if let Some(open) = self.links.get(to, Slot::Peer) {
+                    self.send(open.link, Message::Election(message));
+                }
+            }
+            Elected::Stand { .. } => {
+                self.because("seeks a master");
+                self.unfollow();
+                if self.role() == Role::Replica {
+                    self.step_role(Signal::MissedHeartbeats);
+                }
+            }
+            Elected::Lost { .. } => {
+                if self.role() == Role::Candidate {
+                    self.step_role(Signal::ElectionLost);
+                }
+            }
+            Elected::Crown { term, promisers } => self.crown(now, term, promisers),
+            Elected::Deposed { .. } => {
+                self.end_reign(now, Signal::PeerLeaderObserved, "a higher term");
+            }
+            Elected::Event(event) => self.election_event(event),
+            other => {
+                unreachable!("an output of an election that this version does not know: {other:?}")
+            }
+        }
+    }
+
+    fn election_event(&mut self, event: rep_election::Event) {
+        if let rep_election::Event::RefusedBy { by, reason, .. } = event
+            && let Some(words) = lasting(reason)
+        {
+            self.refused_by(by, words.into());
+        }
+    }
+
+    /// Remembers why a peer refuses this node, and says it once.
+    pub(crate) fn refused_by(&mut self, by: NodeId, reason: String) {
+        if self.refusals.get(&by) != Some(&reason) {
+            self.refusals.insert(by, reason.clone());
+            self.event(Event::Refused { by, reason });
+        }
+    }
+
+    // ---- links ----
+
+    pub(crate) fn send(&mut self, link: Link, message: Message) {
+        self.output(Output::Send { link, message });
+    }
+
+    /// Asks for a link unless there is one.
+    pub(crate) fn connect(&mut self, peer: NodeId, slot: Slot) {
+        if let Some(service) = self.links.want(peer, slot) {
+            self.output(Output::Connect { peer, service });
+        }
+    }
+
+    /// Closes a link of this node's own accord.
+    pub(crate) fn drop_link(&mut self, peer: NodeId, slot: Slot) {
+        if let Some(link) = self.links.close(peer, slot) {
+            self.output(Output::Disconnect { link });
+        }
+    }
+
+    /// The smaller number dials the PEER link.
+    pub(crate) fn dial_peers(&mut self) {
+        let me = self.config.me;
+        let greater: Vec<NodeId> =
+            self.config.members.keys().copied().filter(|peer| *peer > me).collect();
+        greater.into_iter().for_each(|peer| self.connect(peer, Slot::Peer));
+    }
+
+    pub(crate) fn close_links(&mut self) {
+        let ids: Vec<NodeId> = self.config.members.keys().copied().collect();
+        for peer in ids {
+            for slot in [Slot::Peer, Slot::Source, Slot::Fed] {
+                self.links.unwant(peer, slot);
+                self.drop_link(peer, slot);
+            }
+        }
+    }
+
+    pub(crate) fn links_timeout(&mut self, now: Duration) {
+        for (peer, service) in self.links.due(now) {
+            self.output(Output::Connect { peer, service });
+        }
+        if self.next_ping <= now {
+            self.next_ping = now + self.config.timing.election_timeout / 2;
+            let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
+            peers.into_iter().for_each(|link| self.ping(now, link));
+        }
+    }
+
+    /// Voters that this node exchanges frames with, itself among them.
+    pub(crate) fn voters_in_reach(&self) -> usize {
+        let patience = self.config.timing.election_timeout * 2;
+        let fresh = |open: &&Open| self.clock.saturating_sub(open.heard) <= patience;
+        1 + self.links.peers().filter(fresh).filter(|open| self.is_member(open)).count()
+    }
+
+    /// A new PEER link: learn the round trip; a master makes itself known at once.
+    fn greet(&mut self, now: Duration, link: Link) {
+        self.ping(now, link);
+        self.herald(link);
+    }
+
+    fn ping(&mut self, now: Duration, link: Link) {
+        self.send(link, Message::Ping { nonce: now.as_nanos() as u64 });
+    }
+
+    fn link_lost(&mut self, now: Duration, peer: NodeId, slot: Slot) {
+        match slot {
+            Slot::Peer => {
+                if self.config.me < peer {
+                    self.connect(peer, Slot::Peer);
+                }
+            }
+            Slot::Source => self.source_lost(now, peer),
+            Slot::Fed => self.fed_lost(peer),
+        }
+    }
+
+    // ---- who is who ----
+
+    /// Whether the other end is the member that it says, with the data directory that was recorded. Before the
+    /// founding every listed name is taken at its word.
+    pub(crate) fn is_member(&self, open: &Open) -> bool {
+        match &self.membership {
+            Some(membership) => membership.admits(open.link.peer, open.incarnation),
+            None => self.config.members.contains_key(&open.link.peer),
+        }
+    }
+
+    fn is_listed(&self, peer: NodeId) -> bool {
+        self.config.members.contains_key(&peer)
+    }
+}
+
+fn sender(open: &Open) -> Sender {
+    Sender { id: open.link.peer, incarnation: open.incarnation }
+}
+
+/// Why a peer will go on refusing until somebody does something about it; `None` for what passes by itself.
+fn lasting(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::NotAMember => Some("it does not know this node as a member"),
+        Reason::OtherIncarnation => {
+            Some("this directory is not the one the group recorded (wiped or replaced): no vote")
+        }
+        Reason::OtherGroup => Some("it belongs to another group of the same name"),
+        Reason::AskerUnborn => Some("its group is founded, and this directory is not part of it"),
+        Reason::OtherMembers => Some("it lists other members than this node"),
+        Reason::RefuserNotRecorded => Some("this group does not record its directory (wiped?)"),
+        _ => None,
+    }
+}

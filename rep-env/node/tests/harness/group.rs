@@ -1,0 +1,395 @@
+//! A few nodes in one value: frames travel in order through queues, disks are instant unless held, and time jumps
+//! to the next deadline. No threads, no sleeping.
+
+use bytes::{Bytes, BytesMut};
+use rep_node::{
+    DialFailure, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState, Outcome,
+    Output, Persisted, Proposal, ReadKind, Recovered, Request, Seed, Service, number_members,
+};
+use rep_vlsn::{Draft, Flags, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+pub(crate) struct Machine {
+    pub(crate) node: Option<Node>,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) fence: Fence,
+    pub(crate) records: Vec<Record>,
+    pub(crate) synced: usize,
+    pub(crate) applied: LogPoint,
+    pub(crate) hold_log: bool,
+    pub(crate) states: Vec<NodeState>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) halted: Option<HaltReason>,
+}
+
+pub(crate) struct Group {
+    pub(crate) now: Duration,
+    pub(crate) machines: BTreeMap<NodeId, Machine>,
+    pub(crate) outcomes: BTreeMap<(NodeId, Request), Outcome>,
+    seeds: Vec<Seed>,
+    wire: VecDeque<Frame>,
+    pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    next: u64,
+}
+
+struct Frame {
+    from: NodeId,
+    to: NodeId,
+    pair: u64,
+    bytes: Bytes,
+}
+
+impl Group {
+    pub(crate) fn new(names: &[&str]) -> Group {
+        let seeds: Vec<Seed> = names
+            .iter()
+            .map(|name| Seed { name: (*name).into(), address: format!("{name}:1") })
+            .collect();
+        let ids: Vec<NodeId> = number_members(&seeds).into_keys().collect();
+        let mut group = Group {
+            now: Duration::ZERO,
+            machines: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            seeds,
+            wire: VecDeque::new(),
+            pairs: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            next: 1,
+        };
+        ids.into_iter().for_each(|id| group.wipe(id));
+        group
+    }
+
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
+        self.machines.keys().copied().collect()
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        self.ids().into_iter().for_each(|id| self.start(id));
+    }
+
+    /// An empty directory under the old name.
+    pub(crate) fn wipe(&mut self, id: NodeId) {
+        self.next += 1;
+        let machine = Machine {
+            node: None,
+            incarnation: Incarnation((self.next as u128).to_le_bytes()),
+            fence: Fence::default(),
+            records: Vec::new(),
+            synced: 0,
+            applied: LogPoint::NULL,
+            hold_log: false,
+            states: Vec::new(),
+            events: Vec::new(),
+            halted: None,
+        };
+        self.machines.insert(id, machine);
+    }
+
+    pub(crate) fn start(&mut self, id: NodeId) {
+        self.next += 1;
+        let seed = self.next;
+        let members = number_members(&self.seeds);
+        let machine = self.machines.get_mut(&id).unwrap();
+        let group = GroupId((seed as u128).to_be_bytes());
+        let config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
+        let mut view = LogView::empty();
+        machine.records.iter().for_each(|record| view.append(record));
+        let last = view.last();
+        let log = LogView::recovered(
+            Vlsn::FIRST,
+            last,
+            view.last_crc(),
+            view.epoch(),
+            view.history().clone(),
+        );
+        let recovered = Recovered {
+            fence: machine.fence,
+            log,
+            founding: machine.records.first().cloned(),
+            applied: machine.applied,
+            mark_dvlsn: Vlsn::NULL,
+        };
+        machine.node = Some(Node::new(config, recovered, self.now).unwrap());
+        self.settle();
+    }
+
+    /// Power is lost: what was not synced is gone.
+    pub(crate) fn crash(&mut self, id: NodeId) {
+        let machine = self.machines.get_mut(&id).unwrap();
+        machine.node = None;
+        machine.hold_log = false;
+        machine.records.truncate(machine.synced);
+        let broken: Vec<u64> = self.pairs_of(id);
+        self.wire.retain(|frame| frame.from != id && frame.to != id);
+        broken.into_iter().for_each(|pair| self.break_pair(pair));
+        self.settle();
+    }
+
+    pub(crate) fn cut(&mut self, a: NodeId, b: NodeId) {
+        self.cut.insert((a, b));
+        self.cut.insert((b, a));
+    }
+
+    pub(crate) fn isolate(&mut self, id: NodeId) {
+        self.ids().into_iter().filter(|other| *other != id).for_each(|other| self.cut(id, other));
+    }
+
+    /// Mends every cut; connections that lost frames have died of it.
+    pub(crate) fn heal(&mut self) {
+        let cut = std::mem::take(&mut self.cut);
+        let broken: Vec<u64> = self
+            .pairs
+            .iter()
+            .filter(|(_, (a, b, _))| cut.contains(&(*a, *b)))
+            .map(|(pair, _)| *pair)
+            .collect();
+        broken.into_iter().for_each(|pair| self.break_pair(pair));
+        self.settle();
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        self.machines[&id].node.as_ref().expect("is running")
+    }
+
+    pub(crate) fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration)) {
+        let now = self.now;
+        if let Some(node) = self.machines.get_mut(&id).and_then(|machine| machine.node.as_mut()) {
+            act(node, now);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn propose(&mut self, id: NodeId, payload: &str) -> Request {
+        self.next += 1;
+        let request = Request(self.next);
+        let deadline = self.now + Duration::from_secs(5);
+        let draft = Draft::new(Kind::Data, Flags::default(), payload.as_bytes());
+        self.act(id, |node, now| {
+            let term = node.term();
+            node.propose(now, Proposal { request, term, draft, deadline });
+        });
+        request
+    }
+
+    pub(crate) fn read(&mut self, id: NodeId, kind: ReadKind) -> Request {
+        self.next += 1;
+        let request = Request(self.next);
+        self.act(id, |node, now| node.read(now, request, kind, now + Duration::from_secs(1)));
+        request
+    }
+
+    pub(crate) fn outcome(&self, id: NodeId, request: Request) -> Option<&Outcome> {
+        self.outcomes.get(&(id, request))
+    }
+
+    pub(crate) fn payloads(&self, id: NodeId) -> Vec<String> {
+        let data = self.machines[&id].records.iter().filter(|r| r.header().kind == Kind::Data);
+        data.map(|record| String::from_utf8_lossy(&record.payload()).into_owned()).collect()
+    }
+
+    /// Lets time pass until `done`, and fails loudly if it never comes.
+    pub(crate) fn run_until(&mut self, what: &str, done: impl Fn(&Group) -> bool) {
+        let limit = self.now + Duration::from_secs(60);
+        while !done(self) {
+            assert!(self.now < limit, "never came: {what}\n{}", self.picture());
+            self.step();
+        }
+    }
+
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.next_deadline().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn master(&self) -> Option<NodeId> {
+        let running = self.machines.iter().filter_map(|(id, m)| Some((*id, m.node.as_ref()?)));
+        let masters = running.filter(|(_, node)| node.state() == NodeState::Master);
+        masters.max_by_key(|(_, node)| node.term()).map(|(id, _)| id)
+    }
+
+    fn picture(&self) -> String {
+        let line = |(id, machine): (&NodeId, &Machine)| match &machine.node {
+            Some(node) => format!("{id} {:#?}\n", node.status(self.now)),
+            None => format!("{id} down\n"),
+        };
+        self.machines.iter().map(line).collect()
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let running = self.machines.values().filter_map(|machine| machine.node.as_ref());
+        running.filter_map(|node| Some(node.next_timeout()?.0)).min()
+    }
+
+    fn step(&mut self) {
+        let Some(at) = self.next_deadline() else {
+            self.now += Duration::from_millis(100);
+            return;
+        };
+        self.now = self.now.max(at);
+        let now = self.now;
+        for machine in self.machines.values_mut() {
+            if let Some(node) = &mut machine.node
+                && node.next_timeout().is_some_and(|(at, _)| at <= now)
+            {
+                node.handle_timeout(now);
+            }
+        }
+        self.settle();
+        // Time moves even if a deadline repeats.
+        self.now += Duration::from_micros(1);
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for id in self.ids() {
+                while let Some(output) = self.poll(id) {
+                    moved = true;
+                    self.carry_out(id, output);
+                }
+            }
+            if let Some(frame) = self.wire.pop_front() {
+                moved = true;
+                self.deliver(frame);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn poll(&mut self, id: NodeId) -> Option<Output> {
+        self.machines.get_mut(&id)?.node.as_mut()?.poll_output()
+    }
+
+    fn carry_out(&mut self, id: NodeId, output: Output) {
+        match output {
+            Output::PersistFence(fence) => {
+                self.machines.get_mut(&id).unwrap().fence = fence;
+                self.with(id, |node, now| node.handle_persisted(now, Persisted::Fence(fence)));
+            }
+            Output::Append { records, .. } => {
+                self.machines.get_mut(&id).unwrap().records.extend(records);
+                self.sync(id);
+            }
+            Output::Truncate { keep, epoch } => {
+                let machine = self.machines.get_mut(&id).unwrap();
+                machine.records.truncate(keep.vlsn.get() as usize);
+                machine.synced = machine.records.len();
+                let last_crc = machine.records.last().map_or(0, Record::header_crc);
+                let what = Persisted::Truncated { point: keep, epoch, last_crc };
+                self.with(id, |node, now| node.handle_persisted(now, what));
+            }
+            Output::Send { link, message } => self.transmit(id, link, message.encode()),
+            Output::SendEntries { link, range } => {
+                let records = &self.machines[&id].records;
+                let mut bytes = BytesMut::from(&range.header.encode()[..]);
+                let (mut last, mut sent) = (LogPoint::NULL, 0);
+                for record in &records[range.from.get() as usize - 1..range.to.get() as usize] {
+                    if sent > 0 && sent + record.bytes().len() > range.bytes_max {
+                        break;
+                    }
+                    bytes.extend_from_slice(record.bytes());
+                    sent += record.bytes().len();
+                    last = record.point();
+                }
+                self.transmit(id, link, bytes.freeze());
+                self.with(id, |node, now| node.handle_sent(now, link, last, sent));
+            }
+            Output::Connect { peer, service } => self.connect(id, peer, service),
+            Output::Disconnect { link } => self.break_pair(link.epoch),
+            Output::Apply { to, .. } => {
+                let point = self.machines[&id].records[to.get() as usize - 1].point();
+                self.machines.get_mut(&id).unwrap().applied = point;
+                self.with(id, |node, now| node.handle_applied(now, point));
+            }
+            Output::Staged { .. } => {}
+            Output::Resolve { request, outcome } => {
+                let old = self.outcomes.insert((id, request), outcome);
+                assert!(old.is_none(), "a request is resolved once");
+            }
+            Output::Event(event) => {
+                let machine = self.machines.get_mut(&id).unwrap();
+                if let Event::State { new, .. } = &event {
+                    machine.states.push(*new);
+                }
+                machine.events.push(event);
+            }
+            Output::Halt(reason) => self.machines.get_mut(&id).unwrap().halted = Some(reason),
+            other => panic!("unknown output {other:?}"),
+        }
+    }
+
+    fn sync(&mut self, id: NodeId) {
+        let machine = self.machines.get_mut(&id).unwrap();
+        if machine.hold_log {
+            return;
+        }
+        machine.synced = machine.records.len();
+        if let (Some(node), Some(last)) = (&mut machine.node, machine.records.last()) {
+            let epoch = node.log().epoch();
+            node.handle_persisted(self.now, Persisted::Log { point: last.point(), epoch });
+        }
+    }
+
+    fn with(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration)) {
+        let now = self.now;
+        if let Some(node) = self.machines.get_mut(&id).and_then(|machine| machine.node.as_mut()) {
+            act(node, now);
+        }
+    }
+
+    fn connect(&mut self, from: NodeId, to: NodeId, service: Service) {
+        if self.cut.contains(&(from, to)) {
+            let why = DialFailure::Unreachable;
+            return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
+        }
+        if self.machines[&to].node.is_none() {
+            let why = DialFailure::Refused;
+            return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
+        }
+        self.next += 1;
+        let epoch = self.next;
+        self.pairs.insert(epoch, (from, to, service));
+        let (mine, theirs) = (self.machines[&from].incarnation, self.machines[&to].incarnation);
+        let link = |peer| Link { peer, service, epoch };
+        self.with(from, |node, now| node.handle_link_up(now, link(to), theirs, true));
+        self.with(to, |node, now| node.handle_link_up(now, link(from), mine, false));
+    }
+
+    fn break_pair(&mut self, pair: u64) {
+        let Some((a, b, service)) = self.pairs.remove(&pair) else { return };
+        self.wire.retain(|frame| frame.pair != pair);
+        for (node, peer) in [(a, b), (b, a)] {
+            let link = Link { peer, service, epoch: pair };
+            self.with(node, |node, now| node.handle_link_down(now, link));
+        }
+    }
+
+    fn transmit(&mut self, from: NodeId, link: Link, bytes: Bytes) {
+        if self.pairs.contains_key(&link.epoch) {
+            self.wire.push_back(Frame { from, to: link.peer, pair: link.epoch, bytes });
+        }
+    }
+
+    fn deliver(&mut self, frame: Frame) {
+        let Some(&(dialler, _, service)) = self.pairs.get(&frame.pair) else { return };
+        if self.cut.contains(&(frame.from, frame.to)) {
+            return;
+        }
+        let message = Message::decode(service, dialler == frame.to, frame.bytes).unwrap();
+        let link = Link { peer: frame.from, service, epoch: frame.pair };
+        self.with(frame.to, |node, now| node.handle_message(now, link, message).unwrap());
+    }
+
+    fn pairs_of(&self, id: NodeId) -> Vec<u64> {
+        let of = |(_, (a, b, _)): &(&u64, &(NodeId, NodeId, Service))| *a == id || *b == id;
+        self.pairs.iter().filter(of).map(|(pair, _)| *pair).collect()
+    }
+}
