@@ -27,9 +27,9 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Empty databases in memory, which end with this value.
+    /// Empty databases in memory, which end with this value. Their checkpoints promise nothing beyond it.
     pub fn memory() -> Self {
-        Databases::memory_in(&MemoryHome::new())
+        Databases::over(Box::new(Memory::ephemeral()))
     }
 
     /// Databases in memory as they were at the last checkpoint into `home`.
@@ -38,7 +38,8 @@ impl Databases {
     }
 
     /// Databases in the redb file at `path`, which is made if it is not there. After a crash they are as
-    /// of the last checkpoint.
+    /// of the last checkpoint. Dropping the store closes the file; a [`View`] that is left answers
+    /// from memory or with an error.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@
 //! While a batch is applied the lock is held, so a new view waits for the batch's end, never for a
 //! disk; views that exist are not touched.
 
+mod key;
 pub(crate) mod tree;
 
 use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource};
@@ -73,14 +74,20 @@ impl State {
 
 pub(crate) struct Memory {
     shared: Arc<RwLock<State>>,
-    home: MemoryHome,
+    /// Where checkpoints go; without one nothing outlives the store, and no checkpoint keeps old nodes.
+    home: Option<MemoryHome>,
 }
 
 impl Memory {
+    /// Opens empty, for as long as it lives.
+    pub(crate) fn ephemeral() -> Self {
+        Memory { shared: Arc::default(), home: None }
+    }
+
     /// Opens at the last checkpoint of `home`.
     pub(crate) fn open(home: MemoryHome) -> Self {
         let state = home.0.lock().clone();
-        Memory { shared: Arc::new(RwLock::new(state)), home }
+        Memory { shared: Arc::new(RwLock::new(state)), home: Some(home) }
     }
 }
 
@@ -97,7 +104,9 @@ impl Engine for Memory {
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
-        *self.home.0.lock() = self.shared.read().clone();
+        if let Some(home) = &self.home {
+            *home.0.lock() = self.shared.read().clone();
+        }
         Ok(())
     }
 
@@ -122,10 +131,8 @@ impl Loading for Replacement<'_> {
     }
 
     fn commit(self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
-        let state = State { applied, ..self.state };
-        *self.memory.home.0.lock() = state.clone();
-        *self.memory.shared.write() = state;
-        Ok(())
+        *self.memory.shared.write() = State { applied, ..self.state };
+        self.memory.checkpoint()
     }
 }
 

@@ -100,7 +100,9 @@ impl Overlay {
     /// Drops the entries at or below `applied`, from the oldest on. Those without a VLSN stay, and so
     /// does what lies above them.
     ///
-    /// Only [`Overlay::begin`] needs to call this: a view taken before a trim lacks what the trim drops.
+    /// [`Overlay::begin`] does this by itself. To make room while a `commit` waits for it, trim with the
+    /// point of a view: transactions that have begun keep their snapshot, and no later one may begin
+    /// on an older view, which would lack what was dropped.
     pub fn trim(&mut self, applied: LogPoint) {
         let upto = applied.vlsn;
         while self.entries.front().is_some_and(|oldest| oldest.vlsn.is_some_and(|v| v <= upto)) {

@@ -42,7 +42,6 @@ pub(crate) struct Redb {
 
 impl Redb {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let is_new = !path.exists();
         let file = engine::Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(path)
@@ -51,9 +50,7 @@ impl Redb {
             Some(applied) => applied,
             None => found(&file)?,
         };
-        if is_new {
-            sync_directory(path)?;
-        }
+        sync_directory(path)?;
         let published = Arc::new(RwLock::new(view_of(&file, applied)?));
         Ok(Redb { file, applied, published })
     }
@@ -272,7 +269,7 @@ fn recover(file: &engine::Database) -> Result<Option<LogPoint>, StoreError> {
     }
 }
 
-/// A file is durable once its name is.
+/// A file is durable once its name is. Synced at every open: an earlier one may have died before this.
 fn sync_directory(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = parent.unwrap_or(Path::new("."));

@@ -182,14 +182,18 @@ impl Receiver {
             PAIRS => {
                 let mut runs = Vec::new();
                 runs_of(body, &mut runs).map_err(|_| self.refuse("it holds no pairs"))?;
+                let before = self.pairs;
                 runs.iter().try_for_each(|run| self.count(run))?;
+                if self.pairs == before {
+                    return Err(self.refuse("it holds no pairs"));
+                }
                 loading.load(&runs)?;
                 false
             }
             END => self.check_end(body).map(|()| true)?,
             _ => return Err(self.refuse("unknown kind")),
         };
-        self.number += 1;
+        self.number = self.number.checked_add(1).ok_or(self.refuse("too many chunks"))?;
         Ok(ended)
     }
 
@@ -199,6 +203,9 @@ impl Receiver {
             return Err(self.refuse("it is shorter than a chunk"));
         };
         let (content, crc) = chunk.split_at(HEADER_BYTES + body_bytes);
+        if chunk.len() > CHUNK_BYTES_MAX {
+            return Err(self.refuse("it is longer than a chunk"));
+        }
         if crc32c::crc32c(content).to_le_bytes() != *crc {
             return Err(self.refuse("checksum"));
         }

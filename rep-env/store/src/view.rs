@@ -37,8 +37,8 @@ impl View {
     }
 
     /// The pairs whose keys lie within `bounds`, in order of keys. Crossed bounds hold nothing.
-    pub fn range(&self, database: &Database, bounds: impl RangeBounds<[u8]>) -> Range {
-        let (start, end) = (bounds.start_bound(), bounds.end_bound());
+    pub fn range<'k>(&self, database: &Database, bounds: impl RangeBounds<&'k [u8]>) -> Range {
+        let (start, end) = (bounds.start_bound().cloned(), bounds.end_bound().cloned());
         if are_crossed(start, end) {
             return Range { pairs: Box::new(std::iter::empty()) };
         }

@@ -7,6 +7,7 @@
 //! Invariants, tested by `invariants`: all leaves lie at one depth; keys increase; a separator is
 //! at most every key below it, and above every key to its left; only the root may be empty.
 
+use super::key::Key;
 use bytes::Bytes;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -24,13 +25,13 @@ pub(crate) struct Tree<V> {
 
 #[derive(Clone)]
 enum Node<V> {
-    Leaf(Vec<(Bytes, V)>),
+    Leaf(Vec<(Key, V)>),
     /// Separators and children.
-    Branch(Vec<(Bytes, Arc<Node<V>>)>),
+    Branch(Vec<(Key, Arc<Node<V>>)>),
 }
 
 /// A node that was split off to the right, behind its separator.
-type Split<V> = Option<(Bytes, Arc<Node<V>>)>;
+type Split<V> = Option<(Key, Arc<Node<V>>)>;
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
@@ -81,7 +82,7 @@ impl<V: Clone> Tree<V> {
         let (old, split) = insert(&mut self.root, key, value);
         if let Some((separator, right)) = split {
             let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
-            self.root = Arc::new(Node::Branch(vec![(Bytes::new(), left), (separator, right)]));
+            self.root = Arc::new(Node::Branch(vec![(Key::copy_of(&[]), left), (separator, right)]));
         }
         self.len += usize::from(old.is_none());
         old
@@ -145,9 +146,9 @@ impl<V: Clone> Iterator for Range<V> {
                         self.path.clear();
                         return None;
                     }
-                    Some(item) => {
+                    Some((key, value)) => {
                         *at += 1;
-                        return Some(item.clone());
+                        return Some((key.to_bytes(), value.clone()));
                     }
                     None => None,
                 },
@@ -167,7 +168,7 @@ fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &[u8], value: V) -> (Option<V>
         Node::Leaf(items) => match find(items, key) {
             Ok(at) => (Some(std::mem::replace(&mut items[at].1, value)), None),
             Err(at) => {
-                items.insert(at, (Bytes::copy_from_slice(key), value));
+                items.insert(at, (Key::copy_of(key), value));
                 (None, split_off(items, at).map(|(key, right)| (key, Arc::new(Node::Leaf(right)))))
             }
         },
@@ -175,7 +176,7 @@ fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &[u8], value: V) -> (Option<V>
             let at = child_of(children, key);
             let (old, split) = insert(&mut children[at].1, key, value);
             if *children[at].0 > *key {
-                children[at].0 = Bytes::copy_from_slice(key);
+                children[at].0 = Key::copy_of(key);
             }
             let Some(split) = split else { return (old, None) };
             children.insert(at + 1, split);
@@ -187,7 +188,7 @@ fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &[u8], value: V) -> (Option<V>
 
 /// Halves a node that is too full. One that grew at its end is split there, so that keys that come in
 /// order leave full nodes behind.
-fn split_off<T>(items: &mut Vec<(Bytes, T)>, grown_at: usize) -> Option<(Bytes, Vec<(Bytes, T)>)> {
+fn split_off<T>(items: &mut Vec<(Key, T)>, grown_at: usize) -> Option<(Key, Vec<(Key, T)>)> {
     if items.len() <= ITEMS_MAX {
         return None;
     }
@@ -214,7 +215,7 @@ fn remove<V: Clone>(node: &mut Arc<Node<V>>, key: &[u8]) -> Option<V> {
 }
 
 /// Joins a small child with a neighbour, if the two leave room for more.
-fn join<V: Clone>(children: &mut Vec<(Bytes, Arc<Node<V>>)>, at: usize) {
+fn join<V: Clone>(children: &mut Vec<(Key, Arc<Node<V>>)>, at: usize) {
     let left = at.saturating_sub(1);
     let Some((_, right)) = children.get(left + 1) else { return };
     if children[left].1.items() + right.items() > ITEMS_MAX / 2 {
@@ -240,12 +241,12 @@ impl<V> Node<V> {
     }
 }
 
-fn find<V>(items: &[(Bytes, V)], key: &[u8]) -> Result<usize, usize> {
+fn find<V>(items: &[(Key, V)], key: &[u8]) -> Result<usize, usize> {
     items.binary_search_by(|(other, _)| (**other).cmp(key))
 }
 
 /// The child that holds `key` if any does.
-fn child_of<T>(children: &[(Bytes, T)], key: &[u8]) -> usize {
+fn child_of<T>(children: &[(Key, T)], key: &[u8]) -> usize {
     children.partition_point(|(separator, _)| **separator <= *key).saturating_sub(1)
 }
 

@@ -62,8 +62,12 @@ impl Pending {
 
     /// The pairs whose keys lie within `bounds`, in order of keys. Overlay entries count as read when
     /// the iterator comes past them, deletions too.
-    pub fn range(&self, database: &Database, bounds: impl RangeBounds<[u8]>) -> PendingRange<'_> {
-        let (start, end) = (bounds.start_bound(), bounds.end_bound());
+    pub fn range<'k>(
+        &self,
+        database: &Database,
+        bounds: impl RangeBounds<&'k [u8]>,
+    ) -> PendingRange<'_> {
+        let (start, end) = (bounds.start_bound().cloned(), bounds.end_bound().cloned());
         let crossed = are_crossed(start, end);
         let own = self.own.changes_of(database).filter(|_| !crossed);
         let overlay = self.overlay.index.get(database.name().as_bytes()).filter(|_| !crossed);
