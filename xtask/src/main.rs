@@ -1,1 +1,76 @@
-fn main() {}
+//! The workshop: everything that is done to this workspace, as one program.
+//!
+//! A check that lives in somebody's memory, or in the settings of one CI service, is a check that others cannot run.
+//! So each one is a command here, `ci` runs the same commands as you do, and each rule prints its reason.
+
+mod ci;
+mod diagrams;
+mod loom;
+mod mutants;
+mod nightly;
+mod run;
+mod sim;
+mod steps;
+mod test;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use run::Tally;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The workshop of the rep workspace")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// All tests of all crates, one build with all features; what follows goes to `cargo test`
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Everything that has to pass before a change lands (what .ci/run runs)
+    Ci(ci::Args),
+    /// The rules of this workspace: arrows, banned calls, dead links and others, each with its reason
+    Tidy,
+    /// The concurrency models, every interleaving within a bound
+    Loom(loom::Args),
+    /// The simulator: whole groups under seeded faults
+    Sim(sim::Args),
+    /// Every planted bug has to be found by the simulator; prints the table of seeds it took
+    Mutants(mutants::Args),
+    /// What is too long for `ci`
+    Nightly(nightly::Args),
+    /// Draws the tables of rep-fsm into docs/roles.md
+    Diagrams,
+}
+
+fn main() -> ExitCode {
+    match work(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    let mut tally = Tally::default();
+    match task {
+        Task::Test { args } => test::run(&workspace, &args, &mut tally),
+        Task::Ci(args) => ci::run(&workspace, &args),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Loom(args) => loom::run(&workspace, &args, &mut tally),
+        Task::Sim(args) => sim::run(&workspace, &args),
+        Task::Mutants(args) => mutants::run(&workspace, &args),
+        Task::Nightly(args) => nightly::run(&workspace, &args),
+        Task::Diagrams => diagrams::run(&workspace),
+    }
+}

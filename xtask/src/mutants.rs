@@ -1,0 +1,89 @@
+//! Would the simulator find a real bug? It is asked about bugs that we planted.
+//!
+//! A site in the code says `mutant!("name")`, which is `false` in every build but the one under `--cfg rep_mutants`. Here
+//! every site is found by reading the sources, and each bug is planted in turn: the simulator has to fail within a number
+//! of seeds. How many it took is the only honest measure of a simulator, and the table in `docs/testing.md` says so.
+
+use crate::run::run_seeing;
+use crate::tidy::planted_sites;
+use crate::workspace::Workspace;
+use crate::{sim, tidy};
+use anyhow::bail;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// What may be asked about planted bugs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Within how many seeds each has to be found
+    #[arg(long, default_value_t = SEEDS_MAX)]
+    seeds: u64,
+    /// Only the bugs whose name contains this
+    #[arg(long)]
+    filter: Option<String>,
+}
+
+const SEEDS_MAX: u64 = 2_000;
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { seeds: SEEDS_MAX, filter: None }
+    }
+}
+
+struct Hunt {
+    name: String,
+    /// The line with which the simulator reported it, or none if it survived.
+    found: Option<String>,
+    seconds: f64,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    let filter = args.filter.as_deref().unwrap_or_default();
+    let sites = planted_sites(&tidy::Tree::read(workspace)?);
+    let names: BTreeSet<_> = sites.into_iter().filter(|name| name.contains(filter)).collect();
+    if names.is_empty() {
+        bail!("no planted bug has {filter:?} in its name");
+    }
+    let hunts = names
+        .into_iter()
+        .map(|name| hunt(workspace, name, args.seeds))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    print_table(&hunts);
+    let survivors: Vec<_> =
+        hunts.iter().filter(|hunt| hunt.found.is_none()).map(|hunt| hunt.name.as_str()).collect();
+    match survivors.is_empty() {
+        true => Ok(()),
+        false => bail!("not found within {} seeds: {}", args.seeds, survivors.join(", ")),
+    }
+}
+
+fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt> {
+    let begun = Instant::now();
+    let args = sim::Args { seeds: Some(seeds), mutant: Some(name.clone()), ..sim::Args::default() };
+    let mut found = None;
+    let outcome = run_seeing(&mut sim::command(workspace, &args), None, |line| {
+        if found.is_none() && line.starts_with(FAIL) {
+            found = Some(line.to_owned());
+        }
+    });
+    // A simulator that ends badly without saying what it found did not find the bug: it broke.
+    match (outcome, &found) {
+        (Err(error), None) => Err(error),
+        (Ok(()), Some(_)) => bail!("the simulator reported a failure and ended well"),
+        (Ok(()), None) | (Err(_), Some(_)) => {
+            Ok(Hunt { name, found, seconds: begun.elapsed().as_secs_f64() })
+        }
+    }
+}
+
+/// How the simulator begins the line that names what it found.
+const FAIL: &str = "FAIL ";
+
+fn print_table(hunts: &[Hunt]) {
+    println!("\n| planted bug | found | seconds |\n|---|---|---|");
+    for hunt in hunts {
+        let found = hunt.found.as_deref().unwrap_or("SURVIVED").trim_start_matches(FAIL);
+        println!("| {} | {found} | {:.1} |", hunt.name, hunt.seconds);
+    }
+}

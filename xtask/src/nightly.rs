@@ -1,0 +1,106 @@
+//! What is too long for `ci`: more interleavings, hours of simulation, every planted bug, undefined behaviour.
+//!
+//! A step that cannot be run here says SKIPPED and makes the whole fail: a night without a check is not a green night.
+
+use crate::run::{Tally, run_counting, run_seeing};
+use crate::steps::{Outcome, Step, minutes, run_all};
+use crate::workspace::Workspace;
+use crate::{loom, mutants, sim, tidy};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What may be asked of `nightly`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long to simulate
+    #[arg(long, default_value_t = 360.0)]
+    sim_minutes: f64,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    let sim_minutes = args.sim_minutes;
+    run_all(vec![
+        step("tidy", minutes(1), "cargo xtask tidy", move |_| done(tidy::run(workspace))),
+        step("tests", minutes(20), "cargo xtask test --release", move |tally| {
+            done(tests(workspace, tally))
+        }),
+        step("loom", minutes(40), "cargo xtask loom --bound 4", move |tally| {
+            done(models(workspace, tally))
+        }),
+        step("mutants", minutes(60), "cargo xtask mutants", move |_| {
+            done(mutants::run(workspace, &mutants::Args::default()))
+        }),
+        step("miri", minutes(30), "cargo +nightly miri test -p rep-fsm --lib", move |tally| {
+            miri(workspace, tally)
+        }),
+        step(
+            "sim",
+            Duration::from_secs_f64(60.0 * sim_minutes),
+            "the `cargo xtask sim` line printed above",
+            move |_| done(simulate(workspace, sim_minutes)),
+        ),
+    ])
+}
+
+fn step<'a>(
+    name: &'static str,
+    budget: Duration,
+    again: &str,
+    work: impl FnMut(&mut Tally) -> anyhow::Result<Outcome> + 'a,
+) -> Step<'a> {
+    Step { name, budget, again: again.to_owned(), work: Box::new(work) }
+}
+
+fn done(outcome: anyhow::Result<()>) -> anyhow::Result<Outcome> {
+    outcome.map(|()| Outcome::Done)
+}
+
+/// Optimised, and with ten times the random cases.
+fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.env("PROPTEST_CASES", "2560").env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true");
+    // A target directory of its own, or every optimised build after it would start over.
+    cargo.env("CARGO_TARGET_DIR", workspace.target.join("nightly"));
+    run_counting(
+        cargo.args(["test", "--workspace", "--all-features", "--release", "--no-fail-fast"]),
+        tally,
+    )
+}
+
+fn models(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
+    loom::run(workspace, &loom::Args { filter: None, bound: 4 }, tally)
+}
+
+fn simulate(workspace: &Workspace, minutes: f64) -> anyhow::Result<()> {
+    let args = sim::Args {
+        seeds: Some(u64::MAX >> 1),
+        seed: Some(sim::fresh_seed().to_string()),
+        minutes: Some(minutes),
+        ..sim::Args::default()
+    };
+    sim::run(workspace, &args)
+}
+
+fn miri(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<Outcome> {
+    let mut probe = Command::new("cargo");
+    probe
+        .args(["+nightly", "miri", "--version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        return Ok(Outcome::Skipped(
+            "needs the nightly toolchain with its miri component".to_owned(),
+        ));
+    }
+    for package in ["rep-fsm", "rep-vlsn"] {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(&workspace.root)
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+            .env("PROPTEST_CASES", "8");
+        cargo.args(["+nightly", "miri", "test", "--package", package, "--lib"]);
+        run_seeing(&mut cargo, None, |line| tally.count(line))?;
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,64 @@
+//! The simulator, built for speed and started with the arguments it was asked for.
+
+use crate::run::run_seeing;
+use crate::workspace::Workspace;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What may be asked of the simulator.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// How many seeds to run
+    #[arg(long)]
+    pub(crate) seeds: Option<u64>,
+    /// The first seed
+    #[arg(long)]
+    pub(crate) seed: Option<String>,
+    /// Stop after this many minutes, whatever is left
+    #[arg(long)]
+    pub(crate) minutes: Option<f64>,
+    /// Plant this bug first, in a build of its own
+    #[arg(long)]
+    pub(crate) mutant: Option<String>,
+    /// Anything else goes to the simulator as it is
+    #[arg(last = true)]
+    pub(crate) rest: Vec<String>,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    run_seeing(&mut command(workspace, args), None, |_| ())
+}
+
+/// As [`run`], killed when it takes far longer than asked: a simulator that hangs has found something too.
+pub(crate) fn run_within(
+    workspace: &Workspace,
+    args: &Args,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    run_seeing(&mut command(workspace, args), Some(limit), |_| ())
+}
+
+/// The command that runs the simulator with these arguments.
+pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
+    let mut cargo = match &args.mutant {
+        Some(_) => workspace.cargo_with_cfg("rep_mutants", "mutants"),
+        None => workspace.cargo(),
+    };
+    cargo.args(["run", "--quiet", "--release", "--package", "rep-sim", "--bin", "rep-sim", "--"]);
+    let option = |name: &str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
+    cargo.args(option("--seeds", args.seeds.map(|seeds| seeds.to_string())).into_iter().flatten());
+    cargo.args(option("--seed", args.seed.clone()).into_iter().flatten());
+    cargo.args(
+        option("--minutes", args.minutes.map(|minutes| minutes.to_string())).into_iter().flatten(),
+    );
+    cargo.args(option("--mutant", args.mutant.clone()).into_iter().flatten());
+    cargo.args(&args.rest);
+    cargo
+}
+
+/// A first seed that nobody has run yet. It is printed with the command, so what it finds can be run again.
+pub(crate) fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Seconds, far apart: the seeds that follow it belong to this run alone.
+    since.as_secs() * 1_000_000
+}
