@@ -1,11 +1,12 @@
 //! Would the simulator find a real bug? It is asked about bugs that we planted.
 //!
-//! A site in the code says `mutant!("name")`, which is `false` in every build but the one under `--cfg rep_mutants`. Here
-//! every site is found by reading the sources, and each bug is planted in turn: the simulator has to fail within a number
-//! of seeds. How many it took is the only honest measure of a simulator, and the table in `docs/testing.md` says so.
+//! A site in the code says `mutant!("name")`, which is `false` in every build but the one under `--cfg rep_mutants`. The
+//! table in `docs/testing.md` has a row for each (`tidy` compares them), and says who has to find it. Here those that are
+//! the simulator's are planted in turn: it has to fail within a number of seeds. How many it took is the only honest
+//! measure of a simulator.
 
 use crate::run::run_seeing;
-use crate::tidy::planted_sites;
+use crate::tidy::planted_for_simulator;
 use crate::workspace::Workspace;
 use crate::{sim, tidy};
 use anyhow::bail;
@@ -40,8 +41,8 @@ struct Hunt {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let filter = args.filter.as_deref().unwrap_or_default();
-    let sites = planted_sites(&tidy::Tree::read(workspace)?);
-    let names: BTreeSet<_> = sites.into_iter().filter(|name| name.contains(filter)).collect();
+    let planted = planted_for_simulator(&tidy::Tree::read(workspace)?);
+    let names: BTreeSet<_> = planted.into_iter().filter(|name| name.contains(filter)).collect();
     if names.is_empty() {
         bail!("no planted bug has {filter:?} in its name");
     }

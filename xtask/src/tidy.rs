@@ -13,7 +13,7 @@ mod source;
 mod sync;
 mod text;
 
-pub(crate) use planted::planted_sites;
+pub(crate) use planted::planted_for_simulator;
 pub(crate) use source::Tree;
 
 use crate::workspace::Workspace;

@@ -22,19 +22,23 @@ pub(super) fn planted(tree: &Tree) -> Vec<Finding> {
         }
     }
     let names: BTreeSet<_> = sites.iter().map(|(name, _, _)| name).collect();
-    for (name, line) in rows.iter().filter(|(name, _)| !names.contains(name)) {
+    for (name, row) in rows.iter().filter(|(name, _)| !names.contains(name)) {
         findings.push(Finding {
             path: TABLE.to_owned(),
-            line: *line,
+            line: row.line,
             what: format!("no site plants {name:?}"),
         });
     }
     findings
 }
 
-/// The names of all planted bugs, as their sites say them.
-pub(crate) fn planted_sites(tree: &Tree) -> BTreeSet<String> {
-    sites(tree).into_iter().map(|(name, _, _)| name).collect()
+/// The names of all planted bugs that the simulator has to find, as the table says.
+pub(crate) fn planted_for_simulator(tree: &Tree) -> BTreeSet<String> {
+    rows(tree)
+        .into_iter()
+        .filter(|(_, row)| row.found_by == "simulator")
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn shipped(tree: &Tree) -> impl Iterator<Item = &Source> {
@@ -79,21 +83,27 @@ fn reaches(code: &str) -> bool {
     ["mutants::", "mod mutants", "macro_rules! mutant"].iter().any(|word| has_word(code, word))
 }
 
-/// The rows of the table between the marks in the docs, name to line.
-fn rows(tree: &Tree) -> BTreeMap<String, usize> {
+/// A row of the table: `` | `name` | what goes wrong | found by | ... ``.
+struct Row {
+    line: usize,
+    found_by: String,
+}
+
+/// The rows of the table between the marks in the docs, by name.
+fn rows(tree: &Tree) -> BTreeMap<String, Row> {
     let Some(source) = tree.sources.iter().find(|source| source.path == TABLE) else {
         return BTreeMap::new();
     };
-    let lines = source.text.lines().enumerate();
-    let within = lines
-        .skip_while(|(_, line)| *line != "<!-- planted -->")
-        .take_while(|(_, line)| *line != "<!-- /planted -->");
-    let cell = |line: &str| {
-        line.strip_prefix("| `")
-            .and_then(|rest| rest.split_once('`'))
-            .map(|(name, _)| name.to_owned())
-    };
-    within.filter_map(|(at, line)| cell(line).map(|name| (name, at + 1))).collect()
+    let lines = source.text.lines().enumerate().skip_while(|(_, line)| *line != "<!-- planted -->");
+    let within = lines.take_while(|(_, line)| *line != "<!-- /planted -->");
+    within.filter_map(|(at, line)| row(at + 1, line)).collect()
+}
+
+fn row(line: usize, text: &str) -> Option<(String, Row)> {
+    let mut cells = text.strip_prefix("| `")?.split('|').map(str::trim);
+    let name = cells.next()?.strip_suffix('`')?.to_owned();
+    let found_by = cells.nth(1)?.to_owned();
+    Some((name, Row { line, found_by }))
 }
 
 #[cfg(test)]
@@ -102,20 +112,30 @@ mod tests {
 
     fn findings(code: &str, table: &str) -> Vec<String> {
         let table =
-            format!("| `elsewhere` | no row |\n<!-- planted -->\n{table}<!-- /planted -->\n");
+            format!("| `elsewhere` | no row | - |\n<!-- planted -->\n{table}<!-- /planted -->\n");
         let tree = Tree::of(&[("rep-node/src/a.rs", code), (TABLE, &table)]);
         planted(&tree).into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]
     fn every_site_has_a_row_and_every_row_a_site() {
-        let row = "| `vote-twice` | votes twice in a term |\n";
+        let row = "| `vote-twice` | votes twice in a term | simulator | 7 |\n";
         assert!(findings("if mutant!(\"vote-twice\") {}\n", row).is_empty());
         assert_eq!(
             findings("if mutant!(\"vote-twice\") {}\n", ""),
             ["planted bug \"vote-twice\" has no row in docs/testing.md"]
         );
         assert_eq!(findings("", row), ["no site plants \"vote-twice\""]);
+    }
+
+    #[test]
+    fn the_simulator_hunts_what_the_table_gives_it() {
+        let rows = "| `a` | x | simulator | 7 |\n| `b` | x | crash tests | |\n";
+        let table = format!("<!-- planted -->\n{rows}<!-- /planted -->\n");
+        assert_eq!(
+            planted_for_simulator(&Tree::of(&[(TABLE, &table)])),
+            BTreeSet::from(["a".to_owned()])
+        );
     }
 
     #[test]
