@@ -1,13 +1,13 @@
 //! Would the simulator find a real bug? It is asked about bugs that we planted.
 //!
 //! A site in the code says `mutant!("name")`, which is `false` in every build but the one under `--cfg rep_mutants`. The
-//! table in `docs/testing.md` has a row for each (`tidy` compares them), and says who has to find it. Here those that are
-//! the simulator's are planted in turn: it has to fail within a number of seeds. How many it took is the only honest
-//! measure of a simulator.
+//! table in `docs/testing.md` has a row for each (`tidy` compares them), and says who has to find it. Crates hunt their own
+//! in `tests/mutants.rs`. Those that are the simulator's are planted in turn: it has to fail within a number of seeds. How
+//! many it took is the only honest measure of a simulator.
 
-use crate::run::run_seeing;
+use crate::run::{Tally, run_counting, run_seeing};
 use crate::tidy::planted_for_simulator;
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 use crate::{sim, tidy};
 use anyhow::bail;
 use std::collections::BTreeSet;
@@ -40,6 +40,9 @@ struct Hunt {
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    if args.filter.is_none() {
+        hunt_in_crates(workspace)?;
+    }
     let filter = args.filter.as_deref().unwrap_or_default();
     let planted = planted_for_simulator(&tidy::Tree::read(workspace)?);
     let names: BTreeSet<_> = planted.into_iter().filter(|name| name.contains(filter)).collect();
@@ -57,6 +60,29 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         true => Ok(()),
         false => bail!("not found within {} seeds: {}", args.seeds, survivors.join(", ")),
     }
+}
+
+/// The hunts that crates do themselves: each `tests/mutants.rs`.
+fn hunt_in_crates(workspace: &Workspace) -> anyhow::Result<()> {
+    let has_hunt =
+        |package: &&Package| workspace.root.join(&package.dir).join("tests/mutants.rs").is_file();
+    for package in workspace.packages.iter().filter(has_hunt) {
+        let mut cargo = workspace.cargo_with_cfg("rep_mutants", "mutants");
+        // One thread, because the set of planted bugs is the process's.
+        cargo.args([
+            "test",
+            "--release",
+            "--all-features",
+            "-p",
+            &package.name,
+            "--test",
+            "mutants",
+            "--",
+            "--test-threads=1",
+        ]);
+        run_counting(&mut cargo, &mut Tally::default())?;
+    }
+    Ok(())
 }
 
 fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt> {
