@@ -139,7 +139,7 @@ pub enum PeerError {
 #[non_exhaustive]
 pub enum Breach {
     /// To follow this source, entries that a commit quorum holds would have to be cut.
-    #[error("would cut {keep} to {last}, though all up to {dvlsn} is durable in the group")]
+    #[error("would cut all after {keep} up to {last}, though entries up to {dvlsn} are durable in the group")]
     TruncationBelowDurable {
         /// The last entry shared with the source.
         keep: LogPoint,
@@ -149,7 +149,7 @@ pub enum Breach {
         dvlsn: Vlsn,
     },
     /// To follow this source, entries that it wrote itself, in this very term, would have to be cut.
-    #[error("would cut {keep} to {last}, entries of the stream's own term {term}")]
+    #[error("would cut all after {keep} up to {last}, entries of the stream's own term {term}")]
     TruncationOfOwnTerm {
         /// The last entry shared with the source.
         keep: LogPoint,
