@@ -139,7 +139,9 @@ pub enum PeerError {
 #[non_exhaustive]
 pub enum Breach {
     /// To follow this source, entries that a commit quorum holds would have to be cut.
-    #[error("would cut all after {keep} up to {last}, though entries up to {dvlsn} are durable in the group")]
+    #[error(
+        "would cut all after {keep} up to {last}, though entries up to {dvlsn} are durable in the group"
+    )]
     TruncationBelowDurable {
         /// The last entry shared with the source.
         keep: LogPoint,

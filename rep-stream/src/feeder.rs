@@ -16,7 +16,7 @@ use crate::message::{BatchHeader, Connection, FeederMessage, ReplicaMessage};
 use crate::syncup::{Answer, Offer, answer};
 use crate::window::Window;
 use progress::{Outstanding, Phase};
-use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn};
+use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn, mutant};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -178,7 +178,8 @@ impl Feeder {
         if self.is_closed() {
             return Ok(());
         }
-        if message.connection() != self.connection {
+        let stale = message.connection() != self.connection;
+        if stale && !(mutant!("stream-old-connection-ack") && message.name() == "Ack") {
             self.stats.dropped_messages += 1;
             return Ok(());
         }
@@ -208,11 +209,12 @@ impl Feeder {
         }
     }
 
-    /// The range asked for was sent, up to and with `last`: `bytes` of records.
+    /// The range asked for was sent, up to and with `last`: `bytes` of records. A report about a range that
+    /// this feeder did not ask for (but one before it, for the same replica) is ignored.
     ///
     /// # Panics
     ///
-    /// If no range was asked for, or `last` lies outside of it.
+    /// If `last` lies outside of the range asked for.
     pub fn handle_sent(
         &mut self,
         now: Duration,
@@ -223,7 +225,7 @@ impl Feeder {
         if self.is_closed() {
             return;
         }
-        let range = self.outstanding.take().expect("a range was asked for");
+        let Some(range) = self.outstanding.take() else { return };
         assert!(
             range.from <= last.vlsn && last.vlsn <= range.to,
             "only what was asked for is sent"
@@ -460,7 +462,7 @@ impl Feeder {
             self.stats.dropped_messages += 1;
             return Ok(());
         }
-        self.check_ack(synced, received, facts)?;
+        let (synced, received) = self.check_ack(synced, received, facts)?;
         let raised = synced > self.synced || received > self.received;
         self.synced = self.synced.max(synced);
         self.received = self.received.max(received);
@@ -482,7 +484,7 @@ impl Feeder {
         synced: LogPoint,
         received: LogPoint,
         facts: &FeederFacts<'_>,
-    ) -> Result<(), PeerError> {
+    ) -> Result<(LogPoint, LogPoint), PeerError> {
         if synced.vlsn > received.vlsn {
             return Err(PeerError::Malformed { what: "synced beyond received" });
         }
@@ -490,13 +492,25 @@ impl Feeder {
         if received.vlsn > sent {
             return Err(PeerError::AckBeyondSent { received, sent });
         }
-        for point in [synced, received] {
-            let known = point == self.synced || point == self.received || point == self.sent;
-            if !known && !facts.log.contains(point) {
-                return Err(PeerError::NotOurs { point });
-            }
+        let synced = self.own_point(synced, self.synced, facts)?;
+        Ok((synced, self.own_point(received, self.received, facts)?))
+    }
+
+    /// The point, if it is an entry of our log; what is `known` already, if the log no longer reaches back
+    /// far enough to tell.
+    fn own_point(
+        &self,
+        point: LogPoint,
+        known: LogPoint,
+        facts: &FeederFacts<'_>,
+    ) -> Result<LogPoint, PeerError> {
+        if point == self.sent || facts.log.contains(point) {
+            Ok(point)
+        } else if !point.vlsn.is_null() && point.vlsn < facts.log.first() {
+            Ok(known)
+        } else {
+            Err(PeerError::NotOurs { point })
         }
-        Ok(())
     }
 
     fn resume(&mut self, now: Duration, facts: &FeederFacts<'_>) {

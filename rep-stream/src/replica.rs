@@ -10,7 +10,7 @@ use crate::handshake::{Handshake, SyncUp};
 use crate::message::{Connection, FeederMessage, ReplicaMessage};
 use crate::syncup::{Offer, Plan, plan, point_in};
 use crate::wire::check_batch;
-use rep_vlsn::{Batch, GroupId, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn};
+use rep_vlsn::{Batch, GroupId, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn, mutant};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -189,7 +189,8 @@ impl Replica {
         if self.is_over(facts) || self.phase != Phase::Streaming {
             return;
         }
-        if self.ack_asked || self.unacked_bytes >= self.config.ack_bytes {
+        let asked = self.ack_asked || mutant!("stream-ack-before-sync");
+        if asked || self.unacked_bytes >= self.config.ack_bytes {
             return self.acknowledge(facts);
         }
         if facts.log.last() != self.acked.1 && self.ack_at.is_none() {
@@ -368,7 +369,10 @@ impl Replica {
             let (stream, entry) = (self.connection.term, entries.last());
             return Err(PeerError::TermAboveStream { stream, entry });
         }
-        if prev != facts.log.last() {
+        if mutant!("stream-skip-predecessor-check") {
+            self.append(entries);
+            self.hear_watermarks(dvlsn, cvlsn);
+        } else if prev != facts.log.last() {
             self.shake_hands(now, facts);
         } else if entries.prev_crc() != facts.log.last_crc() {
             self.halt(Breach::Forked { at: prev });
@@ -400,7 +404,10 @@ impl Replica {
         self.ack_asked = false;
         self.ack_at = None;
         let received = facts.log.last();
-        let Some(synced) = point_in(facts.log, facts.log.synced()) else { return };
+        let Some(mut synced) = point_in(facts.log, facts.log.synced()) else { return };
+        if mutant!("stream-ack-before-sync") {
+            synced = received;
+        }
         if (synced, received) != self.acked {
             self.acked = (synced, received);
             let connection = self.connection;
@@ -416,7 +423,8 @@ impl Replica {
     /// A watermark covers the source's entries. It is ours only as far as our entries are known to be the
     /// source's; what lies beyond is taken when it has been matched.
     fn take_watermarks(&mut self) {
-        let limit = self.matched.vlsn;
+        let unlimited = mutant!("stream-watermark-unlimited");
+        let limit = if unlimited { Vlsn::new(u64::MAX) } else { self.matched.vlsn };
         let (dvlsn, cvlsn) = (self.told.0.min(limit), self.told.1.min(limit));
         let next = (self.taken.0.max(dvlsn), self.taken.1.max(cvlsn));
         if next != self.taken {

@@ -6,7 +6,7 @@
 use crate::error::{Breach, PeerError};
 use crate::handshake::{Handshake, RefuseReason, SyncUp, TERM_STARTS_MAX};
 use crate::replica::ReplicaFacts;
-use rep_vlsn::{History, LogPoint, LogView, Matchpoint, Term, Vlsn};
+use rep_vlsn::{History, LogPoint, LogView, Matchpoint, Term, Vlsn, mutant};
 use std::ops::RangeInclusive;
 
 /// What one end shows of its log.
@@ -66,7 +66,7 @@ pub(crate) fn plan(sync_up: &SyncUp, facts: &ReplicaFacts<'_>) -> Result<Plan, P
     if found != Matchpoint::At(keep) {
         return Err(PeerError::Matchpoint { told: keep, found });
     }
-    if keep == own.last {
+    if keep == own.last || mutant!("stream-skip-syncup") {
         return Ok(Plan::Keep);
     }
     Ok(match breach(keep, sync_up.connection.term, facts) {
@@ -80,7 +80,7 @@ pub(crate) fn plan(sync_up: &SyncUp, facts: &ReplicaFacts<'_>) -> Result<Plan, P
 /// away at the head was durable, so that a matchpoint before it is below the durable point as well.
 fn breach(keep: LogPoint, term: Term, facts: &ReplicaFacts<'_>) -> Option<Breach> {
     let (last, dvlsn) = (facts.log.last(), facts.dvlsn.max(facts.log.first().prev()));
-    if keep.vlsn < dvlsn {
+    if keep.vlsn < dvlsn && !mutant!("stream-truncate-below-dvlsn") {
         return Some(Breach::TruncationBelowDurable { keep, last, dvlsn });
     }
     if last.term >= term {
