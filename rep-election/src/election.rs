@@ -670,6 +670,8 @@ impl Election {
         if let Err(reason) = self.judge_name(proposer, name, standing) {
             return self.put(Output::Event(Event::CrownDeclined { term, reason }));
         }
+        // The announcement may come after the crown wait was given up: the promise still binds, so we stand again.
+        self.stand(term);
         self.phase = Phase::Reigning { term };
         self.reigned = Some(term);
         self.watch = None;

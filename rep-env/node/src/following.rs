@@ -10,7 +10,9 @@ use crate::message::Message;
 use crate::node::Node;
 use crate::output::{Event, HaltReason, Output};
 use rep_fsm::Role;
-use rep_stream::{Connection, FeederMessage, Replica, ReplicaConfig, ReplicaFacts, ReplicaOutput};
+use rep_stream::{
+    Connection, FeederMessage, RefuseReason, Replica, ReplicaConfig, ReplicaFacts, ReplicaOutput,
+};
 use rep_vlsn::{Batch, LogPoint, NodeId, Term, Vlsn};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -123,15 +125,33 @@ impl Node {
         if let FeederMessage::Batch { entries, .. } = &message {
             founding::founding_in(entries)?;
         }
-        if message.connection().term == term {
-            self.election.hear_master(now, term, master, quorate)?;
-            self.drain_election(now);
+        if message.connection() == self.stream_connection(link) {
+            match &message {
+                // The refuser reigns no more: that is no sign of life of a master, it is silence at once.
+                FeederMessage::Refused { reason: RefuseReason::NotMaster { .. }, .. }
+                | FeederMessage::Refused { reason: RefuseReason::StaleTerm { .. }, .. } => {
+                    self.election.lose_master(now);
+                }
+                FeederMessage::SyncUp(_)
+                | FeederMessage::NeedsRestore { .. }
+                | FeederMessage::Refused { .. }
+                | FeederMessage::Watermarks { .. }
+                | FeederMessage::Batch { .. } => {
+                    self.election.hear_master(now, term, master, quorate)?;
+                    self.drain_election(now);
+                }
+            }
         }
         let facts = replica_facts!(self);
         match stream_of(&mut self.following, link) {
             Some(stream) => Ok(stream.replica.handle_message(now, message, &facts)?),
             None => Ok(()),
         }
+    }
+
+    fn stream_connection(&self, link: Link) -> Connection {
+        let term = self.following.as_ref().map_or(Term::ZERO, |following| following.term);
+        Connection { term, epoch: link.epoch }
     }
 
     /// Begins the stream as soon as everything that it leans on is there.
@@ -146,7 +166,7 @@ impl Node {
             return false;
         };
         let link = open.link;
-        let connection = Connection { term: following.term, epoch: link.epoch };
+        let connection = self.stream_connection(link);
         let mut config = ReplicaConfig::new(self.config.me, self.config.incarnation);
         config.attributes = self.config.attributes.clone();
         let facts = replica_facts!(self);

@@ -187,6 +187,24 @@ fn a_master_whose_own_disk_hangs_commits_by_the_others_and_then_gives_up() {
     group.run_until("acknowledged", |group| group.outcome(master, request).is_some());
     assert!(matches!(group.outcome(master, request), Some(Outcome::Committed { .. })));
     group.run_until("another master", |group| group.master().is_some_and(|id| id != master));
+    group.release_disks();
+    group.run_until("it follows", |group| group.node(master).state() == NodeState::Replica);
+}
+
+#[test]
+fn a_master_that_gave_up_is_not_taken_for_alive_because_it_still_answers() {
+    // Two of three disks hang, so the master gives up, lives on and refuses every stream. Its refusals were once
+    // counted as frames of the master, and the others waited for it for ever.
+    let (mut group, master) = founded(&["n1", "n2", "n3"]);
+    let other = others(&group, master)[0];
+    group.run_until("in sync", |group| group.node(other).state() == NodeState::Replica);
+    for id in [master, other] {
+        group.machines.get_mut(&id).unwrap().hold_log = true;
+    }
+    group.propose(master, "waits");
+    group.run_until("it gives up", |group| group.node(master).state() != NodeState::Master);
+    group.release_disks();
+    group.run_until("a master again", |group| group.master().is_some());
 }
 
 #[test]

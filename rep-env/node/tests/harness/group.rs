@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test binary uses its part of the harness")]
 //! A few nodes in one value: frames travel in order through queues, disks are instant unless held, and time jumps
 //! to the next deadline. No threads, no sleeping.
 
@@ -211,6 +212,15 @@ impl Group {
         let running = self.machines.iter().filter_map(|(id, m)| Some((*id, m.node.as_ref()?)));
         let masters = running.filter(|(_, node)| node.state() == NodeState::Master);
         masters.max_by_key(|(_, node)| node.term()).map(|(id, _)| id)
+    }
+
+    /// Disks that were held finish what they were at.
+    pub(crate) fn release_disks(&mut self) {
+        for id in self.ids() {
+            self.machines.get_mut(&id).unwrap().hold_log = false;
+            self.sync(id);
+        }
+        self.settle();
     }
 
     fn picture(&self) -> String {
