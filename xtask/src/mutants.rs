@@ -1,13 +1,13 @@
 //! Would the simulator find a real bug? It is asked about bugs that we planted.
 //!
 //! A site in the code says `mutant!("name")`, which is `false` in every build but the one under `--cfg rep_mutants`. The
-//! table in `docs/testing.md` has a row for each (`tidy` compares them), and says who has to find it. Crates hunt their own
-//! in `tests/mutants.rs`. Those that are the simulator's are planted in turn: it has to fail within a number of seeds. How
+//! table in `docs/testing.md` has a row for each (`tidy` compares them), and says who has to find it. Crates hunt their
+//! own in test files that exist under that cfg only. Those that are the simulator's are planted in turn: it has to fail within a number of seeds. How
 //! many it took is the only honest measure of a simulator.
 
 use crate::run::{Tally, run_counting, run_seeing};
 use crate::tidy::planted_for_simulator;
-use crate::workspace::{Package, Workspace};
+use crate::workspace::Workspace;
 use crate::{sim, tidy};
 use anyhow::bail;
 use std::collections::BTreeSet;
@@ -40,11 +40,12 @@ struct Hunt {
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    let tree = tidy::Tree::read(workspace)?;
     if args.filter.is_none() {
-        hunt_in_crates(workspace)?;
+        hunt_in_crates(workspace, &tree)?;
     }
     let filter = args.filter.as_deref().unwrap_or_default();
-    let planted = planted_for_simulator(&tidy::Tree::read(workspace)?);
+    let planted = planted_for_simulator(&tree);
     let names: BTreeSet<_> = planted.into_iter().filter(|name| name.contains(filter)).collect();
     if names.is_empty() {
         bail!("no planted bug has {filter:?} in its name");
@@ -62,27 +63,33 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The hunts that crates do themselves: each `tests/mutants.rs`.
-fn hunt_in_crates(workspace: &Workspace) -> anyhow::Result<()> {
-    let has_hunt =
-        |package: &&Package| workspace.root.join(&package.dir).join("tests/mutants.rs").is_file();
-    for package in workspace.packages.iter().filter(has_hunt) {
-        let mut cargo = workspace.cargo_with_cfg("rep_mutants", "mutants");
-        // One thread, because the set of planted bugs is the process's.
-        cargo.args([
-            "test",
-            "--release",
-            "--all-features",
-            "-p",
-            &package.name,
-            "--test",
-            "mutants",
-            "--",
-            "--test-threads=1",
-        ]);
-        run_counting(&mut cargo, &mut Tally::default())?;
+/// The hunts that crates do themselves: each test file that exists under `cfg(rep_mutants)` only.
+fn hunt_in_crates(workspace: &Workspace, tree: &tidy::Tree) -> anyhow::Result<()> {
+    for package in &workspace.packages {
+        for binary in hunting_tests(tree, &package.dir) {
+            let mut cargo = workspace.cargo_with_cfg("rep_mutants", "mutants");
+            cargo.args([
+                "test",
+                "--release",
+                "--all-features",
+                "-p",
+                &package.name,
+                "--test",
+                binary,
+            ]);
+            // One thread, because the set of planted bugs is the process's.
+            cargo.args(["--", "--test-threads=1"]);
+            run_counting(&mut cargo, &mut Tally::default())?;
+        }
     }
     Ok(())
+}
+
+fn hunting_tests<'a>(tree: &'a tidy::Tree, dir: &str) -> Vec<&'a str> {
+    let tests = format!("{dir}/tests/");
+    let hunting = tree.rust().filter(|source| source.text.contains("#![cfg(rep_mutants)]"));
+    let names = hunting.filter_map(|source| source.path.strip_prefix(&tests)?.strip_suffix(".rs"));
+    names.filter(|name| !name.contains('/')).collect()
 }
 
 fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt> {
@@ -94,13 +101,18 @@ fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt>
             found = Some(line.to_owned());
         }
     });
-    // A simulator that ends badly without saying what it found did not find the bug: it broke.
-    match (outcome, &found) {
+    let found = verdict(outcome, found)?;
+    Ok(Hunt { name, found, seconds: begun.elapsed().as_secs_f64() })
+}
+
+/// What the simulator found, told by how it ended and by what it said; both have to agree. One that ends badly without
+/// saying what it found did not find the bug: it broke.
+fn verdict(ended: anyhow::Result<()>, said: Option<String>) -> anyhow::Result<Option<String>> {
+    match (ended, said) {
         (Err(error), None) => Err(error),
-        (Ok(()), Some(_)) => bail!("the simulator reported a failure and ended well"),
-        (Ok(()), None) | (Err(_), Some(_)) => {
-            Ok(Hunt { name, found, seconds: begun.elapsed().as_secs_f64() })
-        }
+        (Ok(()), Some(said)) => bail!("the simulator ended well and said {said:?}"),
+        (Ok(()), None) => Ok(None),
+        (Err(_), Some(said)) => Ok(Some(said)),
     }
 }
 
@@ -112,5 +124,34 @@ fn print_table(hunts: &[Hunt]) {
     for hunt in hunts {
         let found = hunt.found.as_deref().unwrap_or("SURVIVED").trim_start_matches(FAIL);
         println!("| {} | {found} | {:.1} |", hunt.name, hunt.seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_simulator_that_breaks_has_not_found_the_bug() {
+        assert!(verdict(Err(anyhow!("does not build")), None).is_err());
+        assert!(verdict(Ok(()), Some("FAIL I-8".to_owned())).is_err());
+        assert_eq!(verdict(Ok(()), None).unwrap(), None);
+        assert_eq!(
+            verdict(Err(anyhow!("exit 1")), Some("FAIL I-8".to_owned())).unwrap(),
+            Some("FAIL I-8".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_hunts_of_a_crate_are_found_by_their_cfg() {
+        let hunt = "//! Why.\n#![cfg(rep_mutants)]\n";
+        let tree = tidy::Tree::of(&[
+            ("rep-stream/tests/planted.rs", hunt),
+            ("rep-stream/tests/common/planted.rs", hunt),
+            ("rep-stream/tests/acks.rs", ""),
+            ("rep-net/tests/other.rs", hunt),
+        ]);
+        assert_eq!(hunting_tests(&tree, "rep-stream"), ["planted"]);
     }
 }
