@@ -39,7 +39,7 @@ pub fn header(parts: &[Bytes]) -> [u8; FRAME_HEADER_BYTES] {
 /// Turns bytes that arrive in pieces back into frames.
 ///
 /// Use: read into [`space`](FrameDecoder::space), say how much came with [`filled`](FrameDecoder::filled), then call
-/// [`next_frame`](FrameDecoder::next_frame) until it gives `None`. After an error the stream has no more meaning; drop the decoder.
+/// [`next_frame`](FrameDecoder::next_frame) until it gives `None`.
 ///
 /// A payload is given out as a slice of the read buffer, not as a copy; the buffer lives until its last slice is dropped.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub struct FrameDecoder {
     filled: usize,
     frame_bytes_max: usize,
     block_bytes: usize,
+    /// The error that ended this stream of frames.
+    broken: Option<FrameError>,
 }
 
 impl FrameDecoder {
@@ -59,6 +61,7 @@ impl FrameDecoder {
             filled: 0,
             frame_bytes_max,
             block_bytes: block_bytes.max(FRAME_HEADER_BYTES),
+            broken: None,
         }
     }
 
@@ -103,8 +106,27 @@ impl FrameDecoder {
     /// The payload of the next whole frame; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// [`FrameError`] if what arrived is no frame.
+    /// [`FrameError`] if what arrived is no frame; the same one for ever.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let frame = self.cut_frame();
+        self.broken = frame.as_ref().err().copied();
+        frame
+    }
+
+    /// Whether a frame has begun to arrive and is not complete; the end of the stream is then no orderly end.
+    pub fn is_mid_frame(&self) -> bool {
+        self.filled > 0
+    }
+
+    /// Bytes of memory that this decoder holds for bytes to come and bytes not yet given out.
+    pub fn memory_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    fn cut_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some((payload_bytes, sum)) = self.next_header()? else { return Ok(None) };
         let frame_bytes = FRAME_HEADER_BYTES + payload_bytes;
         if self.filled < frame_bytes {
@@ -118,16 +140,6 @@ impl FrameDecoder {
             return Err(FrameError::Checksum { found: sum, computed });
         }
         Ok(Some(frame))
-    }
-
-    /// Whether a frame has begun to arrive and is not complete; the end of the stream is then no orderly end.
-    pub fn is_mid_frame(&self) -> bool {
-        self.filled > 0
-    }
-
-    /// Bytes of memory that this decoder holds for bytes to come and bytes not yet given out.
-    pub fn memory_bytes(&self) -> usize {
-        self.buffer.len()
     }
 
     /// Length and sum, once they have arrived and if the length is allowed.

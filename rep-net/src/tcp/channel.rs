@@ -1,6 +1,8 @@
 //! One TCP connection: the handshake, then the channel.
 
-use std::io::{self, IoSlice, Read, Write};
+#[cfg(not(target_os = "linux"))]
+use std::io::Write;
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -56,12 +58,14 @@ impl Channel for TcpChannel {
             return Err(error.clone());
         }
         let written = match parts {
-            [part] => write_all(&self.stream, &mut [IoSlice::new(&header), IoSlice::new(part)]),
+            [part] => {
+                write_all(&self.stream, &mut [IoSlice::new(&header), IoSlice::new(part)], None)
+            }
             parts => {
                 let mut slices = Vec::with_capacity(1 + parts.len());
                 slices.push(IoSlice::new(&header));
                 slices.extend(parts.iter().map(|part| IoSlice::new(part)));
-                write_all(&self.stream, &mut slices)
+                write_all(&self.stream, &mut slices, None)
             }
         };
         written.map_err(|error| {
@@ -199,18 +203,14 @@ impl Handshake {
 
     pub(super) fn send(&mut self, frame: &Bytes, deadline: Instant) -> Result<(), HandshakeError> {
         let header = frame::header(std::slice::from_ref(frame));
-        self.stream
-            .set_write_timeout(Some(left_until(deadline)))
-            .and_then(|()| {
-                write_all(&self.stream, &mut [IoSlice::new(&header), IoSlice::new(frame)])
-            })
-            .map_err(|error| {
-                if is_timeout(&error) {
-                    HandshakeError::TimedOut
-                } else {
-                    HandshakeError::Ended(error.to_string())
-                }
-            })
+        let mut slices = [IoSlice::new(&header), IoSlice::new(frame)];
+        write_all(&self.stream, &mut slices, Some(deadline)).map_err(|error| {
+            if is_timeout(&error) {
+                HandshakeError::TimedOut
+            } else {
+                HandshakeError::Ended(error.to_string())
+            }
+        })
     }
 
     pub(super) fn receive(&mut self, deadline: Instant) -> Result<Bytes, HandshakeError> {
@@ -225,6 +225,7 @@ impl Handshake {
 
     pub(super) fn into_channel(self, peer: Peer, limits: &Limits) -> io::Result<TcpChannel> {
         let Self { stream, mut half } = self;
+        #[cfg(not(target_os = "linux"))]
         stream.set_write_timeout(None)?;
         half.decoder.set_bounds(limits.frame_bytes_max, limits.read_block_bytes);
         Ok(TcpChannel {
@@ -300,9 +301,13 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// Writes all slices; in one system call, if the socket takes them.
-fn write_all(mut stream: &TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+fn write_all(
+    stream: &TcpStream,
+    mut slices: &mut [IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<()> {
     while !slices.is_empty() {
-        match stream.write_vectored(slices) {
+        match write_some(stream, slices, deadline) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(bytes) => IoSlice::advance_slices(&mut slices, bytes),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -310,4 +315,52 @@ fn write_all(mut stream: &TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// Writes what the socket takes, waiting until it takes something.
+///
+/// The waiting is done with `poll`, because a blocking write does not notice that the peer has closed: the end of its stream wakes those who
+/// read, and a peer that is gone without having made room would leave the writer to find out by a timer.
+#[cfg(target_os = "linux")]
+fn write_some(
+    stream: &TcpStream,
+    slices: &[IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+
+    let slices = &slices[..slices.len().min(SLICES_MAX)];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    loop {
+        match sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), flags) {
+            Ok(bytes) => return Ok(bytes),
+            Err(rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut wanted = [PollFd::new(stream, PollFlags::OUT | PollFlags::RDHUP)];
+        let left = deadline.and_then(|deadline| Timespec::try_from(left_until(deadline)).ok());
+        if poll(&mut wanted, left.as_ref())? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if wanted[0].revents().contains(PollFlags::RDHUP) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
+}
+
+/// The system takes no more slices than this in one call.
+#[cfg(target_os = "linux")]
+const SLICES_MAX: usize = 1024;
+
+#[cfg(not(target_os = "linux"))]
+fn write_some(
+    mut stream: &TcpStream,
+    slices: &[IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    if let Some(deadline) = deadline {
+        stream.set_write_timeout(Some(left_until(deadline)))?;
+    }
+    stream.write_vectored(slices)
 }

@@ -61,7 +61,11 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    pub(crate) fn new(listening: &dyn Transport, address: &str, dialler: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(
+        listening: &dyn Transport,
+        address: &str,
+        dialler: Arc<dyn Transport>,
+    ) -> Self {
         let desk = Desk::new();
         let listener = listening.listen(&address.into(), table(&desk)).unwrap();
         Self { desk, listener, dialler }
