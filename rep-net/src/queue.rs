@@ -611,7 +611,7 @@ mod tests {
         queue.try_push(0, 6, 1).unwrap();
         assert_eq!(queue.try_push(0, 5, 2), Err(PushError::Full(2)));
         queue.try_push(0, 4, 3).unwrap();
-        assert_eq!(queue.try_push(0, 0, 4).is_ok(), true);
+        queue.try_push(0, 0, 4).unwrap();
         assert_eq!(queue.try_push(0, 0, 5), Err(PushError::Full(5)));
         assert_eq!((queue.len(), queue.bytes()), (3, 10));
     }
