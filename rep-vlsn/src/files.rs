@@ -36,8 +36,6 @@ impl<F> Segment<F> {
 pub(crate) struct Table<F> {
     pub(crate) segments: BTreeMap<Vlsn, Arc<Segment<F>>>,
     pub(crate) index: VlsnIndex,
-    /// The last entry that is in the files.
-    pub(crate) last: Vlsn,
 }
 
 /// The table, shared.

@@ -94,3 +94,59 @@ impl VlsnIndex {
         vlsn.get() / self.stride
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn place(vlsn: u64) -> Position {
+        Position { segment: Vlsn::new(vlsn / 50 * 50), offset: vlsn * 10 }
+    }
+
+    proptest! {
+        /// Random registering and cutting at both ends, against a map of every entry.
+        #[test]
+        fn the_floor_is_never_far_and_never_after(
+            stride in 1..9_u64, start in 0..40_u64, steps in prop::collection::vec((0..6_u8, 0..30_u64), 1..40),
+        ) {
+            let mut index = VlsnIndex::new(stride, Vlsn::new(start));
+            let mut map = BTreeMap::new();
+            let mut last = start;
+            for (step, amount) in steps {
+                match step {
+                    0 => {
+                        last = last.saturating_sub(amount).max(map.keys().next().map_or(last, |first| first - 1));
+                        index.truncate(Vlsn::new(last));
+                        map.retain(|vlsn, _| *vlsn <= last);
+                    }
+                    1 => {
+                        let first = map.keys().next().map_or(last + 1, |first| first + amount / 3);
+                        if first <= last {
+                            index.clean(Vlsn::new(first), place(first));
+                            map.retain(|vlsn, _| *vlsn >= first);
+                        }
+                    }
+                    _ => for _ in 0..amount {
+                        last += 1;
+                        index.register(Vlsn::new(last), place(last));
+                        map.insert(last, place(last));
+                    },
+                }
+                let ends = map.keys().next().map(|first| (Vlsn::new(*first), Vlsn::new(last)));
+                prop_assert_eq!(index.range(), ends);
+                for vlsn in start.saturating_sub(2)..last + 3 {
+                    match index.floor(Vlsn::new(vlsn)) {
+                        Some((floor, position)) => {
+                            prop_assert!(map.contains_key(&vlsn) && map.contains_key(&floor.get()));
+                            prop_assert!(floor.get() <= vlsn && vlsn - floor.get() < stride);
+                            prop_assert_eq!(position, place(floor.get()));
+                        }
+                        None => prop_assert!(!map.contains_key(&vlsn)),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::error::ReadError;
 use crate::files::Files;
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::record::Record;
-use crate::tail::{Tail, TailRun};
+use crate::tail::{Place, Tail, TailRun};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -87,10 +87,9 @@ impl<D: Disk> LogReader<D> {
         Batch::of(run.records).map_err(|_| ReadError::Damaged { vlsn: from })
     }
 
-    /// The first entry in the files; one after the last if there is none.
+    /// The first entry held; the first of all if there is none.
     pub fn first(&self) -> Vlsn {
-        let table = self.files.read();
-        table.head().map_or(table.last.next(), |(first, _)| first)
+        self.files.read().head().map_or(Vlsn::FIRST, |(first, _)| first)
     }
 
     /// The newest records.
@@ -105,21 +104,18 @@ impl<D: Disk> LogReader<D> {
         bytes_max: usize,
         epoch: Epoch,
     ) -> Result<TailRun, ReadError> {
-        let to = to.max(from);
-        if let Some(run) = self.tail.read(from..=to, bytes_max, epoch)? {
-            return Ok(run);
-        }
-        let run = self.from_files(from, to, bytes_max);
+        let to = match self.tail.look_up(from, to.max(from), bytes_max, epoch)? {
+            Place::Here(run) => return Ok(run),
+            Place::Files { to } => to,
+        };
+        let run = self.read_files(from, to, bytes_max);
         // A cut explains whatever else seemed wrong: it is told first.
         self.tail.check(epoch)?;
         run
     }
 
-    fn from_files(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<TailRun, ReadError> {
-        let (head, last) = {
-            let table = self.files.read();
-            (table.head(), table.last)
-        };
+    fn read_files(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<TailRun, ReadError> {
+        let head = self.files.read().head();
         let (first, before_first) = head.ok_or(ReadError::NotYet)?;
         if from < first {
             return Err(ReadError::Cleaned { first });
@@ -142,7 +138,7 @@ impl<D: Disk> LogReader<D> {
                 return Ok(run);
             }
             run.records.push(record);
-            if vlsn >= to.min(last) {
+            if vlsn >= to {
                 return Ok(run);
             }
         }

@@ -164,6 +164,7 @@ impl LogView {
     }
 
     /// The cut begun by [`LogView::truncate`] is durable; `last_crc` is the header CRC of the last entry.
+    /// Only for the cut of the present epoch: the news of an earlier one is to be dropped.
     pub fn truncated(&mut self, last_crc: u32) {
         self.last_crc = last_crc;
         self.synced = self.last.vlsn;

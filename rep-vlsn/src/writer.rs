@@ -91,8 +91,8 @@ pub struct Synced {
 pub struct Truncated {
     /// The last entry now; synced, as is everything before it.
     pub point: LogPoint,
-    /// The epoch that the truncation began. If the log has been cut again since, this is not the present
-    /// one, and the news is of no use.
+    /// The epoch that the truncation began. If the log has been cut again since, this is not the epoch of
+    /// the [`LogView`](crate::LogView), and the news is stale: it must not reach `LogView::truncated`.
     pub epoch: Epoch,
     /// Header CRC of the last entry.
     pub last_crc: u32,
@@ -261,7 +261,6 @@ impl<D: Disk> LogWriter<D> {
             self.last = record.point();
             self.last_crc = record.header_crc();
         }
-        self.files.write().last = self.last.vlsn;
     }
 
     /// Begins a new segment. Everything before it is synced first, so that its existence vouches for that;

@@ -33,7 +33,7 @@ impl FileDisk {
     /// [`io::ErrorKind::WouldBlock`] if another `FileDisk`, of this process or another, holds it.
     pub fn open(dir: impl AsRef<Path>) -> io::Result<FileDisk> {
         let dir = dir.as_ref().to_path_buf();
-        fs::create_dir_all(&dir)?;
+        make_home(&dir)?;
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK))?;
         match lock.try_lock() {
@@ -172,6 +172,21 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+/// Makes a directory that outlives a power cut, its parents too.
+fn make_home(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    make_home(parent)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(parent)?.sync_all(),
     }
 }
 

@@ -67,7 +67,7 @@ impl<F: DiskFile> Scan<F> {
         report: &mut RecoveryReport,
     ) -> Result<Scan<F>, OpenError> {
         let before = firsts.first().map_or(Vlsn::NULL, |first| first.prev());
-        let table = Table { segments: BTreeMap::new(), index: config.index(before), last: before };
+        let table = Table { segments: BTreeMap::new(), index: config.index(before) };
         let mut scan = Scan {
             table,
             history: History::new(),
@@ -89,7 +89,6 @@ impl<F: DiskFile> Scan<F> {
         if let Some((first, _)) = scan.table.head() {
             scan.history.clean(first);
         }
-        scan.table.last = scan.last.vlsn;
         Ok(scan)
     }
 

@@ -94,7 +94,6 @@ impl<D: Disk> LogWriter<D> {
     fn forget_after(&self, keep: Vlsn, last: &Segment<D::File>) {
         let mut table = self.files.write();
         table.index.truncate(keep);
-        table.last = keep;
         table.segments.retain(|first, _| *first <= last.first());
     }
 

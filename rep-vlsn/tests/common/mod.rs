@@ -1,6 +1,8 @@
 //! A disk, a log on it, and records to put there.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod world;
+
 use rep_vlsn::{
     Disk, Draft, Epoch, Flags, GroupId, Kind, LogConfig, LogPoint, LogReader, LogWriter, MemDisk,
     NodeId, OpenError, Opened, Record, Tail, Term, Vlsn, open,

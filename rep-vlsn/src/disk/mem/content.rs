@@ -162,7 +162,7 @@ impl Content {
             let cut = len / PAGE_BYTES as u64;
             let beyond: Vec<u64> = self.pages.range(cut..).map(|(page, _)| *page).collect();
             for page in beyond {
-                if page > cut || len % PAGE_BYTES as u64 == 0 {
+                if page > cut || len.is_multiple_of(PAGE_BYTES as u64) {
                     let old = self.pages.remove(&page);
                     self.synced_pages.entry(page).or_insert(old);
                 } else {

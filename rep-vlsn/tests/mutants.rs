@@ -1,0 +1,107 @@
+//! Each planted bug is found by the tests that should find it.
+#![cfg(rep_mutants)]
+
+mod common;
+
+use common::world::World;
+use common::{Maker, Rng, reopen, try_open, write};
+use rep_vlsn::{Disk, DiskFile, DurableCell, Epoch, LogPoint, MemDisk, ReadError, Vlsn, mutants};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Random lives of a log, with crashes.
+fn lives() {
+    for seed in 0..400 {
+        let mut world = World::new(seed);
+        for _ in 0..8 {
+            world.disk.crash_after_ops(5 + world.rng.below(60));
+            while world.step().is_ok() {}
+            world.crash();
+        }
+    }
+}
+
+/// A log with damage in its first group, and marks behind it that vouch for that.
+fn damage() {
+    let disk = MemDisk::new();
+    let mut opened = reopen(&disk);
+    let mut maker = Maker::new();
+    write(&mut opened.writer, &opened.tail, &[maker.open_term(1, 1), maker.data(b"synced")]);
+    opened.writer.close(Vlsn::NULL).unwrap();
+    let name = format!("log/{}", disk.list("log").unwrap()[0]);
+    disk.flip_bit(&name, 80 + 32 + 60);
+    assert!(try_open(&disk).is_err(), "what was synced is reported, never cut");
+}
+
+fn cells() {
+    for op in 1..40 {
+        let disk = MemDisk::new();
+        let mut rng = Rng(op);
+        disk.crash_after_ops(op);
+        let mut stored = 0;
+        if let Ok((mut cell, _)) = DurableCell::open(disk.clone(), "promise") {
+            while cell.store(&[stored + 1]).is_ok() {
+                stored += 1;
+            }
+        }
+        disk.power_cut(&mut || rng.next());
+        let found = DurableCell::open(disk, "promise").unwrap().1.map_or(0, |value| value[0]);
+        assert!(found >= stored, "{found} of {stored}");
+    }
+}
+
+/// A record of another history behind the end.
+fn strangers() {
+    let disk = MemDisk::new();
+    let mut opened = reopen(&disk);
+    let mut maker = Maker::new();
+    let first = maker.open_term(1, 1);
+    write(&mut opened.writer, &opened.tail, std::slice::from_ref(&first));
+    drop(opened);
+    let mut other = Maker { last: first.point(), last_crc: 77 };
+    let name = format!("log/{}", disk.list("log").unwrap()[0]);
+    let end = (80 + 32 + first.bytes().len()) as u64;
+    disk.open(&name).unwrap().unwrap().write_at(end, other.data(b"x").bytes()).unwrap();
+    assert_eq!(reopen(&disk).view.last(), first.point());
+}
+
+fn epochs() {
+    let disk = MemDisk::new();
+    let opened = reopen(&disk);
+    let mut maker = Maker::new();
+    opened.tail.stage(&[maker.open_term(1, 1), maker.data(b"x")]);
+    opened.tail.truncate(LogPoint::NULL, Epoch(1));
+    opened.tail.stage(&[Maker::new().open_term(2, 2)]);
+    let read = opened.reader.read(Vlsn::FIRST, Vlsn::FIRST, 1, Epoch(0));
+    assert!(matches!(read, Err(ReadError::Truncated)));
+}
+
+fn found(name: &str, suite: fn()) -> bool {
+    mutants::enable(name);
+    let result = catch_unwind(AssertUnwindSafe(suite));
+    mutants::disable_all();
+    result.is_err()
+}
+
+/// One test, because the set of planted bugs belongs to the process.
+#[test]
+fn every_planted_bug_is_found_and_without_one_nothing_is() {
+    let suites: [(&str, fn()); 8] = [
+        ("vlsn-skip-log-sync", lives),
+        ("vlsn-skip-cut-cell", lives),
+        ("vlsn-keep-stale-tail", lives),
+        ("vlsn-no-epoch", lives),
+        ("vlsn-skip-cell-sync", cells),
+        ("vlsn-truncate-on-damage", damage),
+        ("vlsn-no-predecessor-chain", strangers),
+        ("vlsn-reader-ignores-epoch", epochs),
+    ];
+    for (_, suite) in suites {
+        suite();
+    }
+    let missed: Vec<&str> = suites
+        .into_iter()
+        .filter(|(name, suite)| !found(name, *suite))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
