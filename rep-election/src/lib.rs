@@ -30,11 +30,3 @@ pub use nearest::{ElectionOutcome, elect};
 pub use output::{Event, Lost, Output};
 pub use promise::Fence;
 pub use quorum::Needs;
-
-/// Whether a planted bug is switched on.
-macro_rules! mutant {
-    ($name:literal) => {
-        false
-    };
-}
-pub(crate) use mutant;

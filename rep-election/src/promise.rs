@@ -8,8 +8,7 @@
 //! `Durable` can only be had from a fence that the disk has confirmed.
 
 use crate::error::FenceError;
-use crate::mutant;
-use rep_vlsn::{NodeId, Term};
+use rep_vlsn::{NodeId, Term, mutant};
 use std::collections::VecDeque;
 
 const FENCE_VERSION: u8 = 1;

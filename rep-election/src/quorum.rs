@@ -14,7 +14,7 @@
 //! | 5 | 3 | 2 |
 
 use crate::error::QuorumError;
-use crate::mutant;
+use rep_vlsn::mutant;
 
 /// Sizes of the two quorums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@
 
 use crate::electorate::Electorate;
 use crate::message::{Promise, Promiser};
-use crate::mutant;
-use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, mutant};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,10 +3,9 @@
 use super::{Election, Phase, Sender, Standing};
 use crate::electorate::{Acquaintance, Electorate};
 use crate::message::{Name, PreSolicit, Reason, Solicit};
-use crate::mutant;
 use crate::output::Declined;
 use crate::ranking::{better_asker, compare_logs};
-use rep_vlsn::{Incarnation, NodeId};
+use rep_vlsn::{Incarnation, NodeId, mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
