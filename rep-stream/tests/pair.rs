@@ -340,6 +340,18 @@ fn points_that_are_not_in_the_log_are_refused() {
 }
 
 #[test]
+fn a_point_that_was_cleaned_away_is_no_news_and_no_offence() {
+    let mut pair = streaming(2, 4);
+    pair.write(4, 0);
+    pair.carry_out_send();
+    pair.source.view.clean(Vlsn::new(7));
+    let message = ack(&pair, point(1, 5), point(2, 8));
+    pair.hand_to_feeder(message);
+    let (sent, received, synced) = (point(2, 8), point(2, 8), point(2, 4));
+    assert_eq!(pair.feeder.progress(), Progress::Stream { sent, received, synced });
+}
+
+#[test]
 fn a_lower_acknowledgement_lowers_nothing() {
     let mut pair = streaming(1, 4);
     let message = ack(&pair, point(1, 2), point(1, 2));
@@ -565,11 +577,20 @@ fn a_relay_sends_only_what_is_durable_and_refuses_replicas_ahead_of_it() {
 
 #[test]
 fn silence_ends_each_phase_that_waits() {
+    let timed_out =
+        |what, secs| Some(CloseReason::TimedOut { what, after: Duration::from_secs(secs) });
     let mut pair = Pair::new(1, ModelLog::of(&[(1, 5)]), ModelLog::default(), 0);
     pair.to_feeder.clear();
     pair.jump();
-    assert!(matches!(pair.seen.feeder_closed, None | Some(CloseReason::TimedOut { .. })));
-    assert!(matches!(pair.seen.replica_closed, Some(CloseReason::TimedOut { .. })));
+    assert_eq!(pair.seen.feeder_closed, timed_out("handshake", 5));
+    assert_eq!(pair.seen.replica_closed, timed_out("answer to the handshake", 5));
+
+    let mut pair = Pair::new(1, ModelLog::of(&[(1, 5)]), ModelLog::default(), 0);
+    pair.deliver_to_feeder();
+    pair.deliver_to_replica();
+    pair.to_feeder.clear();
+    pair.jump();
+    assert_eq!(pair.seen.feeder_closed, timed_out("sync-up", 30));
 
     let mut pair = streaming(1, 4);
     pair.write(1, 0);
@@ -579,8 +600,54 @@ fn silence_ends_each_phase_that_waits() {
     pair.feeder.handle_timeout(Duration::from_secs(10) - MS);
     assert!(!pair.feeder.is_closed());
     pair.jump();
-    assert!(matches!(pair.seen.feeder_closed, Some(CloseReason::TimedOut { .. }) | None));
-    assert!(pair.feeder.is_closed());
+    assert_eq!(pair.seen.feeder_closed, timed_out("acknowledgement", 10));
+}
+
+#[test]
+fn an_acknowledgement_lost_before_a_second_sync_up_is_said_again() {
+    let mut pair = streaming(1, 4);
+    pair.write(4, 0);
+    pair.carry_out_send();
+    pair.deliver_to_replica();
+    pair.sync_replica();
+    pair.to_feeder.clear();
+    let stray = batch_message(&pair, point(1, 2), batch_of(&pair.source, 3, 4));
+    pair.hand_to_replica(stray);
+    pair.run();
+    assert_eq!(pair.seen.acked, Some((point(1, 8), point(1, 8))));
+}
+
+#[test]
+fn nothing_is_cut_for_a_source_that_cannot_go_on_from_there() {
+    let mut source = ModelLog::of(&[(1, 5), (2, 20)]);
+    source.view.clean(Vlsn::new(10));
+    let mut pair = Pair::new(4, source, ModelLog::of(&[(1, 5), (2, 3), (3, 2)]), 8);
+    pair.run();
+    assert_eq!(pair.seen.needs_restore, Some(Vlsn::new(10)));
+    assert!(pair.seen.rollbacks.is_empty());
+}
+
+#[test]
+fn entries_cleaned_before_they_were_to_be_sent_ask_for_a_restore() {
+    let mut pair = streaming(1, 4);
+    (0..4).for_each(|_| pair.source.write(1, Flags::default(), 0));
+    pair.source.view.clean(Vlsn::new(7));
+    pair.with_feeder(|feeder, now, facts| feeder.pump(now, facts));
+    pair.run();
+    assert_eq!(pair.seen.needs_restore, Some(Vlsn::new(7)));
+    assert!(pair.sending.is_none());
+}
+
+#[test]
+fn a_report_of_another_feeders_range_is_ignored() {
+    let mut pair = streaming(1, 4);
+    pair.write(2, 0);
+    let (last, bytes) = pair.put_on_wire().unwrap();
+    pair.reset();
+    pair.with_feeder(|feeder, now, facts| feeder.handle_sent(now, last, bytes, facts));
+    pair.run();
+    assert_eq!(pair.copy.records, pair.source.records);
+    assert_eq!(pair.feeder.in_flight_bytes(), 0);
 }
 
 #[test]

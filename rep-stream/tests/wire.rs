@@ -241,6 +241,16 @@ fn handshakes_that_contradict_themselves_are_refused() {
     refused(|it| it.last = point(4, u64::MAX));
 }
 
+/// Such a list cannot be built, only sent: here the second opening repeats the first one's term.
+#[test]
+fn a_list_of_term_starts_that_is_no_history_is_refused() {
+    let mut frame = ReplicaMessage::Handshake(handshake()).encode().to_vec();
+    let starts = [2, 1, 1, 1, 4, 0xC8, 1, 2];
+    let at = frame.windows(8).position(|bytes| bytes == starts).expect("the history's bytes");
+    frame[at + 1] = 4;
+    assert!(matches!(ReplicaMessage::decode(frame.into()), Err(PeerError::History(_))));
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused() {
     let me = || ReplicaConfig::new(NodeId::new(1), Incarnation::default());
