@@ -26,22 +26,53 @@ struct Models {
     names: &'static [&'static str],
 }
 
-const MODELS: &[Models] = &[Models {
-    package: "rep-fsm",
-    binary: "loom_state_cell",
-    names: &[
-        "loom_a_reader_never_goes_back",
-        "loom_a_reader_sees_whole_values_while_the_ring_goes_around",
-        "loom_a_subscriber_is_woken_and_ends",
-        "loom_a_waiter_never_sleeps_past_the_last_value",
-        "loom_once_a_demotion_returned_nobody_told_of_it_sees_the_master",
-        "loom_the_twin_ring_with_its_orderings_is_whole",
-        "loom_twin_a_version_compared_outside_the_lock_is_slept_over",
-        "loom_twin_words_loaded_relaxed_are_torn",
-        "loom_twin_words_stored_relaxed_are_torn",
-        "loom_two_writers_leave_one_story_for_a_subscriber",
-    ],
-}];
+const MODELS: &[Models] = &[
+    Models {
+        package: "rep-fsm",
+        binary: "loom_state_cell",
+        names: &[
+            "loom_a_reader_never_goes_back",
+            "loom_a_reader_sees_whole_values_while_the_ring_goes_around",
+            "loom_a_subscriber_is_woken_and_ends",
+            "loom_a_waiter_never_sleeps_past_the_last_value",
+            "loom_once_a_demotion_returned_nobody_told_of_it_sees_the_master",
+            "loom_the_twin_ring_with_its_orderings_is_whole",
+            "loom_twin_a_version_compared_outside_the_lock_is_slept_over",
+            "loom_twin_words_loaded_relaxed_are_torn",
+            "loom_twin_words_stored_relaxed_are_torn",
+            "loom_two_writers_leave_one_story_for_a_subscriber",
+        ],
+    },
+    Models {
+        package: "rep-net",
+        binary: "loom_queue",
+        names: &[
+            "loom_a_fill_meets_a_close_and_the_item_is_somewhere",
+            "loom_a_full_producer_wakes_on_close_and_has_its_item_back",
+            "loom_a_full_producer_wakes_when_room_is_made",
+            "loom_a_place_given_back_wakes_who_waits_for_it",
+            "loom_a_producer_that_gives_up_holds_up_nobody",
+            "loom_a_reserved_place_is_filled_though_the_lane_is_full",
+            "loom_close_wakes_every_consumer_and_loses_nothing",
+            "loom_nothing_is_lost_and_each_producer_keeps_its_order",
+            "loom_twin_a_close_that_wakes_one_is_found",
+            "loom_twin_a_push_that_wakes_nobody_is_found",
+            "loom_twin_a_quitter_that_stays_in_the_row_is_found",
+            "loom_twin_looking_and_then_waiting_is_found",
+            "loom_twin_room_that_wakes_one_producer_is_found",
+        ],
+    },
+    Models {
+        package: "rep-vlsn",
+        binary: "loom_tail",
+        names: &[
+            "loom_a_reader_that_waits_for_an_entry_is_woken_by_it_or_by_the_end",
+            "loom_a_write_begun_before_a_cut_does_not_count_as_written_after_it",
+            "loom_a_writer_that_waits_is_woken_by_what_is_staged_and_by_the_end",
+            "loom_twin_a_writer_that_asks_for_the_epoch_afterwards_loses_an_entry",
+        ],
+    },
+];
 
 pub(crate) fn run(workspace: &Workspace, args: &Args, tally: &mut Tally) -> anyhow::Result<()> {
     let unlisted = unlisted_binaries(workspace)?;
