@@ -110,7 +110,9 @@ proptest! {
     #[test]
     fn a_durable_entry_of_the_tail_is_never_cut(logs in logs()) {
         let tail: u64 = logs.copy.iter().map(|(_, entries)| entries).sum();
-        prop_assume!(tail > logs.shared);
+        if tail == logs.shared {
+            return Ok(());
+        }
         let mut pair = pair_of(&Logs { dvlsn: logs.shared + 1, ..logs });
         let before = pair.copy.records.clone();
         pair.run();
@@ -178,7 +180,10 @@ fn wrong_message(pair: &mut Pair, kind: u8, a: LogPoint, b: LogPoint) {
     connection.epoch += u64::from(kind % 7 == 6);
     match kind % 7 {
         0 => pair.hand_to_feeder(ReplicaMessage::Ready { connection, at: a }),
-        1 => pair.hand_to_feeder(ReplicaMessage::Ack { connection, synced: a, received: b }),
+        1 => {
+            pair.lied = true;
+            pair.hand_to_feeder(ReplicaMessage::Ack { connection, synced: a, received: b });
+        }
         2 => {
             // A watermark told by a liar covers what it likes; the pair's own check would object.
             let dvlsn = a.vlsn.min(pair.dvlsn);
