@@ -109,9 +109,14 @@ impl<D: Disk> LogReader<D> {
             Place::Files { to } => to,
         };
         let run = self.read_files(from, to, bytes_max);
-        // A cut explains whatever else seemed wrong: it is told first.
+        // A cut or a cleaning explains whatever else seemed wrong: it is told first.
         self.tail.check(epoch)?;
-        run
+        match run {
+            Err(ReadError::Damaged { .. }) if from < self.first() => {
+                Err(ReadError::Cleaned { first: self.first() })
+            }
+            run => run,
+        }
     }
 
     fn read_files(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<TailRun, ReadError> {
@@ -123,7 +128,8 @@ impl<D: Disk> LogReader<D> {
         // The walk begins one entry early, to learn the place before the range.
         let start = from.prev().max(first);
         let chunk_bytes = bytes_max.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-        let mut walk = self.files.walk(start, chunk_bytes).ok_or_else(|| self.lost(from))?;
+        let mut walk =
+            self.files.walk(start, chunk_bytes).ok_or(ReadError::Damaged { vlsn: from })?;
         let mut run = TailRun { prev: before_first, records: Vec::new() };
         let mut bytes = 0;
         loop {
@@ -141,14 +147,6 @@ impl<D: Disk> LogReader<D> {
             if vlsn >= to {
                 return Ok(run);
             }
-        }
-    }
-
-    /// Why an entry is in no file although it was a moment ago.
-    fn lost(&self, vlsn: Vlsn) -> ReadError {
-        match self.first() {
-            first if vlsn < first => ReadError::Cleaned { first },
-            _ => ReadError::Damaged { vlsn },
         }
     }
 }

@@ -16,7 +16,7 @@ fn ops_of(seed: u64, steps: usize) -> u64 {
 /// Every write and every sync is a place to crash, with several outcomes of each crash.
 #[test]
 fn whatever_operation_is_the_last_the_log_keeps_what_was_synced() {
-    let (seeds, steps) = (6, 60);
+    let (seeds, steps) = (5, 50);
     for seed in 0..seeds {
         for op in 1..=ops_of(seed, steps) {
             let mut world = World::new(seed);
@@ -37,7 +37,7 @@ fn whatever_operation_is_the_last_the_log_keeps_what_was_synced() {
 #[test]
 fn a_log_that_crashes_again_and_again_never_shows_a_stale_entry() {
     let mut grown = 0;
-    for seed in 0..150 {
+    for seed in 0..120 {
         let mut world = World::new(1_000 + seed);
         for _ in 0..12 {
             world.disk.crash_after_ops(5 + world.rng.below(60));
@@ -46,5 +46,5 @@ fn a_log_that_crashes_again_and_again_never_shows_a_stale_entry() {
         }
         grown += world.len();
     }
-    assert!(grown > 150 * 5, "the logs grew all the same: {grown}");
+    assert!(grown > 120 * 5, "the logs grew all the same: {grown}");
 }
