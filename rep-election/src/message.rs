@@ -154,6 +154,25 @@ pub enum Reason {
     RefuserNotRecorded,
 }
 
+impl Reason {
+    /// Whether it is about who the two are, and so does not pass by itself.
+    pub fn is_lasting(self) -> bool {
+        match self {
+            Reason::NotAMember
+            | Reason::OtherIncarnation
+            | Reason::OtherGroup
+            | Reason::AskerUnborn
+            | Reason::OtherMembers
+            | Reason::RefuserNotRecorded => true,
+            Reason::StaleTerm
+            | Reason::MasterHeard { .. }
+            | Reason::Reigning
+            | Reason::CrownWait
+            | Reason::Busy => false,
+        }
+    }
+}
+
 impl Message {
     /// The term that the message speaks of.
     pub fn term(&self) -> Term {

@@ -320,6 +320,22 @@ fn an_unborn_node_promises_to_a_born_one_only_if_it_is_recorded_there() {
     assert_eq!(refused(&solo.ask(from(2), ask)), Some(Reason::RefuserNotRecorded));
 }
 
+#[test]
+fn status_says_who_refuses_and_forgets_what_has_passed() {
+    let mut solo = Solo::new(1);
+    let asked = solo.until_asking();
+    let busy = solo.pre_solicit(asked.get());
+    solo.ask(from(3), busy);
+    solo.ask(wiped(2), refuse(asked, true, 0, Reason::RefuserNotRecorded));
+    let status = solo.core.status();
+    assert_eq!(status.refused, [(id(3), Reason::Busy)].into());
+    assert_eq!(status.refused_by, [(id(2), Reason::RefuserNotRecorded)].into());
+    solo.hear(1, 3);
+    let status = solo.core.status();
+    assert_eq!(status.refused, [].into());
+    assert_eq!(status.refused_by.len(), 1, "who is not recorded stays so");
+}
+
 // --- The round ---
 
 #[test]

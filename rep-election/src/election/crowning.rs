@@ -71,6 +71,7 @@ impl Election {
         self.watch = None;
         self.silent_winner = None;
         self.standing_for_office = false;
+        self.forget_refusals();
         let counted =
             |promiser: &&Promiser| standing.electorate.counts(promiser.id, promiser.incarnation);
         let promisers = name.promisers.iter().filter(counted);

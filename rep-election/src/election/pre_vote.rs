@@ -53,6 +53,7 @@ impl Election {
                     self.yielded.insert(from.id);
                     self.fail_round(now, Lost::Yielded { to: from.id });
                 }
+                self.refused.remove(&from.id);
                 let message = Message::PreGrant(PreGrant { term: ask.term });
                 self.put(Output::Send { to: from.id, message });
             }
@@ -92,10 +93,13 @@ impl Election {
         refusal: Refuse,
         standing: &Standing<'_>,
     ) {
+        let Refuse { term, pre_vote, fence, reason } = refusal;
+        if standing.electorate.voters.contains_key(&from.id) {
+            self.refused_by.insert(from.id, reason);
+        }
         if !self.is_member(from, standing) {
             return;
         }
-        let Refuse { term, pre_vote, fence, reason } = refusal;
         let in_time = match &mut self.phase {
             Phase::Asking(round) if pre_vote && round.term == term => {
                 round.refusers.insert(from.id);
@@ -110,7 +114,6 @@ impl Election {
             }
         };
         if in_time {
-            self.refused_by.insert(from.id, reason);
             self.put(Output::Event(Event::RefusedBy { by: from.id, term, reason }));
         }
         // A refuser that waits for a crown has promised the very term that is being solicited now: to

@@ -103,6 +103,7 @@ impl Election {
             self.keep_quiet(now);
             self.stand(ask.term);
         }
+        self.refused.remove(&from.id);
         self.owed = Some(Owed { term: ask.term, to: from.id });
         self.release(now, standing);
     }

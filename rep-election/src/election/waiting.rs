@@ -57,7 +57,14 @@ impl Election {
         self.yielded.clear();
         self.quiet_until = now;
         self.retry_at = now;
+        self.forget_refusals();
         self.lose(Lost::MasterHeard { master });
+    }
+
+    /// There is a master: of the refusals only those that will come again are still of interest.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refused_by.retain(|_, reason| reason.is_lasting());
+        self.refused.retain(|_, reason| reason.is_lasting());
     }
 
     pub(super) fn wait_anew(&mut self, now: Duration) {

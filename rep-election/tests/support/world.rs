@@ -267,6 +267,13 @@ impl World {
         node.disk_electorate = Electorate::founding(names);
     }
 
+    /// Puts a log into a node, in memory and on disk.
+    pub(crate) fn set_log(&mut self, id: NodeId, log: Vec<Term>) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.log = log.clone();
+        node.disk_log = log;
+    }
+
     pub(crate) fn running(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values().filter(|node| node.core.is_some())
     }
