@@ -9,7 +9,7 @@ use crate::snapshot::{DatabasesSnapshot, install};
 use crate::state_machine::Chunks;
 use crate::write_set::{Run, runs_of};
 use crate::{Digest, Entry, Snapshot, StateMachine, StoreError, View};
-use rep_vlsn::{Kind, LogPoint};
+use rep_vlsn::{Kind, LogPoint, mutant};
 use std::fmt;
 use std::sync::Arc;
 
@@ -154,6 +154,9 @@ impl fmt::Debug for Reader {
 
 /// The entries of a batch that lie above `applied`, once it is certain that they follow it.
 fn above(applied: LogPoint, batch: &[Entry]) -> Result<&[Entry], StoreError> {
+    if mutant!("store-apply-twice") {
+        return Ok(batch);
+    }
     let known = batch.partition_point(|entry| entry.point.vlsn <= applied.vlsn);
     let (known, fresh) = batch.split_at(known);
     let mut last = applied;

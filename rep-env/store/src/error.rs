@@ -94,6 +94,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Wraps what an engine said while it tried to do `operation`.
+    #[cfg(feature = "redb")]
     pub(crate) fn engine<E: Error + Send + Sync + 'static>(
         operation: &'static str,
     ) -> impl FnOnce(E) -> StoreError {

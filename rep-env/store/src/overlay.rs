@@ -19,7 +19,7 @@ pub use pending::{Pending, PendingRange};
 use crate::memory::tree::Tree;
 use crate::{Database, View, WriteSet};
 use bytes::Bytes;
-use rep_vlsn::{LogPoint, Vlsn};
+use rep_vlsn::{LogPoint, Vlsn, mutant};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -105,6 +105,7 @@ impl Overlay {
     /// on an older view, which would lack what was dropped.
     pub fn trim(&mut self, applied: LogPoint) {
         let upto = applied.vlsn;
+        let upto = if mutant!("overlay-trim-too-far") { upto.next() } else { upto };
         while self.entries.front().is_some_and(|oldest| oldest.vlsn.is_some_and(|v| v <= upto)) {
             let oldest = self.entries.pop_front().expect("it was just seen");
             self.bytes -= oldest.bytes;
@@ -235,7 +236,11 @@ fn write(index: &mut Index, database: &Database, key: &[u8], slot: Slot) {
     if index.get(name).is_none() {
         index.insert(name, Tree::new());
     }
-    index.get_mut(name).expect("it was just made sure of").insert(key, slot);
+    let newest = index.get_mut(name).expect("it was just made sure of");
+    if mutant!("overlay-oldest-wins") && newest.get(key).is_some() {
+        return;
+    }
+    newest.insert(key, slot);
 }
 
 /// Removes what `seq` wrote, unless a newer entry has written there since.
