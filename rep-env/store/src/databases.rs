@@ -50,7 +50,7 @@ impl Databases {
         Ok(Databases::over(Box::new(crate::redb::Redb::open(path.as_ref())?)))
     }
 
-    fn over(engine: Box<dyn Engine>) -> Self {
+    pub(crate) fn over(engine: Box<dyn Engine>) -> Self {
         let applied = engine.recovered();
         Databases { engine, applied, poisoned: false, snapshots: Arc::new(()) }
     }

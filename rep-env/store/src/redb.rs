@@ -46,11 +46,16 @@ impl Redb {
             .set_cache_size(CACHE_BYTES)
             .create(path)
             .map_err(StoreError::engine("open its file"))?;
+        let redb = Redb::over(file)?;
+        sync_directory(path)?;
+        Ok(redb)
+    }
+
+    fn over(file: engine::Database) -> Result<Self, StoreError> {
         let applied = match recover(&file)? {
             Some(applied) => applied,
             None => found(&file)?,
         };
-        sync_directory(path)?;
         let published = Arc::new(RwLock::new(view_of(&file, applied)?));
         Ok(Redb { file, applied, published })
     }
@@ -288,3 +293,6 @@ fn table_name(database: &str) -> String {
 fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
 }
+
+#[cfg(test)]
+mod crash_tests;

@@ -254,3 +254,6 @@ impl Receiver {
         StoreError::BadChunk { chunk: self.number, what }
     }
 }
+
+#[cfg(test)]
+mod forged_tests;

@@ -129,6 +129,9 @@ fn own_writes_lie_over_the_overlay_over_the_view() {
     txn.put(&database(), b"f", b"own").unwrap();
     assert_eq!(text(txn.range(&database(), ..)), "a=v b=o d=own f=own");
     assert_eq!(text(txn.range(&database(), &b"b"[..]..&b"d"[..])), "b=o");
+    assert_eq!(text(txn.range(&database(), &b"d"[..]..=&b"d"[..])), "d=own");
+    assert_eq!(text(txn.range(&database(), &b"b"[..]..=&b"b"[..])), "b=o");
+    assert_eq!(text(view(&store).range(&database(), &b"b"[..]..=&b"b"[..])), "b=v");
     let after: (std::ops::Bound<&[u8]>, _) =
         (std::ops::Bound::Excluded(b"b"), std::ops::Bound::Included(&b"f"[..]));
     assert_eq!(text(txn.range(&database(), after)), "d=own f=own");

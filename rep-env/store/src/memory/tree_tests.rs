@@ -141,3 +141,21 @@ fn keys_in_order_fill_their_leaves() {
     tree.invariants();
     assert!(tree.is_empty());
 }
+
+#[test]
+fn a_small_key_comes_back_after_the_first_leaf_went() {
+    let mut tree = Tree::new();
+    for number in 0..4000 {
+        tree.insert(&key(number), ());
+    }
+    // The leaf beside it is full, so the first one is emptied and not joined.
+    for number in 0..100 {
+        tree.remove(&key(number));
+        tree.invariants();
+    }
+    for number in (0..100).rev() {
+        tree.insert(&key(number), ());
+        tree.invariants();
+        assert!(tree.get(&key(number)).is_some());
+    }
+}

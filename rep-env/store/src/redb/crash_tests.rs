@@ -1,0 +1,169 @@
+//! Crashes at every write and sync of the file.
+//!
+//! The file's writes are recorded. A process that is killed leaves those before some moment; a power cut
+//! leaves those that were synced and any of the others. Whatever is left has to open as a state that
+//! the store had, not older than its last checkpoint.
+
+use super::*;
+use crate::{Databases, Digest, Entry, StateMachine, WriteSet};
+use parking_lot::Mutex;
+use rep_vlsn::{Term, Vlsn};
+use std::io;
+
+#[derive(Clone, Debug)]
+enum Event {
+    Write(u64, Vec<u8>),
+    SetLength(u64),
+    Sync,
+    /// The store begins something: what is checkpointed, and how far it may be when that is done.
+    Step {
+        checkpointed: LogPoint,
+        upto: LogPoint,
+    },
+}
+
+#[derive(Clone, Debug, Default)]
+struct Recorder {
+    file: Arc<Mutex<Vec<u8>>>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Recorder {
+    fn record(&self, event: Event) {
+        play(&mut self.file.lock(), &event);
+        self.events.lock().push(event);
+    }
+}
+
+fn play(file: &mut Vec<u8>, event: &Event) {
+    match event {
+        Event::Write(at, data) => file[*at as usize..][..data.len()].copy_from_slice(data),
+        Event::SetLength(length) => file.resize(*length as usize, 0),
+        Event::Sync | Event::Step { .. } => {}
+    }
+}
+
+impl engine::StorageBackend for Recorder {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.lock().len() as u64)
+    }
+
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        out.copy_from_slice(&self.file.lock()[at as usize..][..out.len()]);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.record(Event::SetLength(length));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.record(Event::Sync);
+        Ok(())
+    }
+
+    fn write(&self, at: u64, data: &[u8]) -> io::Result<()> {
+        self.record(Event::Write(at, data.to_vec()));
+        Ok(())
+    }
+}
+
+fn open(recorder: Recorder) -> Databases {
+    let file = engine::Database::builder()
+        .set_cache_size(1 << 20)
+        .create_with_backend(recorder)
+        .expect("what a crash left opens");
+    Databases::over(Box::new(Redb::over(file).expect("it is ours")))
+}
+
+fn entry(vlsn: u64) -> Entry {
+    let mut set = WriteSet::new();
+    for part in 0..3 {
+        let key = (vlsn * 31 + part * 7) % 40;
+        set.put(&"d".into(), &key.to_le_bytes(), &vec![vlsn as u8; 700]).unwrap();
+    }
+    set.delete(&"d".into(), &(vlsn * 5 % 40).to_le_bytes()).unwrap();
+    Entry::data(LogPoint::new(Term::new(1), Vlsn::new(vlsn)), 0, set.encode())
+}
+
+/// Runs a store for a while; what it wrote, and its digest at each point.
+fn recorded() -> (Vec<Event>, BTreeMap<LogPoint, Digest>) {
+    let recorder = Recorder::default();
+    let mut store = open(recorder.clone());
+    let mut digests = BTreeMap::from([(LogPoint::NULL, store.digest().unwrap())]);
+    let mut checkpointed = LogPoint::NULL;
+    let step = |checkpointed, upto| recorder.events.lock().push(Event::Step { checkpointed, upto });
+    for vlsn in 1..=45 {
+        let entry = entry(vlsn);
+        step(checkpointed, entry.point);
+        store.apply(std::slice::from_ref(&entry), &mut Vec::new()).unwrap();
+        digests.insert(entry.point, store.digest().unwrap());
+        if vlsn % 5 == 0 {
+            checkpointed = store.checkpoint().unwrap();
+        }
+    }
+    step(checkpointed, checkpointed);
+    let events = recorder.events.lock().clone();
+    (events, digests)
+}
+
+/// Whether the store of this file has a state it may have, and what it cost to find out.
+fn check(file: Vec<u8>, bounds: (LogPoint, LogPoint), digests: &BTreeMap<LogPoint, Digest>) {
+    let recorder = Recorder { file: Arc::new(Mutex::new(file)), ..Recorder::default() };
+    let store = open(recorder);
+    let applied = store.applied();
+    assert!((bounds.0..=bounds.1).contains(&applied), "{applied} is not within {bounds:?}");
+    assert_eq!(store.digest().unwrap(), digests[&applied], "state and point parted at {applied}");
+}
+
+#[test]
+fn a_kill_at_any_write_leaves_a_whole_state() {
+    let (events, digests) = recorded();
+    let (mut file, mut bounds) = (Vec::new(), None);
+    for event in &events {
+        play(&mut file, event);
+        match event {
+            Event::Step { checkpointed, upto } => bounds = Some((*checkpointed, *upto)),
+            Event::Write(..) | Event::SetLength(_) | Event::Sync => {
+                bounds.into_iter().for_each(|bounds| check(file.clone(), bounds, &digests));
+            }
+        }
+    }
+    assert!(events.iter().filter(|event| matches!(event, Event::Sync)).count() > 10);
+}
+
+#[test]
+fn a_power_cut_at_any_sync_leaves_a_whole_state() {
+    let (events, digests) = recorded();
+    let (mut synced, mut bounds, mut dice) = (Vec::new(), None, 7_u64);
+    let mut unsynced: Vec<&Event> = Vec::new();
+    for event in &events {
+        match event {
+            Event::Step { checkpointed, upto } => bounds = Some((*checkpointed, *upto)),
+            Event::Write(..) | Event::SetLength(_) => unsynced.push(event),
+            Event::Sync => {
+                for _ in 0..3 {
+                    let Some(bounds) = bounds else { break };
+                    check(some_of(&synced, &unsynced, &mut dice), bounds, &digests);
+                }
+                unsynced.drain(..).for_each(|event| play(&mut synced, event));
+            }
+        }
+    }
+}
+
+/// The synced file with some of the writes that were not.
+fn some_of(synced: &[u8], unsynced: &[&Event], dice: &mut u64) -> Vec<u8> {
+    let mut file = synced.to_vec();
+    for event in unsynced {
+        *dice =
+            dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let is_kept = *dice >> 63 == 0;
+        // A file that did not grow has no room for what was written behind its end.
+        if is_kept || matches!(event, Event::SetLength(_)) {
+            play(&mut file, event);
+        }
+    }
+    file
+}
