@@ -45,7 +45,7 @@ impl Entry {
 
 /// What the log is about. One thread, the applier, owns it; others read through its [`Reader`].
 ///
-/// The contract, which [`contract`](crate::contract) tests (feature `contract`):
+/// The contract, which the suite in `contract` tests (feature `contract`):
 ///
 /// 1. *Deterministic.* The state is a function of the entries applied, whatever the batch borders and
 ///    whatever the node: no clock, no randomness, no thread order. Times come from the entries.
