@@ -95,7 +95,11 @@ impl Transport for TcpTransport {
         address: &Address,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        let sockets = bind(address).map_err(|error| NetError::listen(address, &error))?;
+        let sockets = address
+            .as_str()
+            .to_socket_addrs()
+            .and_then(bind)
+            .map_err(|error| NetError::listen(address, &error))?;
         listener::start(sockets, address, services, &self.limits)
     }
 }
@@ -113,10 +117,10 @@ fn listening_peer(hello: &Hello, accepted: Accepted, address: Address) -> Peer {
 
 /// Binds every address that the name stands for, so that a caller finds us under each of them, and so that a port that is taken on one is
 /// reported and not silently had on another. With port 0 only the first, as there is no one port to be had on all.
-fn bind(address: &Address) -> io::Result<Vec<TcpListener>> {
+fn bind(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Vec<TcpListener>> {
     let mut sockets = Vec::new();
     let mut first_error = None;
-    for at in address.as_str().to_socket_addrs()? {
+    for at in addresses {
         match TcpListener::bind(at) {
             Ok(socket) => sockets.push(socket),
             // A host may have a name for an address family that it has not configured; any other failure is to be told.
@@ -194,4 +198,22 @@ fn configure(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this host
+    fn a_port_taken_on_one_address_of_a_name_is_not_settled_for_on_another() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let first = taken.local_addr().unwrap();
+        let second = SocketAddr::from(([127, 0, 0, 2], first.port()));
+        for order in [[first, second], [second, first]] {
+            assert_eq!(bind(order).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+        drop(taken);
+        assert_eq!(bind([first, second]).unwrap().len(), 2);
+    }
 }

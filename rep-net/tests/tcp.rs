@@ -13,8 +13,8 @@ use common::{Desk, Party, hello, soon, table};
 use rep_net::frame::{self, FrameDecoder};
 use rep_net::hello::Answer;
 use rep_net::{
-    Address, Bytes, Channel, DialError, FrameError, Limits, NetError, RefuseReason, TcpTransport,
-    Transport,
+    Address, Bytes, Channel, DialError, FrameError, HelloError, Limits, NetError, RefuseReason,
+    TcpTransport, Transport,
 };
 
 fn party(change: impl FnOnce(&mut Limits)) -> Party {
@@ -142,6 +142,29 @@ fn a_port_that_answers_another_protocol_is_no_peer() {
     let dial = || TcpTransport::default().dial(&address, &hello(), soon()).unwrap_err();
     assert!(matches!(dial(), DialError::HungUp { .. }));
     assert!(matches!(dial(), DialError::BadAnswer { .. }));
+    answering.join().unwrap();
+}
+
+#[test]
+fn an_answer_from_somebody_else_is_not_believed() {
+    // A peer that does not check whom a Hello is meant for.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(other.local_addr().unwrap());
+    let answering = thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let answer = b"rep!hi\r\n\x00\x01\x000123456789abcdef\x04\x00bank\x02\x00n9";
+        stream.write_all(&framed(answer)).unwrap();
+        let _ = stream.read(&mut [0; 1000]);
+    });
+    let error = TcpTransport::default().dial(&address, &hello().to_node("n1"), soon()).unwrap_err();
+    let DialError::BadAnswer {
+        error: HelloError::AnotherAnswered { field: "node", found, .. },
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(found, "n9");
     answering.join().unwrap();
 }
 
