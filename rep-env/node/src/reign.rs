@@ -407,10 +407,16 @@ impl Node {
 
     fn begin_feeding(&mut self, now: Duration, open: &Open, handshake: &ReplicaMessage) {
         let Some(reign) = &mut self.reign else { return };
+        let connection = handshake.connection();
+        let fed = reign.fed.get(&open.link.peer);
+        // A second handshake on one connection is a new sync-up, which the same feeder answers.
+        if fed.is_some_and(|fed| fed.link == open.link && fed.feeder.connection() == connection) {
+            return;
+        }
         let mut config = FeederConfig::default();
         config.window_bytes = self.config.window_bytes;
         config.batch_bytes = self.config.batch_bytes;
-        let feeder = Feeder::new(config, handshake.connection(), open.link.peer, now);
+        let feeder = Feeder::new(config, connection, open.link.peer, now);
         let (link, incarnation) = (open.link, open.incarnation);
         let fed = Fed { link, incarnation, feeder, in_sync: false, heard: now };
         reign.fed.insert(link.peer, fed);

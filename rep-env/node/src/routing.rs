@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::output::{Event, Output};
 use rep_election::{Reason, Sender};
 use rep_fsm::{Role, Signal};
+use rep_vlsn::mutant;
 use rep_vlsn::{Incarnation, NodeId, Term};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Node {
         message: Message,
     ) -> Result<(), PeerError> {
         self.clock = now;
-        let Some(&open) = self.links.find(link).filter(|_| !self.is_over()) else { return Ok(()) };
+        let Some(open) = self.open_link(link) else { return Ok(()) };
         if message.service() != link.service {
             return Err(PeerError::WrongService { message: message.name() });
         }
@@ -92,6 +93,18 @@ impl Node {
         let result = self.route(now, open, message);
         self.settle(now);
         result
+    }
+
+    /// The link as it is open now; nothing is taken from one that is not.
+    fn open_link(&self, link: Link) -> Option<Open> {
+        if self.is_over() {
+            return None;
+        }
+        let successor = || {
+            let planted = mutant!("stream-old-connection-ack") && link.service == Service::Feeder;
+            self.links.get(link.peer, Slot::Fed).filter(|_| planted)
+        };
+        self.links.find(link).or_else(successor).copied()
     }
 
     fn route(&mut self, now: Duration, open: Open, message: Message) -> Result<(), PeerError> {
