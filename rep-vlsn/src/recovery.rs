@@ -73,7 +73,7 @@ pub struct RecoveryReport {
 ///
 /// # Errors
 ///
-/// [`OpenError::Damaged`] if an entry that was synced cannot be read: nothing has been changed then.
+/// [`OpenError::Damaged`] if an entry that was synced cannot be read: no entry has been touched then.
 pub fn open<D: Disk>(disk: D, config: LogConfig) -> Result<Opened<D>, OpenError> {
     disk.create_dir(LOG_DIR).during("make the log's directory")?;
     disk.sync_dir("").during("sync directory")?;
@@ -81,7 +81,6 @@ pub fn open<D: Disk>(disk: D, config: LogConfig) -> Result<Opened<D>, OpenError>
     let cut = value.map(|value| decode_cut(&value)).transpose()?;
     let mut report = RecoveryReport::default();
     let firsts = segments_to_read(&disk, cut, &mut report)?;
-    check_head(&firsts, cut)?;
     let scan = Scan::run(&disk, &config, &firsts, cut.and_then(|cut| cut.keep), &mut report)?;
     Recovered { disk, config, cell, cut, scan, report }.finish()
 }
@@ -101,6 +100,7 @@ fn segments_to_read<D: Disk>(
     let names = disk.list(LOG_DIR).during("list segments")?;
     let mut firsts: Vec<Vlsn> = names.iter().filter_map(|name| first_of(name)).collect();
     firsts.sort();
+    check_head(&firsts, cut)?;
     let mut gone: Vec<String> = Vec::new();
     gone.extend(names.iter().filter(|n| n.ends_with(".new")).map(|n| format!("{LOG_DIR}/{n}")));
     report.leftovers = gone.len();
@@ -126,11 +126,8 @@ fn segments_to_read<D: Disk>(
 /// without any file for a new one.
 fn check_head(firsts: &[Vlsn], cut: Option<Cut>) -> Result<(), OpenError> {
     let due = cut.map_or(Vlsn::FIRST, |cut| cut.first);
-    let there = match firsts.first() {
-        Some(first) => *first <= due,
-        None => cut.is_none(),
-    };
-    if there {
+    let new = cut.is_none() && firsts.is_empty();
+    if new || firsts.contains(&due) {
         return Ok(());
     }
     let what = "the segment is missing";

@@ -122,6 +122,21 @@ fn a_missing_segment_is_damage_wherever_it_is_missed() {
 }
 
 #[test]
+fn a_cleaned_log_misses_the_segment_that_it_begins_with() {
+    let (disk, _) = small_log(true);
+    let mut opened = reopen(&disk);
+    let first = opened.writer.clean(Vlsn::new(30)).unwrap();
+    opened.writer.close(Vlsn::NULL).unwrap();
+    let before = segments(&disk);
+    disk.remove(&before[0]).unwrap();
+    let found = try_open(&disk).unwrap_err();
+    assert!(
+        matches!(found, OpenError::Damaged { vlsn, .. } if vlsn == first && first > Vlsn::FIRST)
+    );
+    assert_eq!(segments(&disk), before[1..]);
+}
+
+#[test]
 fn a_segment_in_another_ones_place_is_damage() {
     let (disk, _) = small_log(true);
     let names = segments(&disk);
