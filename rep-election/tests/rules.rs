@@ -207,6 +207,29 @@ fn a_stale_pre_vote_is_refused_and_the_asker_adopts_the_term_without_raising_it(
 }
 
 #[test]
+fn a_pre_vote_at_or_below_the_fence_is_refused_with_the_fence() {
+    let mut solo = Solo::of(1, born(3), Fence { term: term(9), promised_to: None });
+    for asked in [8, 9] {
+        let ask = solo.pre_solicit(asked);
+        let out = solo.ask(from(2), ask);
+        assert_eq!(sent(&out), [(2, &refuse(term(asked), true, 9, Reason::StaleTerm))]);
+    }
+    let ask = solo.pre_solicit(10);
+    assert!(granted(&solo.ask(from(2), ask)));
+}
+
+#[test]
+fn a_grant_of_another_term_counts_nothing() {
+    let mut solo = Solo::new(1);
+    let asked = solo.until_asking().get();
+    for other in [asked - 1, asked + 1] {
+        let grant = rep_election::message::PreGrant { term: term(other) };
+        solo.ask(from(2), Message::PreGrant(grant));
+        assert_eq!(solo.core.fence().term, term(1));
+    }
+}
+
+#[test]
 fn a_refusal_in_a_crown_wait_is_no_reason_to_withhold_the_promise() {
     let mut solo = Solo::new(3);
     let asked = solo.until_asking();
@@ -257,6 +280,7 @@ fn no_term_is_raised_unless_a_quorum_would_promise() {
     solo.ask(wiped(3), Message::PreGrant(rep_election::message::PreGrant { term: asked }));
     solo.ask(from(9), Message::PreGrant(rep_election::message::PreGrant { term: asked }));
     assert_eq!(solo.core.fence().term, term(1));
+    assert_eq!(solo.core.status().agreed, [id(1), id(2)]);
     assert_eq!(solo.jump(), "pre-vote round");
     let lost = solo.take();
     assert!(lost.contains(&Output::Lost { term: term(1), reason: Lost::PreVoteFailed }));
