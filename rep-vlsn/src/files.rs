@@ -10,7 +10,7 @@ use crate::ids::{LogPoint, Term, Vlsn};
 use crate::index::{Position, VlsnIndex};
 use crate::record::Record;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

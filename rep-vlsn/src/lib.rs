@@ -38,7 +38,7 @@ pub mod record;
 pub mod recovery;
 #[cfg(feature = "log")]
 pub mod segment;
-#[cfg(feature = "log")]
+#[cfg(any(feature = "log", rep_mutants))]
 mod sync;
 #[cfg(feature = "log")]
 pub mod tail;

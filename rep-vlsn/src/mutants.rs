@@ -4,8 +4,8 @@
 //! in every other build it is the constant `false`. The set belongs to the process: a test that
 //! enables a bug runs in a process of its own, or with nothing beside it.
 
+use crate::sync::planted::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 static PLANTED: OnceLock<Mutex<BTreeSet<String>>> = OnceLock::new();
 

@@ -1,6 +1,9 @@
 //! The one place that chooses between real locks and loom's.
+//!
+//! Loom explores the tail, which is where threads wait for each other. The table of segments and the disk in
+//! memory are locked for one look or one change at a time, wait for nothing, and keep real locks in both worlds.
 
-#[cfg(not(rep_loom))]
+#[cfg(all(feature = "log", not(rep_loom)))]
 mod chosen {
     pub(crate) use std::sync::Arc;
     use std::time::Instant;
@@ -45,7 +48,7 @@ mod chosen {
     }
 }
 
-#[cfg(rep_loom)]
+#[cfg(all(feature = "log", rep_loom))]
 mod chosen {
     pub(crate) use loom::sync::Arc;
     use std::time::Instant;
@@ -82,4 +85,14 @@ mod chosen {
     }
 }
 
+#[cfg(feature = "log")]
 pub(crate) use chosen::{Arc, Guard, Monitor};
+
+#[cfg(feature = "log")]
+pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// For the set of planted bugs, which the bare words have too.
+#[cfg(rep_mutants)]
+pub(crate) mod planted {
+    pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+}

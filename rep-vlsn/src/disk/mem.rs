@@ -8,9 +8,9 @@
 mod content;
 
 use super::{Disk, DiskFile, check_name, parent};
+use crate::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use content::Content;
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
