@@ -1,0 +1,176 @@
+//! What a commit promises, and how its caller learns whether the promise was kept.
+
+use crate::error::Error;
+use crate::waiter::Slot;
+use rep_vlsn::{GroupId, LogPoint, SyncClass};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Names one entry of one group's history, for ever. What a commit gives, and what
+/// [`Consistency::AtLeast`](crate::Consistency::AtLeast) takes, at any member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommitToken {
+    group: GroupId,
+    point: LogPoint,
+}
+
+impl CommitToken {
+    /// The token of entry `point` in `group`.
+    pub const fn new(group: GroupId, point: LogPoint) -> Self {
+        CommitToken { group, point }
+    }
+
+    /// The group.
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// The entry.
+    pub const fn point(&self) -> LogPoint {
+        self.point
+    }
+}
+
+impl fmt::Display for CommitToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.point)
+    }
+}
+
+/// How far an entry must have come before its commit counts. The default is the strongest that survives the loss of
+/// a minority: synced here and at enough members to make a majority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Durability {
+    /// At the master.
+    pub local: SyncClass,
+    /// At the members that acknowledge.
+    pub replica: SyncClass,
+    /// How many have to acknowledge.
+    pub acks: Acks,
+}
+
+impl Durability {
+    /// Synced here and at a majority.
+    pub const SYNC_MAJORITY: Durability =
+        Durability { local: SyncClass::Sync, replica: SyncClass::Sync, acks: Acks::SimpleMajority };
+
+    /// As `self`, with other acknowledgements.
+    #[must_use]
+    pub const fn acks(mut self, acks: Acks) -> Self {
+        self.acks = acks;
+        self
+    }
+
+    /// As `self`, with another sync at the master.
+    #[must_use]
+    pub const fn local(mut self, local: SyncClass) -> Self {
+        self.local = local;
+        self
+    }
+
+    /// As `self`, with another sync at the members that acknowledge.
+    #[must_use]
+    pub const fn replica(mut self, replica: SyncClass) -> Self {
+        self.replica = replica;
+        self
+    }
+}
+
+/// How many members have to acknowledge an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Acks {
+    /// All of them.
+    All,
+    /// Enough for a majority, the master included.
+    #[default]
+    SimpleMajority,
+    /// None besides the master.
+    None,
+}
+
+pub(crate) type CommitSlot = Slot<Result<CommitToken, Error>>;
+
+/// The outcome of a commit, when there is one: [`wait`](CommitHandle::wait) for it, or `.await` it on any executor.
+///
+/// It resolves by the commit's own `ack_timeout`. Dropping it cancels nothing.
+#[derive(Debug)]
+#[must_use = "until the handle resolves, the commit may not have happened"]
+pub struct CommitHandle {
+    slot: Arc<CommitSlot>,
+}
+
+impl CommitHandle {
+    pub(crate) fn new(slot: Arc<CommitSlot>) -> Self {
+        CommitHandle { slot }
+    }
+
+    pub(crate) fn resolved(token: CommitToken) -> Self {
+        CommitHandle { slot: Arc::new(Slot::resolved(Ok(token))) }
+    }
+
+    /// Sleeps until the outcome is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsufficientAcks`]: the outcome is unknown. Any other: the transaction has no effect, ever.
+    pub fn wait(self) -> Result<CommitToken, Error> {
+        self.slot.wait(None).expect("there is no deadline")
+    }
+
+    /// As [`wait`](CommitHandle::wait), for `timeout` at most; `None` if the outcome is not known by then.
+    pub fn wait_for(&self, timeout: Duration) -> Option<Result<CommitToken, Error>> {
+        self.slot.wait(Some(Instant::now() + timeout))
+    }
+
+    /// The outcome if it is known already.
+    pub fn outcome(&self) -> Option<Result<CommitToken, Error>> {
+        self.slot.peek()
+    }
+}
+
+impl Future for CommitHandle {
+    type Output = Result<CommitToken, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.slot.poll(context)
+    }
+}
+
+/// The duty to resolve a commit, on its way through the runtime. However it ends, the handle is told: dropped before
+/// the entry was logged, nothing happened; after that, nobody knows.
+#[derive(Debug)]
+pub(crate) struct CommitPromise {
+    slot: Arc<CommitSlot>,
+    logged: Option<CommitToken>,
+}
+
+impl CommitPromise {
+    pub(crate) fn new(slot: Arc<CommitSlot>) -> Self {
+        CommitPromise { slot, logged: None }
+    }
+
+    /// The entry has its place in the log.
+    pub(crate) fn logged(&mut self, token: CommitToken) {
+        self.logged = Some(token);
+    }
+
+    pub(crate) fn resolve(self, outcome: Result<CommitToken, Error>) {
+        self.slot.resolve(outcome);
+    }
+}
+
+impl Drop for CommitPromise {
+    fn drop(&mut self) {
+        self.slot.resolve(Err(match self.logged {
+            Some(token) => Error::InsufficientAcks { token, needed: 0, acked_by: Vec::new() },
+            None => Error::Closed,
+        }));
+    }
+}

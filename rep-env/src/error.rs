@@ -1,0 +1,299 @@
+//! What can go wrong, whose doing it is, and what to do next.
+//!
+//! A caller of a replicated store has four ways on, and must never have to guess which: try again here, go to the
+//! master, give up, or find out whether the write happened. So each error has a [`Verdict`].
+
+use crate::commit::CommitToken;
+use crate::member::Member;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that this crate may answer instead of doing what was asked.
+///
+/// `Clone`, because several handles may wait for one outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// This node is not the master (any more). Nothing was logged. Go to `master`, or wait if there is none.
+    #[error("not the master; {}", master_words(.master))]
+    NotMaster {
+        /// Who is, as far as this node knows.
+        master: Option<Member>,
+    },
+    /// The environment: fewer members are live than the durability asks for. Nothing was logged.
+    #[error("{live} live members, {needed} are needed for {policy}; nothing was logged")]
+    InsufficientReplicas {
+        /// What was asked for, in words.
+        policy: &'static str,
+        /// Live members that it needs, this node included.
+        needed: usize,
+        /// Live members, this node included.
+        live: usize,
+    },
+    /// The environment: it is logged here, and not enough members said in time that they hold it. It may still become
+    /// durable, or be lost: the outcome is unknown.
+    #[error("entry {} is logged, but {} of {needed} acknowledged it in time; the outcome is unknown", .token.point(), .acked_by.len())]
+    InsufficientAcks {
+        /// The entry.
+        token: CommitToken,
+        /// Acknowledgements that it needs.
+        needed: usize,
+        /// Who acknowledged it.
+        acked_by: Vec<String>,
+    },
+    /// Another master's history took the entry's place: it has no effect, now or later.
+    #[error("entry {} was rolled back: it has no effect", .token.point())]
+    RolledBack {
+        /// The entry that is gone.
+        token: CommitToken,
+    },
+    /// The caller: the write set is larger than an entry may be. Nothing was logged.
+    #[error("a transaction of {bytes} bytes; an entry takes {bytes_max}")]
+    TxnTooLarge {
+        /// Its encoded length.
+        bytes: usize,
+        /// The longest that is taken.
+        bytes_max: usize,
+    },
+    /// The caller: a database name or key that is empty or too long. Nothing was changed.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The caller: the transaction was open for longer than `txn_timeout` and lost its turn. It has no effect.
+    #[error("the transaction was open for longer than {timeout:?} and has lost its turn")]
+    TxnExpired {
+        /// The `txn_timeout`.
+        timeout: Duration,
+    },
+    /// Another transaction held the turn for all of `begin_timeout`.
+    #[error("waited {waited:?} for the turn, which {holder} holds for {age:?}")]
+    BeginTimeout {
+        /// How long this call waited.
+        waited: Duration,
+        /// The thread that holds the turn.
+        holder: String,
+        /// For how long it does.
+        age: Duration,
+    },
+    /// `try_begin`: another transaction has the turn.
+    #[error("the turn is taken by {holder} for {age:?}")]
+    TurnTaken {
+        /// The thread that holds the turn.
+        holder: String,
+        /// For how long it does.
+        age: Duration,
+    },
+    /// A budget is full, and stayed so for as long as the call may wait. Nothing was logged.
+    #[error("{what} is full: {bytes} of {bytes_max} bytes; nothing was logged")]
+    Busy {
+        /// Which budget.
+        what: &'static str,
+        /// Bytes in it.
+        bytes: u64,
+        /// Bytes that it takes.
+        bytes_max: u64,
+    },
+    /// The read's condition did not come true in time.
+    #[error("the read could not be served as asked within {timeout:?}")]
+    ReadTimeout {
+        /// The `read_timeout`.
+        timeout: Duration,
+    },
+    /// The caller: the token is of another group than this one, perhaps of the same name.
+    #[error("the token is of another group")]
+    OtherGroup,
+    /// No master was seen in time.
+    #[error("no master within {waited:?}: {why}")]
+    NoMaster {
+        /// How long this call waited.
+        waited: Duration,
+        /// Why there is none, as far as this node knows.
+        why: String,
+    },
+    /// The caller: this version does not do that (yet). Nothing happened.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The node stopped itself, because its disk or its beliefs can no longer be relied on. Reopen the environment.
+    #[error("the node has halted: {reason}")]
+    Halted {
+        /// Why.
+        reason: String,
+    },
+    /// The environment is closed. Whatever had been logged before stays what it was.
+    #[error("the environment is closed")]
+    Closed,
+    /// Some threads did not end within `close_timeout`; they keep the directory's lock until they do.
+    #[error("still running after {waited:?}: {}", .threads.join(", "))]
+    CloseTimeout {
+        /// How long close waited.
+        waited: Duration,
+        /// The threads that it waited for.
+        threads: Vec<String>,
+    },
+    /// The caller: `close` was called from one of the environment's own threads, which it would wait for.
+    #[error("close was called from a thread of this environment, which it would have to wait for")]
+    WouldDeadlock,
+    /// The caller: the configuration cannot work.
+    #[error("option `{option}`: {problem}")]
+    Config {
+        /// Which option.
+        option: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The caller: plain TCP would be spoken on an address that others can reach.
+    #[error("{address} is not a loopback address and the transport is not encrypted; allow_plaintext() permits that")]
+    Plaintext {
+        /// The address.
+        address: String,
+    },
+    /// The environment: the address cannot be listened on.
+    #[error("cannot listen on {address}: {detail}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's words.
+        detail: String,
+    },
+    /// The environment: the home directory cannot be used as it should.
+    #[error("home {path}: {detail}", path = .path.display())]
+    Home {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What went wrong.
+        detail: String,
+    },
+    /// The caller: another environment, perhaps of another process, has this home open.
+    #[error("home {path} is in use by another environment", path = .path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The caller: the home belongs to another node or group. It is left as it is.
+    #[error("home {path} belongs to {what} {found:?}, not to {expected:?}", path = .path.display())]
+    AnotherIdentity {
+        /// The directory.
+        path: PathBuf,
+        /// `node` or `group`.
+        what: &'static str,
+        /// Who it should belong to.
+        expected: String,
+        /// Who it belongs to.
+        found: String,
+    },
+    /// The environment: stored bytes are not what was written. A node that forgot what it promised or held must not
+    /// vote, so it does not open: repair it, or start it as a new member.
+    #[error("{what} is damaged, so this node must neither vote nor acknowledge: {detail}")]
+    Damaged {
+        /// What is damaged: `promise`, `identity`, `log`, ...
+        what: &'static str,
+        /// How it shows.
+        detail: String,
+    },
+    /// The environment: the store holds entries that the log does not, so the directory was put together by hand or
+    /// restored in part. It needs a restore from another member, which this version does not do.
+    #[error("the store has applied {applied}, the log ends at {log_last}: this directory needs a restore")]
+    StoreAheadOfLog {
+        /// The store's last entry, `term.vlsn`.
+        applied: String,
+        /// The log's last entry, `term.vlsn`.
+        log_last: String,
+    },
+    /// The state machine or the database under it failed.
+    #[error("the store failed: {detail}")]
+    Store {
+        /// Its words.
+        detail: String,
+    },
+    /// The node refuses to open with what it was given.
+    #[error("cannot open: {detail}")]
+    Open {
+        /// Why.
+        detail: String,
+    },
+    /// A question over the ADMIN service got no usable answer.
+    #[error("{address}: {detail}")]
+    Admin {
+        /// Who was asked.
+        address: String,
+        /// What came instead.
+        detail: String,
+        /// Nobody could be reached there at all.
+        unreachable: bool,
+    },
+}
+
+fn master_words(master: &Option<Member>) -> String {
+    match master {
+        Some(master) => format!("the master is {master}"),
+        None => "no master is known".to_owned(),
+    }
+}
+
+/// What to do about an [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It had no effect; the same call may succeed here.
+    RetryHere {
+        /// When it is worth trying.
+        after: Duration,
+    },
+    /// It had no effect; this member can do it.
+    Redirect(Member),
+    /// It had no effect; the same call will not succeed.
+    GiveUp,
+    /// It may or may not have an effect, now or later. A read at the master tells, once it has a durable entry of a
+    /// later term.
+    OutcomeUnknown(CommitToken),
+}
+
+const SOON: Duration = Duration::from_millis(20);
+const AFTER_ELECTION: Duration = Duration::from_millis(200);
+
+impl Error {
+    /// Which of retry here, redirect, give up, or outcome unknown applies.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Error::NotMaster { master: Some(master) } => Verdict::Redirect(master.clone()),
+            Error::InsufficientAcks { token, .. } => Verdict::OutcomeUnknown(*token),
+            Error::NotMaster { master: None } | Error::InsufficientReplicas { .. } | Error::NoMaster { .. } => {
+                Verdict::RetryHere { after: AFTER_ELECTION }
+            }
+            Error::RolledBack { .. }
+            | Error::TxnExpired { .. }
+            | Error::BeginTimeout { .. }
+            | Error::TurnTaken { .. }
+            | Error::Busy { .. }
+            | Error::ReadTimeout { .. }
+            | Error::Locked { .. } => Verdict::RetryHere { after: SOON },
+            Error::TxnTooLarge { .. }
+            | Error::Invalid { .. }
+            | Error::OtherGroup
+            | Error::Unsupported { .. }
+            | Error::Halted { .. }
+            | Error::Closed
+            | Error::CloseTimeout { .. }
+            | Error::WouldDeadlock
+            | Error::Config { .. }
+            | Error::Plaintext { .. }
+            | Error::Listen { .. }
+            | Error::Home { .. }
+            | Error::AnotherIdentity { .. }
+            | Error::Damaged { .. }
+            | Error::StoreAheadOfLog { .. }
+            | Error::Store { .. }
+            | Error::Open { .. }
+            | Error::Admin { .. } => Verdict::GiveUp,
+        }
+    }
+
+    pub(crate) fn config(option: &'static str, problem: impl Into<String>) -> Self {
+        Error::Config { option, problem: problem.into() }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a read promises, and the handle that a view comes from.
+
+use crate::commit::CommitToken;
+use crate::error::Error;
+use crate::waiter::Slot;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// How much a view has to contain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Consistency {
+    /// Whatever is applied here: some durable past.
+    #[default]
+    None,
+    /// That very commit, and all before it. Served by any member, once it has it.
+    AtLeast(CommitToken),
+    /// Everything that was acknowledged anywhere before the read began. Served by the master, which makes sure that it still is one.
+    Linearizable,
+}
+
+pub(crate) type ReadSlot = Slot<Result<(), Error>>;
+
+/// A view, when it can be had: [`wait`](ReadHandle::wait) for it, or `.await` it on any executor.
+///
+/// It resolves by `read_timeout`. Dropping it cancels nothing.
+#[must_use = "a read does nothing until its handle is waited for"]
+pub struct ReadHandle<T> {
+    slot: Arc<ReadSlot>,
+    see: Box<dyn Fn() -> Result<T, Error> + Send + Sync>,
+}
+
+impl<T> ReadHandle<T> {
+    pub(crate) fn new(slot: Arc<ReadSlot>, see: impl Fn() -> Result<T, Error> + Send + Sync + 'static) -> Self {
+        ReadHandle { slot, see: Box::new(see) }
+    }
+
+    /// Sleeps until the view can be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadTimeout`], [`Error::NotMaster`], [`Error::RolledBack`], [`Error::OtherGroup`], [`Error::Closed`] or
+    /// [`Error::Store`]; never an older view than was asked for.
+    pub fn wait(self) -> Result<T, Error> {
+        self.slot.wait(None).expect("there is no deadline")?;
+        (self.see)()
+    }
+}
+
+impl<T> Future for ReadHandle<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.slot.poll(context) {
+            Poll::Ready(Ok(())) => Poll::Ready((self.see)()),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T> fmt::Debug for ReadHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHandle").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// The duty to resolve a read, on its way through the runtime; dropped, the node is closed.
+#[derive(Debug)]
+pub(crate) struct ReadPromise(Arc<ReadSlot>);
+
+impl ReadPromise {
+    pub(crate) fn new(slot: Arc<ReadSlot>) -> Self {
+        ReadPromise(slot)
+    }
+
+    pub(crate) fn resolve(self, outcome: Result<(), Error>) {
+        self.0.resolve(outcome);
+    }
+}
+
+impl Drop for ReadPromise {
+    fn drop(&mut self) {
+        self.0.resolve(Err(Error::Closed));
+    }
+}

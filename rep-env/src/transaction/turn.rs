@@ -1,0 +1,259 @@
+//! The turn: one write transaction builds at a time.
+//!
+//! Whoever holds the turn sees everything that was committed before, so write sets never conflict, and the order of
+//! commits is the order in the log. Those who wait are served in the order they came. A holder that forgets
+//! to finish loses the turn after `txn_timeout`, to the next in line, and learns of it at its next step.
+
+use crate::error::Error;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Hands out the turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    state: Mutex<State>,
+    changed: Condvar,
+    txn_timeout: Duration,
+}
+
+/// Proof of having been given the turn; worth something while [`Turn::check`] says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug, Default)]
+struct State {
+    tickets: u64,
+    row: VecDeque<Ticket>,
+    holder: Option<Holder>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Holder {
+    ticket: Ticket,
+    thread: String,
+    since: Instant,
+    /// It has begun to commit, which has bounds of its own; the turn is not taken from it any more.
+    committing: bool,
+}
+
+impl Turn {
+    pub(crate) fn new(txn_timeout: Duration) -> Self {
+        Turn { state: Mutex::new(State::default()), changed: Condvar::default(), txn_timeout }
+    }
+
+    /// Waits for the turn until `deadline`.
+    pub(crate) fn take(&self, deadline: Instant) -> Result<Ticket, Error> {
+        let began = Instant::now();
+        let mut state = self.state.lock();
+        let ticket = state.draw();
+        state.row.push_back(ticket);
+        let mut late = false;
+        loop {
+            if state.closed {
+                return Err(self.leave(state, ticket, Error::Closed));
+            }
+            let now = Instant::now();
+            if state.row.front() == Some(&ticket) && state.is_free(now, self.txn_timeout) {
+                state.row.pop_front();
+                state.hold(ticket, now);
+                return Ok(ticket);
+            }
+            if late {
+                let error = state.timeout(now, now.duration_since(began));
+                return Err(self.leave(state, ticket, error));
+            }
+            let wake = state.expiry(self.txn_timeout).map_or(deadline, |expiry| expiry.min(deadline));
+            (state, _) = self.changed.wait_until(state, Some(wake));
+            late = Instant::now() >= deadline;
+        }
+    }
+
+    /// Takes the turn if nobody has it or waits for it.
+    pub(crate) fn try_take(&self) -> Result<Ticket, Error> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if !state.row.is_empty() || !state.is_free(now, self.txn_timeout) {
+            return Err(state.taken(now));
+        }
+        let ticket = state.draw();
+        state.hold(ticket, now);
+        Ok(ticket)
+    }
+
+    /// Whether `ticket` still has the turn.
+    pub(crate) fn check(&self, ticket: Ticket) -> Result<(), Error> {
+        self.holding(ticket, |_| {})
+    }
+
+    /// As [`Turn::check`], and from now on the turn is not taken away until it is given back.
+    pub(crate) fn pin(&self, ticket: Ticket) -> Result<(), Error> {
+        self.holding(ticket, |holder| holder.committing = true)
+    }
+
+    /// Gives the turn back, if `ticket` still has it.
+    pub(crate) fn give_back(&self, ticket: Ticket) {
+        let mut state = self.state.lock();
+        if state.holder.as_ref().is_some_and(|holder| holder.ticket == ticket) {
+            state.holder = None;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Nobody gets the turn any more; those who wait for it are told.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn holding(&self, ticket: Ticket, then: impl FnOnce(&mut Holder)) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let (now, timeout) = (Instant::now(), self.txn_timeout);
+        match state.holder.as_mut().filter(|holder| holder.ticket == ticket) {
+            Some(holder) if holder.committing || now.duration_since(holder.since) < timeout => {
+                then(holder);
+                Ok(())
+            }
+            Some(_) | None => Err(Error::TxnExpired { timeout }),
+        }
+    }
+
+    fn leave(&self, mut state: MutexGuard<'_, State>, ticket: Ticket, error: Error) -> Error {
+        state.row.retain(|waiting| *waiting != ticket);
+        drop(state);
+        // The one behind may be first in line now.
+        self.changed.notify_all();
+        error
+    }
+}
+
+impl State {
+    fn draw(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn is_free(&self, now: Instant, txn_timeout: Duration) -> bool {
+        self.holder.is_none() || self.expiry(txn_timeout).is_some_and(|expiry| now >= expiry)
+    }
+
+    /// When the turn may be taken from its holder.
+    fn expiry(&self, txn_timeout: Duration) -> Option<Instant> {
+        let holder = self.holder.as_ref().filter(|holder| !holder.committing)?;
+        Some(holder.since + txn_timeout)
+    }
+
+    fn hold(&mut self, ticket: Ticket, now: Instant) {
+        let current = std::thread::current();
+        let thread = current.name().unwrap_or("an unnamed thread").to_owned();
+        self.holder = Some(Holder { ticket, thread, since: now, committing: false });
+    }
+
+    /// The holder and its age; between two holders, whoever is next in line.
+    fn holder(&self, now: Instant) -> (String, Duration) {
+        match &self.holder {
+            Some(holder) => (holder.thread.clone(), now.duration_since(holder.since)),
+            None => ("another in line".to_owned(), Duration::ZERO),
+        }
+    }
+
+    fn timeout(&self, now: Instant, waited: Duration) -> Error {
+        let (holder, age) = self.holder(now);
+        Error::BeginTimeout { waited, holder, age }
+    }
+
+    fn taken(&self, now: Instant) -> Error {
+        let (holder, age) = self.holder(now);
+        Error::TurnTaken { holder, age }
+    }
+}
+
+#[cfg(all(test, not(rep_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn within(time: Duration) -> Instant {
+        Instant::now() + time
+    }
+
+    #[test]
+    fn one_has_the_turn_and_the_error_names_who() {
+        let turn = Turn::new(LONG);
+        let ticket = turn.take(within(LONG)).unwrap();
+        let holder = thread::current().name().unwrap().to_owned();
+        assert!(matches!(turn.try_take(), Err(Error::TurnTaken { holder: named, .. }) if named == holder));
+        assert!(matches!(turn.take(Instant::now()), Err(Error::BeginTimeout { holder: named, .. }) if named == holder));
+        turn.give_back(ticket);
+        assert!(turn.check(ticket).is_err());
+        turn.try_take().unwrap();
+    }
+
+    #[test]
+    fn an_expired_holder_loses_the_turn_and_is_told() {
+        let turn = Turn::new(Duration::ZERO);
+        let old = turn.take(within(LONG)).unwrap();
+        let new = turn.take(within(LONG)).unwrap();
+        assert_eq!(turn.check(old), Err(Error::TxnExpired { timeout: Duration::ZERO }));
+        turn.give_back(old);
+        assert!(turn.state.lock().holder.as_ref().is_some_and(|holder| holder.ticket == new));
+    }
+
+    #[test]
+    fn who_commits_keeps_the_turn() {
+        let turn = Turn::new(Duration::from_secs(3600));
+        let ticket = turn.take(within(LONG)).unwrap();
+        turn.pin(ticket).unwrap();
+        turn.state.lock().holder.as_mut().unwrap().since -= Duration::from_secs(3600);
+        assert!(turn.try_take().is_err());
+        turn.check(ticket).unwrap();
+    }
+
+    #[test]
+    fn those_who_wait_are_served_in_order() {
+        let turn = Arc::new(Turn::new(LONG));
+        let first = turn.take(within(LONG)).unwrap();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let waiters: Vec<_> = (0..4)
+            .map(|number| {
+                let (waiting, served) = (Arc::clone(&turn), Arc::clone(&served));
+                let waiter = thread::spawn(move || {
+                    let ticket = waiting.take(within(LONG)).unwrap();
+                    served.lock().push(number);
+                    waiting.give_back(ticket);
+                });
+                while turn.state.lock().row.len() <= number {
+                    thread::yield_now();
+                }
+                waiter
+            })
+            .collect();
+        turn.give_back(first);
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        assert_eq!(*served.lock(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn closing_ends_every_wait() {
+        let turn = Arc::new(Turn::new(LONG));
+        let ticket = turn.take(within(LONG)).unwrap();
+        let waiter = thread::spawn({
+            let turn = Arc::clone(&turn);
+            move || turn.take(within(LONG))
+        });
+        turn.close();
+        assert_eq!(waiter.join().unwrap(), Err(Error::Closed));
+        assert_eq!((turn.check(ticket), turn.try_take()), (Err(Error::Closed), Err(Error::Closed)));
+    }
+}

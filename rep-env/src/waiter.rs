@@ -1,0 +1,171 @@
+//! One result, awaited by any number of handles, given exactly once.
+//!
+//! A commit is answered by the node loop, by the loop's end, or by nobody in time; whoever is first decides, and
+//! every handle sees the same. Handles may sleep ([`Slot::wait`]) or be polled by any executor ([`Slot::poll`]).
+
+use crate::sync::{Condvar, Mutex};
+use std::fmt;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// A place for one result.
+pub(crate) struct Slot<T> {
+    state: Mutex<State<T>>,
+    resolved: Condvar,
+}
+
+enum State<T> {
+    Pending(Vec<Waker>),
+    Resolved(T),
+}
+
+impl<T: Clone> Slot<T> {
+    pub(crate) fn pending() -> Self {
+        Self { state: Mutex::new(State::Pending(Vec::new())), resolved: Condvar::default() }
+    }
+
+    pub(crate) fn resolved(result: T) -> Self {
+        Self { state: Mutex::new(State::Resolved(result)), resolved: Condvar::default() }
+    }
+
+    /// Gives the result; false, and nothing changes, if there was one already.
+    pub(crate) fn resolve(&self, result: T) -> bool {
+        let mut state = self.state.lock();
+        let State::Pending(wakers) = &mut *state else { return false };
+        // Woken outside the lock: a waker may poll, or drop the handle, right here.
+        let wakers = std::mem::take(wakers);
+        *state = State::Resolved(result);
+        drop(state);
+        self.resolved.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Sleeps until there is a result; `None` when the deadline passed first.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<T> {
+        let mut state = self.state.lock();
+        let mut late = false;
+        loop {
+            if let State::Resolved(result) = &*state {
+                return Some(result.clone());
+            }
+            if late {
+                return None;
+            }
+            (state, late) = self.resolved.wait_until(state, deadline);
+        }
+    }
+
+    /// The result if there is one; else the task is woken when there is.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<T> {
+        match &mut *self.state.lock() {
+            State::Resolved(result) => Poll::Ready(result.clone()),
+            State::Pending(wakers) => {
+                if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                    wakers.push(context.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The result, if there is one.
+    pub(crate) fn peek(&self) -> Option<T> {
+        match &*self.state.lock() {
+            State::Resolved(result) => Some(result.clone()),
+            State::Pending(_) => None,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resolved = matches!(&*self.state.lock(), State::Resolved(_));
+        f.debug_struct("Slot").field("resolved", &resolved).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(rep_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::thread;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_first_result_stays() {
+        let slot = Slot::pending();
+        assert!(slot.resolve(1));
+        assert!(!slot.resolve(2));
+        assert_eq!((slot.wait(None), slot.peek()), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_deadline_and_the_result_may_still_come() {
+        let slot = Slot::pending();
+        assert_eq!(slot.wait(Some(Instant::now())), None);
+        assert!(slot.resolve(7));
+        assert_eq!(slot.wait(Some(Instant::now())), Some(7));
+    }
+
+    #[test]
+    fn every_task_is_woken_once_and_the_same_task_is_remembered_once() {
+        let slot = Slot::pending();
+        let counts = [Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0)))];
+        for count in &counts {
+            let waker = Waker::from(Arc::clone(count));
+            let mut context = Context::from_waker(&waker);
+            assert!(slot.poll(&mut context).is_pending());
+            assert!(slot.poll(&mut context).is_pending());
+        }
+        slot.resolve(());
+        assert!(counts.iter().all(|count| count.0.load(Ordering::SeqCst) == 1));
+    }
+
+    #[test]
+    fn sleepers_in_other_threads_all_see_it() {
+        let slot = Arc::new(Slot::pending());
+        let sleepers: Vec<_> = (0..3)
+            .map(|_| {
+                let slot = Arc::clone(&slot);
+                thread::spawn(move || slot.wait(None))
+            })
+            .collect();
+        slot.resolve(5);
+        assert!(sleepers.into_iter().all(|sleeper| sleeper.join().unwrap() == Some(5)));
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    #[test]
+    fn two_resolvers_and_a_sleeper_agree_on_one_result() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::pending());
+            let resolvers: Vec<_> = [1, 2]
+                .into_iter()
+                .map(|result| {
+                    let slot = Arc::clone(&slot);
+                    thread::spawn(move || slot.resolve(result))
+                })
+                .collect();
+            let seen = slot.wait(None).expect("there is no deadline");
+            let won: Vec<bool> = resolvers.into_iter().map(|resolver| resolver.join().unwrap()).collect();
+            assert_eq!(won.iter().filter(|won| **won).count(), 1);
+            assert_eq!(slot.peek(), Some(seen));
+        });
+    }
+}
