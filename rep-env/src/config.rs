@@ -282,7 +282,10 @@ impl RepConfigBuilder {
         self.check_attributes()?;
         let members = parse_members(&self.members)?;
         let own = members.get(&self.name).cloned().ok_or_else(|| {
-            let problem = format!("this node, {:?}, is not among them; list every member, itself too", self.name);
+            let problem = format!(
+                "this node, {:?}, is not among them; list every member, itself too",
+                self.name
+            );
             Error::config("members", problem)
         })?;
         if self.advertise.as_ref().is_some_and(|advertised| *advertised != own) {
@@ -291,7 +294,10 @@ impl RepConfigBuilder {
         }
         let store = self.choose_store()?;
         if self.listener.is_some() && self.transport.is_some() {
-            return Err(Error::config("listener", "a bound socket is for plain TCP, not for another transport"));
+            return Err(Error::config(
+                "listener",
+                "a bound socket is for plain TCP, not for another transport",
+            ));
         }
         Ok(RepConfig {
             listen: Address::new(self.listen.as_deref().unwrap_or(&own)),
@@ -322,10 +328,16 @@ impl RepConfigBuilder {
     fn choose_store(&self) -> Result<StoreKind, Error> {
         match (self.home.is_some(), self.ephemeral) {
             (true, true) => {
-                return Err(Error::config("ephemeral", "a node with a home is not ephemeral: give one of them"));
+                return Err(Error::config(
+                    "ephemeral",
+                    "a node with a home is not ephemeral: give one of them",
+                ));
             }
             (false, false) => {
-                return Err(Error::config("home", "missing; a node that may forget everything says ephemeral()"));
+                return Err(Error::config(
+                    "home",
+                    "missing; a node that may forget everything says ephemeral()",
+                ));
             }
             (true, false) | (false, true) => {}
         }
@@ -334,7 +346,10 @@ impl RepConfigBuilder {
             Some(_) | None => StoreKind::Memory,
         });
         if store == StoreKind::Redb && self.ephemeral {
-            return Err(Error::config("store", "redb keeps a file, and an ephemeral node has no home for it"));
+            return Err(Error::config(
+                "store",
+                "redb keeps a file, and an ephemeral node has no home for it",
+            ));
         }
         if store == StoreKind::Redb && !cfg!(feature = "redb") {
             return Err(Error::config("store", "redb needs the feature `redb`"));
@@ -412,7 +427,9 @@ fn check_timing(timing: &Timing) -> Result<(), Error> {
 }
 
 fn check_limits(limits: &Limits) -> Result<(), Error> {
-    let Limits { unsynced_bytes_max, overlay_bytes_max, tail_bytes_max, outgoing_bytes_max, .. } = limits;
+    let Limits {
+        unsynced_bytes_max, overlay_bytes_max, tail_bytes_max, outgoing_bytes_max, ..
+    } = limits;
     let least = [
         ("unsynced_bytes_max", unsynced_bytes_max, 1 << 20),
         ("overlay_bytes_max", overlay_bytes_max, 1 << 20),
@@ -423,7 +440,10 @@ fn check_limits(limits: &Limits) -> Result<(), Error> {
     ];
     for (option, bytes, bytes_min) in least {
         if *bytes < bytes_min {
-            return Err(Error::config(option, format!("{bytes} bytes, at least {bytes_min} are needed")));
+            return Err(Error::config(
+                option,
+                format!("{bytes} bytes, at least {bytes_min} are needed"),
+            ));
         }
     }
     Ok(())
@@ -434,7 +454,9 @@ mod tests {
     use super::*;
 
     fn builder() -> RepConfigBuilder {
-        RepConfig::builder("bank", "n1").members(["n1=127.0.0.1:7001", "n2=127.0.0.1:7002"]).ephemeral()
+        RepConfig::builder("bank", "n1")
+            .members(["n1=127.0.0.1:7001", "n2=127.0.0.1:7002"])
+            .ephemeral()
     }
 
     fn refused(builder: RepConfigBuilder) -> &'static str {
@@ -448,7 +470,10 @@ mod tests {
     fn a_node_listens_where_the_members_find_it_unless_told_otherwise() {
         assert_eq!(builder().build().unwrap().listen, Address::new("127.0.0.1:7001"));
         let config = builder().listen("0.0.0.0:7001").advertise("127.0.0.1:7001").build().unwrap();
-        assert_eq!((config.listen, &*config.advertise), (Address::new("0.0.0.0:7001"), "127.0.0.1:7001"));
+        assert_eq!(
+            (config.listen, &*config.advertise),
+            (Address::new("0.0.0.0:7001"), "127.0.0.1:7001")
+        );
     }
 
     #[test]
@@ -465,7 +490,10 @@ mod tests {
         let short = |change: fn(&mut Timing, &mut Limits)| refused(builder().tune(change));
         assert_eq!(refused(RepConfig::builder("", "n1")), "group");
         assert_eq!(refused(RepConfig::builder("g", "n=1")), "name");
-        assert_eq!(refused(RepConfig::builder("bank", "n3").members(["n1=a:1"]).ephemeral()), "members");
+        assert_eq!(
+            refused(RepConfig::builder("bank", "n3").members(["n1=a:1"]).ephemeral()),
+            "members"
+        );
         assert_eq!(refused(builder().members(["n1=a:1"])), "members");
         assert_eq!(refused(builder().members(["n4"])), "members");
         assert_eq!(refused(builder().advertise("elsewhere:1")), "advertise");
@@ -473,7 +501,10 @@ mod tests {
         assert_eq!(refused(RepConfig::builder("bank", "n1").members(["n1=a:1"])), "home");
         assert_eq!(refused(builder().store(StoreKind::Redb)), "store");
         assert_eq!(refused(builder().attribute("resp", "x".repeat(1024))), "attribute");
-        assert_eq!(short(|timing, _| timing.election_timeout = timing.heartbeat * 2), "election_timeout");
+        assert_eq!(
+            short(|timing, _| timing.election_timeout = timing.heartbeat * 2),
+            "election_timeout"
+        );
         assert_eq!(short(|timing, _| timing.ack_timeout = Duration::ZERO), "ack_timeout");
         assert_eq!(short(|timing, _| timing.redial_max = Duration::ZERO), "redial_max");
         assert_eq!(short(|_, limits| limits.unsynced_bytes_max = 1), "unsynced_bytes_max");

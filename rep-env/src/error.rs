@@ -147,7 +147,9 @@ pub enum Error {
         problem: String,
     },
     /// The caller: plain TCP would be spoken on an address that others can reach.
-    #[error("{address} is not a loopback address and the transport is not encrypted; allow_plaintext() permits that")]
+    #[error(
+        "{address} is not a loopback address and the transport is not encrypted; allow_plaintext() permits that"
+    )]
     Plaintext {
         /// The address.
         address: String,
@@ -197,7 +199,9 @@ pub enum Error {
     },
     /// The environment: the store holds entries that the log does not, so the directory was put together by hand or
     /// restored in part. It needs a restore from another member, which this version does not do.
-    #[error("the store has applied {applied}, the log ends at {log_last}: this directory needs a restore")]
+    #[error(
+        "the store has applied {applied}, the log ends at {log_last}: this directory needs a restore"
+    )]
     StoreAheadOfLog {
         /// The store's last entry, `term.vlsn`.
         applied: String,
@@ -262,9 +266,9 @@ impl Error {
         match self {
             Error::NotMaster { master: Some(master) } => Verdict::Redirect(master.clone()),
             Error::InsufficientAcks { token, .. } => Verdict::OutcomeUnknown(*token),
-            Error::NotMaster { master: None } | Error::InsufficientReplicas { .. } | Error::NoMaster { .. } => {
-                Verdict::RetryHere { after: AFTER_ELECTION }
-            }
+            Error::NotMaster { master: None }
+            | Error::InsufficientReplicas { .. }
+            | Error::NoMaster { .. } => Verdict::RetryHere { after: AFTER_ELECTION },
             Error::RolledBack { .. }
             | Error::TxnExpired { .. }
             | Error::BeginTimeout { .. }

@@ -76,7 +76,8 @@ impl CellValue for Visible {
 
     fn from_words([tag, term, last]: [u64; rep_fsm::cell::WORDS]) -> Self {
         let reason = (last >> REASON_SHIFT) as u32;
-        let Standing { state, term, master, .. } = Standing::from_words([tag, term, last & u64::from(u32::MAX)]);
+        let Standing { state, term, master, .. } =
+            Standing::from_words([tag, term, last & u64::from(u32::MAX)]);
         Visible { state, term, master, reason }
     }
 
@@ -100,11 +101,22 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        let nobody = Visible { state: NodeState::Detached, term: Term::ZERO, master: None, reason: 0 };
-        Board { cell: StateCell::new(nobody), reasons: Arc::new(Mutex::new(vec!["not opened yet"])), directory }
+        let nobody =
+            Visible { state: NodeState::Detached, term: Term::ZERO, master: None, reason: 0 };
+        Board {
+            cell: StateCell::new(nobody),
+            reasons: Arc::new(Mutex::new(vec!["not opened yet"])),
+            directory,
+        }
     }
 
-    pub(crate) fn publish(&self, state: NodeState, term: Term, master: Option<NodeId>, reason: &'static str) {
+    pub(crate) fn publish(
+        &self,
+        state: NodeState,
+        term: Term,
+        master: Option<NodeId>,
+        reason: &'static str,
+    ) {
         let mut reasons = self.reasons.lock();
         let number = reasons.iter().position(|known| *known == reason).unwrap_or(reasons.len());
         if number == reasons.len() {
@@ -145,7 +157,13 @@ impl Board {
             rep_fsm::StateEvent::Changed { old, new } => (old, new),
         };
         let master = new.master.and_then(|id| self.directory.member(id));
-        StateEvent { old: old.state, new: new.state, master, term: new.term, reason: self.reason_of(new) }
+        StateEvent {
+            old: old.state,
+            new: new.state,
+            master,
+            term: new.term,
+            reason: self.reason_of(new),
+        }
     }
 }
 
@@ -164,7 +182,8 @@ mod tests {
         board.publish(NodeState::Master, Term::new(1), Some(NodeId::new(1)), "crowned");
         board.publish(NodeState::Unknown, Term::new(1), None, "opened");
         board.publish(NodeState::Shutdown, Term::new(1), None, "closed");
-        let states: Vec<_> = events.by_ref().map(|event| (event.old, event.new, event.reason)).collect();
+        let states: Vec<_> =
+            events.by_ref().map(|event| (event.old, event.new, event.reason)).collect();
         use NodeState::{Detached, Master, Shutdown, Unknown};
         let expected = [
             (Detached, Detached, "not opened yet"),
@@ -179,7 +198,12 @@ mod tests {
 
     #[test]
     fn a_visible_state_survives_its_words() {
-        let visible = Visible { state: NodeState::Replica, term: Term::new(9), master: Some(NodeId::new(3)), reason: 7 };
+        let visible = Visible {
+            state: NodeState::Replica,
+            term: Term::new(9),
+            master: Some(NodeId::new(3)),
+            reason: 7,
+        };
         assert_eq!(Visible::from_words(visible.to_words()), visible);
     }
 }

@@ -34,7 +34,10 @@ pub struct ReadHandle<T> {
 }
 
 impl<T> ReadHandle<T> {
-    pub(crate) fn new(slot: Arc<ReadSlot>, see: impl Fn() -> Result<T, Error> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        slot: Arc<ReadSlot>,
+        see: impl Fn() -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Self {
         ReadHandle { slot, see: Box::new(see) }
     }
 

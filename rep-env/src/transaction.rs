@@ -1,6 +1,6 @@
 //! Write transactions: one builds at a time, many are on their way.
 //!
-//! A transaction holds the [turn](turn) from `begin` to `commit`, which is short, because nothing in between waits for a disk or
+//! A transaction holds the turn from `begin` to `commit`, which is short, because nothing in between waits for a disk or
 //! a member: it reads its own writes, then what was committed before it (though not yet durable), then what is
 //! applied. `commit` decides admission and queues the write set; durability comes later, through the
 //! [`CommitHandle`].
@@ -57,7 +57,11 @@ impl<'env> WriteTxn<'env> {
     pub(crate) fn try_begin(shared: &'env Shared, reader: &'env Reader) -> Result<Self, Error> {
         shared.writable()?;
         let ticket = shared.turn.try_take()?;
-        WriteTxn::with_turn(Held { shared, ticket }, reader, Instant::now() + shared.timing.begin_timeout)
+        WriteTxn::with_turn(
+            Held { shared, ticket },
+            reader,
+            Instant::now() + shared.timing.begin_timeout,
+        )
     }
 
     /// A new master has entries of its predecessors in its log that its store may not have yet, and of which no overlay
@@ -117,7 +121,12 @@ impl<'env> WriteTxn<'env> {
     /// # Errors
     ///
     /// As [`put`](WriteTxn::put).
-    pub fn put_bytes(&mut self, database: &Database, key: Bytes, value: Bytes) -> Result<(), Error> {
+    pub fn put_bytes(
+        &mut self,
+        database: &Database,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<(), Error> {
         self.check()?;
         Ok(self.pending.put_bytes(database, key, value)?)
     }
@@ -175,7 +184,10 @@ impl<'env> WriteTxn<'env> {
 impl fmt::Debug for WriteTxn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (term, writes) = (self.term, self.pending.writes().len());
-        f.debug_struct("WriteTxn").field("term", &term).field("writes", &writes).finish_non_exhaustive()
+        f.debug_struct("WriteTxn")
+            .field("term", &term)
+            .field("writes", &writes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -204,7 +216,12 @@ impl Shared {
     }
 
     /// What a transaction saw is true once the newest write that it read is durable; what is applied is so already.
-    fn commit_nothing(&self, pending: &Pending, term: Term, admission: &Admission) -> Result<CommitHandle, Error> {
+    fn commit_nothing(
+        &self,
+        pending: &Pending,
+        term: Term,
+        admission: &Admission,
+    ) -> Result<CommitHandle, Error> {
         match pending.newest_read() {
             Some(seq) => match self.pipeline.slot_of(seq, term) {
                 Some(slot) => Ok(CommitHandle::new(slot)),
@@ -218,8 +235,14 @@ impl Shared {
     }
 
     /// Admission: the turn is held, so whoever is admitted first enters overlay and lane first.
-    fn commit_writes(&self, writes: WriteSet, term: Term, reader: &Reader) -> Result<CommitHandle, Error> {
-        let draft = Draft::build(Kind::Data, Flags::default(), |payload| writes.encode_into(payload));
+    fn commit_writes(
+        &self,
+        writes: WriteSet,
+        term: Term,
+        reader: &Reader,
+    ) -> Result<CommitHandle, Error> {
+        let draft =
+            Draft::build(Kind::Data, Flags::default(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
         self.wait_for_replicas(term)?;
         let room_by = Instant::now() + self.timing.busy_wait;
@@ -227,8 +250,10 @@ impl Shared {
         let credit = self.take_credit(bytes, room_by)?;
         self.writable_in(term)?;
         let master = self.admission.load().master;
-        let (request, slot) =
-            self.pipeline.push(writes, bytes as usize, term).ok_or_else(|| self.not_master(master))?;
+        let (request, slot) = self
+            .pipeline
+            .push(writes, bytes as usize, term)
+            .ok_or_else(|| self.not_master(master))?;
         let promise = CommitPromise::new(std::sync::Arc::clone(&slot));
         self.propose(request, term, draft, credit, promise);
         Ok(CommitHandle::new(slot))
@@ -249,7 +274,13 @@ impl Shared {
         }
     }
 
-    fn wait_for_overlay(&self, bytes: u64, term: Term, reader: &Reader, deadline: Instant) -> Result<(), Error> {
+    fn wait_for_overlay(
+        &self,
+        bytes: u64,
+        term: Term,
+        reader: &Reader,
+        deadline: Instant,
+    ) -> Result<(), Error> {
         let bytes_max = self.limits.overlay_bytes_max;
         loop {
             let heard = self.bell.heard();
@@ -258,7 +289,11 @@ impl Shared {
             let Some(held) = held else { return Ok(()) };
             if !self.bell.wait(heard, deadline) {
                 self.counters.refused_busy.add(1);
-                return Err(Error::Busy { what: "the overlay of committed writes", bytes: held, bytes_max });
+                return Err(Error::Busy {
+                    what: "the overlay of committed writes",
+                    bytes: held,
+                    bytes_max,
+                });
             }
         }
     }
@@ -267,8 +302,12 @@ impl Shared {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::TooLong { what: "write set", bytes, bytes_max } => Error::TxnTooLarge { bytes, bytes_max },
-            StoreError::TooLong { .. } | StoreError::Unnamed => Error::Invalid { what: error.to_string() },
+            StoreError::TooLong { what: "write set", bytes, bytes_max } => {
+                Error::TxnTooLarge { bytes, bytes_max }
+            }
+            StoreError::TooLong { .. } | StoreError::Unnamed => {
+                Error::Invalid { what: error.to_string() }
+            }
             _ => Error::Store { detail: error.to_string() },
         }
     }

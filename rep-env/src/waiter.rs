@@ -163,7 +163,8 @@ mod models {
                 })
                 .collect();
             let seen = slot.wait(None).expect("there is no deadline");
-            let won: Vec<bool> = resolvers.into_iter().map(|resolver| resolver.join().unwrap()).collect();
+            let won: Vec<bool> =
+                resolvers.into_iter().map(|resolver| resolver.join().unwrap()).collect();
             assert_eq!(won.iter().filter(|won| **won).count(), 1);
             assert_eq!(slot.peek(), Some(seen));
         });

@@ -74,17 +74,22 @@ mod tests {
     #[test]
     fn members_are_numbered_in_byte_order_of_their_names() {
         let listed = [("b", "B:1"), ("a", "A:1"), ("Z", "Z:1")];
-        let members = listed.into_iter().map(|(name, at)| (name.to_owned(), at.to_owned())).collect();
+        let members =
+            listed.into_iter().map(|(name, at)| (name.to_owned(), at.to_owned())).collect();
         let directory = Directory::new("a", &members, Attributes::new());
         assert_eq!((directory.me(), directory.id_of("Z")), (NodeId::new(2), Some(NodeId::new(1))));
-        assert_eq!((&*directory.name_of(NodeId::new(3)), directory.address_of(NodeId::new(3))), ("b", Some("B:1")));
+        assert_eq!(
+            (&*directory.name_of(NodeId::new(3)), directory.address_of(NodeId::new(3))),
+            ("b", Some("B:1"))
+        );
         assert_eq!((directory.id_of("c"), directory.member(NodeId::new(4))), (None, None));
     }
 
     #[test]
     fn the_last_announcement_counts() {
         let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
-        let directory = Directory::new("a", &members, Attributes::from([("resp".into(), "R:1".into())]));
+        let directory =
+            Directory::new("a", &members, Attributes::from([("resp".into(), "R:1".into())]));
         assert_eq!(directory.member(NodeId::new(1)).unwrap().attributes["resp"], "R:1");
         directory.announced(NodeId::new(1), Attributes::new());
         assert!(directory.all()[0].attributes.is_empty());

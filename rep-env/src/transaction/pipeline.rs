@@ -46,7 +46,12 @@ impl Pipeline {
 
     /// Whether `bytes` more fit; if not, how many there are. What has been applied since the transaction began is trimmed: that
     /// transaction reads from a copy of its own, and the next one begins on a view at least as new as this one.
-    pub(crate) fn room_for(&self, bytes: u64, bytes_max: u64, reader: &Reader) -> Result<Option<u64>, Error> {
+    pub(crate) fn room_for(
+        &self,
+        bytes: u64,
+        bytes_max: u64,
+        reader: &Reader,
+    ) -> Result<Option<u64>, Error> {
         let mut state = self.state.lock();
         if !state.fits(bytes, bytes_max) {
             let applied = reader.view()?.applied();
@@ -57,7 +62,12 @@ impl Pipeline {
     }
 
     /// Puts an admitted write set on top and numbers it; `None` if its term is over.
-    pub(crate) fn push(&self, writes: WriteSet, bytes: usize, term: Term) -> Option<(u64, Arc<CommitSlot>)> {
+    pub(crate) fn push(
+        &self,
+        writes: WriteSet,
+        bytes: usize,
+        term: Term,
+    ) -> Option<(u64, Arc<CommitSlot>)> {
         let mut state = self.state.lock();
         if state.over >= term {
             return None;

@@ -64,7 +64,8 @@ impl Turn {
                 let error = state.timeout(now, now.duration_since(began));
                 return Err(self.leave(state, ticket, error));
             }
-            let wake = state.expiry(self.txn_timeout).map_or(deadline, |expiry| expiry.min(deadline));
+            let wake =
+                state.expiry(self.txn_timeout).map_or(deadline, |expiry| expiry.min(deadline));
             (state, _) = self.changed.wait_until(state, Some(wake));
             late = Instant::now() >= deadline;
         }
@@ -193,8 +194,12 @@ mod tests {
         let turn = Turn::new(LONG);
         let ticket = turn.take(within(LONG)).unwrap();
         let holder = thread::current().name().unwrap().to_owned();
-        assert!(matches!(turn.try_take(), Err(Error::TurnTaken { holder: named, .. }) if named == holder));
-        assert!(matches!(turn.take(Instant::now()), Err(Error::BeginTimeout { holder: named, .. }) if named == holder));
+        assert!(
+            matches!(turn.try_take(), Err(Error::TurnTaken { holder: named, .. }) if named == holder)
+        );
+        assert!(
+            matches!(turn.take(Instant::now()), Err(Error::BeginTimeout { holder: named, .. }) if named == holder)
+        );
         turn.give_back(ticket);
         assert!(turn.check(ticket).is_err());
         turn.try_take().unwrap();

@@ -1,0 +1,113 @@
+//! The asking side.
+
+use super::{ADMIN_SERVICE, AppliedDigest, Reply, Request, StatusReport, decode, encode};
+use crate::error::Error;
+use rep_net::{Address, Channel, DialError, Hello, Limits, TcpTransport, Transport};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Asks the node at `address` (`host:port`, over plain TCP) for its account of itself.
+///
+/// # Errors
+///
+/// [`Error::Admin`]; its `unreachable` tells whether anybody was there at all.
+pub fn status(address: &str, timeout: Duration) -> Result<StatusReport, Error> {
+    AdminClient::connect(&TcpTransport::new(Limits::default()), address, timeout)?.status(timeout)
+}
+
+/// Asks the node at `address` (`host:port`, over plain TCP) for a digest of what it has applied.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn digest(address: &str, timeout: Duration) -> Result<AppliedDigest, Error> {
+    AdminClient::connect(&TcpTransport::new(Limits::default()), address, timeout)?.digest(timeout)
+}
+
+/// An open channel for questions, over any transport.
+#[derive(Debug)]
+pub struct AdminClient {
+    channel: Arc<dyn Channel>,
+    address: String,
+}
+
+impl AdminClient {
+    /// Reaches whoever listens at `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn connect(
+        transport: &dyn Transport,
+        address: &str,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let hello = Hello::new("", ADMIN_SERVICE);
+        let channel = transport
+            .dial(&Address::new(address), &hello, Instant::now() + timeout)
+            .map_err(|error| dial_error(address, &error))?;
+        Ok(AdminClient { channel, address: address.to_owned() })
+    }
+
+    /// The node's account of itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn status(&self, timeout: Duration) -> Result<StatusReport, Error> {
+        match self.ask(Request::Status, timeout)? {
+            Reply::Status(report) => Ok(*report),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    /// A digest of what the node has applied. Reads everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn digest(&self, timeout: Duration) -> Result<AppliedDigest, Error> {
+        match self.ask(Request::Digest, timeout)? {
+            Reply::Digest(digest) => Ok(digest),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
+        self.channel.send(encode(&request)).map_err(|error| self.failed(error.to_string()))?;
+        match self.channel.receive(Instant::now() + timeout) {
+            Ok(Some(frame)) => decode(&frame)
+                .ok_or_else(|| self.failed("its answer is of another version".to_owned())),
+            Ok(None) => Err(self.failed(format!("no answer within {timeout:?}"))),
+            Err(error) => Err(self.failed(error.to_string())),
+        }
+    }
+
+    fn unexpected(&self, reply: Reply) -> Error {
+        self.failed(match reply {
+            Reply::Refused(why) => why,
+            Reply::Status(_) | Reply::Digest(_) => "it answered another question".to_owned(),
+        })
+    }
+
+    fn failed(&self, detail: String) -> Error {
+        Error::Admin { address: self.address.clone(), detail, unreachable: false }
+    }
+}
+
+impl Drop for AdminClient {
+    fn drop(&mut self) {
+        self.channel.close();
+    }
+}
+
+fn dial_error(address: &str, error: &DialError) -> Error {
+    let unreachable = matches!(
+        error,
+        DialError::Refused { .. }
+            | DialError::TimedOut { .. }
+            | DialError::Unreachable { .. }
+            | DialError::HungUp { .. }
+    );
+    Error::Admin { address: address.to_owned(), detail: error.to_string(), unreachable }
+}

@@ -1,0 +1,167 @@
+//! The account that a node gives of itself.
+
+use crate::member::Member;
+use crate::runtime::shared::Shared;
+use crate::stats::{ReplicaStats, Stats, role_name, state_name};
+use rep_node::{MemberStatus, NodeStatus, Progress};
+
+use rep_vlsn::Incarnation;
+use serde::{Deserialize, Serialize};
+
+/// One node's account of itself and its group. Places in the log are written `term.vlsn`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StatusReport {
+    /// The group's name.
+    pub group_name: String,
+    /// The group's identity, in hex, once it is founded.
+    pub group: Option<String>,
+    /// The node that answers.
+    pub me: Member,
+    /// Its incarnation, in hex.
+    pub incarnation: String,
+    /// What it is: `detached`, `unknown`, `master`, `replica` or `shutdown`.
+    pub state: String,
+    /// Why it is that.
+    pub reason: String,
+    /// What it does: `idle`, `replica`, `candidate` or `leader`.
+    pub role: String,
+    /// The term.
+    pub term: u64,
+    /// The master, if it knows one.
+    pub master: Option<Member>,
+    /// The members.
+    pub members: Vec<MemberReport>,
+    /// The first entry that its log holds.
+    pub first: u64,
+    /// The last entry that its log holds.
+    pub last: String,
+    /// The last entry that it has on stable storage.
+    pub synced: u64,
+    /// The last entry known to be on stable storage at a commit quorum.
+    pub dvlsn: u64,
+    /// The last entry known to be acknowledged as asked.
+    pub cvlsn: u64,
+    /// The last entry in its store.
+    pub applied: String,
+    /// What is wrong, in plain words; empty if nothing is.
+    pub problems: Vec<String>,
+    /// Numbers.
+    pub stats: Stats,
+    /// Milliseconds since it was opened.
+    pub uptime_ms: u64,
+}
+
+/// One member as the node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemberReport {
+    /// Who.
+    pub member: Member,
+    /// Whether it is the master.
+    pub is_master: bool,
+    /// Whether it is the node that answers.
+    pub is_me: bool,
+    /// How it is reached; of the node itself, nothing.
+    pub replica: Option<ReplicaStats>,
+}
+
+/// A digest over the ordered (database, key, value) of one applied point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AppliedDigest {
+    /// The last entry that it covers, `term.vlsn`.
+    pub applied: String,
+    /// The digest, in hex.
+    pub digest: String,
+}
+
+impl AppliedDigest {
+    pub(crate) fn new(applied: rep_vlsn::LogPoint, digest: impl ToString) -> Self {
+        AppliedDigest { applied: applied.to_string(), digest: digest.to_string() }
+    }
+}
+
+/// The report of a running node; `None` if it does not answer and never has.
+pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusReport> {
+    let status = shared.ask_status()?;
+    let stats = stats_of(shared, Some(&status));
+    let me = shared.directory.member(status.me)?;
+    let members = status.members.iter().filter_map(|member| {
+        let known = shared.directory.member(member.id)?;
+        Some(MemberReport {
+            is_master: status.master == Some(member.id),
+            is_me: member.id == status.me,
+            replica: stats.replicas.iter().find(|replica| replica.name == known.name).cloned(),
+            member: known,
+        })
+    });
+    let mut problems = status.problems.clone();
+    problems.extend(shared.failure().map(|failure| format!("halted: {failure}")));
+    problems.dedup();
+    Some(StatusReport {
+        group_name: shared.group_name.clone(),
+        group: status.group.map(|group| group.to_string()),
+        incarnation: incarnation.to_string(),
+        state: state_name(status.state).to_owned(),
+        reason: shared.board.reason().to_owned(),
+        role: role_name(status.role).to_owned(),
+        term: status.term.get(),
+        master: status.master.and_then(|master| shared.directory.member(master)),
+        members: members.collect(),
+        first: status.first.get(),
+        last: status.last.to_string(),
+        synced: status.synced.get(),
+        dvlsn: status.dvlsn.get(),
+        cvlsn: status.cvlsn.get(),
+        applied: status.applied.to_string(),
+        problems,
+        stats,
+        uptime_ms: shared.clock.now().as_millis() as u64,
+        me,
+    })
+}
+
+/// The counters, and what the node knows of the other members.
+pub(crate) fn stats_of(shared: &Shared, status: Option<&NodeStatus>) -> Stats {
+    let mut stats = shared.counters.picture();
+    stats.overlay_bytes = shared.pipeline.bytes();
+    stats.unsynced_bytes = shared.admission.load().unsynced_bytes;
+    let Some(status) = status else { return stats };
+    let others = status.members.iter().filter(|member| member.id != status.me);
+    stats.replicas = others.map(|member| replica_stats(shared, status, member)).collect();
+    stats
+}
+
+fn replica_stats(shared: &Shared, status: &NodeStatus, member: &MemberStatus) -> ReplicaStats {
+    let mut replica = ReplicaStats {
+        name: shared.directory.name_of(member.id),
+        state: member.stream.as_ref().map(progress_name).unwrap_or_default().to_owned(),
+        connected: member.connected,
+        synced: member.synced.map(|synced| synced.get()),
+        lag: member.synced.map(|synced| status.last.vlsn.distance_from(synced)),
+        round_trip_us: member.round_trip.map(|time| time.as_micros() as u64),
+        ..ReplicaStats::default()
+    };
+    if let Some(counters) = shared.counters.peers.get(&member.id) {
+        replica.sent = counters.sent.get();
+        let heard = counters.heard_ms.get().checked_sub(1);
+        replica.heard_ms_ago =
+            heard.map(|heard| (shared.clock.now().as_millis() as u64).saturating_sub(heard));
+        replica.frames_received = counters.frames_received.get();
+        replica.bytes_received = counters.bytes_received.get();
+        replica.frames_sent = counters.frames_sent.get();
+        replica.bytes_sent = counters.bytes_sent.get();
+    }
+    replica
+}
+
+fn progress_name(progress: &Progress) -> &'static str {
+    match progress {
+        Progress::Probe => "probe",
+        Progress::Stream { .. } => "stream",
+        Progress::Restore => "restore",
+        Progress::Closed => "closed",
+        _ => "other",
+    }
+}

@@ -1,0 +1,209 @@
+//! The environment: one member of one group, in this process.
+
+use crate::admin::AppliedDigest;
+use crate::admin::report;
+use crate::config::RepConfig;
+use crate::error::Error;
+use crate::events::StateEvents;
+use crate::member::Member;
+use crate::read::{Consistency, ReadHandle};
+use crate::runtime::shared::Shared;
+use crate::runtime::{self, Owned, Runtime};
+use crate::stats::Stats;
+use crate::transaction::WriteTxn;
+use rep_fsm::{NodeState, WaitError};
+use rep_store::{Database, Databases, Reader, StateMachine, View};
+use rep_vlsn::{GroupId, Vlsn};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A member of a replication group. Clones are handles to the same member; the last one's drop closes it.
+///
+/// `M` is what the log is about: the built-in [`Databases`], or a [`StateMachine`] of your own.
+pub struct ReplicatedEnvironment<M: StateMachine = Databases> {
+    owned: Arc<Owned>,
+    reader: M::Reader,
+}
+
+impl ReplicatedEnvironment<Databases> {
+    /// Opens a member with the built-in databases: recovered, and listening. It does not wait for the group.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration, the address or the home directory; see [`Error`]. Nothing runs then.
+    pub fn open(config: RepConfig) -> Result<Self, Error> {
+        let digest = |reader: &Reader| {
+            let view = reader.view()?;
+            Ok(AppliedDigest::new(view.applied(), view.digest()?))
+        };
+        let (runtime, reader) = runtime::start(config, runtime::databases, Some(digest))?;
+        Ok(ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader })
+    }
+
+    /// The database called `name`. It exists while it holds a key; an absent one reads empty.
+    pub fn database(&self, name: &str) -> Database {
+        Database::new(name)
+    }
+
+    /// Begins a write transaction: waits for the turn until `begin_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotMaster`], which names the master; [`Error::BeginTimeout`], which names who has the turn;
+    /// [`Error::Halted`], [`Error::Closed`].
+    pub fn begin(&self) -> Result<WriteTxn<'_>, Error> {
+        WriteTxn::begin(self.shared(), &self.reader)
+    }
+
+    /// Begins a write transaction if nobody has the turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin), with [`Error::TurnTaken`] instead of a wait.
+    pub fn try_begin(&self) -> Result<WriteTxn<'_>, Error> {
+        WriteTxn::try_begin(self.shared(), &self.reader)
+    }
+
+    /// A view that contains what `consistency` asks for.
+    pub fn read(&self, consistency: Consistency) -> ReadHandle<View> {
+        let reader = self.reader.clone();
+        ReadHandle::new(self.shared().ask_read(consistency), move || Ok(reader.view()?))
+    }
+}
+
+impl<M: StateMachine> ReplicatedEnvironment<M> {
+    /// Opens a member whose log is about `machine`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](ReplicatedEnvironment::open).
+    pub fn open_with(config: RepConfig, machine: M) -> Result<Self, Error> {
+        let (runtime, reader) = runtime::start(config, |_| Ok(machine), None)?;
+        Ok(ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader })
+    }
+
+    /// The state machine's reader, once it can show what `consistency` asks for.
+    pub fn reader(&self, consistency: Consistency) -> ReadHandle<M::Reader> {
+        let reader = self.reader.clone();
+        ReadHandle::new(self.shared().ask_read(consistency), move || Ok(reader.clone()))
+    }
+
+    /// Waits until this node is the master, or follows it in sync; who that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMaster`] saying why; [`Error::Closed`], [`Error::Halted`].
+    pub fn wait_for_master(&self, timeout: Duration) -> Result<Member, Error> {
+        let shared = self.shared();
+        let settled = |state| matches!(state, NodeState::Master | NodeState::Replica);
+        let seen = shared.board.wait(Instant::now() + timeout, |visible| settled(visible.state));
+        match seen.map(|visible| visible.master.and_then(|master| shared.directory.member(master)))
+        {
+            Ok(Some(master)) => Ok(master),
+            Err(WaitError::Ended) => Err(shared.check_open().err().unwrap_or(Error::Closed)),
+            Ok(None) | Err(_) => {
+                Err(Error::NoMaster { waited: timeout, why: self.why_no_master() })
+            }
+        }
+    }
+
+    fn why_no_master(&self) -> String {
+        let problems = self.shared().ask_status().map(|status| status.problems).unwrap_or_default();
+        match problems.is_empty() {
+            true => "it is known, but this node is not in sync with it yet".to_owned(),
+            false => problems.join("; "),
+        }
+    }
+
+    /// What this node is now.
+    pub fn state(&self) -> NodeState {
+        self.shared().board.get().state
+    }
+
+    /// The master, if this node knows one.
+    pub fn master(&self) -> Option<Member> {
+        self.shared()
+            .admission
+            .load()
+            .master
+            .and_then(|master| self.shared().directory.member(master))
+    }
+
+    /// The members, this node among them.
+    pub fn members(&self) -> Vec<Member> {
+        self.shared().directory.all()
+    }
+
+    /// This node's name.
+    pub fn name(&self) -> &str {
+        &self.shared().name
+    }
+
+    /// The group's name.
+    pub fn group_name(&self) -> &str {
+        &self.shared().group_name
+    }
+
+    /// The group's identity, once it is founded.
+    pub fn group(&self) -> Option<GroupId> {
+        self.shared().group()
+    }
+
+    /// Where this node listens: what was asked for, with the port that the system chose if port 0 was.
+    pub fn local_addr(&self) -> String {
+        self.runtime().local_address().to_string()
+    }
+
+    /// The entries that this node's log holds; `None` if it holds none.
+    pub fn vlsn_range(&self) -> Option<RangeInclusive<Vlsn>> {
+        let positions = self.shared().positions.load();
+        (positions.first <= positions.last.vlsn).then(|| positions.first..=positions.last.vlsn)
+    }
+
+    /// What this node is, and being told of each change.
+    pub fn subscribe(&self) -> StateEvents {
+        self.shared().board.subscribe()
+    }
+
+    /// Counters, and how the other members are doing.
+    pub fn stats(&self) -> Stats {
+        report::stats_of(self.shared(), self.shared().ask_status().as_ref())
+    }
+
+    /// Leaves the group's company: whoever waits is told, channels and files are closed, threads are waited for until
+    /// `close_timeout`. Idempotent; every later call of anything else says [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CloseTimeout`] names the threads that still run; they keep the directory's lock until they end.
+    /// [`Error::WouldDeadlock`] in one of this environment's own threads.
+    pub fn close(&self) -> Result<(), Error> {
+        self.runtime().close()
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.owned.get()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.runtime().shared
+    }
+}
+
+impl<M: StateMachine> Clone for ReplicatedEnvironment<M> {
+    fn clone(&self) -> Self {
+        ReplicatedEnvironment { owned: Arc::clone(&self.owned), reader: self.reader.clone() }
+    }
+}
+
+impl<M: StateMachine> fmt::Debug for ReplicatedEnvironment<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicatedEnvironment")
+            .field("group", &self.group_name())
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The threads of a running node, and how they are started and ended.
+//!
+//! One loop owns the node and waits for nothing but its inbox ([`node_loop`]); the [`log_writer`] and the
+//! [`promise_writer`] wait for the disk, the [`applier`] for the store, two threads a channel ([`peers`]) for sockets. Whatever
+//! decides is a step function of a pure crate; what is here loops over it.
+
+mod applier;
+pub(crate) mod bell;
+pub(crate) mod credit;
+pub(crate) mod directory;
+mod home;
+pub(crate) mod inbox;
+mod log_writer;
+mod node_loop;
+pub(crate) mod peers;
+mod promise_writer;
+pub(crate) mod shared;
+mod start;
+pub(crate) mod threads;
+
+pub(crate) use start::{databases, start};
+
+use crate::admin::Admin;
+use crate::error::Error;
+use inbox::Input;
+use rep_net::{Address, Listener};
+use shared::Shared;
+use std::sync::Arc;
+use std::time::Instant;
+use threads::Threads;
+
+/// A running node: what it shares, its threads, its ear.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    pub(crate) shared: Arc<Shared>,
+    threads: Threads,
+    listener: Box<dyn Listener>,
+}
+
+impl Runtime {
+    pub(crate) fn local_address(&self) -> &Address {
+        self.listener.local_address()
+    }
+
+    /// Ends everything and waits for it, until `close_timeout`.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        if self.threads.is_own() {
+            return Err(Error::WouldDeadlock);
+        }
+        let began = Instant::now();
+        let deadline = began + self.shared.timing.close_timeout;
+        self.shared.begin_close();
+        self.shared.inbox.control(Input::Close);
+        self.listener.close();
+        self.threads
+            .wait(deadline)
+            .map_err(|threads| Error::CloseTimeout { waited: began.elapsed(), threads })
+    }
+
+    /// As [`Runtime::close`], from a place that cannot wait for these threads.
+    fn close_elsewhere(self) {
+        let name = "rep-closer".to_owned();
+        let closing = std::thread::Builder::new().name(name).spawn(move || {
+            let _ = self.close();
+        });
+        if let Err(error) = closing {
+            tracing::error!(%error, "no thread to close an environment in; it is left to itself");
+        }
+    }
+}
+
+/// The last handle's drop closes.
+#[derive(Debug)]
+pub(crate) struct Owned(Option<Runtime>);
+
+impl Owned {
+    pub(crate) fn new(runtime: Runtime) -> Self {
+        Owned(Some(runtime))
+    }
+
+    pub(crate) fn get(&self) -> &Runtime {
+        self.0.as_ref().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let Some(runtime) = self.0.take() else { return };
+        if runtime.threads.is_own() {
+            runtime.close_elsewhere();
+        } else if let Err(error) = runtime.close() {
+            tracing::warn!(node = %runtime.shared.name, %error, "an environment was dropped and did not close in time");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The thread that owns the state machine: it applies what is durable, and makes the store durable now and then.
+
+use crate::runtime::inbox::Input;
+use crate::runtime::peers::Entries;
+use crate::runtime::shared::Shared;
+use rep_net::queue::Queue;
+use rep_node::ApplyPlan;
+use rep_store::{Entry, StateMachine};
+use rep_vlsn::{LogPoint, Vlsn};
+use std::sync::Arc;
+
+/// A range to be applied; one is on its way at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) from: Vlsn,
+    pub(crate) to: Vlsn,
+}
+
+pub(crate) struct Applier<M: StateMachine> {
+    machine: M,
+    entries: Arc<dyn Entries>,
+    shared: Arc<Shared>,
+    plan: ApplyPlan,
+}
+
+impl<M: StateMachine> Applier<M> {
+    pub(crate) fn new(machine: M, entries: Arc<dyn Entries>, shared: Arc<Shared>) -> Self {
+        let plan =
+            ApplyPlan::new(shared.limits.checkpoint_bytes, shared.timing.checkpoint_interval);
+        Applier { machine, entries, shared, plan }
+    }
+
+    /// Runs until the queue is closed, or the store fails.
+    pub(crate) fn run(mut self, ranges: &Queue<Range>) {
+        if let Err(error) = self.work(ranges) {
+            self.shared.inbox.completed(Input::ApplyFailed(error));
+        }
+    }
+
+    fn work(&mut self, ranges: &Queue<Range>) -> Result<(), String> {
+        loop {
+            let due = self.plan.next_timeout().map(|at| self.shared.clock.instant(at));
+            match ranges.pop(due) {
+                Ok(Some(range)) => self.apply(range)?,
+                Ok(None) => {}
+                Err(_) => return self.checkpoint(),
+            }
+            if self.plan.is_due(self.shared.clock.now()) {
+                self.checkpoint()?;
+            }
+        }
+    }
+
+    fn apply(&mut self, range: Range) -> Result<(), String> {
+        let mut from = range.from;
+        while from <= range.to {
+            let batch = self.entries.settled(from, range.to, ApplyPlan::BATCH_BYTES);
+            let batch = batch.map_err(|error| format!("the log cannot be read: {error}"))?;
+            let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
+            self.apply_batch(&entries)?;
+            self.done(batch.last(), entries.len(), batch.byte_len());
+            from = batch.last().vlsn.next();
+        }
+        Ok(())
+    }
+
+    fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), String> {
+        let mut results = Vec::new();
+        self.machine.apply(entries, &mut results).map_err(|error| error.to_string())
+    }
+
+    fn done(&mut self, last: LogPoint, count: usize, bytes: usize) {
+        let counters = &self.shared.counters;
+        counters.entries_applied.add(count as u64);
+        counters.batches_applied.add(1);
+        self.shared.inbox.completed(Input::Applied(last));
+        // Whoever waits for the store, and not for the node, is told at once.
+        self.shared.bell.ring();
+        self.plan.note_applied(self.shared.clock.now(), bytes);
+    }
+
+    fn checkpoint(&mut self) -> Result<(), String> {
+        self.machine.checkpoint().map_err(|error| error.to_string())?;
+        self.shared.counters.checkpoints.add(1);
+        self.plan.note_checkpoint();
+        Ok(())
+    }
+}

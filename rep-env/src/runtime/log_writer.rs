@@ -1,0 +1,123 @@
+//! The thread that writes the log. What goes into a group, and what an epoch vouches for, is `rep-vlsn`'s to decide;
+//! this only loops: write, sync, tell.
+
+use crate::runtime::inbox::Input;
+use crate::runtime::shared::Shared;
+use rep_net::queue::{Lane, Queue};
+use rep_node::{PersistFailed, Persisted};
+use rep_vlsn::disk::Disk;
+use rep_vlsn::error::LogError;
+use rep_vlsn::writer::LogWriter;
+use rep_vlsn::{Epoch, GroupId, LogPoint};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the loop asks of the log writer.
+#[derive(Debug)]
+enum Command {
+    /// Something waits in the tail.
+    Write(GroupId),
+    Truncate {
+        keep: LogPoint,
+        epoch: Epoch,
+    },
+}
+
+/// The loop's side.
+#[derive(Clone, Debug)]
+pub(crate) struct LogQueue {
+    commands: Queue<Command>,
+    /// A `Write` is queued that has not been begun: it will find whatever is staged.
+    scheduled: Arc<AtomicBool>,
+}
+
+/// One `Write`, and cuts: the node does nothing to its log while a cut is on its way.
+const COMMANDS_MAX: usize = 64;
+
+impl LogQueue {
+    pub(crate) fn new() -> Self {
+        let lane = Lane { items_max: COMMANDS_MAX, bytes_max: 0 };
+        LogQueue { commands: Queue::new([lane]), scheduled: Arc::default() }
+    }
+
+    pub(crate) fn write(&self, group: GroupId) {
+        if !self.scheduled.swap(true, Ordering::AcqRel) {
+            self.push(Command::Write(group));
+        }
+    }
+
+    pub(crate) fn truncate(&self, keep: LogPoint, epoch: Epoch) {
+        self.push(Command::Truncate { keep, epoch });
+    }
+
+    fn push(&self, command: Command) {
+        let pushed = self.commands.try_push(0, 0, command);
+        debug_assert!(
+            !matches!(pushed, Err(rep_net::queue::PushError::Full(_))),
+            "one write and one cut at a time"
+        );
+    }
+
+    /// What is queued is still done.
+    pub(crate) fn close(&self) {
+        self.commands.close();
+    }
+}
+
+/// Runs until the queue is closed; then writes what is left and the mark that closes the log.
+pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &Shared) {
+    let mut failed = false;
+    while let Ok(Some(command)) = queue.commands.pop(None) {
+        let done = match command {
+            Command::Write(group) => {
+                queue.scheduled.store(false, Ordering::Release);
+                write(&mut writer, group, shared)
+            }
+            Command::Truncate { keep, epoch } => truncate(&mut writer, keep, epoch, shared),
+        };
+        if let Err(error) = done
+            && !failed
+        {
+            failed = true;
+            let failure = Input::PersistFailed(PersistFailed::Log, error.to_string());
+            shared.inbox.completed(failure);
+        }
+    }
+    if !failed && let Err(error) = writer.close(shared.dvlsn()) {
+        tracing::error!(node = %shared.name, %error, "the log was not closed properly; it will be recovered");
+    }
+}
+
+/// Groups, each with one sync, until nothing waits.
+fn write<D: Disk>(
+    writer: &mut LogWriter<D>,
+    group: GroupId,
+    shared: &Shared,
+) -> Result<(), LogError> {
+    writer.set_group(group)?;
+    while let Some(written) = writer.write_group(shared.dvlsn())? {
+        let counters = &shared.counters;
+        counters.log_groups.add(1);
+        counters.log_entries.add(written.last.vlsn.next().distance_from(written.first));
+        counters.log_bytes.add(written.bytes as u64);
+        let synced = writer.sync()?;
+        counters.log_syncs.add(1);
+        let persisted = Persisted::Log { point: synced.point, epoch: synced.epoch };
+        shared.inbox.completed(Input::Persisted(persisted));
+    }
+    Ok(())
+}
+
+fn truncate<D: Disk>(
+    writer: &mut LogWriter<D>,
+    keep: LogPoint,
+    epoch: Epoch,
+    shared: &Shared,
+) -> Result<(), LogError> {
+    let cut = writer.truncate(keep, epoch)?;
+    shared.counters.log_truncations.add(1);
+    let persisted =
+        Persisted::Truncated { point: cut.point, epoch: cut.epoch, last_crc: cut.last_crc };
+    shared.inbox.completed(Input::Persisted(persisted));
+    Ok(())
+}

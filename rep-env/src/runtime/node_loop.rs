@@ -1,0 +1,336 @@
+//! The one thread that owns the node. It waits for nothing but its inbox: each turn takes what has come, gives it to the node,
+//! carries out what the node says, and publishes what others may look at.
+
+use crate::commit::CommitPromise;
+use crate::error::Error;
+use crate::read::ReadPromise;
+use crate::runtime::applier::Range;
+use crate::runtime::inbox::Input;
+use crate::runtime::log_writer::LogQueue;
+use crate::runtime::peers::Peers;
+use crate::runtime::shared::{Positions, Shared};
+use rep_net::queue::Queue;
+use rep_node::{Event, Fence, Link, Node, NodeState, Outcome, Output, Request};
+use rep_vlsn::tail::Tail;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Inputs of one turn at most, so that a flood of one kind does not keep the clock waiting.
+const INPUTS_MAX: usize = 256;
+
+/// The node and what it drives.
+#[derive(Debug)]
+pub(crate) struct NodeLoop {
+    node: Node,
+    hands: Hands,
+    callers: Callers,
+    shared: Arc<Shared>,
+    /// What others were last shown.
+    shown: Positions,
+    closed: bool,
+}
+
+/// Where outputs go.
+#[derive(Debug)]
+pub(crate) struct Hands {
+    pub(crate) tail: Tail,
+    pub(crate) log: LogQueue,
+    pub(crate) fences: Queue<Fence>,
+    pub(crate) ranges: Queue<Range>,
+    pub(crate) peers: Peers,
+}
+
+impl Drop for Hands {
+    /// However the loop ends: what was asked of the disk is still done, then those threads end too.
+    fn drop(&mut self) {
+        self.log.close();
+        self.fences.close();
+        self.ranges.close();
+    }
+}
+
+/// Who waits for an answer. Dropped, everyone is told that there will be none.
+#[derive(Debug, Default)]
+struct Callers {
+    commits: BTreeMap<Request, CommitPromise>,
+    reads: BTreeMap<Request, ReadPromise>,
+}
+
+impl NodeLoop {
+    pub(crate) fn new(node: Node, hands: Hands, shared: Arc<Shared>) -> Self {
+        NodeLoop {
+            node,
+            hands,
+            callers: Callers::default(),
+            shared,
+            shown: Positions::default(),
+            closed: false,
+        }
+    }
+
+    /// Runs until the environment is closed.
+    pub(crate) fn run(mut self) {
+        let ended = Ended(Arc::clone(&self.shared));
+        self.carry_out(self.shared.clock.now());
+        self.publish();
+        let mut inputs = Vec::with_capacity(INPUTS_MAX);
+        while !self.closed {
+            let wake = self.node.next_timeout().map(|(at, _)| self.shared.clock.instant(at));
+            if self.shared.inbox.take(&mut inputs, INPUTS_MAX, wake).is_err() {
+                break;
+            }
+            self.turn(&mut inputs);
+        }
+        let status = self.node.status(self.shared.clock.now());
+        self.shared.loop_ended(Some(status));
+        drop(self);
+        drop(ended);
+    }
+
+    fn turn(&mut self, inputs: &mut Vec<Input>) {
+        self.shared.counters.steps.add(1);
+        let mut credit = 0;
+        for input in inputs.drain(..) {
+            credit += input.credit();
+            self.step(input);
+        }
+        let now = self.shared.clock.now();
+        if self.node.next_timeout().is_some_and(|(at, _)| at <= now) {
+            self.node.handle_timeout(now);
+        }
+        self.carry_out(now);
+        self.publish();
+        self.shared.credit.settle(credit, self.shared.admission.load().unsynced_bytes);
+    }
+
+    // ---- in ----
+
+    fn step(&mut self, input: Input) {
+        let now = self.shared.clock.now();
+        let node = &mut self.node;
+        match input {
+            Input::Persisted(what) => node.handle_persisted(now, what),
+            Input::PersistFailed(what, why) => node.handle_persist_failed(now, what, why),
+            Input::Applied(point) => node.handle_applied(now, point),
+            Input::ApplyFailed(why) => self.store_failed(now, &why),
+            Input::Sent { link, last, bytes } => node.handle_sent(now, link, last, bytes),
+            Input::SendFailed { link, why } => node.handle_send_failed(now, link, why),
+            Input::DialFailed { peer, service, why } => {
+                node.handle_dial_failed(now, peer, service, why)
+            }
+            Input::LinkUp { link, incarnation, dialled, outgoing } => {
+                self.hands.peers.up(link, outgoing);
+                node.handle_link_up(now, link, incarnation, dialled);
+            }
+            Input::LinkDown { link } => self.lose(now, link),
+            Input::Message { link, message, .. } => {
+                if let Err(error) = node.handle_message(now, link, message) {
+                    tracing::warn!(node = %self.shared.name, ?link, %error, "a member broke the protocol");
+                    self.lose(now, link);
+                }
+            }
+            Input::Propose { proposal, promise, .. } => {
+                self.callers.commits.insert(proposal.request, promise);
+                node.propose(now, proposal);
+            }
+            Input::Read { request, kind, deadline, promise } => {
+                self.callers.reads.insert(request, promise);
+                node.read(now, request, kind, deadline);
+            }
+            Input::Status(slot) => {
+                slot.resolve(node.status(now));
+            }
+            Input::Close => {
+                self.closed = true;
+                node.close(now);
+            }
+        }
+    }
+
+    fn lose(&mut self, now: Duration, link: Link) {
+        self.hands.peers.down(link);
+        self.node.handle_link_down(now, link);
+    }
+
+    /// A copy that cannot apply what the others do is no copy: it stops being a member, loudly.
+    fn store_failed(&mut self, now: Duration, why: &str) {
+        self.shared.fail(format!("the store failed: {why}"));
+        self.node.close(now);
+    }
+
+    // ---- out ----
+
+    fn carry_out(&mut self, now: Duration) {
+        while let Some(output) = self.node.poll_output() {
+            self.carry_out_one(now, output);
+        }
+    }
+
+    fn carry_out_one(&mut self, now: Duration, output: Output) {
+        let Hands { tail, log, fences, ranges, peers } = &mut self.hands;
+        match output {
+            Output::PersistFence(fence) => {
+                let pushed = fences.try_push(0, 0, fence);
+                debug_assert!(pushed.is_ok(), "an election keeps few fences in flight");
+            }
+            Output::Append { group, records } => {
+                tail.stage(&records);
+                log.write(group);
+            }
+            Output::Truncate { keep, epoch } => {
+                tail.truncate(keep, epoch);
+                log.truncate(keep, epoch);
+            }
+            Output::Send { link, message } => {
+                if !peers.send(link, message.encode()) {
+                    self.node.handle_link_down(now, link);
+                }
+            }
+            Output::SendEntries { link, range } => {
+                if !peers.send_entries(link, range) {
+                    self.node.handle_link_down(now, link);
+                }
+            }
+            Output::Connect { peer, service } => peers.dial(peer, service),
+            Output::Disconnect { link } => peers.disconnect(link),
+            Output::Apply { from, to } => {
+                let pushed = ranges.try_push(0, 0, Range { from, to });
+                debug_assert!(
+                    pushed.is_ok() || ranges.is_closed(),
+                    "one range is on its way at a time"
+                );
+            }
+            Output::Staged { request, point } => {
+                self.shared.pipeline.assign(request.0, point.vlsn);
+                self.callers.staged(request, self.shared.token(point));
+            }
+            Output::Resolve { request, outcome } => {
+                self.callers.resolve(&self.shared, request, outcome)
+            }
+            Output::Event(event) => self.shared.take_event(event),
+            Output::Halt(reason) => self.shared.fail(reason.to_string()),
+            other => tracing::error!(?other, "an output that this driver does not know"),
+        }
+    }
+
+    fn publish(&mut self) {
+        let shared = &self.shared;
+        let admission = self.node.admission(shared.clock.now());
+        if let Some(group) = self.node.group() {
+            shared.learn_group(group);
+        }
+        let log = self.node.log();
+        let shown = Positions {
+            first: log.first(),
+            last: log.last(),
+            dvlsn: self.node.dvlsn(),
+            applied: self.node.applied(),
+        };
+        let news = shown != self.shown;
+        if news {
+            self.shown = shown;
+            shared.dvlsn.store(shown.dvlsn.get(), Ordering::Relaxed);
+            shared.positions.store(Arc::new(shown));
+        }
+        if **shared.admission.load() != admission {
+            shared.admission.store(Arc::new(admission));
+            shared.bell.ring();
+        } else if news {
+            shared.bell.ring();
+        }
+    }
+}
+
+/// Says that the loop is over, also if it was a panic that ended it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("the node loop panicked; this is a bug in the library".to_owned());
+        }
+        self.0.loop_ended(None);
+    }
+}
+
+impl Callers {
+    fn staged(&mut self, request: Request, token: crate::CommitToken) {
+        if let Some(promise) = self.commits.get_mut(&request) {
+            promise.logged(token);
+        }
+    }
+
+    fn resolve(&mut self, shared: &Shared, request: Request, outcome: Outcome) {
+        if let Some(promise) = self.commits.remove(&request) {
+            resolve_commit(shared, promise, outcome);
+        } else if let Some(promise) = self.reads.remove(&request) {
+            resolve_read(shared, promise, outcome);
+        }
+    }
+}
+
+fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) {
+    let counters = &shared.counters;
+    let (counter, outcome) = match outcome {
+        Outcome::Committed { point } => (&counters.commits_durable, Ok(shared.token(point))),
+        Outcome::TermOver { master } | Outcome::NotMaster { master } => {
+            (&counters.commits_failed, Err(shared.not_master(master)))
+        }
+        Outcome::Unknown { point, acked_by, needed } => {
+            let acked_by = acked_by.into_iter().map(|id| shared.directory.name_of(id)).collect();
+            let error = Error::InsufficientAcks { token: shared.token(point), needed, acked_by };
+            (&counters.commits_unknown, Err(error))
+        }
+        Outcome::RolledBack { point } => {
+            (&counters.commits_failed, Err(Error::RolledBack { token: shared.token(point) }))
+        }
+        // Dropped, the promise knows whether the entry had been logged.
+        _ => return,
+    };
+    counter.add(1);
+    promise.resolve(outcome);
+}
+
+fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) {
+    let result = match outcome {
+        Outcome::Read { .. } | Outcome::Committed { .. } => Ok(()),
+        Outcome::NotMaster { master } | Outcome::TermOver { master } => {
+            Err(shared.not_master(master))
+        }
+        Outcome::RolledBack { point } => Err(Error::RolledBack { token: shared.token(point) }),
+        Outcome::OtherGroup => Err(Error::OtherGroup),
+        Outcome::ReadTimeout | Outcome::Unknown { .. } => {
+            Err(Error::ReadTimeout { timeout: shared.timing.read_timeout })
+        }
+        _ => Err(Error::Closed),
+    };
+    let counters = &shared.counters;
+    let counter = if result.is_ok() { &counters.reads_served } else { &counters.reads_failed };
+    counter.add(1);
+    promise.resolve(result);
+}
+
+impl Shared {
+    /// Something happened that others may want to know.
+    fn take_event(&self, event: Event) {
+        tracing::info!(node = %self.name, ?event, "event");
+        match event {
+            Event::State { new, master, term, reason, .. } => {
+                self.counters.state_changes.add(1);
+                let reason = if new == NodeState::Shutdown && self.failure().is_some() {
+                    "halted"
+                } else {
+                    reason
+                };
+                self.board.publish(new, term, master, reason);
+            }
+            Event::Crowned { .. } => self.counters.crowned.add(1),
+            Event::TermOver { term } => self.pipeline.end(term),
+            Event::Founded { group } => self.learn_group(group),
+            // Told to the log above; `status` shows what lasts.
+            _ => {}
+        }
+    }
+}

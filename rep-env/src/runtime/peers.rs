@@ -1,0 +1,342 @@
+//! Channels to the other members: dialled or accepted, then two threads each.
+//!
+//! The loop never touches a socket. A dial runs in a thread of its own; a channel that exists gets one thread that reads
+//! (and decodes, so that the loop meets only what has been checked) and one that writes what the loop queued. The first frame
+//! on a PEER channel, each way, is the driver's own: the sender's attributes.
+
+pub(crate) mod announce;
+mod receiver;
+mod sender;
+
+use crate::runtime::inbox::Input;
+use crate::runtime::shared::Shared;
+use crate::runtime::threads::Threads;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rep_net::queue::{Lane, PushError, Queue};
+use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
+use rep_node::output::SendRange;
+use rep_node::{DialFailure, Link, Service};
+use rep_vlsn::disk::Disk;
+use rep_vlsn::error::ReadError;
+use rep_vlsn::reader::{LogReader, Run};
+use rep_vlsn::{Batch, Epoch, Incarnation, NodeId, Vlsn};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Frames that wait for one channel at most.
+const OUTGOING_ITEMS_MAX: usize = 4096;
+
+/// The name under which a service is asked for.
+pub(crate) fn service_name(service: Service) -> &'static str {
+    match service {
+        Service::Peer => "peer",
+        Service::Feeder => "feeder",
+    }
+}
+
+/// The log as readers see it, whatever disk lies below.
+pub(crate) trait Entries: Send + Sync + Debug {
+    fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError>;
+
+    /// Entries whose place is settled, so that a cut elsewhere does not matter.
+    fn settled(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<Batch, ReadError>;
+}
+
+impl<D: Disk> Entries for LogReader<D> {
+    fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError> {
+        self.read(from, to, bytes_max, epoch)
+    }
+
+    fn settled(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<Batch, ReadError> {
+        loop {
+            match self.batch(from, to, bytes_max, self.tail().epoch()) {
+                Err(ReadError::Truncated) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// What the threads of channels need.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) threads: Threads,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) entries: Arc<dyn Entries>,
+    pub(crate) incarnation: Incarnation,
+    epochs: AtomicU64,
+    /// Every channel that has threads; `None` once no more may begin.
+    open: Mutex<Option<BTreeMap<u64, Outgoing>>>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        threads: Threads,
+        transport: Arc<dyn Transport>,
+        entries: Arc<dyn Entries>,
+        incarnation: Incarnation,
+    ) -> Arc<Self> {
+        let open = Mutex::new(Some(BTreeMap::new()));
+        Arc::new(Context {
+            shared,
+            threads,
+            transport,
+            entries,
+            incarnation,
+            epochs: AtomicU64::new(1),
+            open,
+        })
+    }
+
+    /// Dials once, here and now, and tells the node what came of it.
+    fn dial(self: &Arc<Self>, peer: NodeId, service: Service) {
+        self.shared.counters.dials.add(1);
+        let deadline = Instant::now() + self.shared.timing.dial_timeout;
+        let outcome = match self.shared.directory.address_of(peer) {
+            Some(address) => {
+                self.transport.dial(&Address::new(address), &self.hello(peer, service), deadline)
+            }
+            None => return self.dial_failed(peer, service, DialFailure::Unreachable),
+        };
+        match outcome {
+            Ok(channel) => self.attach(channel, peer, service, true),
+            Err(error) => {
+                tracing::debug!(node = %self.shared.name, %error, "a dial failed");
+                self.dial_failed(peer, service, failure_of(&error));
+            }
+        }
+    }
+
+    fn hello(&self, peer: NodeId, service: Service) -> Hello {
+        Hello::new(&*self.shared.group_name, service_name(service))
+            .from_node(&*self.shared.name, self.incarnation.0)
+            .to_node(self.shared.directory.name_of(peer))
+    }
+
+    fn dial_failed(&self, peer: NodeId, service: Service, why: DialFailure) {
+        self.shared.counters.dials_failed.add(1);
+        self.shared.inbox.completed(Input::DialFailed { peer, service, why });
+    }
+
+    /// Gives a channel its number and its threads, and tells the node.
+    fn attach(
+        self: &Arc<Self>,
+        channel: Arc<dyn Channel>,
+        peer: NodeId,
+        service: Service,
+        dialled: bool,
+    ) {
+        let link = Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) };
+        let incarnation = Incarnation(channel.peer().incarnation);
+        let bytes_max = self.shared.limits.outgoing_bytes_max as usize;
+        let queue = Queue::new([Lane { items_max: OUTGOING_ITEMS_MAX, bytes_max }]);
+        let outgoing = Outgoing { queue, channel: Arc::clone(&channel) };
+        match &mut *self.open.lock() {
+            Some(open) => drop(open.insert(link.epoch, outgoing.clone())),
+            None => return channel.close(),
+        }
+        if service == Service::Peer {
+            let own = self.shared.directory.attributes_of(self.shared.directory.me());
+            outgoing.frame(announce::encode(&own));
+        }
+        self.shared.inbox.control(Input::LinkUp {
+            link,
+            incarnation,
+            dialled,
+            outgoing: outgoing.clone(),
+        });
+        if let Err(error) = self.start_threads(link, dialled, outgoing) {
+            tracing::warn!(node = %self.shared.name, %error, "no thread for a channel: it is closed");
+            self.ended(link);
+            self.shared.inbox.control(Input::LinkDown { link });
+        }
+    }
+
+    /// A channel has ended, or must.
+    fn ended(&self, link: Link) {
+        let outgoing = self.open.lock().as_mut().and_then(|open| open.remove(&link.epoch));
+        if let Some(outgoing) = outgoing {
+            outgoing.abandon();
+        }
+    }
+
+    /// Ends every channel, and lets none begin.
+    fn end_all(&self) {
+        let open = self.open.lock().take();
+        open.into_iter().flatten().for_each(|(_, outgoing)| outgoing.abandon());
+    }
+
+    fn start_threads(
+        self: &Arc<Self>,
+        link: Link,
+        dialled: bool,
+        outgoing: Outgoing,
+    ) -> std::io::Result<()> {
+        let name = self.shared.directory.name_of(link.peer);
+        let (context, to) = (Arc::clone(self), outgoing.clone());
+        self.threads.start(format!("rep-send-{name}"), move || sender::run(&context, link, &to))?;
+        let context = Arc::clone(self);
+        let channel = outgoing.channel;
+        self.threads.start(format!("rep-recv-{name}"), move || {
+            receiver::run(&context, link, dialled, &*channel)
+        })
+    }
+}
+
+fn failure_of(error: &DialError) -> DialFailure {
+    match error {
+        DialError::Refused { .. } => DialFailure::Refused,
+        DialError::RefusedHello { reason, .. } => match reason {
+            // It is on its way out, or not yet ready: both pass, and neither is about this node.
+            RefuseReason::Closing => DialFailure::Refused,
+            RefuseReason::Busy | RefuseReason::UnknownService => DialFailure::Unreachable,
+            other => DialFailure::Rejected(other.to_string()),
+        },
+        DialError::BadAnswer { error, .. } => DialFailure::Rejected(error.to_string()),
+        DialError::TimedOut { .. }
+        | DialError::Unreachable { .. }
+        | DialError::HungUp { .. }
+        | DialError::Hello(_)
+        | _ => DialFailure::Unreachable,
+    }
+}
+
+/// What waits to be sent over one channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    queue: Queue<Job>,
+    channel: Arc<dyn Channel>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Frame(Bytes),
+    Entries(SendRange),
+}
+
+impl Outgoing {
+    /// Queues a frame; false if the peer does not read, or the channel is gone.
+    fn frame(&self, frame: Bytes) -> bool {
+        self.push(frame.len(), Job::Frame(frame))
+    }
+
+    fn push(&self, bytes: usize, job: Job) -> bool {
+        match self.queue.try_push(0, bytes, job) {
+            Ok(()) => true,
+            Err(PushError::Full(_) | PushError::Closed(_)) => false,
+        }
+    }
+
+    /// Sends what is queued, then closes.
+    fn finish(&self) {
+        self.queue.close();
+    }
+
+    /// Closes at once.
+    fn abandon(&self) {
+        self.queue.close_and_discard();
+        self.channel.close();
+    }
+}
+
+/// The loop's side of all channels.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    context: Arc<Context>,
+    links: BTreeMap<Link, Outgoing>,
+}
+
+impl Peers {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Peers { context, links: BTreeMap::new() }
+    }
+
+    pub(crate) fn up(&mut self, link: Link, outgoing: Outgoing) {
+        self.links.insert(link, outgoing);
+    }
+
+    /// The channel has ended.
+    pub(crate) fn down(&mut self, link: Link) {
+        if let Some(outgoing) = self.links.remove(&link) {
+            outgoing.abandon();
+        }
+    }
+
+    /// False if the link had to be given up, because its peer does not read.
+    #[must_use]
+    pub(crate) fn send(&mut self, link: Link, frame: Bytes) -> bool {
+        self.deliver(link, |outgoing| outgoing.frame(frame))
+    }
+
+    /// As [`Peers::send`].
+    #[must_use]
+    pub(crate) fn send_entries(&mut self, link: Link, range: SendRange) -> bool {
+        self.deliver(link, |outgoing| outgoing.push(0, Job::Entries(range)))
+    }
+
+    fn deliver(&mut self, link: Link, push: impl FnOnce(&Outgoing) -> bool) -> bool {
+        let Some(outgoing) = self.links.get(&link) else { return true };
+        if push(outgoing) {
+            return true;
+        }
+        tracing::warn!(?link, "a member does not read: its channel is given up");
+        self.down(link);
+        false
+    }
+
+    /// The node wants no more of this link, but for what it has said already.
+    pub(crate) fn disconnect(&mut self, link: Link) {
+        if let Some(outgoing) = self.links.remove(&link) {
+            outgoing.finish();
+        }
+    }
+
+    /// Dials in a thread of its own.
+    pub(crate) fn dial(&self, peer: NodeId, service: Service) {
+        let context = Arc::clone(&self.context);
+        let name = format!("rep-dial-{}", context.shared.directory.name_of(peer));
+        if self.context.threads.start(name, move || context.dial(peer, service)).is_err() {
+            self.context.dial_failed(peer, service, DialFailure::Unreachable);
+        }
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.context.end_all();
+    }
+}
+
+/// Takes calls of the other members.
+pub(crate) struct PeerService {
+    pub(crate) context: Arc<Context>,
+    pub(crate) service: Service,
+}
+
+impl ServiceHandler for PeerService {
+    fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
+        let shared = &self.context.shared;
+        if shared.is_closing() || shared.inbox.is_closed() {
+            return Err(RefuseReason::Closing);
+        }
+        match shared.directory.id_of(&hello.node) {
+            Some(id) if id != shared.directory.me() => Ok(()),
+            Some(_) | None => Err(RefuseReason::NotMember {
+                detail: format!("{:?} is not listed here", hello.node),
+            }),
+        }
+    }
+
+    fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
+        match self.context.shared.directory.id_of(&hello.node) {
+            Some(peer) => self.context.attach(channel, peer, self.service, false),
+            None => channel.close(),
+        }
+    }
+}

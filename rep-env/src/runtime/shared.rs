@@ -1,0 +1,259 @@
+//! What the threads and the callers share. Nobody holds a lock of it while waiting for anything else.
+
+use crate::commit::{CommitPromise, CommitToken};
+use crate::config::{Limits, Timing};
+use crate::error::Error;
+use crate::events::Board;
+use crate::read::{Consistency, ReadPromise, ReadSlot};
+use crate::runtime::bell::Bell;
+use crate::runtime::credit::{Credit, NoCredit};
+use crate::runtime::directory::Directory;
+use crate::runtime::inbox::{Inbox, Input};
+use crate::stats::Counters;
+use crate::transaction::pipeline::Pipeline;
+use crate::transaction::turn::Turn;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rep_node::{Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
+use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term, Vlsn};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Where the log and the store stand, published after each step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Positions {
+    pub(crate) first: Vlsn,
+    pub(crate) last: LogPoint,
+    pub(crate) dvlsn: Vlsn,
+    pub(crate) applied: LogPoint,
+}
+
+/// Everything that is neither a thread's own nor the state machine's.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) group_name: String,
+    pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) board: Board,
+    pub(crate) clock: Clock,
+    pub(crate) admission: ArcSwap<Admission>,
+    pub(crate) positions: ArcSwap<Positions>,
+    /// Rings whenever admission or positions change.
+    pub(crate) bell: Bell,
+    pub(crate) turn: Turn,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) credit: Credit,
+    pub(crate) inbox: Inbox,
+    pub(crate) counters: Counters,
+    /// The watermark that goes into the log's marks.
+    pub(crate) dvlsn: AtomicU64,
+    group: OnceLock<GroupId>,
+    closing: AtomicBool,
+    failed: OnceLock<String>,
+    reads: AtomicU64,
+    last_status: Mutex<Option<NodeStatus>>,
+}
+
+/// Read requests are numbered apart from commits, whose numbers are the overlay's.
+const READS_FROM: u64 = 1 << 63;
+
+impl Shared {
+    pub(crate) fn new(
+        names: (String, String),
+        timing: Timing,
+        limits: Limits,
+        directory: Arc<Directory>,
+        admission: Admission,
+    ) -> Self {
+        let counters = Counters::new(&directory);
+        Shared {
+            name: names.1,
+            group_name: names.0,
+            board: Board::new(Arc::clone(&directory)),
+            clock: Clock::start(),
+            admission: ArcSwap::from_pointee(admission),
+            positions: ArcSwap::from_pointee(Positions::default()),
+            bell: Bell::default(),
+            turn: Turn::new(timing.txn_timeout),
+            pipeline: Pipeline::default(),
+            credit: Credit::new(limits.unsynced_bytes_max),
+            inbox: Inbox::new(),
+            counters,
+            dvlsn: AtomicU64::new(0),
+            group: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            failed: OnceLock::new(),
+            reads: AtomicU64::new(READS_FROM),
+            last_status: Mutex::new(None),
+            timing,
+            limits,
+            directory,
+        }
+    }
+
+    // ---- what callers ask ----
+
+    /// Hands an admitted proposal to the node.
+    pub(crate) fn propose(
+        &self,
+        request: u64,
+        term: Term,
+        draft: Draft,
+        credit: u64,
+        promise: CommitPromise,
+    ) {
+        self.counters.commits_begun.add(1);
+        let deadline = self.clock.now() + self.timing.ack_timeout;
+        let proposal = Proposal { request: Request(request), term, draft, deadline };
+        self.inbox.propose(Input::Propose { proposal, credit, promise });
+    }
+
+    /// Waits for credit for a proposal.
+    pub(crate) fn take_credit(&self, bytes: u64, deadline: Instant) -> Result<u64, Error> {
+        match self.credit.enter(bytes, Some(deadline)) {
+            Ok(()) => Ok(bytes),
+            Err(NoCredit::Closed) => Err(self.over()),
+            Err(NoCredit::Full(held)) => {
+                self.counters.refused_busy.add(1);
+                let bytes_max = self.credit.bytes_max();
+                Err(Error::Busy { what: "the queue for this node's disk", bytes: held, bytes_max })
+            }
+        }
+    }
+
+    /// Asks when a read may be served.
+    pub(crate) fn ask_read(&self, consistency: Consistency) -> Arc<ReadSlot> {
+        if let Err(error) = self.check_open() {
+            return Arc::new(ReadSlot::resolved(Err(error)));
+        }
+        let kind = match consistency {
+            Consistency::None => {
+                self.counters.reads_served.add(1);
+                return Arc::new(ReadSlot::resolved(Ok(())));
+            }
+            Consistency::AtLeast(token) => {
+                ReadKind::AtLeast { group: token.group(), point: token.point() }
+            }
+            Consistency::Linearizable => ReadKind::Linearizable,
+        };
+        let slot = Arc::new(ReadSlot::pending());
+        let request = Request(self.reads.fetch_add(1, Ordering::Relaxed));
+        let deadline = self.clock.now() + self.timing.read_timeout;
+        let promise = ReadPromise::new(Arc::clone(&slot));
+        self.inbox.propose(Input::Read { request, kind, deadline, promise });
+        slot
+    }
+
+    /// The node's own account of itself; after its end, the last one.
+    pub(crate) fn ask_status(&self) -> Option<NodeStatus> {
+        let slot = Arc::new(crate::waiter::Slot::pending());
+        self.inbox.control(Input::Status(Arc::clone(&slot)));
+        let patience = Instant::now() + crate::transaction::PATIENCE;
+        let fresh = if self.inbox.is_closed() { slot.peek() } else { slot.wait(Some(patience)) };
+        fresh.or_else(|| self.last_status.lock().clone())
+    }
+
+    // ---- the ends ----
+
+    /// Is it neither closing, nor closed, nor halted?
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.is_closing() || self.failed.get().is_some() {
+            return Err(self.over());
+        }
+        match &self.admission.load().halted {
+            Some(reason) => Err(Error::Halted { reason: reason.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why nothing can be had from here any more.
+    fn over(&self) -> Error {
+        match self.failed.get() {
+            Some(reason) if !self.is_closing() => Error::Halted { reason: reason.clone() },
+            Some(_) | None => Error::Closed,
+        }
+    }
+
+    /// True for the first caller.
+    pub(crate) fn begin_close(&self) -> bool {
+        let first = !self.closing.swap(true, Ordering::SeqCst);
+        self.turn.close();
+        self.bell.ring();
+        first
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// The driver cannot go on, for this reason; the first one counts.
+    pub(crate) fn fail(&self, reason: String) {
+        tracing::error!(node = %self.name, %reason, "the node has halted");
+        let _ = self.failed.set(reason);
+        self.bell.ring();
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    /// The node loop has ended: whoever waits for it is told.
+    pub(crate) fn loop_ended(&self, status: Option<NodeStatus>) {
+        if status.is_some() {
+            *self.last_status.lock() = status;
+        }
+        // The last word, should the node not have had the time to say it itself.
+        let last = self.board.get();
+        self.board.publish(NodeState::Shutdown, last.term, None, "closed");
+        self.inbox.close();
+        self.credit.close();
+        self.turn.close();
+        self.bell.ring();
+    }
+
+    // ---- facts ----
+
+    /// The group, once it is founded.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        self.group.get().copied()
+    }
+
+    pub(crate) fn learn_group(&self, group: GroupId) {
+        let _ = self.group.set(group);
+    }
+
+    pub(crate) fn not_master(&self, master: Option<NodeId>) -> Error {
+        let other = master.filter(|master| *master != self.directory.me());
+        Error::NotMaster { master: other.and_then(|master| self.directory.member(master)) }
+    }
+
+    /// The token of an entry of this group.
+    pub(crate) fn token(&self, point: LogPoint) -> CommitToken {
+        CommitToken::new(self.group().unwrap_or_default(), point)
+    }
+
+    pub(crate) fn dvlsn(&self) -> Vlsn {
+        Vlsn::new(self.dvlsn.load(Ordering::Relaxed))
+    }
+}
+
+/// The driver's clock: time since it was opened, which is all that the node knows of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        self.0 + at
+    }
+}

@@ -1,0 +1,127 @@
+//! The threads of one environment: named, counted, waited for.
+
+use crate::sync::{Condvar, Mutex};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Builder;
+use std::time::Instant;
+
+/// All threads of one environment that have not ended. Clones are handles to the same set.
+#[derive(Clone, Debug)]
+pub(crate) struct Threads {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Tells environments apart.
+    number: u64,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    started: u64,
+    live: BTreeMap<u64, String>,
+}
+
+thread_local! {
+    /// The environment that the present thread belongs to; 0 for none.
+    static BELONGS_TO: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let shared =
+            Shared { number, state: Mutex::new(State::default()), ended: Condvar::default() };
+        Threads { shared: Arc::new(shared) }
+    }
+
+    /// Starts a thread. It counts as ended when everything that `run` owned has been dropped.
+    pub(crate) fn start(
+        &self,
+        name: impl Into<String>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let name = name.into();
+        let mut state = self.shared.state.lock();
+        state.started += 1;
+        let key = state.started;
+        state.live.insert(key, name.clone());
+        drop(state);
+        let ended = Ended { shared: Arc::clone(&self.shared), key };
+        let number = self.shared.number;
+        // Should the thread not start, the closure is dropped and `ended` with it.
+        Builder::new().name(name).spawn(move || {
+            let _ended = ended;
+            BELONGS_TO.set(number);
+            run();
+        })?;
+        Ok(())
+    }
+
+    /// Is the present thread one of these?
+    pub(crate) fn is_own(&self) -> bool {
+        BELONGS_TO.get() == self.shared.number
+    }
+
+    /// Waits for all of them until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The names of those that still run.
+    pub(crate) fn wait(&self, deadline: Instant) -> Result<(), Vec<String>> {
+        let mut state = self.shared.state.lock();
+        let mut late = false;
+        while !state.live.is_empty() {
+            if late {
+                return Err(state.live.values().cloned().collect());
+            }
+            (state, late) = self.shared.ended.wait_until(state, Some(deadline));
+        }
+        Ok(())
+    }
+}
+
+struct Ended {
+    shared: Arc<Shared>,
+    key: u64,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.shared.state.lock().live.remove(&self.key);
+        self.shared.ended.notify_all();
+    }
+}
+
+#[cfg(all(test, not(rep_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn those_that_still_run_are_named() {
+        let threads = Threads::new();
+        let (finish, finished) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let own = threads.clone();
+        threads
+            .start("rep-test-one", move || {
+                tell.send(own.is_own()).unwrap();
+                let _ = finished.recv();
+            })
+            .unwrap();
+        assert_eq!((told.recv(), threads.is_own()), (Ok(true), false));
+        assert_eq!(threads.wait(Instant::now()), Err(vec!["rep-test-one".to_owned()]));
+        drop(finish);
+        threads.wait(Instant::now() + Duration::from_secs(60)).unwrap();
+    }
+}

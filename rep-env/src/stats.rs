@@ -1,0 +1,200 @@
+//! Counters that move, and a picture of them.
+
+use crate::runtime::directory::Directory;
+use rep_fsm::{NodeState, Role};
+use rep_vlsn::NodeId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A picture of a running node, in numbers. Counters begin at zero when the environment is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Transactions that were admitted and handed to the node.
+    pub commits_begun: u64,
+    /// Commits that became durable.
+    pub commits_durable: u64,
+    /// Commits whose outcome stayed unknown.
+    pub commits_unknown: u64,
+    /// Commits that were handed over and had no effect.
+    pub commits_failed: u64,
+    /// Commits refused because too few members were live.
+    pub refused_replicas: u64,
+    /// Commits refused because a budget was full.
+    pub refused_busy: u64,
+    /// Reads that were served.
+    pub reads_served: u64,
+    /// Reads that were refused or timed out.
+    pub reads_failed: u64,
+    /// Groups of entries written to the log.
+    pub log_groups: u64,
+    /// Entries written to the log.
+    pub log_entries: u64,
+    /// Bytes of these entries.
+    pub log_bytes: u64,
+    /// Syncs of the log.
+    pub log_syncs: u64,
+    /// Truncations of the log.
+    pub log_truncations: u64,
+    /// Promises written.
+    pub promises_written: u64,
+    /// Entries given to the store.
+    pub entries_applied: u64,
+    /// Batches in which they were given.
+    pub batches_applied: u64,
+    /// Times that the store was made durable.
+    pub checkpoints: u64,
+    /// Steps of the node loop.
+    pub steps: u64,
+    /// Changes of the visible state.
+    pub state_changes: u64,
+    /// Times that this node became master.
+    pub crowned: u64,
+    /// Dials tried.
+    pub dials: u64,
+    /// Dials that failed.
+    pub dials_failed: u64,
+    /// Bytes of committed write sets that are not known to be applied here.
+    pub overlay_bytes: u64,
+    /// Bytes of entries that wait for this node's disk.
+    pub unsynced_bytes: u64,
+    /// The other members.
+    pub replicas: Vec<ReplicaStats>,
+}
+
+/// One other member, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReplicaStats {
+    /// Its name.
+    pub name: String,
+    /// Where the stream to it stands, in a word; empty unless this node is master.
+    pub state: String,
+    /// Whether the channel to it is open.
+    pub connected: bool,
+    /// The last entry sent to it.
+    pub sent: u64,
+    /// The last entry that it is known to have on stable storage; `None` unless this node is master.
+    pub synced: Option<u64>,
+    /// Entries of this node's log that it is not known to have.
+    pub lag: Option<u64>,
+    /// Milliseconds since anything was heard from it; `None` if nothing ever was.
+    pub heard_ms_ago: Option<u64>,
+    /// Smoothed round trip, in microseconds.
+    pub round_trip_us: Option<u64>,
+    /// Frames received from it.
+    pub frames_received: u64,
+    /// Bytes received from it.
+    pub bytes_received: u64,
+    /// Frames sent to it.
+    pub frames_sent: u64,
+    /// Bytes sent to it.
+    pub bytes_sent: u64,
+}
+
+/// A number that many threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        /// The counters of [`Stats`], as they are counted.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+            pub(crate) peers: BTreeMap<NodeId, PeerCounters>,
+        }
+
+        impl Counters {
+            /// The counters alone; whoever knows more fills in the rest.
+            pub(crate) fn picture(&self) -> Stats {
+                Stats { $($name: self.$name.get(),)* ..Stats::default() }
+            }
+        }
+    };
+}
+
+counters!(
+    commits_begun,
+    commits_durable,
+    commits_unknown,
+    commits_failed,
+    refused_replicas,
+    refused_busy,
+    reads_served,
+    reads_failed,
+    log_groups,
+    log_entries,
+    log_bytes,
+    log_syncs,
+    log_truncations,
+    promises_written,
+    entries_applied,
+    batches_applied,
+    checkpoints,
+    steps,
+    state_changes,
+    crowned,
+    dials,
+    dials_failed,
+);
+
+/// What was sent to and received from one member.
+#[derive(Debug, Default)]
+pub(crate) struct PeerCounters {
+    pub(crate) frames_received: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) frames_sent: Counter,
+    pub(crate) bytes_sent: Counter,
+    /// The last entry sent.
+    pub(crate) sent: Counter,
+    /// When something was last heard, in ms of the driver's clock plus one; 0 for never.
+    pub(crate) heard_ms: Counter,
+}
+
+impl Counters {
+    pub(crate) fn new(directory: &Directory) -> Self {
+        let others = directory.all().into_iter().map(|member| NodeId::new(member.id));
+        let peers = others
+            .filter(|id| *id != directory.me())
+            .map(|id| (id, PeerCounters::default()))
+            .collect();
+        Counters { peers, ..Counters::default() }
+    }
+}
+
+/// A role in a word, for status.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Idle => "idle",
+        Role::Replica => "replica",
+        Role::Candidate => "candidate",
+        Role::Leader => "leader",
+    }
+}
+
+/// A state in a word, for status.
+pub(crate) fn state_name(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Detached => "detached",
+        NodeState::Unknown => "unknown",
+        NodeState::Master => "master",
+        NodeState::Replica => "replica",
+        NodeState::Shutdown => "shutdown",
+    }
+}

@@ -1,0 +1,164 @@
+use crate::world::{BOTH, Net, World, put};
+use rep_env::store::{Entry, StateMachine, StoreError};
+use rep_env::{Consistency, Error, LogPoint, NodeState, RepConfig, ReplicatedEnvironment};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+#[test]
+fn after_close_everything_says_closed() {
+    for net in BOTH {
+        let mut world = World::running(net, 3);
+        world.put("alice", "1");
+        let env = world.env(0).clone();
+        world.close(0);
+        env.close().unwrap();
+        assert_eq!(env.state(), NodeState::Shutdown);
+        assert_eq!(env.begin().unwrap_err(), Error::Closed);
+        assert_eq!(env.try_begin().unwrap_err(), Error::Closed);
+        for consistency in [Consistency::None, Consistency::Linearizable] {
+            assert_eq!(env.read(consistency).wait().unwrap_err(), Error::Closed);
+        }
+        assert_eq!(env.wait_for_master(crate::world::PATIENCE).unwrap_err(), Error::Closed);
+        assert_eq!(env.stats().commits_failed, 0);
+    }
+}
+
+#[test]
+fn closing_under_load_resolves_every_handle() {
+    for net in BOTH {
+        let world = World::running(net, 3);
+        world.put("alice", "0");
+        let env = world.env(world.master()).clone();
+        let (begun, many_begun) = mpsc::channel();
+        let writers: Vec<_> = (0..3)
+            .map(|_| {
+                let (env, begun) = (env.clone(), begun.clone());
+                thread::spawn(move || {
+                    let mut handles = Vec::new();
+                    loop {
+                        let committed = env.begin().and_then(|mut txn| {
+                            txn.put(&env.database("accounts"), b"alice", b"1")?;
+                            txn.commit()
+                        });
+                        match committed {
+                            Ok(handle) => handles.push(handle),
+                            Err(error) => return (handles, error),
+                        }
+                        let _ = begun.send(());
+                    }
+                })
+            })
+            .collect();
+        (0..100).for_each(|_| many_begun.recv().unwrap());
+        env.close().unwrap();
+        for writer in writers {
+            let (handles, error) = writer.join().unwrap();
+            assert!(matches!(error, Error::Closed | Error::NotMaster { .. }), "{error}");
+            for handle in handles {
+                match handle.wait() {
+                    Ok(_)
+                    | Err(
+                        Error::Closed | Error::NotMaster { .. } | Error::InsufficientAcks { .. },
+                    ) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_handle_closes_and_frees_directory_and_port() {
+    let mut world = World::running(Net::Tcp, 1);
+    let token = world.put("alice", "1");
+    let again = world.config(0).build().unwrap();
+    let clone = world.env(0).clone();
+    world.envs.clear();
+    let locked = ReplicatedEnvironment::open(again).unwrap_err();
+    assert!(matches!(locked, Error::Locked { .. }), "{locked}");
+    drop(clone);
+    world.envs.push(None);
+    world.open(0);
+    world.assert_everywhere(token, "alice", "1");
+}
+
+#[test]
+fn a_transaction_that_is_open_when_the_environment_closes_is_told() {
+    let world = World::running(Net::Memory, 1);
+    world.put("alice", "1");
+    let env = world.env(0);
+    let mut txn = env.begin().unwrap();
+    env.close().unwrap();
+    assert_eq!(txn.put(&env.database("accounts"), b"alice", b"2"), Err(Error::Closed));
+    assert_eq!(txn.commit().unwrap_err(), Error::Closed);
+    assert_eq!(put(env, "alice", "3"), Err(Error::Closed));
+}
+
+/// Tries to close the environment that it belongs to, from within.
+struct Suicidal {
+    applied: LogPoint,
+    env: Arc<Mutex<Option<ReplicatedEnvironment<Suicidal>>>>,
+    told: mpsc::Sender<Result<(), Error>>,
+}
+
+impl StateMachine for Suicidal {
+    type Reader = ();
+    type Output = ();
+
+    fn reader(&self) {}
+
+    fn applied(&self) -> LogPoint {
+        self.applied
+    }
+
+    fn apply(&mut self, batch: &[Entry], _results: &mut Vec<()>) -> Result<(), StoreError> {
+        self.applied = batch.last().expect("never empty").point;
+        // Waits for the handle, which its owner puts here as soon as it has it.
+        loop {
+            if let Some(env) = self.env.lock().unwrap().take() {
+                let _ = self.told.send(env.close());
+                // This may be the last handle: dropping it here must not wait for this very thread.
+            }
+            if Arc::strong_count(&self.env) == 1 {
+                return Ok(());
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<LogPoint, StoreError> {
+        Ok(self.applied)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn rep_env::store::Snapshot>, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn install(
+        &mut self,
+        _chunks: &mut rep_env::store::state_machine::Chunks<'_>,
+    ) -> Result<LogPoint, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn digest(&self) -> Result<rep_env::store::Digest, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+}
+
+#[test]
+fn closing_from_within_is_refused_and_the_last_drop_there_does_not_hang() {
+    let (told, outcome) = mpsc::channel();
+    let place = Arc::new(Mutex::new(None));
+    let machine = Suicidal { applied: LogPoint::NULL, env: Arc::clone(&place), told };
+    let config = RepConfig::builder("bank", "n1").members(["n1=here"]).ephemeral();
+    let hub = rep_env::net::mem::Hub::default();
+    let config = config.transport(hub.transport()).build().unwrap();
+    let env = ReplicatedEnvironment::open_with(config, machine).unwrap();
+    let mut events = env.subscribe();
+    *place.lock().unwrap() = Some(env);
+    assert_eq!(outcome.recv().unwrap(), Err(Error::WouldDeadlock));
+    drop(place);
+    assert_eq!(events.by_ref().last().unwrap().new, NodeState::Shutdown);
+}

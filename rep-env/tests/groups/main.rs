@@ -1,0 +1,11 @@
+//! Whole groups in one process: three environments on a hub in memory, and on TCP.
+
+mod admin;
+mod close;
+mod failover;
+mod handles;
+mod home;
+mod reads;
+mod watching;
+mod world;
+mod writes;
