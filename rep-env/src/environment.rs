@@ -7,13 +7,15 @@ use crate::error::Error;
 use crate::events::StateEvents;
 use crate::member::Member;
 use crate::read::{Consistency, ReadHandle};
+use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
-use crate::runtime::{self, Owned, Runtime};
+use crate::runtime::{self, Owned, Runtime, Started};
 use crate::stats::Stats;
-use crate::transaction::WriteTxn;
+use crate::transaction::{self, WriteTxn};
 use rep_fsm::{NodeState, WaitError};
 use rep_store::{Database, Databases, Reader, StateMachine, View};
 use rep_vlsn::{GroupId, Vlsn};
+use std::any::TypeId;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 pub struct ReplicatedEnvironment<M: StateMachine = Databases> {
     owned: Arc<Owned>,
     reader: M::Reader,
+    results: Arc<Results<M::Output>>,
 }
 
 impl ReplicatedEnvironment<Databases> {
@@ -38,8 +41,7 @@ impl ReplicatedEnvironment<Databases> {
             let view = reader.view()?;
             Ok(AppliedDigest::new(view.applied(), view.digest()?))
         };
-        let (runtime, reader) = runtime::start(config, runtime::databases, Some(digest))?;
-        Ok(ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader })
+        runtime::start(config, runtime::databases, Some(digest)).map(Self::of)
     }
 
     /// The database called `name`. It exists while it holds a key; an absent one reads empty.
@@ -80,8 +82,25 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     ///
     /// As [`open`](ReplicatedEnvironment::open).
     pub fn open_with(config: RepConfig, machine: M) -> Result<Self, Error> {
-        let (runtime, reader) = runtime::start(config, |_| Ok(machine), None)?;
-        Ok(ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader })
+        runtime::start(config, |_| Ok(machine), None).map(Self::of)
+    }
+
+    fn of(started: Started<M>) -> Self {
+        let Started { runtime, reader, results } = started;
+        ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader, results }
+    }
+
+    /// Logs `payload` as one entry for the state machine; the handle gives its token and the machine's result. It takes its
+    /// turn like a transaction. The built-in databases are written to by transactions only.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was logged: as [`WriteTxn::commit_with`], [`Error::BeginTimeout`], and [`Error::TxnTooLarge`].
+    pub fn replicate(&self, payload: &[u8]) -> Result<ReplicateHandle<M::Output>, Error> {
+        if TypeId::of::<M>() == TypeId::of::<Databases>() {
+            return Err(Error::Unsupported { what: "raw entries in the built-in databases" });
+        }
+        transaction::replicate(self.shared(), payload, &self.results)
     }
 
     /// The state machine's reader, once it can show what `consistency` asks for.
@@ -194,7 +213,11 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
 
 impl<M: StateMachine> Clone for ReplicatedEnvironment<M> {
     fn clone(&self) -> Self {
-        ReplicatedEnvironment { owned: Arc::clone(&self.owned), reader: self.reader.clone() }
+        ReplicatedEnvironment {
+            owned: Arc::clone(&self.owned),
+            reader: self.reader.clone(),
+            results: Arc::clone(&self.results),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod member;
 pub mod read;
+pub mod replicate;
 mod runtime;
 pub mod stats;
 mod sync;
@@ -27,6 +28,7 @@ pub use error::{Error, Verdict};
 pub use events::{StateEvent, StateEvents};
 pub use member::Member;
 pub use read::{Consistency, ReadHandle};
+pub use replicate::ReplicateHandle;
 pub use stats::{ReplicaStats, Stats};
 pub use transaction::WriteTxn;
 

@@ -18,7 +18,7 @@ pub(crate) mod shared;
 mod start;
 pub(crate) mod threads;
 
-pub(crate) use start::{databases, start};
+pub(crate) use start::{Started, databases, start};
 
 use crate::admin::Admin;
 use crate::error::Error;

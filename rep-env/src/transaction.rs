@@ -10,14 +10,17 @@ pub(crate) mod turn;
 
 use crate::commit::{CommitHandle, CommitPromise, CommitToken, Durability};
 use crate::error::Error;
+use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
 use bytes::Bytes;
 use rep_node::Admission;
 use rep_store::overlay::Pending;
 use rep_store::{Database, Reader, StoreError, WriteSet};
+use rep_vlsn::record::ENTRY_BYTES_MAX;
 use rep_vlsn::{Draft, Flags, Kind, Term};
 use std::fmt;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use turn::Ticket;
 
@@ -254,7 +257,7 @@ impl Shared {
             .pipeline
             .push(writes, bytes as usize, term)
             .ok_or_else(|| self.not_master(master))?;
-        let promise = CommitPromise::new(std::sync::Arc::clone(&slot));
+        let promise = CommitPromise::new(Arc::clone(&slot));
         self.propose(request, term, draft, credit, promise);
         Ok(CommitHandle::new(slot))
     }
@@ -297,6 +300,29 @@ impl Shared {
             }
         }
     }
+}
+
+/// One entry for a state machine of the application's own: it takes a turn, and reads nothing.
+pub(crate) fn replicate<O>(
+    shared: &Shared,
+    payload: &[u8],
+    results: &Results<O>,
+) -> Result<ReplicateHandle<O>, Error> {
+    if payload.len() > ENTRY_BYTES_MAX {
+        return Err(Error::TxnTooLarge { bytes: payload.len(), bytes_max: ENTRY_BYTES_MAX });
+    }
+    let draft = Draft::new(Kind::Data, Flags::default(), payload);
+    let bytes = draft.record_bytes() as u64;
+    let term = shared.writable()?.term;
+    let ticket = shared.turn.take(Instant::now() + shared.timing.begin_timeout)?;
+    let held = Held { shared, ticket };
+    shared.turn.pin(held.ticket)?;
+    shared.wait_for_replicas(term)?;
+    let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;
+    let (request, slot) = shared.pipeline.number();
+    let handle = results.expect(request, Arc::clone(&slot));
+    shared.propose(request, term, draft, credit, CommitPromise::new(slot));
+    Ok(handle)
 }
 
 impl From<StoreError> for Error {

@@ -1,12 +1,13 @@
 //! The thread that owns the state machine: it applies what is durable, and makes the store durable now and then.
 
+use crate::replicate::Results;
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Entries;
 use crate::runtime::shared::Shared;
 use rep_net::queue::Queue;
 use rep_node::ApplyPlan;
 use rep_store::{Entry, StateMachine};
-use rep_vlsn::{LogPoint, Vlsn};
+use rep_vlsn::{Kind, LogPoint, Vlsn};
 use std::sync::Arc;
 
 /// A range to be applied; one is on its way at a time.
@@ -19,20 +20,28 @@ pub(crate) struct Range {
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
     entries: Arc<dyn Entries>,
+    results: Arc<Results<M::Output>>,
     shared: Arc<Shared>,
     plan: ApplyPlan,
 }
 
 impl<M: StateMachine> Applier<M> {
-    pub(crate) fn new(machine: M, entries: Arc<dyn Entries>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        machine: M,
+        entries: Arc<dyn Entries>,
+        results: Arc<Results<M::Output>>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let plan =
             ApplyPlan::new(shared.limits.checkpoint_bytes, shared.timing.checkpoint_interval);
-        Applier { machine, entries, shared, plan }
+        Applier { machine, entries, results, shared, plan }
     }
 
     /// Runs until the queue is closed, or the store fails.
     pub(crate) fn run(mut self, ranges: &Queue<Range>) {
-        if let Err(error) = self.work(ranges) {
+        let outcome = self.work(ranges);
+        self.results.end();
+        if let Err(error) = outcome {
             self.shared.inbox.completed(Input::ApplyFailed(error));
         }
     }
@@ -64,9 +73,17 @@ impl<M: StateMachine> Applier<M> {
         Ok(())
     }
 
+    /// Applies, and gives each result to whoever waits for it: one for each data entry that was not applied before.
     fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), String> {
-        let mut results = Vec::new();
-        self.machine.apply(entries, &mut results).map_err(|error| error.to_string())
+        let before = self.machine.applied().vlsn;
+        let mut outputs = Vec::new();
+        self.machine.apply(entries, &mut outputs).map_err(|error| error.to_string())?;
+        let fresh =
+            entries.iter().filter(|entry| entry.kind == Kind::Data && entry.point.vlsn > before);
+        for (entry, output) in fresh.zip(outputs) {
+            self.results.answered(entry.point, output);
+        }
+        Ok(())
     }
 
     fn done(&mut self, last: LogPoint, count: usize, bytes: usize) {

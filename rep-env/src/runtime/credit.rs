@@ -22,6 +22,28 @@ struct State {
     closed: bool,
 }
 
+/// Credit that was granted and not yet used; dropped, it is given back.
+#[derive(Debug)]
+pub(crate) struct Grant<'a> {
+    credit: &'a Credit,
+    bytes: u64,
+}
+
+impl Grant<'_> {
+    /// What it is for is queued now, and carries so many bytes of credit.
+    pub(crate) fn spend(mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Grant<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.credit.give_back(self.bytes);
+        }
+    }
+}
+
 /// Why bytes may not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoCredit {
@@ -41,7 +63,11 @@ impl Credit {
     }
 
     /// Waits until `bytes` may be queued. What alone is over the bound enters when nothing else is there.
-    pub(crate) fn enter(&self, bytes: u64, deadline: Option<Instant>) -> Result<(), NoCredit> {
+    pub(crate) fn enter(
+        &self,
+        bytes: u64,
+        deadline: Option<Instant>,
+    ) -> Result<Grant<'_>, NoCredit> {
         let mut state = self.state.lock();
         let mut late = false;
         loop {
@@ -51,7 +77,7 @@ impl Credit {
             }
             if held == 0 || held + bytes <= self.bytes_max {
                 state.queued += bytes;
-                return Ok(());
+                return Ok(Grant { credit: self, bytes });
             }
             if late {
                 return Err(NoCredit::Full(held));
@@ -64,9 +90,19 @@ impl Credit {
 
     /// `bytes` of what was queued were given to the node, which now holds `unsynced` bytes.
     pub(crate) fn settle(&self, bytes: u64, unsynced: u64) {
+        self.change(|state| {
+            state.queued -= bytes;
+            state.unsynced = unsynced;
+        });
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.change(|state| state.queued -= bytes);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
-        state.queued -= bytes;
-        state.unsynced = unsynced;
+        change(&mut state);
         let wake = state.waiting > 0;
         drop(state);
         if wake {
@@ -86,33 +122,38 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    fn full(credit: &Credit, bytes: u64) -> Option<NoCredit> {
+        credit.enter(bytes, Some(Instant::now())).err()
+    }
+
     #[test]
     fn what_is_queued_and_what_is_unsynced_share_one_bound() {
         let credit = Credit::new(10);
-        credit.enter(6, None).unwrap();
-        assert_eq!(credit.enter(5, Some(Instant::now())), Err(NoCredit::Full(6)));
+        assert_eq!(credit.enter(6, None).unwrap().spend(), 6);
+        assert_eq!(full(&credit, 5), Some(NoCredit::Full(6)));
         credit.settle(6, 6);
-        assert_eq!(credit.enter(5, Some(Instant::now())), Err(NoCredit::Full(6)));
+        assert_eq!(full(&credit, 5), Some(NoCredit::Full(6)));
         credit.settle(0, 5);
-        credit.enter(5, None).unwrap();
+        drop(credit.enter(5, None).unwrap());
+        drop(credit.enter(5, None).expect("what was dropped was given back"));
     }
 
     #[test]
     fn more_than_the_bound_enters_alone() {
         let credit = Credit::new(10);
-        credit.enter(50, None).unwrap();
-        assert_eq!(credit.enter(0, Some(Instant::now())), Err(NoCredit::Full(50)));
+        let _alone = credit.enter(50, None).unwrap();
+        assert_eq!(full(&credit, 0), Some(NoCredit::Full(50)));
     }
 
     #[test]
     fn closing_ends_the_wait() {
         let credit = Arc::new(Credit::new(10));
-        credit.enter(10, None).unwrap();
+        credit.enter(10, None).unwrap().spend();
         let waiter = std::thread::spawn({
             let credit = Arc::clone(&credit);
-            move || credit.enter(1, None)
+            move || credit.enter(1, None).err()
         });
         credit.close();
-        assert_eq!(waiter.join().unwrap(), Err(NoCredit::Closed));
+        assert_eq!(waiter.join().unwrap(), Some(NoCredit::Closed));
     }
 }

@@ -4,6 +4,7 @@
 use crate::commit::CommitPromise;
 use crate::error::Error;
 use crate::read::ReadPromise;
+use crate::replicate::Places;
 use crate::runtime::applier::Range;
 use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::LogQueue;
@@ -40,6 +41,7 @@ pub(crate) struct Hands {
     pub(crate) fences: Queue<Fence>,
     pub(crate) ranges: Queue<Range>,
     pub(crate) peers: Peers,
+    pub(crate) places: Arc<dyn Places>,
 }
 
 impl Drop for Hands {
@@ -169,7 +171,7 @@ impl NodeLoop {
     }
 
     fn carry_out_one(&mut self, now: Duration, output: Output) {
-        let Hands { tail, log, fences, ranges, peers } = &mut self.hands;
+        let Hands { tail, log, fences, ranges, peers, places } = &mut self.hands;
         match output {
             Output::PersistFence(fence) => {
                 let pushed = fences.try_push(0, 0, fence);
@@ -204,9 +206,13 @@ impl NodeLoop {
             }
             Output::Staged { request, point } => {
                 self.shared.pipeline.assign(request.0, point.vlsn);
+                places.staged(request.0, point);
                 self.callers.staged(request, self.shared.token(point));
             }
             Output::Resolve { request, outcome } => {
+                if !matches!(outcome, Outcome::Committed { .. }) {
+                    places.failed(request.0);
+                }
                 self.callers.resolve(&self.shared, request, outcome)
             }
             Output::Event(event) => self.shared.take_event(event),

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::events::Board;
 use crate::read::{Consistency, ReadPromise, ReadSlot};
 use crate::runtime::bell::Bell;
-use crate::runtime::credit::{Credit, NoCredit};
+use crate::runtime::credit::{Credit, Grant, NoCredit};
 use crate::runtime::directory::Directory;
 use crate::runtime::inbox::{Inbox, Input};
 use crate::stats::Counters;
@@ -102,19 +102,19 @@ impl Shared {
         request: u64,
         term: Term,
         draft: Draft,
-        credit: u64,
+        credit: Grant<'_>,
         promise: CommitPromise,
     ) {
         self.counters.commits_begun.add(1);
         let deadline = self.clock.now() + self.timing.ack_timeout;
         let proposal = Proposal { request: Request(request), term, draft, deadline };
-        self.inbox.propose(Input::Propose { proposal, credit, promise });
+        self.inbox.propose(Input::Propose { proposal, credit: credit.spend(), promise });
     }
 
     /// Waits for credit for a proposal.
-    pub(crate) fn take_credit(&self, bytes: u64, deadline: Instant) -> Result<u64, Error> {
+    pub(crate) fn take_credit(&self, bytes: u64, deadline: Instant) -> Result<Grant<'_>, Error> {
         match self.credit.enter(bytes, Some(deadline)) {
-            Ok(()) => Ok(bytes),
+            Ok(grant) => Ok(grant),
             Err(NoCredit::Closed) => Err(self.over()),
             Err(NoCredit::Full(held)) => {
                 self.counters.refused_busy.add(1);

@@ -12,6 +12,7 @@ use super::{Admin, Runtime, promise_writer};
 use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource};
 use crate::config::{RepConfig, StoreKind};
 use crate::error::Error;
+use crate::replicate::{Places, Results};
 use rep_net::queue::{Lane, Queue};
 use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
 use rep_node::{Node, NodeConfig, OpenError, Recovered, Seed, Service, Timing};
@@ -31,12 +32,19 @@ fn bind_digest<R: Send + Sync + 'static>(digest: DigestOf<R>, reader: R) -> Dige
     Box::new(move || digest(&reader))
 }
 
+/// A running node, and the two ends of its state machine that callers hold.
+pub(crate) struct Started<M: StateMachine> {
+    pub(crate) runtime: Runtime,
+    pub(crate) reader: M::Reader,
+    pub(crate) results: Arc<Results<M::Output>>,
+}
+
 /// Opens and starts a node. `make` makes the state machine, once the home is locked.
 pub(crate) fn start<M: StateMachine>(
     config: RepConfig,
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
-) -> Result<(Runtime, M::Reader), Error> {
+) -> Result<Started<M>, Error> {
     check_plaintext(&config)?;
     match config.home.clone() {
         Some(path) => start_on(home::lock(&path)?, path, config, make, digest),
@@ -62,7 +70,7 @@ fn start_on<D: Disk, M: StateMachine>(
     config: RepConfig,
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
-) -> Result<(Runtime, M::Reader), Error> {
+) -> Result<Started<M>, Error> {
     let home = Home::open(disk, &path, &config)?;
     let machine = make(&config)?;
     let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
@@ -100,13 +108,14 @@ fn start_on<D: Disk, M: StateMachine>(
     let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest);
     let listener = listen(config, &context, admin)?;
     let runtime = Runtime { shared: Arc::clone(&shared), threads: threads.clone(), listener };
-    let started = start_threads(home, machine, node, entries, context);
+    let results = Arc::new(Results::new());
+    let started = start_threads(home, machine, node, entries, Arc::clone(&results), context);
     if let Err(error) = started {
         shared.begin_close();
         shared.loop_ended(None);
         return Err(Error::Open { detail: format!("a thread cannot be started: {error}") });
     }
-    Ok((runtime, reader))
+    Ok(Started { runtime, reader, results })
 }
 
 fn start_threads<D: Disk, M: StateMachine>(
@@ -114,6 +123,7 @@ fn start_threads<D: Disk, M: StateMachine>(
     machine: M,
     node: Node,
     entries: Arc<dyn Entries>,
+    results: Arc<Results<M::Output>>,
     context: Arc<Context>,
 ) -> std::io::Result<()> {
     let Home { promise, log, .. } = home;
@@ -125,6 +135,7 @@ fn start_threads<D: Disk, M: StateMachine>(
         fences: Queue::new([queue(promise_writer::FENCES_MAX)]),
         ranges: Queue::new([queue(1)]),
         peers: Peers::new(Arc::clone(&context)),
+        places: Arc::clone(&results) as Arc<dyn Places>,
     };
     let (threads, shared) = (context.threads.clone(), Arc::clone(&context.shared));
     let (log, own) = (hands.log.clone(), Arc::clone(&shared));
@@ -132,7 +143,7 @@ fn start_threads<D: Disk, M: StateMachine>(
     let (fences, own) = (hands.fences.clone(), Arc::clone(&shared));
     threads.start("rep-promise", move || promise_writer::run(promise, &fences, &own))?;
     let (ranges, applier) =
-        (hands.ranges.clone(), Applier::new(machine, entries, Arc::clone(&shared)));
+        (hands.ranges.clone(), Applier::new(machine, entries, results, Arc::clone(&shared)));
     threads.start("rep-apply", move || applier.run(&ranges))?;
     let node_loop = NodeLoop::new(node, hands, shared);
     threads.start("rep-node", move || node_loop.run())

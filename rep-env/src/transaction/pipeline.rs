@@ -79,6 +79,13 @@ impl Pipeline {
         Some((seq.0, slot))
     }
 
+    /// Numbers an entry that no transaction reads from.
+    pub(crate) fn number(&self) -> (u64, Arc<CommitSlot>) {
+        let mut state = self.state.lock();
+        state.newest += 1;
+        (Seq(state.newest).0, Arc::new(CommitSlot::pending()))
+    }
+
     /// An admission has its place in the log.
     pub(crate) fn assign(&self, request: u64, vlsn: Vlsn) {
         self.state.lock().overlay.assign(Seq(request), vlsn);

@@ -5,6 +5,7 @@ mod close;
 mod failover;
 mod handles;
 mod home;
+mod own_machine;
 mod reads;
 mod watching;
 mod world;

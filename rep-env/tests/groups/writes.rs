@@ -109,7 +109,7 @@ fn too_few_live_members_and_nothing_is_logged() {
         for at in 0..3 {
             let config = world.config(at).tune(|timing, _| {
                 timing.replicas_wait = Duration::from_millis(50);
-                timing.election_timeout = Duration::from_secs(5);
+                timing.election_timeout = Duration::from_secs(2);
                 timing.round_timeout = Duration::from_millis(500);
             });
             world.open_as(at, config.build().unwrap());
@@ -194,7 +194,7 @@ fn a_full_overlay_refuses_and_says_so() {
     for at in 0..3 {
         let config = world.config(at).tune(|timing, limits| {
             timing.busy_wait = Duration::from_millis(50);
-            timing.election_timeout = Duration::from_secs(5);
+            timing.election_timeout = Duration::from_secs(2);
             timing.round_timeout = Duration::from_millis(500);
             timing.replicas_wait = Duration::ZERO;
             limits.overlay_bytes_max = 1 << 20;

@@ -50,10 +50,13 @@ fn receive(
         }
         let message =
             Message::decode(link.service, dialled, frame).map_err(|error| error.to_string())?;
-        let credit = batch_bytes(&message);
-        if credit > 0 && shared.credit.enter(credit, None).is_err() {
-            return Ok(());
-        }
+        let credit = match batch_bytes(&message) {
+            0 => 0,
+            bytes => match shared.credit.enter(bytes, None) {
+                Ok(grant) => grant.spend(),
+                Err(_) => return Ok(()),
+            },
+        };
         forward(context, link, dialled, bytes, Input::Message { link, message, credit });
     }
 }

@@ -1,0 +1,192 @@
+//! Entries for a state machine of one's own: bytes in, the machine's result out.
+//!
+//! The log knows where an entry stands, the applier knows what the machine made of it, and the caller knows neither. So the place is
+//! noted when the entry is staged, by its whole [`LogPoint`]: an entry that is cut away and replaced has another one, and its
+//! caller is not given the replacement's result.
+
+use crate::commit::{CommitSlot, CommitToken};
+use crate::error::Error;
+use crate::waiter::Slot;
+use parking_lot::Mutex;
+use rep_vlsn::LogPoint;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A result, to be taken once; `None` if there will be none.
+type Parcel<O> = Arc<Mutex<Option<O>>>;
+type ResultSlot<O> = Slot<Parcel<O>>;
+
+/// The outcome of [`replicate`](crate::ReplicatedEnvironment::replicate), when there is one: wait for it, or `.await` it on any executor.
+///
+/// Dropping it cancels nothing.
+#[must_use = "until the handle resolves, the entry may not have been logged"]
+pub struct ReplicateHandle<O> {
+    commit: Arc<CommitSlot>,
+    result: Arc<ResultSlot<O>>,
+}
+
+impl<O> ReplicateHandle<O> {
+    /// Sleeps until the entry is durable and applied here. The result is `None` if this node was closed before it
+    /// had applied the entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommitHandle::wait`](crate::CommitHandle::wait).
+    pub fn wait(self) -> Result<(CommitToken, Option<O>), Error> {
+        let token = self.commit.wait(None).expect("there is no deadline")?;
+        let parcel = self.result.wait(None).expect("there is no deadline");
+        let result = parcel.lock().take();
+        Ok((token, result))
+    }
+}
+
+impl<O> Future for ReplicateHandle<O> {
+    type Output = Result<(CommitToken, Option<O>), Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let token = match self.commit.poll(context) {
+            Poll::Ready(Ok(token)) => token,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.result.poll(context).map(|parcel| Ok((token, parcel.lock().take())))
+    }
+}
+
+impl<O> fmt::Debug for ReplicateHandle<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicateHandle").field("commit", &self.commit).finish_non_exhaustive()
+    }
+}
+
+/// What the node loop tells, whatever the results are.
+pub(crate) trait Places: Send + Sync + fmt::Debug {
+    /// The request has its place.
+    fn staged(&self, request: u64, point: LogPoint);
+
+    /// The request failed: no result will be asked for.
+    fn failed(&self, request: u64);
+}
+
+/// Who waits for which result.
+pub(crate) struct Results<O> {
+    state: Mutex<Waiting<O>>,
+}
+
+struct Waiting<O> {
+    slots: BTreeMap<u64, (Arc<ResultSlot<O>>, Option<LogPoint>)>,
+    places: BTreeMap<LogPoint, u64>,
+    ended: bool,
+}
+
+impl<O> Results<O> {
+    pub(crate) fn new() -> Self {
+        Results {
+            state: Mutex::new(Waiting {
+                slots: BTreeMap::new(),
+                places: BTreeMap::new(),
+                ended: false,
+            }),
+        }
+    }
+
+    /// The result of this request will be asked for.
+    pub(crate) fn expect(&self, request: u64, commit: Arc<CommitSlot>) -> ReplicateHandle<O> {
+        let result = Arc::new(Slot::pending());
+        let mut state = self.state.lock();
+        if state.ended {
+            result.resolve(Parcel::default());
+        } else {
+            state.slots.insert(request, (Arc::clone(&result), None));
+        }
+        ReplicateHandle { commit, result }
+    }
+
+    /// The machine has answered the entry at `point`.
+    pub(crate) fn answered(&self, point: LogPoint, output: O) {
+        let mut state = self.state.lock();
+        let slot = state.places.remove(&point).and_then(|request| state.slots.remove(&request));
+        drop(state);
+        if let Some((slot, _)) = slot {
+            slot.resolve(Arc::new(Mutex::new(Some(output))));
+        }
+    }
+
+    /// The machine answers nothing more.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.places.clear();
+        let slots = std::mem::take(&mut state.slots);
+        drop(state);
+        for (slot, _) in slots.into_values() {
+            slot.resolve(Parcel::default());
+        }
+    }
+}
+
+impl<O: Send> Places for Results<O> {
+    fn staged(&self, request: u64, point: LogPoint) {
+        let mut state = self.state.lock();
+        if let Some((_, place)) = state.slots.get_mut(&request) {
+            *place = Some(point);
+            state.places.insert(point, request);
+        }
+    }
+
+    fn failed(&self, request: u64) {
+        let mut state = self.state.lock();
+        if let Some((_, Some(point))) = state.slots.remove(&request) {
+            state.places.remove(&point);
+        }
+    }
+}
+
+impl<O> fmt::Debug for Results<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Results").field("waiting", &self.state.lock().slots.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rep_vlsn::{GroupId, Term, Vlsn};
+
+    fn point(term: u64, vlsn: u64) -> LogPoint {
+        LogPoint::new(Term::new(term), Vlsn::new(vlsn))
+    }
+
+    fn durable(at: LogPoint) -> Arc<CommitSlot> {
+        Arc::new(Slot::resolved(Ok(CommitToken::new(GroupId::default(), at))))
+    }
+
+    #[test]
+    fn a_caller_is_given_the_result_of_its_own_entry_and_not_of_what_replaced_it() {
+        let results = Results::new();
+        let (first, second) =
+            (results.expect(1, durable(point(1, 5))), results.expect(2, durable(point(2, 5))));
+        results.staged(1, point(1, 5));
+        results.staged(2, point(2, 5));
+        results.answered(point(2, 5), "second");
+        results.answered(point(3, 5), "a stranger's");
+        assert_eq!(second.wait().unwrap().1, Some("second"));
+        results.end();
+        assert_eq!(first.wait().unwrap().1, None);
+        assert_eq!(results.expect(3, durable(point(3, 6))).wait().unwrap().1, None);
+    }
+
+    #[test]
+    fn what_failed_is_forgotten() {
+        let results = Results::<()>::new();
+        drop(results.expect(1, durable(point(1, 5))));
+        results.staged(1, point(1, 5));
+        results.failed(1);
+        let state = results.state.lock();
+        assert!(state.slots.is_empty() && state.places.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+use crate::world::{Net, PATIENCE, World, eventually};
+use rep_env::net::mem::Hub;
+use rep_env::store::state_machine::Chunks;
+use rep_env::store::{Digest, Entry, Snapshot, StateMachine, StoreError};
+use rep_env::{Consistency, Error, LogPoint, NodeState, RepConfig, ReplicatedEnvironment};
+use rep_vlsn::Kind;
+use std::sync::{Arc, Mutex};
+
+/// Adds up the numbers that it is given; each caller is told the sum that its own made.
+#[derive(Default)]
+struct Sum {
+    applied: LogPoint,
+    sum: Arc<Mutex<u64>>,
+}
+
+impl StateMachine for Sum {
+    type Reader = Arc<Mutex<u64>>;
+    type Output = u64;
+
+    fn reader(&self) -> Self::Reader {
+        Arc::clone(&self.sum)
+    }
+
+    fn applied(&self) -> LogPoint {
+        self.applied
+    }
+
+    fn apply(&mut self, batch: &[Entry], results: &mut Vec<u64>) -> Result<(), StoreError> {
+        let before = self.applied.vlsn;
+        for entry in batch.iter().filter(|entry| entry.point.vlsn > before) {
+            if entry.kind == Kind::Data {
+                let number = entry
+                    .payload
+                    .first()
+                    .copied()
+                    .ok_or(StoreError::Busy { what: "an empty entry" })?;
+                let mut sum = self.sum.lock().unwrap();
+                *sum += u64::from(number);
+                results.push(*sum);
+            }
+            self.applied = entry.point;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<LogPoint, StoreError> {
+        Ok(LogPoint::NULL)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn install(&mut self, _chunks: &mut Chunks<'_>) -> Result<LogPoint, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn digest(&self) -> Result<Digest, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+}
+
+fn group(hub: &Hub) -> Vec<ReplicatedEnvironment<Sum>> {
+    (1..=3)
+        .map(|number| {
+            let config = RepConfig::builder("sum", format!("n{number}"))
+                .members(["n1=a", "n2=b", "n3=c"])
+                .transport(hub.transport())
+                .ephemeral();
+            ReplicatedEnvironment::open_with(config.build().unwrap(), Sum::default()).unwrap()
+        })
+        .collect()
+}
+
+fn master(group: &[ReplicatedEnvironment<Sum>]) -> &ReplicatedEnvironment<Sum> {
+    eventually("a master", || group.iter().find(|env| env.state() == NodeState::Master))
+}
+
+#[test]
+fn a_machine_of_ones_own_is_replicated_and_answers_each_caller() {
+    let hub = Hub::default();
+    let group = group(&hub);
+    let env = master(&group);
+    let handles: Vec<_> = (1..=50).map(|number| env.replicate(&[number]).unwrap()).collect();
+    let mut last = None;
+    for (number, handle) in (1_u64..).zip(handles) {
+        let (token, sum) = handle.wait().unwrap();
+        assert_eq!(sum, Some(number * (number + 1) / 2));
+        last = Some(token);
+    }
+    for env in &group {
+        let sum = env.reader(Consistency::AtLeast(last.unwrap())).wait().unwrap();
+        assert_eq!(*sum.lock().unwrap(), 50 * 51 / 2);
+    }
+}
+
+#[test]
+fn a_machine_that_fails_halts_its_node_and_says_why() {
+    let hub = Hub::default();
+    let group = group(&hub);
+    let env = master(&group);
+    // Every member's machine refuses the empty entry.
+    let outcome = env.replicate(&[]).unwrap().wait();
+    for env in &group {
+        let halted = eventually("the halt", || match env.wait_for_master(PATIENCE) {
+            Err(Error::Halted { reason }) => Some(reason),
+            _ => None,
+        });
+        assert!(halted.contains("the store failed"), "{halted}");
+        assert_eq!(env.state(), NodeState::Shutdown);
+        let refused = env.replicate(&[1]).unwrap_err();
+        assert!(matches!(refused, Error::Halted { .. }), "{refused}");
+        assert!(matches!(env.reader(Consistency::None).wait(), Err(Error::Halted { .. })));
+        env.close().unwrap();
+        assert_eq!(env.replicate(&[1]).unwrap_err(), Error::Closed);
+    }
+    drop(outcome);
+}
+
+#[test]
+fn raw_entries_do_not_get_into_the_built_in_databases() {
+    let world = World::running(Net::Memory, 1);
+    let refused = world.env(0).replicate(b"anything").unwrap_err();
+    assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+}
