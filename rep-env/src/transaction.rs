@@ -14,7 +14,7 @@ use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
 use bytes::Bytes;
 use rep_node::Admission;
-use rep_store::overlay::Pending;
+use rep_store::overlay::{Pending, PendingRange};
 use rep_store::{Database, Reader, StoreError, WriteSet};
 use rep_vlsn::record::ENTRY_BYTES_MAX;
 use rep_vlsn::{Draft, Flags, Kind, Term};
@@ -100,13 +100,13 @@ impl<'env> WriteTxn<'env> {
     /// # Errors
     ///
     /// As [`get`](WriteTxn::get); each item may be an [`Error::Store`].
-    pub fn range(
+    pub fn range<'key>(
         &self,
         database: &Database,
-        bounds: impl RangeBounds<[u8]>,
-    ) -> Result<impl Iterator<Item = Result<(Bytes, Bytes), Error>> + '_, Error> {
+        bounds: impl RangeBounds<&'key [u8]>,
+    ) -> Result<TxnRange<'_>, Error> {
         self.check()?;
-        Ok(self.pending.range(database, bounds).map(|pair| pair.map_err(Error::from)))
+        Ok(TxnRange(self.pending.range(database, bounds)))
     }
 
     /// Sets `key` to a copy of `value`.
@@ -191,6 +191,23 @@ impl fmt::Debug for WriteTxn<'_> {
             .field("term", &term)
             .field("writes", &writes)
             .finish_non_exhaustive()
+    }
+}
+
+/// Pairs in order of keys, as a transaction sees them.
+pub struct TxnRange<'txn>(PendingRange<'txn>);
+
+impl Iterator for TxnRange<'_> {
+    type Item = Result<(Bytes, Bytes), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|pair| pair.map_err(Error::from))
+    }
+}
+
+impl fmt::Debug for TxnRange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TxnRange").finish_non_exhaustive()
     }
 }
 
