@@ -108,14 +108,16 @@ impl<D: Disk> LogReader<D> {
             Place::Here(run) => return Ok(run),
             Place::Files { to } => to,
         };
-        let run = self.read_files(from, to, bytes_max);
-        // A cut or a cleaning explains whatever else seemed wrong: it is told first.
-        self.tail.check(epoch)?;
-        match run {
-            Err(ReadError::Damaged { .. }) if from < self.first() => {
-                Err(ReadError::Cleaned { first: self.first() })
+        loop {
+            let first = self.first();
+            let run = self.read_files(from, to, bytes_max);
+            // A cut explains whatever else seemed wrong: it is told first.
+            self.tail.check(epoch)?;
+            match run {
+                // A cleaning took what the walk came through, on its way to what may still be there.
+                Err(ReadError::Damaged { .. }) if self.first() > first => {}
+                run => return run,
             }
-            run => run,
         }
     }
 
