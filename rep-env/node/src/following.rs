@@ -5,7 +5,7 @@
 
 use crate::error::PeerError;
 use crate::founding;
-use crate::links::{Link, Slot};
+use crate::links::{Link, Open, Slot};
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::{Event, HaltReason, Output};
@@ -101,12 +101,13 @@ impl Node {
         self.following.as_ref().is_some_and(|following| following.master == peer)
     }
 
-    /// The stream's link is gone: dial again at once. Whether the master is gone, the redial tells.
-    pub(crate) fn source_lost(&mut self, _now: Duration, peer: NodeId) {
-        if let Some(following) = self.following.as_mut().filter(|f| f.master == peer) {
+    /// The stream's link is gone: dial again. Whether the master is gone, the redial tells.
+    pub(crate) fn source_lost(&mut self, now: Duration, lost: &Open) {
+        let master = lost.link.peer;
+        if let Some(following) = self.following.as_mut().filter(|f| f.master == master) {
             following.stream = None;
             self.because("lost the stream");
-            self.connect(peer, Slot::Source);
+            self.reconnect(now, lost);
         }
     }
 

@@ -75,6 +75,9 @@ pub(crate) struct Open {
     pub(crate) incarnation: Incarnation,
     /// When something last arrived on it.
     pub(crate) heard: Duration,
+    since: Duration,
+    /// The pause that came before its dial.
+    pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,18 +153,20 @@ impl Links {
         link: Link,
         incarnation: Incarnation,
         dialled: bool,
-    ) -> (Slot, Option<Link>) {
+    ) -> (Slot, Option<Open>) {
         let slot = Slot::of(link.service, dialled);
-        self.dials.remove(&(link.peer, slot));
-        let open = Open { link, slot, incarnation, heard: now };
-        (slot, self.open.insert((link.peer, slot), open).map(|old| old.link))
+        let pause = match self.dials.remove(&(link.peer, slot)) {
+            Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
+            None => Duration::ZERO,
+        };
+        let open = Open { link, slot, incarnation, heard: now, since: now, pause };
+        (slot, self.open.insert((link.peer, slot), open))
     }
 
-    /// Forgets a link; tells where it stood, unless it was forgotten already.
-    pub(crate) fn down(&mut self, link: Link) -> Option<Slot> {
+    /// Forgets a link; gives it back, unless it was forgotten already.
+    pub(crate) fn down(&mut self, link: Link) -> Option<Open> {
         let slot = self.find(link)?.slot;
-        self.open.remove(&(link.peer, slot));
-        Some(slot)
+        self.open.remove(&(link.peer, slot))
     }
 
     pub(crate) fn close(&mut self, peer: NodeId, slot: Slot) -> Option<Link> {
@@ -176,6 +181,19 @@ impl Links {
         }
         self.dials.insert(key, Dial::Dialling { pause: Duration::ZERO });
         Some(slot.service())
+    }
+
+    /// Asks for a dial in place of a link that was lost: now, if it had lived a while. One that was closed as soon
+    /// as it was up has been turned away, and its dials pause like those that fail.
+    pub(crate) fn want_again(&mut self, now: Duration, lost: &Open) -> Option<Service> {
+        if now.saturating_sub(lost.since) >= self.redial_max {
+            return self.want(lost.link.peer, lost.slot);
+        }
+        let key = (lost.link.peer, lost.slot);
+        if !self.open.contains_key(&key) && !self.dials.contains_key(&key) {
+            self.wait_longer(now, key, lost.pause);
+        }
+        None
     }
 
     /// Asks for a dial after a pause, because the last link ended by a refusal.
@@ -194,6 +212,10 @@ impl Links {
     pub(crate) fn failed(&mut self, now: Duration, peer: NodeId, service: Service) {
         let key = (peer, Slot::of(service, true));
         let Some(Dial::Dialling { pause }) = self.dials.get(&key).copied() else { return };
+        self.wait_longer(now, key, pause);
+    }
+
+    fn wait_longer(&mut self, now: Duration, key: (NodeId, Slot), pause: Duration) {
         let pause = (pause * 2).clamp(self.redial_min, self.redial_max);
         let until = now + self.jittered(pause);
         self.dials.insert(key, Dial::Waiting { until, pause });

@@ -258,6 +258,10 @@ impl Node {
         }
         let point = LogPoint::new(term, self.log.last().vlsn.next());
         let record = draft.stamp(point, self.log.last_crc(), self.time_ms(now));
+        let all_durable = self.log.last().vlsn <= self.dvlsn();
+        if let Some(reign) = &mut self.reign {
+            reign.expect_progress(now, all_durable);
+        }
         self.append(now, vec![record]);
         self.outputs.push_back(Output::Staged { request, point });
         self.watermarks.wait(request, point, deadline);

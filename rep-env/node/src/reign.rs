@@ -78,6 +78,13 @@ impl Reign {
         self.opened.is_some_and(|opened| opened.vlsn <= dvlsn)
     }
 
+    /// An entry is about to be written. If all before it is durable, the wait for progress begins here.
+    pub(crate) fn expect_progress(&mut self, now: Duration, all_durable: bool) {
+        if all_durable {
+            self.progress = now;
+        }
+    }
+
     /// The voters known to have synced `vlsn`.
     pub(crate) fn holders(&self, vlsn: Vlsn) -> Vec<NodeId> {
         let reaches = |(synced, _): (LogPoint, LogPoint)| synced.vlsn >= vlsn;
@@ -173,8 +180,8 @@ impl Node {
         for request in self.reads.take_linearizable() {
             self.resolve(request, Outcome::NotMaster { master: None });
         }
+        self.election.reign_ended(now);
         if signal == Signal::GracefulRelinquish {
-            self.election.reign_ended(now);
             self.observe();
             self.step_role(Signal::CapabilitySelected);
         }
@@ -275,9 +282,10 @@ impl Node {
 
     pub(crate) fn reign_timeout(&mut self, now: Duration) {
         let timing = &self.config.timing;
-        let Some(reign) = &self.reign else { return };
+        let Some(reign) = &mut self.reign else { return };
+        reign.fed.values_mut().for_each(|fed| fed.feeder.handle_timeout(now));
         let quorum_lost = now.saturating_sub(reign.confirmed) >= timing.election_timeout;
-        let waits = self.log.last().vlsn > self.dvlsn();
+        let waits = self.log.last().vlsn > self.watermarks.dvlsn();
         let no_progress = waits && now.saturating_sub(reign.progress) >= timing.disk_stall;
         let oldest = self.unsynced.front().map(|entry| entry.1);
         let stalled = oldest.is_some_and(|at| now.saturating_sub(at) >= timing.disk_stall);
@@ -370,7 +378,7 @@ impl Node {
                     self.send(open.link, Message::ToReplica(refused));
                     return Ok(());
                 }
-                None => self.begin_feeding(now, open, &message),
+                None => self.begin_feeding(now, open, &message)?,
             }
         }
         let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else {
@@ -405,13 +413,20 @@ impl Node {
         })
     }
 
-    fn begin_feeding(&mut self, now: Duration, open: &Open, handshake: &ReplicaMessage) {
-        let Some(reign) = &mut self.reign else { return };
+    fn begin_feeding(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        handshake: &ReplicaMessage,
+    ) -> Result<(), PeerError> {
+        let Some(reign) = &mut self.reign else { return Ok(()) };
         let connection = handshake.connection();
-        let fed = reign.fed.get(&open.link.peer);
-        // A second handshake on one connection is a new sync-up, which the same feeder answers.
-        if fed.is_some_and(|fed| fed.link == open.link && fed.feeder.connection() == connection) {
-            return;
+        // A second handshake on one connection is a new sync-up, which the same feeder answers. A range that is on
+        // its way belongs to that feeder alone, so that no other may take its place on this link.
+        if let Some(fed) = reign.fed.get(&open.link.peer).filter(|fed| fed.link == open.link) {
+            let same = fed.feeder.connection() == connection;
+            let why = PeerError::Malformed("a second stream on one link");
+            return if same { Ok(()) } else { Err(why) };
         }
         let mut config = FeederConfig::default();
         config.window_bytes = self.config.window_bytes;
@@ -420,6 +435,7 @@ impl Node {
         let (link, incarnation) = (open.link, open.incarnation);
         let fed = Fed { link, incarnation, feeder, in_sync: false, heard: now };
         reign.fed.insert(link.peer, fed);
+        Ok(())
     }
 
     /// A range was sent; the window may let the next one go.

@@ -27,8 +27,8 @@ impl Node {
         }
         let (slot, replaced) = self.links.up(now, link, incarnation, dialled);
         if let Some(old) = replaced {
-            self.output(Output::Disconnect { link: old });
-            self.link_lost(now, old.peer, slot);
+            self.output(Output::Disconnect { link: old.link });
+            self.link_lost(now, &old);
         }
         if slot == Slot::Source && !self.follows(link.peer) {
             self.drop_link(link.peer, slot);
@@ -45,8 +45,8 @@ impl Node {
         if self.is_over() {
             return;
         }
-        if let Some(slot) = self.links.down(link) {
-            self.link_lost(now, link.peer, slot);
+        if let Some(lost) = self.links.down(link) {
+            self.link_lost(now, &lost);
             self.settle(now);
         }
     }
@@ -240,6 +240,13 @@ impl Node {
         }
     }
 
+    /// Asks for a link in place of one that was lost.
+    pub(crate) fn reconnect(&mut self, now: Duration, lost: &Open) {
+        if let Some(service) = self.links.want_again(now, lost) {
+            self.output(Output::Connect { peer: lost.link.peer, service });
+        }
+    }
+
     /// Closes a link of this node's own accord.
     pub(crate) fn drop_link(&mut self, peer: NodeId, slot: Slot) {
         if let Some(link) = self.links.close(peer, slot) {
@@ -293,14 +300,15 @@ impl Node {
         self.send(link, Message::Ping { nonce: now.as_nanos() as u64 });
     }
 
-    fn link_lost(&mut self, now: Duration, peer: NodeId, slot: Slot) {
-        match slot {
+    fn link_lost(&mut self, now: Duration, lost: &Open) {
+        let peer = lost.link.peer;
+        match lost.slot {
             Slot::Peer => {
                 if self.config.me < peer {
-                    self.connect(peer, Slot::Peer);
+                    self.reconnect(now, lost);
                 }
             }
-            Slot::Source => self.source_lost(now, peer),
+            Slot::Source => self.source_lost(now, lost),
             Slot::Fed => self.fed_lost(peer),
         }
     }

@@ -32,6 +32,10 @@ pub(crate) struct Group {
     wire: VecDeque<Frame>,
     pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Stopped without a sign: connected, and deaf.
+    pub(crate) frozen: BTreeSet<NodeId>,
+    /// How often anybody dialled anybody.
+    pub(crate) dialled: u64,
     next: u64,
 }
 
@@ -57,6 +61,8 @@ impl Group {
             wire: VecDeque::new(),
             pairs: BTreeMap::new(),
             cut: BTreeSet::new(),
+            frozen: BTreeSet::new(),
+            dialled: 0,
             next: 1,
         };
         ids.into_iter().for_each(|id| group.wipe(id));
@@ -122,6 +128,7 @@ impl Group {
         let machine = self.machines.get_mut(&id).unwrap();
         machine.node = None;
         machine.hold_log = false;
+        self.frozen.remove(&id);
         machine.records.truncate(machine.synced);
         let broken: Vec<u64> = self.pairs_of(id);
         self.wire.retain(|frame| frame.from != id && frame.to != id);
@@ -232,7 +239,8 @@ impl Group {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        let running = self.machines.values().filter_map(|machine| machine.node.as_ref());
+        let awake = self.machines.iter().filter(|(id, _)| !self.frozen.contains(id));
+        let running = awake.filter_map(|(_, machine)| machine.node.as_ref());
         running.filter_map(|node| Some(node.next_timeout()?.0)).min()
     }
 
@@ -243,11 +251,18 @@ impl Group {
         };
         self.now = self.now.max(at);
         let now = self.now;
-        for machine in self.machines.values_mut() {
-            if let Some(node) = &mut machine.node
-                && node.next_timeout().is_some_and(|(at, _)| at <= now)
+        for (id, machine) in &mut self.machines {
+            if !self.frozen.contains(id)
+                && let Some(node) = &mut machine.node
+                && let Some((at, what)) = node.next_timeout().filter(|(at, _)| *at <= now)
             {
                 node.handle_timeout(now);
+                let next = node.next_timeout();
+                let spent = next.is_none_or(|next| next.0 > now || next != (at, what));
+                assert!(
+                    spent,
+                    "{id}: the deadline of \"{what}\" was handled and is due again at once"
+                );
             }
         }
         self.settle();
@@ -350,12 +365,17 @@ impl Group {
 
     fn with(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration)) {
         let now = self.now;
+        if self.frozen.contains(&id) {
+            return;
+        }
         if let Some(node) = self.machines.get_mut(&id).and_then(|machine| machine.node.as_mut()) {
             act(node, now);
         }
     }
 
     fn connect(&mut self, from: NodeId, to: NodeId, service: Service) {
+        self.dialled += 1;
+        assert!(self.dialled < 1_000_000, "dialling without a pause");
         if self.cut.contains(&(from, to)) {
             let why = DialFailure::Unreachable;
             return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
@@ -390,12 +410,19 @@ impl Group {
 
     fn deliver(&mut self, frame: Frame) {
         let Some(&(dialler, _, service)) = self.pairs.get(&frame.pair) else { return };
-        if self.cut.contains(&(frame.from, frame.to)) {
+        if self.cut.contains(&(frame.from, frame.to)) || self.frozen.contains(&frame.to) {
             return;
         }
         let message = Message::decode(service, dialler == frame.to, frame.bytes).unwrap();
         let link = Link { peer: frame.from, service, epoch: frame.pair };
         self.with(frame.to, |node, now| node.handle_message(now, link, message).unwrap());
+    }
+
+    /// The link over which `replica` is fed, from the side of its source.
+    pub(crate) fn fed_link(&self, source: NodeId, replica: NodeId) -> Link {
+        let fed = (replica, source, Service::Feeder);
+        let (pair, _) = self.pairs.iter().find(|(_, ends)| **ends == fed).expect("is fed");
+        Link { peer: replica, service: Service::Feeder, epoch: *pair }
     }
 
     fn pairs_of(&self, id: NodeId) -> Vec<u64> {

@@ -1,0 +1,131 @@
+//! Deadlines and pauses: whoever waits does so until something is decided, and no longer than it says; whoever tries
+//! again pauses first.
+
+#[path = "harness/group.rs"]
+mod harness;
+
+use harness::Group;
+use rep_node::rep_stream::Handshake;
+use rep_node::{Connection, Event, Message, NodeState, Outcome, PersistFailed, ReplicaMessage};
+use rep_vlsn::NodeId;
+use std::time::Duration;
+
+fn in_sync(names: &[&str]) -> (Group, NodeId, Vec<NodeId>) {
+    let mut group = Group::new(names);
+    group.start_all();
+    group.run_until("a master and all in sync", |group| {
+        let Some(master) = group.master() else { return false };
+        group
+            .ids()
+            .into_iter()
+            .all(|id| id == master || group.node(id).state() == NodeState::Replica)
+    });
+    let master = group.master().unwrap();
+    let others = group.ids().into_iter().filter(|id| *id != master).collect();
+    (group, master, others)
+}
+
+#[test]
+fn the_first_write_after_a_long_idle_time_gets_its_full_patience() {
+    // The clock of "nothing becomes durable" once ran while nothing was to become durable: after five idle seconds the
+    // first write that took longer than a moment deposed its master.
+    let (mut group, master, _) = in_sync(&["n1", "n2", "n3"]);
+    group.run_for(Duration::from_secs(30));
+    for id in group.ids() {
+        group.machines.get_mut(&id).unwrap().hold_log = true;
+    }
+    let request = group.propose(master, "slow");
+    group.run_for(Duration::from_secs(1));
+    assert_eq!(group.node(master).state(), NodeState::Master);
+    group.release_disks();
+    assert!(matches!(group.outcome(master, request), Some(Outcome::Committed { .. })));
+}
+
+#[test]
+fn a_stream_whose_replica_stops_answering_is_given_up() {
+    // The feeders' deadlines were announced and never handled: a frozen replica made the master's loop spin for ever.
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    group.frozen.insert(others[0]);
+    group.propose(master, "in flight");
+    group.run_for(Duration::from_secs(60));
+    assert_eq!(group.master(), Some(master));
+    let status = group.node(master).status(group.now);
+    let deaf = status.members.iter().find(|member| member.id == others[0]).unwrap();
+    assert_eq!(deaf.stream, None, "nothing is fed into a stream that stands still");
+    group.crash(others[0]);
+    group.start(others[0]);
+    group.run_until("it catches up", |group| {
+        group.payloads(others[0]).contains(&"in flight".to_string())
+    });
+}
+
+#[test]
+fn a_rolled_back_image_is_turned_away_and_pauses_before_it_comes_again() {
+    // A link that came up and was closed again was redialled at once, without any pause: a member that is turned away
+    // after the handshake kept itself and the master busy for ever.
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let victim = others[0];
+    let image = group.machines[&victim].records.clone();
+    group.propose(master, "not in the image");
+    group.run_for(Duration::from_secs(1));
+    group.crash(victim);
+    let machine = group.machines.get_mut(&victim).unwrap();
+    machine.records = image;
+    machine.synced = machine.records.len();
+    machine.applied = machine.records.last().unwrap().point();
+    group.start(victim);
+    let dialled = group.dialled;
+    group.run_for(Duration::from_secs(10));
+    assert!(group.dialled - dialled < 60, "{} dials in ten seconds", group.dialled - dialled);
+    assert!(
+        group.machines[&master]
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Refused { by, .. } if *by == victim))
+    );
+}
+
+#[test]
+fn a_master_whose_log_failed_reigns_no_more_in_elections_either() {
+    // It kept refusing pre-votes as a master would, for ever.
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3", "n4"]);
+    group.crash(others[0]);
+    group.act(master, |node, now| {
+        node.handle_persist_failed(now, PersistFailed::Log, "rotten".into());
+    });
+    assert_eq!(group.node(master).master(), None);
+    // Of four, three must promise: the two others and the one whose log failed. Three must sync too, so that no
+    // term begins until the fourth is back, but a winner is crowned.
+    group.run_until("another is crowned", |group| {
+        others[1..].iter().any(|id| {
+            group.machines[id].events.iter().any(|event| matches!(event, Event::Crowned { .. }))
+        })
+    });
+}
+
+#[test]
+fn a_link_carries_one_stream() {
+    // Another handshake with another connection number once put a second feeder on the link, to which the report about
+    // the first one's range was then delivered: an assertion within reach of a peer.
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let replica = others[0];
+    let link = group.fed_link(master, replica);
+    let log = group.node(replica).log().clone();
+    let connection = Connection { term: group.node(master).term(), epoch: link.epoch + 1 };
+    let handshake = Handshake {
+        connection,
+        group: group.node(replica).group(),
+        node: replica,
+        incarnation: group.machines[&replica].incarnation,
+        first: log.first(),
+        last: log.last(),
+        synced: log.synced(),
+        dvlsn: log.synced(),
+        history: log.history().clone(),
+        attributes: Vec::new(),
+    };
+    let message = Message::ToFeeder(ReplicaMessage::Handshake(handshake));
+    group.act(master, |node, now| {
+        assert!(node.handle_message(now, link, message).is_err());
+    });
+}
