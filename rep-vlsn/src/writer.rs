@@ -101,17 +101,27 @@ pub struct Truncated {
 impl<D: Disk> LogWriter<D> {
     /// Tells the log its group, before its first entry is written. Each segment says it.
     ///
+    /// A log without any entry takes another group than the one its files name: a founding may have made the first
+    /// segment and lost the founding entry to a crash, and then the group was founded anew. The next write replaces
+    /// that segment.
+    ///
     /// # Errors
     ///
-    /// [`LogError::WrongGroup`] if the log knows another one already.
+    /// [`LogError::WrongGroup`] if the log holds entries of another one.
     pub fn set_group(&mut self, group: GroupId) -> Result<(), LogError> {
         match self.group {
-            Some(ours) if ours != group => Err(LogError::WrongGroup { ours, given: group }),
-            Some(_) | None => {
-                self.group = Some(group);
-                Ok(())
+            Some(ours) if ours == group => return Ok(()),
+            Some(ours) if !self.last.vlsn.is_null() => {
+                return Err(LogError::WrongGroup { ours, given: group });
             }
+            Some(_) => {
+                self.active = None;
+                self.last_mark = None;
+            }
+            None => {}
         }
+        self.group = Some(group);
+        Ok(())
     }
 
     /// The group, once it is known.

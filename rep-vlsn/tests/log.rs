@@ -154,6 +154,29 @@ fn nothing_is_written_before_the_log_knows_its_group_and_it_has_one_for_ever() {
     assert!(matches!(opened.writer.set_group(other), Err(LogError::WrongGroup { .. })));
 }
 
+/// A founding had made the first segment when the power failed, and the founding entry was lost. Nobody knew of that
+/// group; the members founded another. The directory used to refuse it for ever, for the sake of an empty file.
+#[test]
+fn a_log_that_lost_its_founding_entry_takes_the_group_that_is_founded_next() {
+    let disk = MemDisk::new();
+    let mut opened = open(disk.clone(), tiny()).unwrap();
+    opened.writer.set_group(GROUP).unwrap();
+    opened.tail.stage(&[Maker::new().open_term(1, 1)]);
+    opened.writer.write_group(Vlsn::NULL).unwrap();
+    disk.power_cut(&mut || 0);
+    let mut opened = open(disk.clone(), tiny()).unwrap();
+    assert_eq!((opened.group, opened.view.last()), (Some(GROUP), LogPoint::NULL));
+    let other = GroupId([9; 16]);
+    opened.writer.set_group(other).unwrap();
+    let mut maker = Maker::new();
+    let records = vec![maker.open_term(3, 2), maker.data(b"kept")];
+    write(&mut opened.writer, &opened.tail, &records);
+    opened.writer.sync().unwrap();
+    disk.power_cut(&mut || 0);
+    let opened = open(disk, tiny()).unwrap();
+    assert_eq!((opened.group, entries(&opened)), (Some(other), records));
+}
+
 #[test]
 fn a_reader_of_an_earlier_epoch_is_told_and_gets_no_bytes() {
     let disk = MemDisk::new();
