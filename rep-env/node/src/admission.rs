@@ -29,7 +29,7 @@ pub struct Admission {
     pub term: Term,
     /// The master, if known.
     pub master: Option<NodeId>,
-    /// Master, and its term has begun durably.
+    /// Master, its term has begun durably, and its own store holds everything from before the term.
     pub writable: bool,
     /// Voters that would acknowledge now: this node, and those heard within the election timeout on a stream
     /// past sync-up.

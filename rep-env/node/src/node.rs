@@ -421,7 +421,10 @@ impl Node {
 
     /// What a committing thread must know.
     pub fn admission(&self, now: Duration) -> Admission {
-        let writable = self.state() == NodeState::Master;
+        // A transaction reads the store and, above it, the overlay, which knows this term alone: so all that
+        // earlier terms committed has to be in the store. A slow disk holds it back, though a quorum has gone on.
+        let caught_up = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.applied.vlsn));
+        let writable = self.state() == NodeState::Master && caught_up;
         Admission {
             state: self.state(),
             term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
