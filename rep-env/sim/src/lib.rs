@@ -1,1 +1,34 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//!
+//! `world` is the loop, `driver` what the threads of a real process do, `network`, `disk` and `process` the things
+//! under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
+//! is one seed, [`report`] what a failure says, [`planted`] the bugs that we planted, [`script`] whole groups as text.
+
+mod disk;
+mod driver;
+mod faults;
+mod front;
+mod history;
+mod network;
+pub mod oracle;
+pub mod planted;
+mod process;
+pub mod report;
+mod rng;
+pub mod run;
+pub mod scenario;
+mod schedule;
+pub mod script;
+pub mod swarm;
+mod trace;
+mod workload;
+mod world;
+
+pub use oracle::{Class, Invariant, Violation};
+pub use report::Failure;
+pub use run::{Outcome, run_seed, run_seed_twice};
+pub use swarm::Swarm;
+pub use trace::Detail;
+pub use world::Counts;

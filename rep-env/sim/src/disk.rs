@@ -1,0 +1,145 @@
+//! A node's directory: the power-losable disk under the shipped log and cells, and how long it takes.
+//!
+//! Every operation is a step of its own in virtual time: a group is written at one moment and synced at a
+//! later one, so that the power can fail between them. What the disk had finished when it failed, only the
+//! disk knows; completions of a dead run reach nobody.
+
+use crate::rng::Rng;
+use crate::swarm::DiskSwarm;
+use bytes::Bytes;
+use rep_node::Fence;
+use rep_store::MemoryHome;
+use rep_vlsn::{
+    CellError, DurableCell, Incarnation, LogConfig, LogPoint, MemDisk, OpenError, Opened, Vlsn,
+    open,
+};
+use std::time::Duration;
+
+/// What survives a process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Home {
+    pub(crate) disk: MemDisk,
+    pub(crate) store: MemoryHome,
+}
+
+/// What was found in a directory.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) promise: DurableCell<MemDisk>,
+    pub(crate) fence: Fence,
+    pub(crate) log: Opened<MemDisk>,
+    pub(crate) entries: Vec<(LogPoint, Bytes)>,
+}
+
+/// Why a directory could not be opened.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The disk died under the attempt.
+    Crashed,
+    /// Something that was synced cannot be read.
+    Damaged(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl Home {
+    /// Opens everything, as the runtime does. `fresh` names the directory if it is new.
+    pub(crate) fn open(&self, config: LogConfig, fresh: Incarnation) -> Result<Found, Unopened> {
+        let incarnation = self.identity(fresh).map_err(|error| self.explain_cell(&error))?;
+        let (promise, stored) = DurableCell::open(self.disk.clone(), "promise")
+            .map_err(|error| self.explain_cell(&error))?;
+        let fence = match stored {
+            Some(bytes) => {
+                Fence::decode(&bytes).map_err(|error| Unopened::Other(error.to_string()))?
+            }
+            None => Fence::default(),
+        };
+        let log = open(self.disk.clone(), config).map_err(|error| self.explain_log(&error))?;
+        let entries = self.entries(&log)?;
+        Ok(Found { incarnation, promise, fence, log, entries })
+    }
+
+    fn identity(&self, fresh: Incarnation) -> Result<Incarnation, CellError> {
+        let (mut cell, stored) = DurableCell::open(self.disk.clone(), "identity")?;
+        match stored.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
+            Some(known) => Ok(Incarnation(known)),
+            None => cell.store(&fresh.0).map(|()| fresh),
+        }
+    }
+
+    /// Every entry of the log, for the oracle.
+    fn entries(&self, log: &Opened<MemDisk>) -> Result<Vec<(LogPoint, Bytes)>, Unopened> {
+        let mut entries = Vec::new();
+        let (mut next, last) = (log.view.first(), log.view.last().vlsn);
+        while next <= last {
+            let batch = log.reader.batch(next, last, usize::MAX, log.view.epoch());
+            let batch = batch.map_err(|error| Unopened::Damaged(error.to_string()))?;
+            next = batch.last().vlsn.next();
+            entries
+                .extend(batch.into_records().into_iter().map(|r| (r.point(), r.bytes().clone())));
+        }
+        Ok(entries)
+    }
+
+    fn explain_cell(&self, error: &CellError) -> Unopened {
+        match error {
+            CellError::Damaged { .. } => Unopened::Damaged(error.to_string()),
+            _ if self.disk.crashed() => Unopened::Crashed,
+            _ => Unopened::Other(error.to_string()),
+        }
+    }
+
+    fn explain_log(&self, error: &OpenError) -> Unopened {
+        match error {
+            OpenError::Damaged { .. } => Unopened::Damaged(error.to_string()),
+            OpenError::Cell(error) => self.explain_cell(error),
+            _ if self.disk.crashed() => Unopened::Crashed,
+            _ => Unopened::Other(error.to_string()),
+        }
+    }
+
+    /// Flips a bit somewhere in the record, wherever it lies on the disk; tells whether it was found.
+    pub(crate) fn rot(&self, record: &[u8], rng: &mut Rng) -> bool {
+        let files = rep_vlsn::Disk::list(&self.disk, "log").unwrap_or_default();
+        for file in files {
+            let name = format!("log/{file}");
+            let content = self.disk.contents(&name).unwrap_or_default();
+            let Some(at) = find(&content, record) else { continue };
+            return self.disk.flip_bit(&name, (at as u64) + rng.below(record.len() as u64));
+        }
+        false
+    }
+
+    /// Everything is gone.
+    pub(crate) fn wipe(&mut self) {
+        self.disk.wipe();
+        self.store = MemoryHome::new();
+    }
+}
+
+/// The log's settings for a world.
+pub(crate) fn log_config(swarm: &DiskSwarm) -> LogConfig {
+    let mut config = LogConfig::default()
+        .with_segment_bytes(swarm.segment_bytes)
+        .with_tail_bytes(swarm.tail_bytes);
+    config.group_bytes_max = swarm.tail_bytes.max(512);
+    config.index_stride = 4;
+    config
+}
+
+/// How long an operation takes on the disk of node `node`.
+pub(crate) fn latency(swarm: &DiskSwarm, rng: &mut Rng, node: u32, mean: Duration) -> Duration {
+    let factor = swarm.slow.filter(|(slow, _)| *slow == node).map_or(1, |(_, factor)| factor);
+    Duration::from_nanos(rng.latency_ns(mean.as_nanos() as u64 * u64::from(factor)))
+}
+
+/// Entry 1, from which a node learns its group.
+pub(crate) fn founding(log: &Opened<MemDisk>) -> Option<rep_vlsn::Record> {
+    let batch = log.reader.batch(Vlsn::FIRST, Vlsn::FIRST, usize::MAX, log.view.epoch()).ok()?;
+    batch.into_records().into_iter().next()
+}
+
+fn find(content: &[u8], record: &[u8]) -> Option<usize> {
+    content.windows(record.len()).position(|window| window == record)
+}

@@ -1,0 +1,115 @@
+//! Many seeds over a few threads, and one page at the end.
+
+use crate::args::Args;
+use rep_sim::{Counts, Detail, Failure, Outcome, planted, run_seed, run_seed_twice, scenario};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One seed in so many is run twice.
+const TWICE_EVERY: u64 = 64;
+
+#[derive(Debug, Default)]
+struct Totals {
+    seeds: u64,
+    events: u64,
+    virtual_time: Duration,
+    progressed: u64,
+    counts: Counts,
+    failure: Option<Box<Failure>>,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(name) = &args.mutant
+        && let Err(why) = planted::enable(name)
+    {
+        eprintln!("rep-sim: {why}");
+        return ExitCode::from(2);
+    }
+    // tidy: allow(clock) because how long a hunt takes is told to people, and no run sees it
+    let begun = Instant::now();
+    let totals = Mutex::new(Totals::default());
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| work(args, begun, &next, &stop, &totals));
+        }
+    });
+    let totals = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tell(args, begun.elapsed(), &totals);
+    match &totals.failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => {
+            println!("{failure}");
+            ExitCode::from(failure.class().exit_code())
+        }
+    }
+}
+
+fn work(args: &Args, begun: Instant, next: &AtomicU64, stop: &AtomicBool, totals: &Mutex<Totals>) {
+    let late = || args.minutes.is_some_and(|most| begun.elapsed().as_secs_f64() > most * 60.0);
+    while !stop.load(Ordering::Relaxed) && !late() {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        if at >= args.seeds {
+            return;
+        }
+        let seed = args.seed.wrapping_add(at);
+        let result = one(args, seed, at);
+        if result.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        totals.take(result);
+    }
+}
+
+fn one(args: &Args, seed: u64, at: u64) -> Result<Outcome, Box<Failure>> {
+    let detail = if args.trace { Detail::Print } else { Detail::Hash };
+    match &args.scene {
+        Some(scene) => scenario::run_scene(scene, seed, detail),
+        None if !args.trace && (args.twice || at.is_multiple_of(TWICE_EVERY)) => {
+            run_seed_twice(seed)
+        }
+        None => run_seed(seed, detail),
+    }
+}
+
+impl Totals {
+    fn take(&mut self, result: Result<Outcome, Box<Failure>>) {
+        self.seeds += 1;
+        match result {
+            Ok(outcome) => {
+                self.events += outcome.events;
+                self.virtual_time += outcome.virtual_time;
+                self.progressed += u64::from(outcome.made_progress);
+                self.counts.add(&outcome.counts);
+            }
+            // Of two threads that fail at once the lower seed is told.
+            Err(failure) => {
+                let lower = self.failure.as_ref().is_none_or(|other| failure.seed < other.seed);
+                if lower {
+                    self.failure = Some(failure);
+                }
+            }
+        }
+    }
+}
+
+fn tell(args: &Args, took: Duration, totals: &Totals) {
+    let seconds = took.as_secs_f64().max(1e-9);
+    let (seeds, events) = (totals.seeds as f64, totals.events as f64);
+    println!(
+        "rep-sim: {} seeds from {:#x} in {seconds:.1} s: {:.1} seeds/s, {:.0} events/s, {:.0} s of virtual time ({:.0}x), {:.0} % served writes",
+        totals.seeds,
+        args.seed,
+        seeds / seconds,
+        events / seconds,
+        totals.virtual_time.as_secs_f64(),
+        totals.virtual_time.as_secs_f64() / seconds,
+        100.0 * totals.progressed as f64 / seeds.max(1.0),
+    );
+    let by_name: Vec<String> =
+        totals.counts.by_name().iter().map(|(name, count)| format!("{name} {count}")).collect();
+    println!("  {}", by_name.join(", "));
+}

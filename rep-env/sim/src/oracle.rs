@@ -1,0 +1,153 @@
+//! What must hold, checked from outside.
+//!
+//! The oracle is told what each node does (entries staged, synced, cut; promises and acknowledgements
+//! leaving; watermarks claimed) and keeps its own picture of every log, with its own digests and its own
+//! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
+//!
+//! `elections` watches terms and promises, `logs` the entries, `answers` what clients were told.
+
+mod answers;
+mod elections;
+mod invariant;
+mod logs;
+
+pub(crate) use invariant::{Checked, ensure};
+pub use invariant::{Class, Invariant, Violation};
+
+pub(crate) use answers::Answer;
+use bytes::Bytes;
+use elections::Elections;
+pub(crate) use logs::Watermark;
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One entry as the oracle knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) term: Term,
+    /// Over this entry and all before it.
+    pub(crate) chain: u64,
+    pub(crate) bytes: Bytes,
+}
+
+/// What the oracle knows of one member.
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) incarnation: Incarnation,
+    /// Entries from VLSN 1 on, as staged in this run.
+    pub(crate) log: Vec<Entry>,
+    /// How many of them are on disk.
+    pub(crate) durable: usize,
+    /// How many of them the last durable local mark vouches for.
+    pub(crate) marked: usize,
+    /// The highest point that it has acknowledged in this incarnation (a truncation lowers it).
+    pub(crate) acked: usize,
+    /// What a legal fault took: still counts as having been held.
+    pub(crate) lost: Vec<Entry>,
+    /// Its disk was damaged: it is out of the game until wiped.
+    pub(crate) damaged: bool,
+    dvlsn: u64,
+    applied: u64,
+}
+
+/// An entry that some node has claimed to be durable in the group.
+#[derive(Clone, Debug)]
+struct Claim {
+    term: Term,
+    chain: u64,
+    /// The lowest term in which it was claimed.
+    in_term: Term,
+}
+
+/// Everything that the oracle knows.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    pub(crate) members: BTreeMap<NodeId, Member>,
+    founding: BTreeMap<NodeId, Incarnation>,
+    elections: Elections,
+    /// (VLSN, term) to chain digest, over all logs.
+    entries: BTreeMap<(u64, u64), u64>,
+    claims: Vec<Claim>,
+    /// State digest at each applied VLSN.
+    states: BTreeMap<u64, [u8; 16]>,
+    /// Highest acknowledged write so far, and per term when the first was.
+    acked: Vec<LogPoint>,
+    acked_max: u64,
+    first_ack: BTreeMap<Term, Duration>,
+}
+
+impl Oracle {
+    pub(crate) fn new(nodes: u32) -> Self {
+        let members = (1..=nodes).map(|id| (NodeId::new(id), Member::default())).collect();
+        Oracle {
+            members,
+            founding: BTreeMap::new(),
+            elections: Elections::default(),
+            entries: BTreeMap::new(),
+            claims: Vec::new(),
+            states: BTreeMap::new(),
+            acked: Vec::new(),
+            acked_max: 0,
+            first_ack: BTreeMap::new(),
+        }
+    }
+
+    /// The group exists: these are the incarnations that count.
+    pub(crate) fn founded(&mut self, members: BTreeMap<NodeId, Incarnation>) {
+        if self.founding.is_empty() {
+            self.founding = members;
+        }
+    }
+
+    /// Highest VLSN claimed to be durable by anyone.
+    pub(crate) fn committed(&self) -> u64 {
+        self.claims.len() as u64
+    }
+
+    /// The term of entry `vlsn`, if someone has claimed it to be durable.
+    pub(crate) fn claimed_term(&self, vlsn: u64) -> Option<Term> {
+        self.claims.get((vlsn as usize).checked_sub(1)?).map(|claim| claim.term)
+    }
+
+    pub(crate) fn acked_max(&self) -> u64 {
+        self.acked_max
+    }
+
+    pub(crate) fn member(&self, node: NodeId) -> &Member {
+        &self.members[&node]
+    }
+
+    /// Whether the member is the one that the group was founded with.
+    pub(crate) fn counts(&self, node: NodeId) -> bool {
+        let incarnation = self.members[&node].incarnation;
+        self.founding.get(&node).is_none_or(|recorded| *recorded == incarnation)
+    }
+
+    fn member_mut(&mut self, node: NodeId) -> &mut Member {
+        self.members.get_mut(&node).expect("only members are reported")
+    }
+
+    fn majority(&self) -> usize {
+        self.members.len() / 2 + 1
+    }
+
+    /// Members of the group that durably hold the entry, and wiped or foreign ones that do.
+    fn holders(&self, vlsn: u64, term: Term, chain: u64) -> (Vec<NodeId>, Vec<NodeId>) {
+        let holds = |entries: &[Entry]| {
+            let at = entries.get(vlsn as usize - 1);
+            at.is_some_and(|entry| entry.term == term && entry.chain == chain)
+        };
+        let mut voters = Vec::new();
+        let mut others = Vec::new();
+        for (node, member) in &self.members {
+            let here = member.durable as u64 >= vlsn && holds(&member.log);
+            if (here && self.counts(*node)) || holds(&member.lost) {
+                voters.push(*node);
+            } else if here {
+                others.push(*node);
+            }
+        }
+        (voters, others)
+    }
+}

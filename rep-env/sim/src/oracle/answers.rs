@@ -1,0 +1,87 @@
+//! What clients were told: I-8, I-17, I-18, I-22.
+
+use super::{Checked, Invariant, Oracle, ensure};
+use rep_vlsn::{LogPoint, NodeId, Term};
+use std::time::Duration;
+
+/// Where and when an answer was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) by: NodeId,
+    /// The term of the master that took the call.
+    pub(crate) term: Term,
+    pub(crate) begun: Duration,
+    pub(crate) now: Duration,
+}
+
+impl Oracle {
+    /// A client is told that its write is committed.
+    pub(crate) fn write_acked(&mut self, answer: Answer, point: LogPoint) -> Checked {
+        let at = point.vlsn.get() as usize;
+        let by = answer.by;
+        let entry = self.member(by).log.get(at.wrapping_sub(1)).cloned();
+        let held = entry.filter(|entry| entry.term == point.term);
+        let chain = held.map(|entry| entry.chain);
+        ensure(chain.is_some(), Invariant::AckedCommitLoss, || {
+            format!("{by} acknowledges {point}, which its log does not hold")
+        })?;
+        let (voters, _) = self.holders(point.vlsn.get(), point.term, chain.unwrap_or_default());
+        ensure(voters.len() >= self.majority(), Invariant::AckedCommitLoss, || {
+            format!("{by} acknowledges {point}, durable at {voters:?} only")
+        })?;
+        self.not_deposed(answer, "acknowledges a write")?;
+        self.acked.push(point);
+        self.acked_max = self.acked_max.max(point.vlsn.get());
+        self.first_ack.entry(point.term).or_insert(answer.now);
+        Ok(())
+    }
+
+    /// A linearizable read is answered with a state that covers `at`; `floor` was acknowledged when it began.
+    pub(crate) fn read_served(&mut self, answer: Answer, at: LogPoint, floor: u64) -> Checked {
+        self.not_deposed(answer, "answers a linearizable read")?;
+        let by = answer.by;
+        ensure(at.vlsn.get() >= floor, Invariant::LinearizableReads, || {
+            format!(
+                "{by} answers a read with {at}, entry {floor} was acknowledged before the read began"
+            )
+        })
+    }
+
+    /// A read with a token is answered with a state at `at`.
+    pub(crate) fn token_served(&self, by: NodeId, at: LogPoint, token: LogPoint) -> Checked {
+        let log = &self.member(by).log;
+        let held = log.get(token.vlsn.get() as usize - 1).is_some_and(|e| e.term == token.term);
+        ensure(at.vlsn >= token.vlsn && held, Invariant::TokenReads, || {
+            format!(
+                "{by} answers a read at {token} with {at}, and {} that entry",
+                if held { "holds" } else { "lacks" }
+            )
+        })
+    }
+
+    /// I-22: nothing begun after a newer master acknowledged a write is answered by an older one.
+    fn not_deposed(&self, answer: Answer, does: &str) -> Checked {
+        let newer = self.first_ack.range(answer.term.next()..).find(|(_, at)| **at < answer.begun);
+        ensure(newer.is_none(), Invariant::DeposedMaster, || {
+            format!(
+                "{} {does} in {}, begun at {:?}; a later master ({newer:?}) had acknowledged one before",
+                answer.by, answer.term, answer.begun
+            )
+        })
+    }
+
+    /// At the end: every acknowledged write is in this log.
+    pub(crate) fn holds_all_acked(&self, node: NodeId) -> Checked {
+        let log = &self.member(node).log;
+        let holds = |point: &LogPoint| {
+            log.get(point.vlsn.get() as usize - 1).is_some_and(|entry| entry.term == point.term)
+        };
+        let missing = self.acked.iter().find(|point| !holds(point));
+        ensure(missing.is_none(), Invariant::AckedCommitLoss, || {
+            format!(
+                "acknowledged {missing:?} is not in the log of {node}, which ends at {}",
+                log.len()
+            )
+        })
+    }
+}

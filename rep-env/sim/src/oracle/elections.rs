@@ -1,0 +1,131 @@
+//! Terms and promises: I-1, I-2, I-3, I-4, I-6.
+
+use super::{Checked, Invariant, Oracle, ensure};
+use rep_vlsn::{Incarnation, NodeId, Term};
+use std::collections::BTreeMap;
+
+/// One run of one node's process.
+pub(crate) type Run = (NodeId, u64);
+
+/// What was promised, asked and reigned.
+#[derive(Debug, Default)]
+pub(super) struct Elections {
+    masters: BTreeMap<Term, Run>,
+    promises: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
+    proposals: BTreeMap<(NodeId, Incarnation, Term), u64>,
+    /// The highest term that a durable fence of this node held, and the run that raised it.
+    fences: BTreeMap<(NodeId, Incarnation), (Term, Option<NodeId>)>,
+    /// The fence with which a run began.
+    opened: BTreeMap<NodeId, Term>,
+}
+
+impl Oracle {
+    /// A run begins with this fence from its disk.
+    pub(crate) fn fence_opened(&mut self, node: NodeId, term: Term, to: Option<NodeId>) -> Checked {
+        let incarnation = self.member(node).incarnation;
+        let stored = self.elections.fences.get(&(node, incarnation)).copied();
+        let (durable, promised) = stored.unwrap_or_default();
+        self.elections.opened.insert(node, term);
+        ensure(term >= durable, Invariant::TermMonotonic, || {
+            format!("{node} came back with a fence of {term}, its disk had confirmed {durable}")
+        })?;
+        ensure(term > durable || to == promised, Invariant::OnePromise, || {
+            format!("{node} came back with {term} promised to {to:?}, it was {promised:?}")
+        })?;
+        self.elections.fences.insert((node, incarnation), (term, to));
+        Ok(())
+    }
+
+    /// The disk has confirmed a fence.
+    pub(crate) fn fence_durable(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        to: Option<NodeId>,
+    ) -> Checked {
+        let key = (node, self.member(node).incarnation);
+        let (before, promised) = self.elections.fences.get(&key).copied().unwrap_or_default();
+        ensure(term >= before, Invariant::TermMonotonic, || {
+            format!("{node} stored a fence of {term} over {before}")
+        })?;
+        let same = term > before || promised.is_none() || promised == to;
+        ensure(same, Invariant::OnePromise, || {
+            format!("{node} stored {term} promised to {to:?}, it was promised to {promised:?}")
+        })?;
+        self.elections.fences.insert(key, (term, to));
+        Ok(())
+    }
+
+    /// A promise leaves. `durable` is what the cell holds at this moment, read from the disk.
+    pub(crate) fn promise_leaves(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        to: NodeId,
+        durable: (Term, Option<NodeId>),
+    ) -> Checked {
+        ensure(durable.0 >= term, Invariant::PromiseDurability, || {
+            format!("{node} promises {term} to {to}, its disk holds a fence of {}", durable.0)
+        })?;
+        let kept = durable.0 > term || durable.1 == Some(to);
+        ensure(kept, Invariant::OnePromise, || {
+            format!("{node} promises {term} to {to}, its disk says {:?}", durable.1)
+        })?;
+        let key = (node, self.member(node).incarnation, term);
+        let first = *self.elections.promises.entry(key).or_insert(to);
+        ensure(first == to, Invariant::OnePromise, || {
+            format!("{node} promises {term} to {to}, it had promised it to {first}")
+        })
+    }
+
+    /// A solicitation or an announcement of this node's own proposal leaves.
+    pub(crate) fn proposal_leaves(&mut self, (node, run): Run, term: Term) -> Checked {
+        let key = (node, self.member(node).incarnation, term);
+        let first = *self.elections.proposals.entry(key).or_insert(run);
+        ensure(first == run, Invariant::OnePromise, || {
+            format!("{node} proposes {term} in run {run}, it had done so in run {first}")
+        })
+    }
+
+    /// A node does what only a master does.
+    pub(crate) fn acts_as_master(&mut self, (node, run): Run, term: Term, how: &str) -> Checked {
+        let first = *self.elections.masters.entry(term).or_insert((node, run));
+        ensure(first == (node, run), Invariant::ElectionSafety, || {
+            let (other, other_run) = first;
+            format!(
+                "{node} (run {run}) {how} in {term}, of which {other} (run {other_run}) is master"
+            )
+        })
+    }
+
+    /// A node opens its reign: before its first entry of the term is added to its log.
+    pub(crate) fn opens_term(&mut self, (node, run): Run, term: Term) -> Checked {
+        self.acts_as_master((node, run), term, "opens a reign")?;
+        let opened = self.elections.opened.get(&node).copied().unwrap_or_default();
+        ensure(term > opened, Invariant::OnePromise, || {
+            format!("{node} reigns in {term} on a promise of an earlier run")
+        })?;
+        self.is_complete(node, term)
+    }
+
+    /// I-6 for a new master.
+    fn is_complete(&self, node: NodeId, term: Term) -> Checked {
+        let log = &self.member(node).log;
+        let Some(at) = self.claims.iter().rposition(|claim| claim.in_term < term) else {
+            return Ok(());
+        };
+        let claim = &self.claims[at];
+        let held = log.get(at).is_some_and(|entry| entry.chain == claim.chain);
+        ensure(held, Invariant::LeaderCompleteness, || {
+            let missing =
+                (0..=at).find(|i| log.get(*i).is_none_or(|e| e.chain != self.claims[*i].chain));
+            let first = missing.map_or(0, |i| i + 1);
+            format!(
+                "{node} is master of {term}; entries {first}..={} (durable since {}) are missing or others; its log ends at {}",
+                at + 1,
+                claim.in_term,
+                log.len()
+            )
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! The names of what must hold.
+
+use std::fmt;
+
+/// What kind of harm a broken invariant is: the exit code tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Class {
+    /// Something happened that never may.
+    Safety,
+    /// Something did not happen that has to.
+    Liveness,
+    /// One seed gave two traces.
+    Determinism,
+    /// A node or the simulator panicked.
+    Panic,
+}
+
+impl Class {
+    /// The exit code of a run that failed so.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Class::Safety => 3,
+            Class::Liveness => 4,
+            Class::Determinism => 5,
+            Class::Panic => 6,
+        }
+    }
+}
+
+macro_rules! invariants {
+    ($($variant:ident $id:literal $name:literal $class:ident $doc:literal;)*) => {
+        /// Something that must hold, by its number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Invariant {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Invariant {
+            /// Every invariant that is checked.
+            pub const ALL: &[Invariant] = &[$(Invariant::$variant),*];
+
+            /// Its number, as in `docs/testing.md`.
+            pub const fn id(self) -> &'static str {
+                match self { $(Invariant::$variant => $id),* }
+            }
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Invariant::$variant => $name),* }
+            }
+
+            /// What it says.
+            pub const fn says(self) -> &'static str {
+                match self { $(Invariant::$variant => $doc),* }
+            }
+
+            /// What kind of harm it is.
+            pub const fn class(self) -> Class {
+                match self { $(Invariant::$variant => Class::$class),* }
+            }
+        }
+    };
+}
+
+invariants! {
+    ElectionSafety "I-1" "election-safety" Safety "At most one run of one node acts as master in a term.";
+    TermMonotonic "I-2" "term-monotonic" Safety "A node's fence never falls, across restarts too.";
+    OnePromise "I-3" "one-promise-per-term" Safety "A node promises a term once, proposes it in one run, and reigns only on a promise of this run.";
+    PromiseDurability "I-4" "promise-durability" Safety "No promise leaves before its fence is on disk.";
+    LogMatching "I-5" "log-matching" Safety "Equal (VLSN, term) means equal entry and equal prefix.";
+    LeaderCompleteness "I-6" "leader-completeness" Safety "A new master holds every entry at or below any dvlsn of an earlier term.";
+    AckAfterSync "I-7" "ack-after-sync" Safety "An acknowledgement leaves only when the disk holds what it names, and a crash does not take it back.";
+    AckedCommitLoss "I-8" "acked-commit-loss" Safety "An acknowledged commit is in every later master and survives.";
+    DistinctVoters "I-9" "distinct-voters" Safety "Only live acknowledgements of distinct voters of the founding incarnations count.";
+    DvlsnTruthful "I-10" "dvlsn-truthful" Safety "dvlsn never falls within a run, and a commit quorum durably holds what lies at or below it.";
+    OldTerm "I-11" "old-term-rule" Safety "A master's dvlsn advances only over an entry of its own term.";
+    VlsnDense "I-12" "vlsn-dense" Safety "No gap, and no falling term, in any log.";
+    RollbackFloor "I-13" "rollback-floor" Safety "No truncation reaches what the node knows to be durable, and each one is announced exactly.";
+    AppliedBound "I-14" "applied-bound" Safety "Nothing is applied beyond min(dvlsn, own synced point); each entry once, in order.";
+    ReplicaEquality "I-15" "replica-equality" Safety "States at equal applied points are equal.";
+    CorruptionIsNotACrash "I-16" "corruption-is-not-a-crash" Safety "Damage at or below the mark is reported and never cut.";
+    LinearizableReads "I-17" "linearizable-reads" Safety "A linearizable read is never older than a write acknowledged before it began.";
+    TokenReads "I-18" "commit-point-token" Safety "A read with a token sees that very commit.";
+    DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
+    FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
+    WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
+    Liveness "I-34" "liveness-after-heal" Liveness "After faults end a master serves a write within 50 election timeouts, and all core nodes converge.";
+    ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
+    Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
+    NoPanic "P-1" "no-panic" Panic "Nothing panics.";
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id(), self.name())
+    }
+}
+
+/// An invariant that does not hold, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Which one.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// The verdict of one check.
+pub(crate) type Checked = Result<(), Violation>;
+
+/// `Ok` if `holds`, else the violation that `what` describes.
+pub(crate) fn ensure(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(Violation { invariant, what: what() }) }
+}

@@ -1,0 +1,277 @@
+//! Entries, watermarks and states: I-5, I-7, I-9 to I-16.
+
+use super::{Checked, Claim, Entry, Invariant, Member, Oracle, ensure};
+use crate::trace::digest;
+use bytes::Bytes;
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use std::ops::RangeInclusive;
+
+/// A master's or replica's watermark, as it claims it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watermark {
+    pub(crate) dvlsn: Vlsn,
+    /// The term in which it is claimed.
+    pub(crate) term: Term,
+    pub(crate) is_master: bool,
+}
+
+impl Oracle {
+    /// Entries are staged in a log.
+    pub(crate) fn appended(&mut self, node: NodeId, point: LogPoint, bytes: Bytes) -> Checked {
+        let log = &self.member(node).log;
+        let (last, before) = log.last().map_or((Term::ZERO, 0), |entry| (entry.term, entry.chain));
+        let next = log.len() as u64 + 1;
+        ensure(point.vlsn.get() == next && point.term >= last, Invariant::VlsnDense, || {
+            format!("{node} appends {point} behind {last}.{}", next - 1)
+        })?;
+        let chain = digest(before, &bytes);
+        self.matches(node, point, chain)?;
+        self.member_mut(node).log.push(Entry { term: point.term, chain, bytes });
+        Ok(())
+    }
+
+    fn matches(&mut self, node: NodeId, point: LogPoint, chain: u64) -> Checked {
+        let key = (point.vlsn.get(), point.term.get());
+        let first = *self.entries.entry(key).or_insert(chain);
+        ensure(first == chain, Invariant::LogMatching, || {
+            format!("{node} holds another entry, or another prefix, at {point}")
+        })
+    }
+
+    /// A sync has returned: entries up to `point` are on disk. `marked`: what the group's mark vouches for.
+    pub(crate) fn synced(&mut self, node: NodeId, point: LogPoint, marked: usize) {
+        let member = self.member_mut(node);
+        member.durable = point.vlsn.get() as usize;
+        member.marked = marked;
+    }
+
+    /// The tail is cut. What it drops is gone for the node at once, and from the disk a little later.
+    pub(crate) fn truncated(&mut self, node: NodeId, keep: LogPoint, known: Vlsn) -> Checked {
+        let member = self.member(node);
+        ensure(keep.vlsn >= known, Invariant::RollbackFloor, || {
+            format!("{node} cuts its log after {keep}, it knows {known} to be durable")
+        })?;
+        let kept = keep.vlsn.get() as usize;
+        let held =
+            kept == 0 || member.log.get(kept - 1).is_some_and(|entry| entry.term == keep.term);
+        ensure(held, Invariant::RollbackFloor, || {
+            format!("{node} keeps {keep}, which it does not hold")
+        })?;
+        let dropped = member.log.len().min(self.claims.len());
+        let loses = (kept..dropped).find(|at| member.log[*at].chain == self.claims[*at].chain);
+        ensure(loses.is_none(), Invariant::RollbackFloor, || {
+            format!(
+                "{node} cuts its log after {keep}; entry {} is durable in the group",
+                loses.unwrap_or(0) + 1
+            )
+        })?;
+        let member = self.member_mut(node);
+        member.log.truncate(kept);
+        member.durable = member.durable.min(kept);
+        member.marked = member.marked.min(kept);
+        member.acked = member.acked.min(kept);
+        Ok(())
+    }
+
+    /// A rollback is announced: it must be the very entries that were cut.
+    pub(crate) fn rollback_told(
+        &self,
+        node: NodeId,
+        told: &RangeInclusive<Vlsn>,
+        cut: Option<(u64, u64)>,
+    ) -> Checked {
+        let told = (told.start().get(), told.end().get());
+        ensure(cut == Some(told), Invariant::RollbackFloor, || {
+            format!("{node} announces the loss of {told:?}, cut were {cut:?}")
+        })
+    }
+
+    /// An acknowledgement leaves.
+    pub(crate) fn ack_leaves(&mut self, node: NodeId, synced: LogPoint) -> Checked {
+        let upto = synced.vlsn.get() as usize;
+        let member = self.member(node);
+        ensure(upto <= member.durable, Invariant::AckAfterSync, || {
+            format!("{node} acknowledges {synced}, its disk holds {} entries", member.durable)
+        })?;
+        let held = upto == 0 || member.log[upto - 1].term == synced.term;
+        ensure(held, Invariant::AckAfterSync, || {
+            format!("{node} acknowledges {synced}, which it does not hold")
+        })?;
+        ensure(self.counts(node), Invariant::WipedVoter, || {
+            format!("{node} was wiped and acknowledges {synced}")
+        })?;
+        let member = self.member_mut(node);
+        member.acked = member.acked.max(upto);
+        Ok(())
+    }
+
+    /// A node claims that everything up to its dvlsn is durable in the group.
+    pub(crate) fn watermark(&mut self, node: NodeId, mark: Watermark) -> Checked {
+        let dvlsn = mark.dvlsn.get();
+        let before = self.member(node).dvlsn;
+        if dvlsn == before {
+            return Ok(());
+        }
+        ensure(dvlsn > before, Invariant::DvlsnTruthful, || {
+            format!("dvlsn of {node} falls from {before} to {dvlsn}")
+        })?;
+        self.member_mut(node).dvlsn = dvlsn;
+        let log = &self.member(node).log;
+        ensure(dvlsn <= log.len() as u64, Invariant::DvlsnTruthful, || {
+            format!("{node} claims {dvlsn}, its log ends at {}", log.len())
+        })?;
+        let Entry { term, chain, .. } = log[dvlsn as usize - 1];
+        ensure(!mark.is_master || term == mark.term, Invariant::OldTerm, || {
+            format!(
+                "{node}, master of {}, advances dvlsn to {dvlsn}, an entry of {term}",
+                mark.term
+            )
+        })?;
+        self.is_truthful(node, dvlsn, term, chain)?;
+        self.claim(node, dvlsn, mark.term)
+    }
+
+    fn is_truthful(&self, node: NodeId, vlsn: u64, term: Term, chain: u64) -> Checked {
+        let (voters, others) = self.holders(vlsn, term, chain);
+        let (need, got) = (self.majority(), voters.len());
+        let point = LogPoint::new(term, Vlsn::new(vlsn));
+        ensure(got + others.len() < need || got >= need, Invariant::DistinctVoters, || {
+            format!(
+                "{node} claims {point}; durable at {voters:?}, and only with {others:?}, who are no members, at {need}"
+            )
+        })?;
+        ensure(got >= need, Invariant::DvlsnTruthful, || {
+            format!("{node} claims {point}; durable at {voters:?} only, {need} are needed")
+        })
+    }
+
+    fn claim(&mut self, node: NodeId, dvlsn: u64, in_term: Term) -> Checked {
+        let log = &self.members[&node].log;
+        let known = self.claims.len();
+        for entry in log.iter().take(dvlsn as usize).skip(known) {
+            self.claims.push(Claim { term: entry.term, chain: entry.chain, in_term });
+        }
+        let at = dvlsn as usize - 1;
+        let same = self.claims[at].chain == log[at].chain;
+        let term = self.claims[at].term;
+        ensure(same, Invariant::AckedCommitLoss, || {
+            format!("{node} claims another entry {dvlsn} than was durable before (of {term})")
+        })?;
+        for claim in self.claims[..=at].iter_mut().rev().take_while(|claim| claim.in_term > in_term)
+        {
+            claim.in_term = in_term;
+        }
+        Ok(())
+    }
+
+    /// A range is handed to the store.
+    pub(crate) fn applying(&mut self, node: NodeId, from: Vlsn, to: Vlsn) -> Checked {
+        let member = self.member(node);
+        let (bound, applied) = (member.dvlsn.min(member.durable as u64), member.applied);
+        ensure(to.get() <= bound, Invariant::AppliedBound, || {
+            format!(
+                "{node} applies {from}..={to}; its dvlsn is {}, its disk holds {} entries",
+                member.dvlsn, member.durable
+            )
+        })?;
+        ensure(from.get() == applied + 1, Invariant::AppliedBound, || {
+            format!("{node} applies from {from} on, its store holds {applied}")
+        })
+    }
+
+    /// The store has applied up to `point`; its digest, if it was asked for.
+    pub(crate) fn applied(
+        &mut self,
+        node: NodeId,
+        point: LogPoint,
+        state: Option<[u8; 16]>,
+    ) -> Checked {
+        let vlsn = point.vlsn.get();
+        self.member_mut(node).applied = vlsn;
+        let Some(state) = state else { return Ok(()) };
+        let first = *self.states.entry(vlsn).or_insert(state);
+        ensure(first == state, Invariant::ReplicaEquality, || {
+            format!("the state of {node} at {point} is not that of others there")
+        })
+    }
+
+    // ---- lives and deaths of processes
+
+    /// A process is gone, and with it what was only in its memory.
+    pub(crate) fn stopped(&mut self, node: NodeId) {
+        let member = self.member_mut(node);
+        member.dvlsn = 0;
+        member.applied = 0;
+    }
+
+    /// A directory is wiped: the member is another incarnation from now on.
+    pub(crate) fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
+        let counted = self.counts(node);
+        let member = self.member_mut(node);
+        let mut held = std::mem::take(&mut member.log);
+        held.truncate(member.durable);
+        let lost = if counted && held.len() > member.lost.len() {
+            held
+        } else {
+            std::mem::take(&mut member.lost)
+        };
+        *member = Member { incarnation, lost, ..Member::default() };
+    }
+
+    /// A disk is damaged at or below its mark.
+    pub(crate) fn damaged(&mut self, node: NodeId) {
+        let counted = self.counts(node);
+        let member = self.member_mut(node);
+        member.damaged = true;
+        if counted {
+            member.lost = member.log[..member.durable].to_vec();
+        }
+    }
+
+    pub(crate) fn born(&mut self, node: NodeId, incarnation: Incarnation) {
+        self.member_mut(node).incarnation = incarnation;
+    }
+
+    /// A log was recovered. It must hold what was acknowledged, nothing but what was staged, and reach the
+    /// mark; applied and dvlsn start within it.
+    pub(crate) fn recovered(
+        &mut self,
+        node: NodeId,
+        entries: Vec<(LogPoint, Bytes)>,
+        applied: Vlsn,
+        dvlsn: Vlsn,
+    ) -> Checked {
+        let found = entries.len();
+        let member = self.member(node);
+        let (acked, durable, marked) = (member.acked, member.durable, member.marked);
+        ensure(found >= marked, Invariant::CorruptionIsNotACrash, || {
+            format!(
+                "the log of {node} ends at {found} after recovery, its mark vouched for {marked}"
+            )
+        })?;
+        ensure(found >= acked.max(durable), Invariant::AckAfterSync, || {
+            format!(
+                "the log of {node} ends at {found} after recovery; {durable} were synced, {acked} acknowledged"
+            )
+        })?;
+        ensure(applied.get() <= found as u64, Invariant::AppliedBound, || {
+            format!("the store of {node} holds {applied}, its log ends at {found}")
+        })?;
+        let staged = std::mem::take(&mut self.member_mut(node).log);
+        for (at, (point, bytes)) in entries.into_iter().enumerate() {
+            // What was staged and not synced may be there or not; and a cut may not have happened yet.
+            let known = staged.get(at).is_some_and(|entry| entry.bytes == bytes);
+            let seen = known || self.entries.contains_key(&(point.vlsn.get(), point.term.get()));
+            ensure(seen, Invariant::VlsnDense, || {
+                format!("{node} recovered {point}, which nobody wrote")
+            })?;
+            self.appended(node, point, bytes)?;
+        }
+        let member = self.member_mut(node);
+        member.durable = found;
+        member.marked = found;
+        member.applied = applied.get();
+        member.dvlsn = dvlsn.get();
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The planted bugs: how we know that the simulator would notice.
+//!
+//! Each is one `rep_vlsn::mutant!("name")` site in a shipped crate, compiled only under `cfg(rep_mutants)`
+//! and switched on by name, so that one build serves all. A simulator that does not find every one of them
+//! within 2,000 seeds is the thing that is broken.
+
+/// One planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mutant {
+    /// The name of the site.
+    pub name: &'static str,
+    /// The crate that holds the site.
+    pub site: &'static str,
+    /// What goes wrong when it is on.
+    pub what: &'static str,
+}
+
+const fn mutant(name: &'static str, site: &'static str, what: &'static str) -> Mutant {
+    Mutant { name, site, what }
+}
+
+/// Every planted bug, in the order of the report.
+pub const TABLE: &[Mutant] = &[
+    mutant(
+        "election-skip-promise-sync",
+        "rep-election",
+        "a promise leaves before its fence is on disk",
+    ),
+    mutant(
+        "election-resolicit-persisted-term",
+        "rep-election",
+        "a restarted proposer solicits its old term again",
+    ),
+    mutant(
+        "election-accept-after-restart",
+        "rep-election",
+        "mastership is accepted on a promise of an earlier run",
+    ),
+    mutant("node-count-old-term", "rep-node", "dvlsn advances over an entry of an earlier term"),
+    mutant("election-majority-off-by-one", "rep-election", "a majority is one too few"),
+    mutant("stream-ack-before-sync", "rep-stream", "a replica acknowledges what it has not synced"),
+    mutant(
+        "node-apply-beyond-synced",
+        "rep-node",
+        "a replica applies what its own disk does not hold",
+    ),
+    mutant("election-rank-by-vlsn", "rep-election", "candidates are ranked by length alone"),
+    mutant(
+        "stream-skip-predecessor-check",
+        "rep-stream",
+        "a batch is taken whatever entry it follows",
+    ),
+    mutant("stream-old-connection-ack", "rep-stream", "an ack of an earlier connection counts"),
+    mutant("vlsn-truncate-on-damage", "rep-vlsn", "rot below the mark is cut like a torn tail"),
+    mutant("election-wiped-votes", "rep-election", "a wiped member's promise counts"),
+];
+
+/// The planted bug called `name`.
+pub fn find(name: &str) -> Option<&'static Mutant> {
+    TABLE.iter().find(|mutant| mutant.name == name)
+}
+
+/// Switches a planted bug on, for this process and for good.
+///
+/// # Errors
+///
+/// If there is no such bug, or if this build contains none.
+pub fn enable(name: &str) -> Result<(), String> {
+    let mutant = find(name).ok_or_else(|| format!("no planted bug is called {name}"))?;
+    plant(mutant)
+}
+
+#[cfg(rep_mutants)]
+fn plant(mutant: &'static Mutant) -> Result<(), String> {
+    rep_vlsn::mutants::enable(mutant.name);
+    Ok(())
+}
+
+#[cfg(not(rep_mutants))]
+fn plant(mutant: &'static Mutant) -> Result<(), String> {
+    Err(format!("{} is not in this build: build with RUSTFLAGS=\"--cfg rep_mutants\"", mutant.name))
+}

@@ -1,0 +1,355 @@
+//! Processes: started, killed, powered off, stopped and continued.
+//!
+//! A process is one run of the shipped node with everything the runtime would give it: a log writer, a promise
+//! cell, a store, a front for callers. Its end may come after any output of any step: what it had not yet
+//! done then, it never did.
+
+use crate::disk::{self, Found, Home, Unopened};
+use crate::front::Front;
+use crate::oracle::{Invariant, Violation};
+use crate::trace::digest;
+use crate::workload::Asking;
+use crate::world::{Event, World};
+use rep_node::{ApplyPlan, Fence, Node, NodeConfig, Recovered, Request, Seed, number_members};
+use rep_store::{Databases, StateMachine};
+use rep_vlsn::{
+    DurableCell, Epoch, GroupId, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, NodeId,
+    Tail, Vlsn,
+};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process alone; its machine answers for it, and the disk keeps what was written.
+    Kill,
+    /// The machine; what was not synced may be gone.
+    PowerCut,
+}
+
+/// Where a process stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Up,
+    Down,
+    /// Its directory cannot be opened: it stays out.
+    Broken(String),
+}
+
+/// A member's machine: its directory, and the process on it if there is one.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) home: Home,
+    pub(crate) life: Life,
+    pub(crate) live: Option<Box<Live>>,
+    pub(crate) run: u64,
+    pub(crate) incarnation: Incarnation,
+    /// The machine answers even when the process does not.
+    pub(crate) powered: bool,
+    pub(crate) paused: bool,
+    /// What happened to it while it was stopped.
+    pub(crate) stalled: Vec<Event>,
+    /// Numbers of links: never one twice, over all runs.
+    pub(crate) links: u64,
+}
+
+/// A run of the node.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) node: Node,
+    pub(crate) writer: LogWriter<MemDisk>,
+    pub(crate) reader: LogReader<MemDisk>,
+    pub(crate) tail: Tail,
+    pub(crate) promise: DurableCell<MemDisk>,
+    /// What the promise cell confirmed last.
+    pub(crate) stored: Fence,
+    pub(crate) fences: VecDeque<Fence>,
+    pub(crate) promise_busy: bool,
+    pub(crate) log_busy: bool,
+    /// Durable entries when the group being synced was written: what its mark says.
+    pub(crate) mark: usize,
+    pub(crate) cut: Option<(LogPoint, Epoch)>,
+    /// First and last entry that the last cut dropped.
+    pub(crate) dropped: Option<(u64, u64)>,
+    pub(crate) store: Databases,
+    pub(crate) apply: Option<(Vlsn, Vlsn)>,
+    pub(crate) plan: ApplyPlan,
+    /// Proposals and reads on their way to the node, in order.
+    pub(crate) lane: VecDeque<Asking>,
+    pub(crate) front: Front,
+    /// Calls that the node has not resolved.
+    pub(crate) open_calls: BTreeSet<Request>,
+    pub(crate) clock: Clock,
+    /// The earliest wake-up that is on its way, by the node's clock.
+    pub(crate) wake: Option<Duration>,
+    /// Outputs until an armed crash.
+    pub(crate) crash_in: Option<(u64, Crash)>,
+}
+
+/// A clock that starts with its process and may run fast or slow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Duration,
+    ppm: i64,
+}
+
+impl Clock {
+    pub(crate) fn local(&self, world: Duration) -> Duration {
+        let elapsed = (world - self.started).as_nanos() as i128;
+        Duration::from_nanos((elapsed + elapsed * i128::from(self.ppm) / 1_000_000) as u64)
+    }
+
+    /// The first world time at which the clock shows `local` or more.
+    pub(crate) fn world(&self, local: Duration) -> Duration {
+        let local = local.as_nanos() as i128;
+        let elapsed = local * 1_000_000 / (1_000_000 + i128::from(self.ppm)) + 1;
+        self.started + Duration::from_nanos(elapsed as u64)
+    }
+}
+
+impl Process {
+    pub(crate) fn new() -> Self {
+        Process {
+            home: Home::default(),
+            life: Life::Down,
+            live: None,
+            run: 0,
+            incarnation: Incarnation::default(),
+            powered: true,
+            paused: false,
+            stalled: Vec::new(),
+            links: 0,
+        }
+    }
+
+    pub(crate) fn next_link(&mut self) -> u64 {
+        self.links += 1;
+        self.links
+    }
+}
+
+/// The members as every node's flags list them.
+pub(crate) fn seeds(nodes: u32) -> Vec<Seed> {
+    let seed = |id: u32| Seed { name: format!("n{id}"), address: format!("sim:{id}") };
+    (1..=nodes).map(seed).collect()
+}
+
+impl World {
+    /// Starts a process that is not running.
+    pub(crate) fn start(&mut self, id: NodeId) {
+        let process = self.process(id);
+        if process.life != Life::Down {
+            return;
+        }
+        let home = process.home.clone();
+        let fresh = Incarnation(self.mint());
+        let found = home.open(disk::log_config(&self.swarm.disk), fresh);
+        let process = self.process_mut(id);
+        process.run += 1;
+        process.powered = true;
+        let run = process.run;
+        self.note(id, &[1, run], || format!("n{id} starts, run {run}", id = id.get()));
+        match found {
+            Ok(found) => self.boot(id, found),
+            Err(Unopened::Crashed) => self.boot_crashed(id),
+            Err(Unopened::Damaged(why)) => self.boot_refused(id, why),
+            Err(Unopened::Other(why)) => self.fail(Violation {
+                invariant: Invariant::ErrorHonesty,
+                what: format!("{id} cannot open its directory: {why}"),
+            }),
+        }
+    }
+
+    fn boot_crashed(&mut self, id: NodeId) {
+        let disk = self.process(id).home.disk.clone();
+        disk.power_cut(&mut || self.rngs.disk.next_u64());
+        self.restart_later(id);
+    }
+
+    fn boot_refused(&mut self, id: NodeId, why: String) {
+        self.note(id, &[2], || format!("n{} stays out: {why}", id.get()));
+        if !self.oracle.member(id).damaged {
+            let what = format!("{id} finds damage that nobody did: {why}");
+            self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
+        }
+        self.process_mut(id).life = Life::Broken(why);
+    }
+
+    fn boot(&mut self, id: NodeId, found: Found) {
+        let Found { incarnation, promise, fence, log, entries } = found;
+        self.process_mut(id).incarnation = incarnation;
+        self.oracle.born(id, incarnation);
+        if self.oracle.member(id).damaged {
+            let what = format!("{id} opens a log that is damaged below its mark");
+            return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
+        }
+        let store = Databases::memory_in(&self.process(id).home.store);
+        let (applied, mark_dvlsn) =
+            (store.applied(), log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn));
+        let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.view.last().vlsn);
+        let checked = self.oracle.fence_opened(id, fence.term, fence.promised_to);
+        self.check(checked);
+        let checked = self.oracle.recovered(id, entries, applied.vlsn, dvlsn);
+        self.check(checked);
+        let recovered = Recovered {
+            fence,
+            founding: disk::founding(&log),
+            log: log.view.clone(),
+            applied,
+            mark_dvlsn,
+        };
+        let config = self.node_config(id);
+        let clock = Clock { started: self.now, ppm: self.drift() };
+        let node = match Node::new(config, recovered, Duration::ZERO) {
+            Ok(node) => node,
+            Err(error) => {
+                let what = format!("{id} refuses its own directory: {error}");
+                return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
+            }
+        };
+        let plan = ApplyPlan::new(2 << 10, self.swarm.election_timeout * 2);
+        let live = Live {
+            front: Front::new(store.reader(), node.admission(Duration::ZERO)),
+            node,
+            writer: log.writer,
+            reader: log.reader,
+            tail: log.tail,
+            promise,
+            stored: fence,
+            fences: VecDeque::new(),
+            promise_busy: false,
+            log_busy: false,
+            mark: 0,
+            cut: None,
+            dropped: None,
+            store,
+            apply: None,
+            plan,
+            lane: VecDeque::new(),
+            open_calls: BTreeSet::new(),
+            clock,
+            wake: None,
+            crash_in: None,
+        };
+        let process = self.process_mut(id);
+        process.live = Some(Box::new(live));
+        process.life = Life::Up;
+        self.drain(id);
+    }
+
+    fn node_config(&mut self, id: NodeId) -> NodeConfig {
+        let group = GroupId(self.mint());
+        let seed = digest(self.process(id).run, &id.get().to_le_bytes()) ^ self.seed;
+        let members = number_members(&seeds(self.swarm.nodes));
+        let incarnation = self.process(id).incarnation;
+        let mut config = NodeConfig::new("sim", id, incarnation, members, group, seed);
+        let timing = &mut config.timing;
+        timing.heartbeat = self.swarm.heartbeat;
+        timing.election_timeout = self.swarm.election_timeout;
+        timing.round_timeout = self.swarm.heartbeat * 2;
+        timing.disk_stall = self.swarm.election_timeout * 8;
+        timing.redial_min = self.swarm.heartbeat / 5;
+        timing.redial_max = self.swarm.heartbeat * 5;
+        config.window_bytes = self.swarm.disk.tail_bytes.max(2 << 10);
+        config.batch_bytes = self.swarm.disk.tail_bytes.clamp(256, 4 << 10);
+        config
+    }
+
+    fn drift(&mut self) -> i64 {
+        let most = self.swarm.process.drift_ppm;
+        self.rngs.jitter.below(2 * most + 1) as i64 - most as i64
+    }
+
+    /// A process ends, with all that it had not written.
+    pub(crate) fn crash(&mut self, id: NodeId, how: Crash) {
+        if self.process(id).live.is_none() {
+            return;
+        }
+        self.counts.crash(how);
+        self.note(id, &[3, how as u64], || format!("n{} {}", id.get(), how.verb()));
+        let process = self.process_mut(id);
+        let live = process.live.take().expect("it was just seen");
+        process.life = Life::Down;
+        process.paused = false;
+        process.stalled.clear();
+        let disk = process.home.disk.clone();
+        match how {
+            Crash::Kill => disk.kill(),
+            Crash::PowerCut => disk.power_cut(&mut || self.rngs.disk.next_u64()),
+        }
+        self.process_mut(id).powered = how == Crash::Kill;
+        let silent = how == Crash::PowerCut && self.rngs.process.chance(0.5);
+        let silence = silent.then(|| self.swarm.election_timeout * 6);
+        let coming = self.network.process_ended(self.now, id, how == Crash::Kill, silence);
+        self.net_coming(coming);
+        self.oracle.stopped(id);
+        self.lose_calls(id, live.open_calls);
+    }
+
+    /// Starts the process again after a while.
+    pub(crate) fn restart_later(&mut self, id: NodeId) {
+        let mean = self.swarm.process.away.as_nanos() as u64;
+        let after = Duration::from_nanos(self.rngs.process.latency_ns(mean));
+        self.schedule.push(self.now + after, Event::Restart { id });
+    }
+
+    /// Stops a process (SIGSTOP): the world goes on without it.
+    pub(crate) fn pause(&mut self, id: NodeId) {
+        if self.process(id).live.is_some() && !self.process(id).paused {
+            self.note(id, &[4], || format!("n{} is stopped", id.get()));
+            self.process_mut(id).paused = true;
+        }
+    }
+
+    /// Continues a stopped process: everything that it missed comes at once.
+    pub(crate) fn resume(&mut self, id: NodeId) {
+        if !self.process(id).paused {
+            return;
+        }
+        self.note(id, &[5], || format!("n{} continues", id.get()));
+        let process = self.process_mut(id);
+        process.paused = false;
+        let missed = std::mem::take(&mut process.stalled);
+        for (order, event) in (0..).zip(missed) {
+            // In the order in which they came: a connection's frames do not overtake each other in a stop.
+            self.schedule.push(self.now + Duration::from_nanos(order), event);
+        }
+    }
+
+    /// The directory is emptied; the process must be down.
+    pub(crate) fn wipe(&mut self, id: NodeId) {
+        self.note(id, &[6], || format!("the directory of n{} is wiped", id.get()));
+        let process = self.process_mut(id);
+        process.home.wipe();
+        process.life = Life::Down;
+        process.incarnation = Incarnation::default();
+        self.oracle.wiped(id, Incarnation::default());
+    }
+
+    /// A bit of an entry at or below the last mark flips; the process must be down.
+    pub(crate) fn rot(&mut self, id: NodeId) -> bool {
+        let marked = self.oracle.member(id).marked as u64;
+        if marked == 0 {
+            return false;
+        }
+        let at = self.rngs.process.below(marked) as usize;
+        let record = self.oracle.member(id).log[at].bytes.clone();
+        let home = self.process(id).home.clone();
+        let rotten = home.rot(&record, &mut self.rngs.disk);
+        if rotten {
+            self.note(id, &[7, at as u64], || format!("entry {} of n{} rots", at + 1, id.get()));
+            self.oracle.damaged(id);
+        }
+        rotten
+    }
+}
+
+impl Crash {
+    pub(crate) const fn verb(self) -> &'static str {
+        match self {
+            Crash::Kill => "is killed",
+            Crash::PowerCut => "loses power",
+        }
+    }
+}

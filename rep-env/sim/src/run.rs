@@ -1,0 +1,227 @@
+//! One seed from its first event to its verdict.
+//!
+//! Trouble, then healing, then the proof of life: a master serves a write that began after everything healed, and
+//! all members that can agree do.
+
+use crate::oracle::{Checked, Invariant, Violation, ensure};
+use crate::process::Life;
+use crate::report::Failure;
+use crate::swarm::Swarm;
+use crate::trace::Detail;
+use crate::world::{Counts, World};
+use rep_node::Role;
+use rep_store::StateMachine;
+use rep_vlsn::NodeId;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// What a run was, if nothing broke.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Over every event: two runs of a seed have the same.
+    pub trace: u64,
+    /// Events that happened.
+    pub events: u64,
+    /// Virtual time that passed.
+    pub virtual_time: Duration,
+    /// What happened, in numbers.
+    pub counts: Counts,
+    /// Whether the run got as far as serving writes before trouble ended.
+    pub made_progress: bool,
+}
+
+/// How many election timeouts a healed group has for each of the two proofs of life.
+const TIMEOUTS_MAX: u32 = 50;
+
+/// What is played to a world.
+pub(crate) type Play = fn(&mut World);
+
+/// Runs one seed of the swarm.
+///
+/// # Errors
+///
+/// The first invariant that did not hold, with the story of how it came to that.
+pub fn run_seed(seed: u64, detail: Detail) -> Result<Outcome, Box<Failure>> {
+    play(seed, Swarm::draw(seed), detail, swarm_play)
+}
+
+/// Runs one seed twice, and compares.
+///
+/// # Errors
+///
+/// As [`run_seed`]; and if the two runs differ.
+pub fn run_seed_twice(seed: u64) -> Result<Outcome, Box<Failure>> {
+    let first = run_seed(seed, Detail::Hash)?;
+    let second = run_seed(seed, Detail::Hash)?;
+    if first.trace == second.trace {
+        return Ok(first);
+    }
+    let what = format!("trace {:016x}, then {:016x}", first.trace, second.trace);
+    let violation = Violation { invariant: Invariant::Determinism, what };
+    Err(Box::new(Failure::bare(seed, violation)))
+}
+
+/// Plays something to a world of this seed; a failure is played again with its lines written down.
+pub(crate) fn play(
+    seed: u64,
+    swarm: Swarm,
+    detail: Detail,
+    act: Play,
+) -> Result<Outcome, Box<Failure>> {
+    let (world, violation) = attempt(seed, swarm.clone(), detail, act);
+    let Some(violation) = violation else { return Ok(world.outcome()) };
+    if detail != Detail::Hash {
+        return Err(Box::new(Failure::of(world, violation)));
+    }
+    let hash = world.trace.hash();
+    let (again, seen) = attempt(seed, swarm, Detail::Last, act);
+    let (other, same) = (again.trace.hash(), again.trace.hash() == hash);
+    let mut failure = Failure::of(again, seen.unwrap_or(violation));
+    if !same {
+        failure
+            .lines
+            .push(format!("THE SEED DOES NOT REPLAY: trace {hash:016x}, then {other:016x}"));
+    }
+    Err(Box::new(failure))
+}
+
+fn attempt(seed: u64, swarm: Swarm, detail: Detail, act: Play) -> (World, Option<Violation>) {
+    let mut world = World::new(seed, swarm, detail);
+    let ended = quietly(|| catch_unwind(AssertUnwindSafe(|| act(&mut world))));
+    let panicked = ended.err().map(|_| {
+        let what = PANIC.with_borrow_mut(std::mem::take);
+        Violation { invariant: Invariant::NoPanic, what }
+    });
+    let violation = panicked.or_else(|| world.failure.take());
+    (world, violation)
+}
+
+thread_local! {
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    static QUIET: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// A panic inside a run is a finding: its message goes into the report and not onto the screen.
+fn quietly<T>(act: impl FnOnce() -> T) -> T {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if QUIET.with_borrow(|quiet| *quiet) {
+                PANIC.with_borrow_mut(|what| *what = info.to_string().replace('\n', ": "));
+            } else {
+                before(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = act();
+    QUIET.set(false);
+    result
+}
+
+fn swarm_play(world: &mut World) {
+    world.ids().into_iter().for_each(|id| world.start(id));
+    world.add_clients(world.swarm.load.clients);
+    world.begin_faults();
+    world.run_for(world.swarm.chaos);
+    world.prove_life();
+}
+
+impl World {
+    fn outcome(&self) -> Outcome {
+        let mut counts = self.counts.clone();
+        let net = &self.network.counts;
+        counts.frames = net.frames;
+        counts.dropped = net.dropped;
+        counts.duplicated = net.duplicated;
+        counts.reordered = net.reordered;
+        counts.replayed = net.replayed;
+        counts.resets = net.resets;
+        Outcome {
+            trace: self.trace.hash(),
+            events: self.trace.events,
+            virtual_time: self.now,
+            made_progress: counts.acked > 0,
+            counts,
+        }
+    }
+
+    /// Members whose disks hold what they are thought to hold, under the incarnation that the group knows.
+    pub(crate) fn core(&self) -> Vec<NodeId> {
+        let sound = |id: &NodeId| {
+            !matches!(self.process(*id).life, Life::Broken(_))
+                && !self.oracle.member(*id).damaged
+                && self.oracle.counts(*id)
+        };
+        self.ids().into_iter().filter(sound).collect()
+    }
+
+    /// After trouble: I-34, and everything that has to be equal is.
+    pub(crate) fn prove_life(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.heal();
+        let (healed, limit) = (self.now, self.swarm.election_timeout_max() * TIMEOUTS_MAX);
+        let able = self.core().len() >= self.swarm.majority();
+        if !able {
+            return self.run_for(limit / 5);
+        }
+        let served = self.run_until(limit, |world| {
+            world.faults.acked_at.is_some_and(|(_, begun)| begun > healed)
+        });
+        let checked = ensure(served || self.failure.is_some(), Invariant::Liveness, || {
+            format!(
+                "no write was served within {TIMEOUTS_MAX} election timeouts after everything healed"
+            )
+        });
+        self.check(checked);
+        self.faults.load_on = false;
+        let converged = self.run_until(limit, World::has_converged);
+        let checked = ensure(converged || self.failure.is_some(), Invariant::Liveness, || {
+            format!("the core did not converge within {TIMEOUTS_MAX} election timeouts")
+        });
+        self.check(checked);
+        if self.failure.is_none() {
+            let checked = self.all_agree();
+            self.check(checked);
+        }
+    }
+
+    pub(crate) fn has_converged(&self) -> bool {
+        let core = self.core();
+        let mut ends = core.iter().map(|id| {
+            let live = self.process(*id).live.as_ref()?;
+            let (node, applied) = (&live.node, live.store.applied());
+            let settled = node.log().last() == applied
+                && node.log().synced() == applied.vlsn
+                && live.open_calls.is_empty();
+            settled.then_some(applied)
+        });
+        let first = ends.next().flatten();
+        first.is_some() && ends.all(|end| end == first) && self.master().is_some()
+    }
+
+    pub(crate) fn all_agree(&mut self) -> Checked {
+        let mut first = None;
+        for id in self.core() {
+            self.oracle.holds_all_acked(id)?;
+            self.look_at_everything(id)?;
+            let Some(live) = self.live_mut(id) else { continue };
+            let digest = live.store.digest().ok();
+            let same = first.is_none() || digest == first;
+            ensure(same, Invariant::ReplicaEquality, || {
+                format!("the state of {id} is not that of the others")
+            })?;
+            first = digest;
+        }
+        let leaders = self.ids().into_iter().filter(|id| {
+            self.process(*id).live.as_ref().is_some_and(|live| live.node.role() == Role::Leader)
+        });
+        let leaders: Vec<NodeId> = leaders.collect();
+        ensure(leaders.len() == 1, Invariant::Liveness, || format!("at the end {leaders:?} lead"))
+    }
+}

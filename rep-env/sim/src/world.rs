@@ -1,0 +1,454 @@
+//! The world of one run: nodes, network, clients, faults and time.
+//!
+//! One heap of events, one clock, one stream of chance per concern. Whatever happens, happens in
+//! [`World::advance`], one event at a time; the oracle looks on. The first violation ends the run.
+
+use crate::faults::Faults;
+use crate::history::History;
+use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
+use crate::oracle::{Checked, Oracle, Violation};
+use crate::process::{Crash, Life, Process};
+use crate::rng::Rng;
+use crate::schedule::Schedule;
+use crate::swarm::Swarm;
+use crate::trace::{Detail, Trace};
+use crate::workload::Client;
+use rep_node::output::SendRange;
+use rep_node::{DialFailure, Link};
+use rep_vlsn::NodeId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Something that will happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Net(NetEvent),
+    Timer { id: NodeId, run: u64, at: Duration },
+    FenceStored { id: NodeId, run: u64 },
+    GroupWritten { id: NodeId, run: u64 },
+    GroupSynced { id: NodeId, run: u64 },
+    LogCut { id: NodeId, run: u64 },
+    Applied { id: NodeId, run: u64 },
+    Lane { id: NodeId, run: u64 },
+    SendEntries { id: NodeId, run: u64, link: Link, range: SendRange },
+    Restart { id: NodeId },
+    Resume { id: NodeId },
+    Mend { from: NodeId, to: NodeId },
+    Client { index: usize, wake: u64 },
+    Fault { kind: crate::faults::Kind },
+    Recipe,
+}
+
+/// One stream of chance per concern.
+#[derive(Debug)]
+pub(crate) struct Rngs {
+    pub(crate) disk: Rng,
+    pub(crate) process: Rng,
+    pub(crate) load: Rng,
+    pub(crate) jitter: Rng,
+    pub(crate) ids: Rng,
+}
+
+/// What happened, in numbers.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Processes killed.
+    pub kills: u64,
+    /// Machines that lost power.
+    pub power_cuts: u64,
+    /// Processes stopped for a while.
+    pub pauses: u64,
+    /// Directories wiped.
+    pub wipes: u64,
+    /// Logs rotten at or below their mark.
+    pub rots: u64,
+    /// Directions cut.
+    pub cuts: u64,
+    /// Traps sprung.
+    pub traps: u64,
+    /// Reigns begun.
+    pub elections: u64,
+    /// Truncations.
+    pub rollbacks: u64,
+    /// Writes acknowledged.
+    pub acked: u64,
+    /// Writes whose outcome is unknown.
+    pub unknown: u64,
+    /// Writes that failed for certain.
+    pub failed: u64,
+    /// Reads served.
+    pub reads: u64,
+    /// Links closed because of what a peer said.
+    pub peer_errors: u64,
+    /// Frames sent.
+    pub frames: u64,
+    /// Frames lost.
+    pub dropped: u64,
+    /// Frames doubled.
+    pub duplicated: u64,
+    /// Frames overtaken.
+    pub reordered: u64,
+    /// Frames of dead connections that came back.
+    pub replayed: u64,
+    /// Connections reset.
+    pub resets: u64,
+}
+
+impl Counts {
+    pub(crate) fn crash(&mut self, how: Crash) {
+        match how {
+            Crash::Kill => self.kills += 1,
+            Crash::PowerCut => self.power_cuts += 1,
+        }
+    }
+
+    /// All counters by name.
+    pub fn by_name(&self) -> [(&'static str, u64); 20] {
+        [
+            ("kills", self.kills),
+            ("power cuts", self.power_cuts),
+            ("pauses", self.pauses),
+            ("wipes", self.wipes),
+            ("rots", self.rots),
+            ("cuts", self.cuts),
+            ("traps", self.traps),
+            ("elections", self.elections),
+            ("rollbacks", self.rollbacks),
+            ("acked", self.acked),
+            ("unknown", self.unknown),
+            ("failed", self.failed),
+            ("reads", self.reads),
+            ("peer errors", self.peer_errors),
+            ("frames", self.frames),
+            ("dropped", self.dropped),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+            ("replayed", self.replayed),
+            ("resets", self.resets),
+        ]
+    }
+
+    /// Adds another run's numbers.
+    pub fn add(&mut self, other: &Counts) {
+        let mine = [
+            &mut self.kills,
+            &mut self.power_cuts,
+            &mut self.pauses,
+            &mut self.wipes,
+            &mut self.rots,
+            &mut self.cuts,
+            &mut self.traps,
+            &mut self.elections,
+            &mut self.rollbacks,
+            &mut self.acked,
+            &mut self.unknown,
+            &mut self.failed,
+            &mut self.reads,
+            &mut self.peer_errors,
+            &mut self.frames,
+            &mut self.dropped,
+            &mut self.duplicated,
+            &mut self.reordered,
+            &mut self.replayed,
+            &mut self.resets,
+        ];
+        for (mine, (_, theirs)) in mine.into_iter().zip(other.by_name()) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) swarm: Swarm,
+    pub(crate) now: Duration,
+    pub(crate) schedule: Schedule<Event>,
+    pub(crate) rngs: Rngs,
+    processes: BTreeMap<NodeId, Process>,
+    pub(crate) network: Network,
+    pub(crate) ever_hostile: bool,
+    pub(crate) oracle: Oracle,
+    pub(crate) history: History,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) faults: Faults,
+    pub(crate) counts: Counts,
+    pub(crate) trace: Trace,
+    pub(crate) failure: Option<Violation>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, swarm: Swarm, detail: Detail) -> Self {
+        let split = |label| Rng::split(seed, label);
+        let network = Network::new(swarm.net.clone(), split("net"), swarm.heartbeat * 3);
+        let ids = (1..=swarm.nodes).map(NodeId::new);
+        World {
+            seed,
+            now: Duration::ZERO,
+            schedule: Schedule::new(split("ties")),
+            rngs: Rngs {
+                disk: split("disk"),
+                process: split("process"),
+                load: split("workload"),
+                jitter: split("jitter"),
+                ids: split("ids"),
+            },
+            processes: ids.map(|id| (id, Process::new())).collect(),
+            network,
+            ever_hostile: swarm.net.hostile,
+            oracle: Oracle::new(swarm.nodes),
+            history: History::default(),
+            clients: Vec::new(),
+            faults: Faults::new(&swarm),
+            counts: Counts::default(),
+            trace: Trace::new(detail),
+            failure: None,
+            swarm,
+        }
+    }
+
+    // ---- time
+
+    /// The next event, if it comes by `until`; false if there is none, or if the run is over.
+    pub(crate) fn advance(&mut self, until: Duration) -> bool {
+        if self.failure.is_some() || self.schedule.peek().is_none_or(|at| at > until) {
+            return false;
+        }
+        let Some((at, event)) = self.schedule.pop() else { return false };
+        self.now = self.now.max(at);
+        self.trace.events += 1;
+        self.happen(event);
+        true
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.advance(until) {}
+        if self.failure.is_none() {
+            self.now = until;
+        }
+    }
+
+    /// Runs until `reached`, at most for `limit`; says whether it was.
+    pub(crate) fn run_until(&mut self, limit: Duration, reached: impl Fn(&World) -> bool) -> bool {
+        let until = self.now + limit;
+        while !reached(self) {
+            if !self.advance(until) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        if let Some((id, run)) = event.of_run() {
+            let process = self.process(id);
+            if process.run != run || process.live.is_none() {
+                return;
+            }
+            if process.paused {
+                return self.process_mut(id).stalled.push(event);
+            }
+        }
+        match event {
+            Event::Net(event) => self.net(event),
+            Event::Timer { id, at, .. } => self.timer(id, at),
+            Event::FenceStored { id, .. } => self.fence_stored(id),
+            Event::GroupWritten { id, .. } => self.group_written(id),
+            Event::GroupSynced { id, .. } => self.group_synced(id),
+            Event::LogCut { id, .. } => self.log_cut(id),
+            Event::Applied { id, .. } => self.applied(id),
+            Event::Lane { id, .. } => self.lane(id),
+            Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
+            Event::Restart { id } => self.start(id),
+            Event::Resume { id } => self.resume(id),
+            Event::Mend { from, to } => {
+                let coming = self.network.mend(self.now, from, to);
+                self.net_coming(coming);
+            }
+            Event::Client { index, wake } => self.client_acts(index, wake),
+            Event::Fault { kind } => self.fault(kind),
+            Event::Recipe => self.recipe(),
+        }
+    }
+
+    // ---- the network's news
+
+    pub(crate) fn net_coming(&mut self, coming: Vec<(Duration, NetEvent)>) {
+        for (at, event) in coming {
+            self.schedule.push(at, Event::Net(event));
+        }
+    }
+
+    fn net(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Dial(dial) => self.dialled(dial),
+            NetEvent::DialFailed { dial, refused } => self.dial_failed(dial, refused),
+            NetEvent::Arrive { conn, to, parcel } => self.arrive(conn, to, parcel),
+        }
+    }
+
+    fn is_running(&self, id: NodeId, run: u64) -> bool {
+        let process = self.process(id);
+        process.run == run && process.live.is_some()
+    }
+
+    fn dialled(&mut self, dial: Dial) {
+        let target = self.process(dial.to);
+        let (powered, paused, life) = (target.powered, target.paused, target.life.clone());
+        if life != Life::Up || paused {
+            let refused = powered && !paused;
+            let coming = self.network.dial_fails(self.now, dial, refused);
+            return self.net_coming(coming);
+        }
+        if !self.is_running(dial.from, dial.run) {
+            return;
+        }
+        let ours = self.process_mut(dial.from).next_link();
+        let run = self.process(dial.to).run;
+        let theirs = self.process_mut(dial.to).next_link();
+        let (_, coming) = self.network.accept(self.now, dial, ours, (run, theirs));
+        self.net_coming(coming);
+        let link = Link { peer: dial.from, service: dial.service, epoch: theirs };
+        let incarnation = self.process(dial.from).incarnation;
+        self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
+        self.step(dial.to, |node, now| node.handle_link_up(now, link, incarnation, false));
+    }
+
+    fn dial_failed(&mut self, dial: Dial, refused: bool) {
+        if !self.is_running(dial.from, dial.run) {
+            return;
+        }
+        if self.process(dial.from).paused {
+            let event = Event::Net(NetEvent::DialFailed { dial, refused });
+            return self.process_mut(dial.from).stalled.push(event);
+        }
+        let why = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
+        self.note(dial.from, &[51], || {
+            format!("n{} dials n{}: {why:?}", dial.from.get(), dial.to.get())
+        });
+        self.step(dial.from, |node, now| node.handle_dial_failed(now, dial.to, dial.service, why));
+    }
+
+    fn arrive(&mut self, conn: ConnId, to: Side, parcel: Parcel) {
+        let Some((service, end)) = self.network.end(conn, to) else { return };
+        let (_, other) = self.network.end(conn, to.other()).unwrap_or((service, end));
+        let link = Link { peer: other.node, service, epoch: end.epoch };
+        if !self.is_running(end.node, end.run) {
+            // Nobody is there. A machine that lives says so.
+            if self.process(end.node).powered && !matches!(parcel, Parcel::Close) {
+                let coming = self.network.reset(self.now, conn);
+                self.net_coming(coming);
+            }
+            let _ = self.network.arrive(conn, to, parcel);
+            return;
+        }
+        if self.process(end.node).paused {
+            let event = Event::Net(NetEvent::Arrive { conn, to, parcel });
+            return self.process_mut(end.node).stalled.push(event);
+        }
+        if let Parcel::Opened { dial } = parcel {
+            if self.network.is_cut(other.node, end.node) {
+                let coming = self.network.unanswered(self.now, conn, dial);
+                return self.net_coming(coming);
+            }
+            return self.opened(conn, link);
+        }
+        match self.network.arrive(conn, to, parcel) {
+            Some(Parcel::Frame { bytes, old }) => self.frame_came(end.node, link, to, bytes, old),
+            Some(Parcel::Close) => {
+                self.network.closed(conn, to);
+                let id = end.node;
+                self.note(id, &[52, link.epoch], || format!("n{} loses {link:?}", id.get()));
+                self.step(id, |node, now| node.handle_link_down(now, link));
+            }
+            Some(Parcel::Opened { .. }) | None => {}
+        }
+    }
+
+    fn opened(&mut self, conn: ConnId, link: Link) {
+        let Some((_, end)) = self.network.end(conn, Side::Dialler) else { return };
+        let coming = self.network.opened(self.now, conn);
+        self.net_coming(coming);
+        let incarnation = self.process(link.peer).incarnation;
+        self.note(end.node, &[53, link.epoch], || format!("n{} has {link:?}", end.node.get()));
+        self.step(end.node, |node, now| node.handle_link_up(now, link, incarnation, true));
+    }
+
+    // ---- shared
+
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
+        self.processes.keys().copied().collect()
+    }
+
+    pub(crate) fn process(&self, id: NodeId) -> &Process {
+        &self.processes[&id]
+    }
+
+    pub(crate) fn process_mut(&mut self, id: NodeId) -> &mut Process {
+        self.processes.get_mut(&id).expect("only members are named")
+    }
+
+    /// The node that may write now, of the highest term if two think so.
+    pub(crate) fn master(&self) -> Option<NodeId> {
+        let leads = |process: &Process| {
+            let live = process.live.as_ref()?;
+            let admission = &live.front.admission;
+            admission.writable.then_some(admission.term)
+        };
+        let masters = self.processes.iter().filter_map(|(id, p)| leads(p).map(|term| (term, *id)));
+        masters.max().map(|(_, id)| id)
+    }
+
+    pub(crate) fn mint(&mut self) -> [u8; 16] {
+        let (a, b) = (self.rngs.ids.next_u64(), self.rngs.ids.next_u64());
+        let mut out = [0; 16];
+        out[..8].copy_from_slice(&a.to_le_bytes());
+        out[8..].copy_from_slice(&b.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn note(&mut self, id: NodeId, facts: &[u64], line: impl FnOnce() -> String) {
+        self.trace.fold(u64::from(id.get()));
+        self.trace.note(self.now, facts, line);
+    }
+
+    pub(crate) fn check(&mut self, checked: Checked) {
+        if let Err(violation) = checked {
+            self.fail(violation);
+        }
+    }
+
+    /// The first violation stands.
+    pub(crate) fn fail(&mut self, violation: Violation) {
+        if self.failure.is_none() {
+            self.trace.say(self.now, || format!("VIOLATION {violation}"));
+            self.failure = Some(violation);
+        }
+    }
+}
+
+impl Event {
+    /// The run that the event belongs to: nobody else hears of it.
+    fn of_run(&self) -> Option<(NodeId, u64)> {
+        match self {
+            Event::Timer { id, run, .. }
+            | Event::FenceStored { id, run }
+            | Event::GroupWritten { id, run }
+            | Event::GroupSynced { id, run }
+            | Event::LogCut { id, run }
+            | Event::Applied { id, run }
+            | Event::Lane { id, run }
+            | Event::SendEntries { id, run, .. } => Some((*id, *run)),
+            Event::Net(_)
+            | Event::Restart { .. }
+            | Event::Resume { .. }
+            | Event::Mend { .. }
+            | Event::Client { .. }
+            | Event::Fault { .. }
+            | Event::Recipe => None,
+        }
+    }
+}
