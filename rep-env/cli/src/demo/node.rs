@@ -1,0 +1,192 @@
+//! One member: a process that can be killed, or threads of this one that can at least be cut off.
+
+use super::home::TempHome;
+use crate::resp;
+use crate::serve;
+use anyhow::{Context, bail};
+use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
+use rep_env::net::mem::Hub;
+use rep_env::net::{Address, Limits, TcpTransport, Transport};
+use rep_env::{RepConfig, ReplicatedEnvironment};
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+const GROUP: &str = "demo";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a member is and what it is called; whether it runs is another matter.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) resp: String,
+    pub(super) home: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(number: usize, address: String, resp: String, home: &TempHome) -> Self {
+        let name = format!("n{number}");
+        Place { home: home.path().join(&name), name, address, resp }
+    }
+
+    pub(super) fn member(&self) -> String {
+        format!("{}={}", self.name, self.address)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.with_extension("log")
+    }
+
+    /// The last lines that a process has logged.
+    pub(super) fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+/// A member that runs.
+#[derive(Debug)]
+pub(super) enum Running {
+    Process(Process),
+    Threads(Threads),
+}
+
+/// How members are started.
+#[derive(Debug)]
+pub(super) enum How {
+    /// Each a process; `orphans` may outlive this one.
+    Processes { orphans: bool },
+    /// All in this process, on this network.
+    Threads(Hub),
+}
+
+impl How {
+    pub(super) fn start(&self, place: &Place, members: &[String]) -> anyhow::Result<Running> {
+        match self {
+            How::Processes { orphans } => {
+                Process::start(place, members, *orphans).map(Running::Process)
+            }
+            How::Threads(hub) => Threads::start(place, members, hub).map(Running::Threads),
+        }
+    }
+
+    pub(super) fn status(&self, place: &Place) -> anyhow::Result<StatusReport> {
+        Ok(self.admin(place)?.status(PATIENCE)?)
+    }
+
+    pub(super) fn digest(&self, place: &Place) -> anyhow::Result<AppliedDigest> {
+        Ok(self.admin(place)?.digest(PATIENCE)?)
+    }
+
+    fn admin(&self, place: &Place) -> anyhow::Result<AdminClient> {
+        let transport: Arc<dyn Transport> = match self {
+            How::Processes { .. } => Arc::new(TcpTransport::new(Limits::default())),
+            How::Threads(hub) => hub.transport(),
+        };
+        Ok(AdminClient::connect(&*transport, &place.address, PATIENCE)?)
+    }
+}
+
+impl Running {
+    /// Ends it without a chance to say anything.
+    pub(super) fn kill(self) -> anyhow::Result<()> {
+        match self {
+            Running::Process(process) => process.kill(),
+            Running::Threads(threads) => threads.kill(),
+        }
+    }
+
+    /// An error if it has ended by itself.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        match self {
+            Running::Process(Process { child: Some(child), .. }) => match child.try_wait()? {
+                Some(status) => bail!("it ended with {status}"),
+                None => Ok(()),
+            },
+            Running::Process(_) | Running::Threads(_) => Ok(()),
+        }
+    }
+}
+
+/// A `rep serve`, killed when dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Option<Child>,
+}
+
+impl Process {
+    fn start(place: &Place, members: &[String], orphans: bool) -> anyhow::Result<Self> {
+        let log = OpenOptions::new().create(true).append(true).open(place.log())?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--group", GROUP, "--name", &place.name]);
+        command.args(["--members", &members.join(","), "--resp", &place.resp]);
+        command.arg("--home").arg(&place.home);
+        command.stdout(log.try_clone()?).stderr(log);
+        // Ctrl-C is for the demo, which ends its members in its own way.
+        command.process_group(0);
+        if orphans {
+            command.stdin(Stdio::null());
+        } else {
+            // Should the demo itself be killed, the pipe closes, and they end too.
+            command.stdin(Stdio::piped()).arg("--end-with-stdin");
+        }
+        let child = command.spawn().context("cannot start `rep serve`")?;
+        Ok(Process { child: Some(child) })
+    }
+
+    fn kill(mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Lets it live on; its process id.
+    pub(super) fn release(&mut self) -> Option<u32> {
+        self.child.take().map(|child| child.id())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may be dead already, which is what is wanted.
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+/// A member in threads of this process. It cannot be killed, but cut off from one moment to the next; what it still does
+/// after that nobody hears.
+#[derive(Debug)]
+pub(super) struct Threads {
+    env: ReplicatedEnvironment,
+    server: resp::RespServer,
+    hub: Hub,
+    address: Address,
+}
+
+impl Threads {
+    fn start(place: &Place, members: &[String], hub: &Hub) -> anyhow::Result<Self> {
+        let listener = serve::bind(&place.resp, false)?;
+        let config = RepConfig::builder(GROUP, &place.name)
+            .members(members)
+            .home(&place.home)
+            .transport(hub.transport())
+            .attribute(resp::ATTRIBUTE, &place.resp);
+        let env = ReplicatedEnvironment::open(config.build()?)?;
+        let server = serve::serve_redis(listener, &env)?;
+        Ok(Threads { env, server, hub: hub.clone(), address: Address::new(&*place.address) })
+    }
+
+    fn kill(mut self) -> anyhow::Result<()> {
+        self.hub.crash(&self.address);
+        self.server.close(Duration::ZERO);
+        Ok(self.env.close()?)
+    }
+}

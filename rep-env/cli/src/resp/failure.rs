@@ -1,0 +1,114 @@
+//! What an error means to a client.
+//!
+//! Every error reply but one means that the command has no effect, now or later. So errors are told apart by *when*
+//! they came: what is said before a write is handed to the log is definite, whatever it is. After that only two facts
+//! are: the node refused the entry because its term was over, or another history took the entry's place. Anything else
+//! leaves the outcome unknown, and so does every error that this file does not know.
+
+use super::ATTRIBUTE;
+use super::reply::Reply;
+use rep_env::{Error, Member};
+
+/// A write that was never logged.
+pub(crate) fn refused(error: &Error) -> Reply {
+    match error {
+        Error::NotMaster { master: Some(master) } => readonly(master),
+        error => without_effect(error),
+    }
+}
+
+/// A write that was handed to the log and got this answer.
+pub(crate) fn unresolved(error: &Error) -> Reply {
+    match error {
+        Error::NotMaster { .. } => refused(error),
+        Error::RolledBack { .. } => {
+            Reply::Error(format!("TRYAGAIN {error}; another master's history took its place"))
+        }
+        error => Reply::Error(format!("UNKNOWNOUTCOME {error}")),
+    }
+}
+
+/// A read that could not be served.
+pub(crate) fn unread(error: &Error) -> Reply {
+    match error {
+        Error::NotMaster { master: Some(master) } => {
+            Reply::Error(format!("NOTMASTER {} {}", master.name, port_of(master)))
+        }
+        error => without_effect(error),
+    }
+}
+
+fn readonly(master: &Member) -> Reply {
+    Reply::Error(format!(
+        "READONLY this node is a replica; the master is {} {}",
+        master.name,
+        port_of(master)
+    ))
+}
+
+fn without_effect(error: &Error) -> Reply {
+    Reply::Error(match error {
+        Error::NotMaster { .. } | Error::NoMaster { .. } => {
+            format!("MASTERDOWN no master is known here; nothing happened ({error})")
+        }
+        Error::InsufficientReplicas { .. } => format!("NOREPLICAS {error}"),
+        Error::TxnExpired { .. }
+        | Error::BeginTimeout { .. }
+        | Error::TurnTaken { .. }
+        | Error::Busy { .. }
+        | Error::RolledBack { .. }
+        | Error::ReadTimeout { .. } => format!("TRYAGAIN {error}"),
+        error => format!("ERR {error}"),
+    })
+}
+
+/// Where the Redis port of a member is, or `?` if it has not announced one to this node.
+pub(crate) fn port_of(member: &Member) -> &str {
+    member.attributes.get(ATTRIBUTE).map_or("?", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rep_env::{CommitToken, GroupId, LogPoint};
+
+    fn word(reply: &Reply) -> &str {
+        match reply {
+            Reply::Error(text) => text.split(' ').next().unwrap(),
+            other => panic!("{other:?} is no error"),
+        }
+    }
+
+    fn token() -> CommitToken {
+        CommitToken::new(GroupId::default(), LogPoint::default())
+    }
+
+    #[test]
+    fn after_a_write_is_handed_over_only_definite_failures_have_other_words() {
+        let unknown = [
+            Error::InsufficientAcks { token: token(), needed: 2, acked_by: Vec::new() },
+            Error::Closed,
+            Error::Halted { reason: "disk".into() },
+            Error::Store { detail: "x".into() },
+        ];
+        for error in unknown {
+            assert_eq!(word(&unresolved(&error)), "UNKNOWNOUTCOME", "{error}");
+        }
+        assert_eq!(word(&unresolved(&Error::RolledBack { token: token() })), "TRYAGAIN");
+        assert_eq!(word(&unresolved(&Error::NotMaster { master: None })), "MASTERDOWN");
+    }
+
+    #[test]
+    fn what_was_never_logged_is_never_called_unknown() {
+        let refusals = [
+            (Error::NotMaster { master: None }, "MASTERDOWN"),
+            (Error::InsufficientReplicas { policy: "x", needed: 2, live: 1 }, "NOREPLICAS"),
+            (Error::Busy { what: "x", bytes: 1, bytes_max: 1 }, "TRYAGAIN"),
+            (Error::Closed, "ERR"),
+            (Error::TxnTooLarge { bytes: 9, bytes_max: 8 }, "ERR"),
+        ];
+        for (error, expected) in refusals {
+            assert_eq!(word(&refused(&error)), expected, "{error}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One client's commands, in order.
+//!
+//! A write is handed over and its reply kept until it is durable, while the next commands run: many writes of one
+//! connection share a sync. Replies leave in the order of the commands, so a reply behind an undecided write waits too;
+//! the row is bounded, and full means that the oldest is waited for. A read waits for all writes before it. Reads that
+//! arrived together share one view: it is taken after the last of them had come, so it is new enough for each.
+
+use super::command::{self, Command};
+use super::failure;
+use super::reads::Read;
+use super::reply::{Reply, Version};
+use super::request::Request;
+use super::server::Port;
+use super::writes::Write;
+use bytes::{Bytes, BytesMut};
+use rep_env::{CommitHandle, CommitToken, Consistency, Error, View};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+/// Replies that may wait for an undecided write.
+const ROW_MAX: usize = 1024;
+/// Bytes of values in these replies, `SET ... GET` for instance.
+const ROW_BYTES_MAX: usize = 8 << 20;
+
+/// What a connection has said, and what it has not been answered yet.
+#[derive(Debug)]
+pub(crate) struct Session<'p> {
+    port: &'p Port,
+    id: i64,
+    version: Version,
+    name: Bytes,
+    readonly: bool,
+    quits: bool,
+    row: VecDeque<Waiting>,
+    row_bytes: usize,
+    out: BytesMut,
+    /// Shared by the reads that have arrived together; gone with the next write.
+    view: Option<View>,
+    /// The last commit of this connection: what it has written, it reads.
+    token: Option<CommitToken>,
+    commands: u64,
+}
+
+/// A reply in the row: what to answer, once the commit is decided if there is one.
+#[derive(Debug)]
+struct Waiting {
+    commit: Option<CommitHandle>,
+    reply: Reply,
+}
+
+impl<'p> Session<'p> {
+    pub(crate) fn new(port: &'p Port, id: i64) -> Self {
+        Session {
+            port,
+            id,
+            version: Version::default(),
+            name: Bytes::new(),
+            readonly: false,
+            quits: false,
+            row: VecDeque::new(),
+            row_bytes: 0,
+            out: BytesMut::new(),
+            view: None,
+            token: None,
+            commands: 0,
+        }
+    }
+
+    /// Carries out one command. Its reply may have to wait.
+    pub(crate) fn run(&mut self, request: Request) {
+        self.commands += 1;
+        match command::parse(request) {
+            Ok(Command::Read(read)) => self.read(read),
+            Ok(Command::Write(write)) => self.write(write),
+            Ok(Command::Answer(reply)) => self.answer(reply),
+            Ok(Command::Hello { version, name }) => self.hello(version, name),
+            Ok(Command::Quit) => {
+                self.answer(Reply::OK);
+                self.quits = true;
+            }
+            Ok(Command::ReadOnly(readonly)) => {
+                self.readonly = readonly;
+                self.view = None;
+                self.answer(Reply::OK);
+            }
+            Ok(Command::Info(sections)) => self.answer(self.port.info(&sections)),
+            Ok(Command::Role) => self.answer(self.port.role()),
+            Ok(Command::ClientId) => self.answer(Reply::Integer(self.id)),
+            Ok(Command::ClientName) if self.name.is_empty() => self.answer(Reply::Null),
+            Ok(Command::ClientName) => self.answer(Reply::Bulk(self.name.clone())),
+            Ok(Command::SetClientName(name)) => {
+                self.name = name;
+                self.answer(Reply::OK);
+            }
+            Err(text) => self.answer(Reply::Error(text)),
+        }
+    }
+
+    /// New bytes have come: what arrives with them may ask for a newer view.
+    pub(crate) fn arrived(&mut self) {
+        self.view = None;
+    }
+
+    /// Whether a reply waits for an undecided write.
+    pub(crate) fn waits(&self) -> bool {
+        !self.row.is_empty()
+    }
+
+    /// Waits for the oldest undecided write, and takes whatever is decided with it.
+    pub(crate) fn settle_some(&mut self) {
+        self.settle_oldest();
+        self.settle_decided();
+    }
+
+    /// Takes the replies whose writes are decided, as far as the order allows.
+    pub(crate) fn settle_decided(&mut self) {
+        while let Some(oldest) = self.row.front() {
+            let outcome = match &oldest.commit {
+                None => None,
+                Some(commit) => match commit.outcome() {
+                    None => return,
+                    decided => decided,
+                },
+            };
+            self.settle(outcome);
+        }
+    }
+
+    /// Waits for every undecided write.
+    pub(crate) fn settle_all(&mut self) {
+        while self.waits() {
+            self.settle_oldest();
+        }
+    }
+
+    /// Bytes for the client.
+    pub(crate) fn out(&mut self) -> &mut BytesMut {
+        &mut self.out
+    }
+
+    /// Whether the client has said goodbye.
+    pub(crate) fn quits(&self) -> bool {
+        self.quits
+    }
+
+    /// The last words to a client that cannot be understood.
+    pub(crate) fn refuse(&mut self, why: impl std::fmt::Display) {
+        self.answer(Reply::Error(format!("ERR Protocol error: {why}")));
+    }
+
+    /// Tells the port how many commands there were since it was last told.
+    pub(crate) fn count(&mut self) {
+        let commands = std::mem::take(&mut self.commands);
+        self.port.counters.commands.fetch_add(commands, Ordering::Relaxed);
+    }
+
+    // ---- the row ----
+
+    fn answer(&mut self, reply: Reply) {
+        if self.row.is_empty() {
+            reply.write(self.version, &mut self.out);
+        } else {
+            self.queue(Waiting { commit: None, reply });
+        }
+    }
+
+    fn queue(&mut self, waiting: Waiting) {
+        self.row_bytes += waiting.reply.bytes();
+        self.row.push_back(waiting);
+        while self.row.len() > ROW_MAX || self.row_bytes > ROW_BYTES_MAX {
+            self.settle_oldest();
+        }
+    }
+
+    fn settle_oldest(&mut self) {
+        let commit = self.row.front_mut().and_then(|oldest| oldest.commit.take());
+        self.settle(commit.map(CommitHandle::wait));
+    }
+
+    /// Answers the oldest in the row, whose commit, if there was one, ended like this.
+    fn settle(&mut self, outcome: Option<Result<CommitToken, Error>>) {
+        let Some(Waiting { reply, .. }) = self.row.pop_front() else { return };
+        self.row_bytes -= reply.bytes();
+        let reply = match outcome {
+            None => reply,
+            Some(Ok(token)) => {
+                self.token = self.token.max(Some(token));
+                reply
+            }
+            Some(Err(error)) => failure::unresolved(&error),
+        };
+        reply.write(self.version, &mut self.out);
+    }
+
+    // ---- writes ----
+
+    fn write(&mut self, write: Write) {
+        self.view = None;
+        match self.commit(write) {
+            Ok((commit, reply)) => self.queue(Waiting { commit: Some(commit), reply }),
+            Err(error) => self.answer(failure::refused(&error)),
+        }
+    }
+
+    /// A command that turned out to change nothing is committed too: what its reply says is true once what it read is
+    /// durable.
+    fn commit(&self, write: Write) -> Result<(CommitHandle, Reply), Error> {
+        let mut txn = self.port.env.begin()?;
+        let reply = write.run(&mut txn, &self.port.database)?;
+        Ok((txn.commit()?, reply))
+    }
+
+    // ---- reads ----
+
+    fn read(&mut self, read: Read) {
+        self.settle_all();
+        let reply = self.look().and_then(|view| {
+            read.run(&view, &self.port.database, &self.port.cursors).map_err(Error::from)
+        });
+        self.answer(reply.unwrap_or_else(|error| failure::unread(&error)));
+    }
+
+    fn look(&mut self) -> Result<View, Error> {
+        if let Some(view) = &self.view {
+            return Ok(view.clone());
+        }
+        let consistency = match (self.readonly, self.token) {
+            (false, _) => Consistency::Linearizable,
+            (true, Some(token)) => Consistency::AtLeast(token),
+            (true, None) => Consistency::None,
+        };
+        let view = self.port.env.read(consistency).wait()?;
+        self.view = Some(view.clone());
+        Ok(view)
+    }
+
+    // ---- the connection itself ----
+
+    /// What was asked before is answered in the version that was spoken then.
+    fn hello(&mut self, version: Option<Version>, name: Option<Bytes>) {
+        self.settle_all();
+        self.version = version.unwrap_or(self.version);
+        self.name = name.unwrap_or_else(|| self.name.clone());
+        self.answer(self.port.greeting(self.version, self.id));
+    }
+}

@@ -1,0 +1,197 @@
+//! `rep serve`: one member of a group, as a process.
+
+use crate::resp::{self, RespConfig, RespServer};
+use anyhow::{Context, bail};
+use rep_env::{RepConfig, ReplicatedEnvironment, StoreKind};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// How long commands that were taken may still be answered after SIGTERM.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Run one member of a group. Logs go to stderr; RUST_LOG chooses what of them (default: info).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The group's name, the same at every member
+    #[arg(long)]
+    group: String,
+    /// This member's name, unique in the group
+    #[arg(long)]
+    name: String,
+    /// Where to listen for the other members [default: this member's address in --members]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where the others reach this member, if not where it listens; as in --members
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// The directory that is this member's memory; made if absent
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// Every member, this one too, the same list at each of them
+    #[arg(long, value_name = "NAME=HOST:PORT,...", value_delimiter = ',', required = true)]
+    members: Vec<String>,
+    /// Serve the Redis protocol here; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    resp: Option<String>,
+    /// Where clients reach the Redis port, if not where it listens
+    #[arg(long, value_name = "HOST:PORT", requires = "resp")]
+    resp_advertise: Option<String>,
+    /// Serve the Redis protocol, which is neither encrypted nor has a password, on an address that others can reach
+    #[arg(long, requires = "resp")]
+    resp_allow_plaintext: bool,
+    /// Speak unencrypted to the other members on an address that others can reach
+    #[arg(long)]
+    allow_plaintext: bool,
+    /// Where the databases are kept
+    #[arg(long, value_enum)]
+    store: Option<Store>,
+    /// End when stdin does: for a parent that must not leave this process behind
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Store {
+    /// One file in the home directory
+    Redb,
+    /// Memory, built up again from the log at each start
+    Memory,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    let mut signals = signals(args.end_with_stdin)?;
+    let listener = args.resp.as_deref().map(|address| bind(address, args.resp_allow_plaintext));
+    let listener = listener.transpose()?;
+    let config = config(args, listener.as_ref())?;
+    let env = ReplicatedEnvironment::open(config)?;
+    let mut server = match listener {
+        Some(listener) => Some(serve_redis(listener, &env)?),
+        None => None,
+    };
+    announce(&env, server.as_ref())?;
+    let signal = signals.forever().next();
+    tracing::info!(?signal, "closing");
+    if let Some(server) = &mut server {
+        server.close(LAST_ANSWERS);
+    }
+    env.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Listens for Redis clients. Nothing protects that port, so it is not opened to others by accident.
+pub(crate) fn bind(address: &str, allow_plaintext: bool) -> anyhow::Result<TcpListener> {
+    let resolved: Vec<SocketAddr> = address
+        .to_socket_addrs()
+        .with_context(|| format!("--resp {address} is no address"))?
+        .collect();
+    if !allow_plaintext && !resolved.iter().all(|address| address.ip().is_loopback()) {
+        bail!(
+            "--resp {address} can be reached by others, who could read and write everything; \
+             --resp-allow-plaintext permits that"
+        );
+    }
+    TcpListener::bind(&*resolved).with_context(|| format!("cannot listen on {address} (--resp)"))
+}
+
+/// Serves the Redis port of `env`.
+pub(crate) fn serve_redis(
+    listener: TcpListener,
+    env: &ReplicatedEnvironment,
+) -> anyhow::Result<RespServer> {
+    RespServer::start(listener, env.clone(), RespConfig::default())
+        .context("cannot serve the Redis port")
+}
+
+fn config(args: &Args, listener: Option<&TcpListener>) -> anyhow::Result<RepConfig> {
+    let mut config = RepConfig::builder(&args.group, &args.name)
+        .home(&args.home)
+        .members(args.members.iter().map(String::as_str));
+    if let Some(listen) = &args.listen {
+        config = config.listen(listen);
+    }
+    if let Some(advertise) = &args.advertise {
+        config = config.advertise(advertise);
+    }
+    if args.allow_plaintext {
+        config = config.allow_plaintext();
+    }
+    match args.store {
+        Some(Store::Redb) => config = config.store(StoreKind::Redb),
+        Some(Store::Memory) => config = config.store(StoreKind::Memory),
+        None => {}
+    }
+    if let Some(listener) = listener {
+        config = config.attribute(resp::ATTRIBUTE, resp_address(args, listener)?);
+    }
+    Ok(config.build()?)
+}
+
+/// Where clients find the Redis port: as told, or where it listens; if that is everywhere, at this member's own host.
+fn resp_address(args: &Args, listener: &TcpListener) -> anyhow::Result<String> {
+    if let Some(advertised) = &args.resp_advertise {
+        return Ok(advertised.clone());
+    }
+    let local = listener.local_addr()?;
+    if !local.ip().is_unspecified() {
+        return Ok(local.to_string());
+    }
+    let own = args.members.iter().find_map(|member| {
+        let (name, address) = member.split_once('=')?;
+        (name == args.name).then_some(address)
+    });
+    let host = own.and_then(|address| address.rsplit_once(':')).map(|(host, _)| host);
+    let host = host.context("--resp-advertise is needed: no host is known for this member")?;
+    Ok(format!("{host}:{}", local.port()))
+}
+
+/// One line on stdout: whoever started this process may go on.
+fn announce(env: &ReplicatedEnvironment, server: Option<&RespServer>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "listening on {}", env.local_addr())?;
+    if let Some(server) = server {
+        write!(stdout, ", resp on {}", server.local_addr())?;
+    }
+    writeln!(stdout)?;
+    stdout.flush()
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+}
+
+/// The first SIGTERM or SIGINT asks for an orderly end, the second one ends at once.
+fn signals(end_with_stdin: bool) -> anyhow::Result<Signals> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+    }
+    let signals = Signals::new([SIGTERM, SIGINT])?;
+    if end_with_stdin {
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || watch_stdin(&asked))?;
+    }
+    Ok(signals)
+}
+
+fn watch_stdin(asked: &AtomicBool) {
+    let mut bytes = [0; 64];
+    while io::stdin().read(&mut bytes).is_ok_and(|read| read > 0) {}
+    if !asked.load(Ordering::SeqCst) {
+        // It fails only for a signal that does not exist.
+        let _ = signal_hook::low_level::raise(SIGTERM);
+    }
+}

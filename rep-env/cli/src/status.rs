@@ -1,0 +1,111 @@
+//! `rep status`: how a running member and its group are.
+
+use rep_env::Error;
+use rep_env::admin::{self, MemberReport, StatusReport};
+use std::fmt::{self, Display, Formatter};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No master is reachable.
+const NO_MASTER: u8 = 1;
+/// Nobody answers at the address.
+const NO_ANSWER: u8 = 2;
+
+/// Ask a running member how it and its group are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the member listens for the others
+    #[arg(value_name = "HOST:PORT")]
+    address: String,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let report = match admin::status(&args.address, PATIENCE) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("rep: {}", told(&error));
+            return Ok(ExitCode::from(NO_ANSWER));
+        }
+    };
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => print!("{}", Story(&report)),
+    }
+    Ok(if reaches_master(&report) { ExitCode::SUCCESS } else { ExitCode::from(NO_MASTER) })
+}
+
+fn told(error: &Error) -> String {
+    match error {
+        Error::Admin { unreachable: true, .. } => format!("cannot connect: {error}"),
+        error => error.to_string(),
+    }
+}
+
+/// Whether this node is the master, or has an open channel to it.
+pub(crate) fn reaches_master(report: &StatusReport) -> bool {
+    let connected =
+        |member: &MemberReport| member.replica.as_ref().is_some_and(|replica| replica.connected);
+    report.members.iter().any(|member| member.is_master && (member.is_me || connected(member)))
+}
+
+/// The report as text.
+struct Story<'r>(&'r StatusReport);
+
+impl Display for Story<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let StatusReport { group_name, me, state, reason, term, .. } = report;
+        writeln!(
+            f,
+            "{} at {} in group {group_name}: {state} in term {term} ({reason})",
+            me.name, me.address
+        )?;
+        match &report.group {
+            Some(group) => writeln!(f, "group    {group}")?,
+            None => writeln!(f, "group    not founded yet")?,
+        }
+        match &report.master {
+            Some(master) => writeln!(f, "master   {master}")?,
+            None => writeln!(f, "master   none known")?,
+        }
+        let StatusReport { first, last, synced, dvlsn, applied, .. } = report;
+        writeln!(
+            f,
+            "log      from {first} to {last}, synced to {synced}, durable to {dvlsn}, applied to {applied}"
+        )?;
+        report.members.iter().try_for_each(|member| writeln!(f, "member   {}", Line(member)))?;
+        report.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))
+    }
+}
+
+/// A member in a line.
+struct Line<'r>(&'r MemberReport);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let MemberReport { member, is_master, is_me, replica, .. } = self.0;
+        write!(f, "{member}")?;
+        if *is_master {
+            write!(f, ", master")?;
+        }
+        if *is_me {
+            return write!(f, ", this node");
+        }
+        let Some(replica) = replica else { return Ok(()) };
+        write!(f, ", {}", if replica.connected { "connected" } else { "not connected" })?;
+        if let Some(synced) = replica.synced {
+            write!(f, ", has synced {synced}")?;
+        }
+        if let Some(lag @ 1..) = replica.lag {
+            write!(f, ", {lag} behind")?;
+        }
+        if let Some(heard) = replica.heard_ms_ago {
+            write!(f, ", heard {heard} ms ago")?;
+        }
+        Ok(())
+    }
+}
