@@ -202,7 +202,7 @@ impl Node {
         self.reads.round_begins(reign.round);
         let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
         peers.into_iter().for_each(|link| self.herald(link));
-        self.confirm(now);
+        self.confirm();
     }
 
     /// Tells one peer that this node reigns, if it does.
@@ -240,12 +240,12 @@ impl Node {
         if let Some(fed) = reign.fed.get_mut(&peer) {
             fed.heard = now;
         }
-        self.confirm(now);
+        self.confirm();
         Ok(())
     }
 
     /// What round a commit quorum has answered, this node among it.
-    fn confirm(&mut self, now: Duration) {
+    fn confirm(&mut self) {
         let need = self.electorate.commit_need;
         let me = self.config.me;
         let Some(reign) = &mut self.reign else { return };
@@ -263,12 +263,17 @@ impl Node {
         if confirmed <= reign.confirmed_round {
             return;
         }
+        let first = reign.confirmed_round == 0;
         reign.confirmed_round = confirmed;
         if let Some((_, sent)) = reign.sent.iter().find(|(round, _)| *round == confirmed) {
             reign.confirmed = reign.confirmed.max(*sent);
         }
         self.reads.round_confirmed(confirmed);
-        let _ = now;
+        if first {
+            // The proposer waits for just this word, and solicits another term if it comes late.
+            let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
+            peers.into_iter().for_each(|link| self.herald(link));
+        }
     }
 
     /// A linearizable read needs a heartbeat that is sent from now on: at once if no round is under way, else
