@@ -427,11 +427,12 @@ impl Node {
         let Some(reign) = &mut self.reign else { return Ok(()) };
         let connection = handshake.connection();
         // A second handshake on one connection is a new sync-up, which the same feeder answers. A range that is on
-        // its way belongs to that feeder alone, so that no other may take its place on this link.
+        // its way belongs to that feeder alone, so no other may take its place on this link: what is left of an
+        // earlier connection is dropped, and a later one has to come on a link of its own.
         if let Some(fed) = reign.fed.get(&open.link.peer).filter(|fed| fed.link == open.link) {
-            let same = fed.feeder.connection() == connection;
+            let later = connection.epoch > fed.feeder.connection().epoch;
             let why = PeerError::Malformed("a second stream on one link");
-            return if same { Ok(()) } else { Err(why) };
+            return if later { Err(why) } else { Ok(()) };
         }
         let mut config = FeederConfig::default();
         config.window_bytes = self.config.window_bytes;
