@@ -30,7 +30,7 @@ pub use member::Member;
 pub use read::{Consistency, ReadHandle};
 pub use replicate::ReplicateHandle;
 pub use stats::{ReplicaStats, Stats};
-pub use transaction::WriteTxn;
+pub use transaction::{TxnRange, WriteTxn};
 
 pub use rep_fsm::NodeState;
 pub use rep_net as net;

@@ -214,13 +214,8 @@ impl fmt::Debug for TxnRange<'_> {
 impl Shared {
     /// A picture in which this node may write.
     pub(crate) fn writable(&self) -> Result<Admission, Error> {
+        self.check_open()?;
         let admission = self.admission.load();
-        if self.is_closing() {
-            return Err(Error::Closed);
-        }
-        if let Some(reason) = &admission.halted {
-            return Err(Error::Halted { reason: reason.to_string() });
-        }
         if !admission.writable {
             return Err(self.not_master(admission.master));
         }

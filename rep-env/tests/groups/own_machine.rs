@@ -80,10 +80,12 @@ fn master(group: &[ReplicatedEnvironment<Sum>]) -> &ReplicatedEnvironment<Sum> {
 fn a_machine_of_ones_own_is_replicated_and_answers_each_caller() {
     let hub = Hub::default();
     let group = group(&hub);
-    let env = master(&group);
-    let handles: Vec<_> = (1..=50).map(|number| env.replicate(&[number]).unwrap()).collect();
+    let begun = eventually("fifty entries", || {
+        let env = master(&group);
+        (1..=50).map(|number| env.replicate(&[number])).collect::<Result<Vec<_>, _>>().ok()
+    });
     let mut last = None;
-    for (number, handle) in (1_u64..).zip(handles) {
+    for (number, handle) in (1_u64..).zip(begun) {
         let (token, sum) = handle.wait().unwrap();
         assert_eq!(sum, Some(number * (number + 1) / 2));
         last = Some(token);
@@ -98,9 +100,9 @@ fn a_machine_of_ones_own_is_replicated_and_answers_each_caller() {
 fn a_machine_that_fails_halts_its_node_and_says_why() {
     let hub = Hub::default();
     let group = group(&hub);
-    let env = master(&group);
     // Every member's machine refuses the empty entry.
-    let outcome = env.replicate(&[]).unwrap().wait();
+    let handle = eventually("an entry", || master(&group).replicate(&[]).ok());
+    let outcome = handle.wait();
     for env in &group {
         let halted = eventually("the halt", || match env.wait_for_master(PATIENCE) {
             Err(Error::Halted { reason }) => Some(reason),
