@@ -13,6 +13,7 @@ use crate::runtime::shared::{Positions, Shared};
 use rep_net::queue::Queue;
 use rep_node::{Event, Fence, Link, Node, NodeState, Outcome, Output, Request};
 use rep_vlsn::tail::Tail;
+use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +31,19 @@ pub(crate) struct NodeLoop {
     shared: Arc<Shared>,
     /// What others were last shown.
     shown: Positions,
+    /// Changes of the visible state that are still to be shown: after the picture that callers decide by, so that who has
+    /// been told "master" finds one.
+    changes: Vec<Change>,
     closed: bool,
+}
+
+/// A change of the visible state.
+#[derive(Debug)]
+struct Change {
+    state: NodeState,
+    term: Term,
+    master: Option<NodeId>,
+    reason: &'static str,
 }
 
 /// Where outputs go.
@@ -68,6 +81,7 @@ impl NodeLoop {
             callers: Callers::default(),
             shared,
             shown: Positions::default(),
+            changes: Vec::new(),
             closed: false,
         }
     }
@@ -215,9 +229,34 @@ impl NodeLoop {
                 }
                 self.callers.resolve(&self.shared, request, outcome)
             }
-            Output::Event(event) => self.shared.take_event(event),
+            Output::Event(event) => self.take_event(event),
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
             other => tracing::error!(?other, "an output that this driver does not know"),
+        }
+    }
+
+    /// Something happened that others may want to know.
+    fn take_event(&mut self, event: Event) {
+        let shared = &self.shared;
+        tracing::info!(node = %shared.name, ?event, "event");
+        match event {
+            Event::State { new: state, master, term, reason, .. } => {
+                self.changes.push(Change { state, term, master, reason });
+            }
+            Event::Crowned { .. } => shared.counters.crowned.add(1),
+            Event::TermOver { term } => shared.pipeline.end(term),
+            Event::Founded { group } => shared.learn_group(group),
+            // Told to the log above; `status` shows what lasts.
+            _ => {}
+        }
+    }
+
+    fn show_changes(&mut self) {
+        let halted = self.shared.failure().is_some();
+        for Change { state, term, master, reason } in self.changes.drain(..) {
+            self.shared.counters.state_changes.add(1);
+            let reason = if state == NodeState::Shutdown && halted { "halted" } else { reason };
+            self.shared.board.publish(state, term, master, reason);
         }
     }
 
@@ -246,6 +285,7 @@ impl NodeLoop {
         } else if news {
             shared.bell.ring();
         }
+        self.show_changes();
     }
 }
 
@@ -316,27 +356,4 @@ fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) {
     let counter = if result.is_ok() { &counters.reads_served } else { &counters.reads_failed };
     counter.add(1);
     promise.resolve(result);
-}
-
-impl Shared {
-    /// Something happened that others may want to know.
-    fn take_event(&self, event: Event) {
-        tracing::info!(node = %self.name, ?event, "event");
-        match event {
-            Event::State { new, master, term, reason, .. } => {
-                self.counters.state_changes.add(1);
-                let reason = if new == NodeState::Shutdown && self.failure().is_some() {
-                    "halted"
-                } else {
-                    reason
-                };
-                self.board.publish(new, term, master, reason);
-            }
-            Event::Crowned { .. } => self.counters.crowned.add(1),
-            Event::TermOver { term } => self.pipeline.end(term),
-            Event::Founded { group } => self.learn_group(group),
-            // Told to the log above; `status` shows what lasts.
-            _ => {}
-        }
-    }
 }

@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn those_that_still_run_are_named() {
         let threads = Threads::new();
-        let (finish, finished) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel();
+        let (finish, finished) = mpsc::sync_channel::<()>(1);
+        let (tell, told) = mpsc::sync_channel(1);
         let own = threads.clone();
         threads
             .start("rep-test-one", move || {

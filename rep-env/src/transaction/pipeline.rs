@@ -127,3 +127,77 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rep_store::{Database, Databases, Entry, StateMachine};
+    use rep_vlsn::{Kind, LogPoint};
+
+    const TERM: Term = Term::new(3);
+
+    /// A store whose last entry is the first of `term`.
+    fn store(term: Term) -> Databases {
+        let mut machine = Databases::memory();
+        let point = LogPoint::new(term, Vlsn::FIRST);
+        let opening = Entry { kind: Kind::TermStart, ..Entry::data(point, 0, Default::default()) };
+        machine.apply(&[opening], &mut Vec::new()).unwrap();
+        machine
+    }
+
+    fn writes(value: &str) -> WriteSet {
+        let mut writes = WriteSet::new();
+        writes.put(&Database::new("d"), b"key", value.as_bytes()).unwrap();
+        writes
+    }
+
+    fn key(pending: &Pending) -> Option<bytes::Bytes> {
+        pending.get(&Database::new("d"), b"key").unwrap()
+    }
+
+    #[test]
+    fn the_next_transaction_sees_what_was_pushed_and_finds_its_slot() {
+        let (pipeline, machine) = (Pipeline::default(), store(TERM));
+        let (request, slot) = pipeline.push(writes("1"), 10, TERM).unwrap();
+        let pending = pipeline.begin(TERM, &machine.reader()).unwrap().unwrap();
+        assert_eq!(key(&pending).unwrap(), "1");
+        assert_eq!(pending.newest_read(), Some(Seq(request)));
+        assert!(Arc::ptr_eq(&pipeline.slot_of(Seq(request), TERM).unwrap(), &slot));
+    }
+
+    #[test]
+    fn nothing_begins_before_the_terms_own_first_entry_is_applied() {
+        let (pipeline, machine) = (Pipeline::default(), store(TERM));
+        assert!(pipeline.begin(TERM.next(), &machine.reader()).unwrap().is_none());
+        assert!(pipeline.begin(TERM, &machine.reader()).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_belongs_to_a_term_ends_with_it_and_nothing_follows_it_in() {
+        let (pipeline, machine) = (Pipeline::default(), store(TERM));
+        let (request, _) = pipeline.push(writes("1"), 10, TERM).unwrap();
+        pipeline.end(TERM);
+        assert!(pipeline.push(writes("2"), 10, TERM).is_none());
+        assert!(pipeline.slot_of(Seq(request), TERM).is_none());
+        assert!(pipeline.begin(TERM, &machine.reader()).unwrap().is_none());
+        assert_eq!(pipeline.bytes(), 0);
+        let next = store(TERM.next());
+        let pending = pipeline.begin(TERM.next(), &next.reader()).unwrap().unwrap();
+        assert_eq!(key(&pending), None);
+    }
+
+    #[test]
+    fn what_is_applied_makes_room_and_an_open_transaction_does_not_notice() {
+        let (pipeline, mut machine) = (Pipeline::default(), store(TERM));
+        let (request, _) = pipeline.push(writes("1"), 10, TERM).unwrap();
+        let open = pipeline.begin(TERM, &machine.reader()).unwrap().unwrap();
+        assert_eq!(pipeline.room_for(1, 10, &machine.reader()).unwrap(), Some(10));
+        let point = LogPoint::new(TERM, Vlsn::new(2));
+        pipeline.assign(request, point.vlsn);
+        machine.apply(&[Entry::data(point, 0, writes("1").encode())], &mut Vec::new()).unwrap();
+        assert_eq!(pipeline.room_for(1, 10, &machine.reader()).unwrap(), None);
+        assert_eq!(key(&open).unwrap(), "1");
+        let next = pipeline.begin(TERM, &machine.reader()).unwrap().unwrap();
+        assert_eq!((key(&next).unwrap(), next.newest_read()), ("1".into(), None));
+    }
+}

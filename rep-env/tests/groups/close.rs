@@ -30,7 +30,7 @@ fn closing_under_load_resolves_every_handle() {
         let world = World::running(net, 3);
         world.put("alice", "0");
         let env = world.env(world.master()).clone();
-        let (begun, many_begun) = mpsc::channel();
+        let (begun, many_begun) = mpsc::sync_channel(100);
         let writers: Vec<_> = (0..3)
             .map(|_| {
                 let (env, begun) = (env.clone(), begun.clone());
@@ -45,7 +45,7 @@ fn closing_under_load_resolves_every_handle() {
                             Ok(handle) => handles.push(handle),
                             Err(error) => return (handles, error),
                         }
-                        let _ = begun.send(());
+                        let _ = begun.try_send(());
                     }
                 })
             })
@@ -99,7 +99,7 @@ fn a_transaction_that_is_open_when_the_environment_closes_is_told() {
 struct Suicidal {
     applied: LogPoint,
     env: Arc<Mutex<Option<ReplicatedEnvironment<Suicidal>>>>,
-    told: mpsc::Sender<Result<(), Error>>,
+    told: mpsc::SyncSender<Result<(), Error>>,
 }
 
 impl StateMachine for Suicidal {
@@ -149,7 +149,7 @@ impl StateMachine for Suicidal {
 
 #[test]
 fn closing_from_within_is_refused_and_the_last_drop_there_does_not_hang() {
-    let (told, outcome) = mpsc::channel();
+    let (told, outcome) = mpsc::sync_channel(1);
     let place = Arc::new(Mutex::new(None));
     let machine = Suicidal { applied: LogPoint::NULL, env: Arc::clone(&place), told };
     let config = RepConfig::builder("bank", "n1").members(["n1=here"]).ephemeral();

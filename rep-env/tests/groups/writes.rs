@@ -193,7 +193,7 @@ fn a_full_overlay_refuses_and_says_so() {
     let mut world = World::new(Net::Memory, 3);
     for at in 0..3 {
         let config = world.config(at).tune(|timing, limits| {
-            timing.busy_wait = Duration::from_millis(50);
+            timing.busy_wait = Duration::ZERO;
             timing.election_timeout = Duration::from_secs(2);
             timing.round_timeout = Duration::from_millis(500);
             timing.replicas_wait = Duration::ZERO;
