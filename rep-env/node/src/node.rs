@@ -274,10 +274,9 @@ impl Node {
             return self.resolve(request, Outcome::Closed);
         }
         match kind {
-            ReadKind::AtLeast { group, .. } if self.group().is_some_and(|own| own != group) => {
-                self.resolve(request, Outcome::OtherGroup);
+            ReadKind::AtLeast { group, point } => {
+                self.reads.add_token(request, group, point, deadline);
             }
-            ReadKind::AtLeast { point, .. } => self.reads.add_token(request, point, deadline),
             ReadKind::Linearizable => match self.read_stage() {
                 Some(stage) => self.reads.add_linearizable(request, stage, deadline),
                 None => self.resolve(request, Outcome::NotMaster { master: self.master() }),
@@ -587,7 +586,10 @@ impl Node {
         }
         self.begin_read_round(now);
         let (log, applied, dvlsn) = (&self.log, self.applied, self.dvlsn());
-        let judge = |point: LogPoint| match log.point_at(point.vlsn) {
+        // A node that is not born yet cannot tell whose token it is: it waits until it can.
+        let own = self.group();
+        let judge = |group: GroupId, point: LogPoint| match log.point_at(point.vlsn) {
+            _ if own != Some(group) => own.map(|_| Outcome::OtherGroup),
             Some(held) if point.vlsn <= dvlsn && held != point => {
                 Some(Outcome::RolledBack { point })
             }

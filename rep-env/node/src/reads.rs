@@ -45,7 +45,7 @@ struct Waiting {
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Token(LogPoint),
+    Token(GroupId, LogPoint),
     Linearizable(Stage),
 }
 
@@ -56,8 +56,14 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    pub(crate) fn add_token(&mut self, request: Request, point: LogPoint, deadline: Duration) {
-        self.waiting.insert(request, Waiting { deadline, what: What::Token(point) });
+    pub(crate) fn add_token(
+        &mut self,
+        request: Request,
+        group: GroupId,
+        point: LogPoint,
+        deadline: Duration,
+    ) {
+        self.waiting.insert(request, Waiting { deadline, what: What::Token(group, point) });
     }
 
     pub(crate) fn add_linearizable(&mut self, request: Request, stage: Stage, deadline: Duration) {
@@ -97,21 +103,21 @@ impl Reads {
     pub(crate) fn take_linearizable(&mut self) -> Vec<Request> {
         self.take(|waiting| match waiting.what {
             What::Linearizable(_) => Some(()),
-            What::Token(_) => None,
+            What::Token(..) => None,
         })
         .into_iter()
         .map(|(request, ())| request)
         .collect()
     }
 
-    /// Takes out what can be answered now. `judge` tells of a token's entry: applied, replaced, or wait.
+    /// Takes out what can be answered now. `judge` tells of a token's entry: applied, replaced, foreign, or wait.
     pub(crate) fn take_ready(
         &mut self,
         applied: LogPoint,
-        judge: impl Fn(LogPoint) -> Option<Outcome>,
+        judge: impl Fn(GroupId, LogPoint) -> Option<Outcome>,
     ) -> Vec<(Request, Outcome)> {
         self.take(|waiting| match waiting.what {
-            What::Token(point) => judge(point),
+            What::Token(group, point) => judge(group, point),
             What::Linearizable(Stage::AwaitsApplied(index)) if index <= applied.vlsn => {
                 Some(Outcome::Read { at: applied })
             }
@@ -140,7 +146,7 @@ impl Reads {
     fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
         self.waiting.values().filter_map(|waiting| match waiting.what {
             What::Linearizable(stage) => Some(stage),
-            What::Token(_) => None,
+            What::Token(..) => None,
         })
     }
 

@@ -31,7 +31,7 @@ fn gale(seed: u64) -> usize {
         let id = NodeId::new(1 + ocean.dice.below(count as u64) as u32);
         let other = NodeId::new(1 + ocean.dice.below(count as u64) as u32);
         match ocean.dice.below(30) {
-            0..=7 => ocean.masters().into_iter().for_each(|master| ocean.write(master)),
+            0..=6 => ocean.masters().into_iter().for_each(|master| ocean.write(master)),
             8 => ocean.masters().into_iter().for_each(|master| ocean.read(master)),
             9 => ocean.read_token(id),
             10 => ocean.crash(id),
@@ -57,6 +57,7 @@ fn gale(seed: u64) -> usize {
                 let ms = ocean.dice.below(3000);
                 ocean.freeze(id, Duration::from_millis(ms));
             }
+            7 if ocean.dice.below(4) == 0 => ocean.fail_log(id),
             22 => ocean.slow_disk(id, 40_000),
             23 => ocean.slow_disk(id, 300),
             24 => {
@@ -78,10 +79,15 @@ fn calm(ocean: &mut Ocean) {
     ocean.heal();
     for id in ocean.ids() {
         ocean.slow_disk(id, 300);
+        if ocean.machines[&id].poisoned {
+            ocean.crash(id);
+        }
         if ocean.machines[&id].node.is_none() {
             ocean.start(id);
         }
     }
+    // Nobody freezes for longer.
+    ocean.run_for(Duration::from_secs(3));
     for _ in 0..200 {
         ocean.run_for(Duration::from_millis(100));
         if is_calm(ocean) {

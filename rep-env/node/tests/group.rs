@@ -5,7 +5,7 @@ mod harness;
 
 use harness::Group;
 use rep_node::{Event, NodeState, Outcome, ReadKind};
-use rep_vlsn::NodeId;
+use rep_vlsn::{GroupId, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
 const N1: NodeId = NodeId::new(1);
@@ -174,6 +174,20 @@ fn a_token_is_served_by_a_replica_once_that_very_entry_is_applied() {
     group.run_until("served", |group| group.outcome(replica, read).is_some());
     let Some(Outcome::Read { at }) = group.outcome(replica, read) else { panic!("not served") };
     assert!(at.vlsn >= point.vlsn);
+}
+
+#[test]
+fn a_token_of_another_group_is_refused_also_by_who_had_none_when_asked() {
+    // Asked before the founding, a node took any group's token for its own, and served it from its own entries.
+    let mut group = Group::new(&["n1", "n2", "n3"]);
+    group.start(N1);
+    let point = LogPoint::new(Term::new(1), Vlsn::new(1));
+    let read = group.read(N1, ReadKind::AtLeast { group: GroupId([7; 16]), point });
+    assert_eq!(group.outcome(N1, read), None);
+    group.start(NodeId::new(2));
+    group.start(N3);
+    group.run_until("an answer", |group| group.outcome(N1, read).is_some());
+    assert_eq!(group.outcome(N1, read), Some(&Outcome::OtherGroup));
 }
 
 #[test]

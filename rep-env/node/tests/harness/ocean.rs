@@ -4,8 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use rep_node::{
     DialFailure, Event, Fence, Link, Message, Node, NodeConfig, NodeState, Outcome, Output,
-    Persisted, Proposal, ReadKind, Recovered, ReplicaMessage, Request, Seed, SendFailed, Service,
-    number_members,
+    PersistFailed, Persisted, Proposal, ReadKind, Recovered, ReplicaMessage, Request, Seed,
+    SendFailed, Service, number_members,
 };
 use rep_vlsn::{
     Draft, Epoch, Flags, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Term, Vlsn,
@@ -77,6 +77,8 @@ pub(crate) struct Machine {
     frozen_until: Duration,
     dvlsn: Vlsn,
     state: NodeState,
+    /// A sync has failed: the disk does nothing more for this process.
+    pub(crate) poisoned: bool,
 }
 
 /// A connection: the two ends with their own numbers.
@@ -170,6 +172,7 @@ impl Ocean {
             frozen_until: Duration::ZERO,
             dvlsn: Vlsn::NULL,
             state: NodeState::Detached,
+            poisoned: false,
         };
         self.machines.insert(id, machine);
     }
@@ -194,6 +197,7 @@ impl Ocean {
             mark_dvlsn: machine.mark,
         };
         machine.run = run;
+        machine.poisoned = false;
         machine.tail = machine.disk.clone();
         machine.dvlsn = Vlsn::NULL;
         machine.state = NodeState::Detached;
@@ -246,6 +250,20 @@ impl Ocean {
         let until = self.now + span;
         let machine = self.machines.get_mut(&id).unwrap();
         machine.frozen_until = machine.frozen_until.max(until);
+    }
+
+    /// The next sync of the log fails, and with it the log.
+    pub(crate) fn fail_log(&mut self, id: NodeId) {
+        let now = self.now;
+        let machine = self.machines.get_mut(&id).unwrap();
+        let Some(node) = &mut machine.node else { return };
+        if machine.poisoned || machine.frozen_until > now {
+            return;
+        }
+        machine.poisoned = true;
+        node.handle_persist_failed(now, PersistFailed::Log, "rotten".into());
+        self.say(|| format!("{id}: its log fails"));
+        self.after(id);
     }
 
     pub(crate) fn slow_disk(&mut self, id: NodeId, us: u64) {
@@ -447,6 +465,9 @@ impl Ocean {
     fn disk_done(&mut self, id: NodeId) {
         let now = self.now;
         let machine = self.machines.get_mut(&id).unwrap();
+        if machine.poisoned {
+            return;
+        }
         let node = machine.node.as_mut().unwrap();
         match machine.busy.take().expect("is busy") {
             DiskOp::Write(records, epoch) => {
