@@ -536,7 +536,7 @@ impl World {
         });
         let message = match Message::decode(link.service, dialled, frame) {
             Ok(message) => message,
-            Err(error) => return self.peer_erred(id, link, &error.to_string(), old),
+            Err(error) => return self.peer_erred(id, link, &error.to_string()),
         };
         let before = old.then(|| self.known_points(id));
         let handled = self.step(id, |node, now| node.handle_message(now, link, message));
@@ -552,7 +552,7 @@ impl World {
             self.check(checked);
         }
         if let Some(Err(error)) = handled {
-            self.peer_erred(id, link, &error.to_string(), old);
+            self.peer_erred(id, link, &error.to_string());
         }
     }
 
@@ -565,17 +565,12 @@ impl World {
 
     /// The driver closes a link on which something impossible was said. Between correct nodes on a network
     /// that keeps its word nothing is.
-    fn peer_erred(&mut self, id: NodeId, link: Link, error: &str, old: bool) {
+    fn peer_erred(&mut self, id: NodeId, link: Link, error: &str) {
         self.counts.peer_errors += 1;
         self.note(id, &[34], || {
             format!("n{} hears nonsense from n{}: {error}", id.get(), link.peer.get())
         });
         let excused = self.network.config.hostile || self.ever_hostile;
-        let stale = old && link.service == rep_node::Service::Feeder;
-        let checked = ensure(!stale, Invariant::DistinctVoters, || {
-            format!("{id} does not drop a message of an earlier connection: {error}")
-        });
-        self.check(checked);
         let checked = ensure(excused, Invariant::ErrorHonesty, || {
             format!("{id} refuses what correct {} said: {error}", link.peer)
         });

@@ -79,6 +79,8 @@ pub(crate) enum Action {
     Mute,
     /// All of its connections reset.
     Reset,
+    /// Its disk loses power within the next few operations.
+    Tear,
 }
 
 /// A fault that waits.
@@ -272,8 +274,13 @@ impl World {
 
     fn may_spend(&self, id: NodeId) -> bool {
         let spent = &self.faults.spent;
-        self.oracle.committed() > 0
-            && (spent.contains(&id) || spent.len() < self.swarm.process.damaged_max as usize)
+        let within = spent.contains(&id) || spent.len() < self.swarm.process.damaged_max as usize;
+        // Even the reckless leave one member that remembers the group: if none did, the rest would be right to
+        // found another.
+        let remembers = |other: &NodeId| {
+            *other != id && !spent.contains(other) && self.oracle.member(*other).durable > 0
+        };
+        self.oracle.committed() > 0 && within && self.ids().iter().any(remembers)
     }
 
     fn wipe_and_back(&mut self, id: NodeId) {
@@ -357,11 +364,12 @@ impl World {
 
     fn any_trap(&mut self) -> Trap {
         let rng = &mut self.rngs.process;
-        let action = match rng.below(8) {
+        let action = match rng.below(10) {
             0..=2 => Action::Crash(Crash::Kill),
             3..=5 => Action::Crash(Crash::PowerCut),
             6 => Action::Isolate,
-            _ => Action::Reset,
+            7 => Action::Reset,
+            _ => Action::Tear,
         };
         let back = rng
             .chance(0.5)
@@ -423,6 +431,10 @@ impl World {
                 }
             }
             Action::Reset => self.reset_all(id),
+            Action::Tear => {
+                let ops = self.rngs.process.between(1, 8);
+                self.process(id).home.disk.crash_after_ops(ops);
+            }
         }
         false
     }
@@ -499,6 +511,17 @@ impl World {
                         moment,
                         action,
                         only: None,
+                        skip: 0,
+                        again: false,
+                        back: None,
+                    });
+                }
+                if self.rngs.process.chance(0.5) {
+                    let (moment, action) = (Moment::Cutting, Action::Tear);
+                    self.set_trap(Trap {
+                        moment,
+                        action,
+                        only: Some(old),
                         skip: 0,
                         again: false,
                         back: None,

@@ -54,6 +54,48 @@ pub const TABLE: &[Mutant] = &[
     mutant("stream-old-connection-ack", "rep-stream", "an ack of an earlier connection counts"),
     mutant("vlsn-truncate-on-damage", "rep-vlsn", "rot below the mark is cut like a torn tail"),
     mutant("election-wiped-votes", "rep-election", "a wiped member's promise counts"),
+    // From here on: the simulator is not the first to look for these, but may be asked.
+    mutant(
+        "election-two-promises-a-term",
+        "rep-election",
+        "a voter promises one term to two proposers",
+    ),
+    mutant("stream-skip-syncup", "rep-stream", "a replica keeps what lies after the matchpoint"),
+    mutant(
+        "stream-truncate-below-dvlsn",
+        "rep-stream",
+        "a replica cuts what a commit quorum has synced",
+    ),
+    mutant(
+        "stream-watermark-unlimited",
+        "rep-stream",
+        "a replica takes a watermark beyond what it has matched",
+    ),
+    mutant("vlsn-keep-stale-tail", "rep-vlsn", "what lies behind a torn tail is kept"),
+    mutant(
+        "vlsn-no-epoch",
+        "rep-vlsn",
+        "a sync begun before a truncation vouches for what came after",
+    ),
+    mutant(
+        "vlsn-reader-ignores-epoch",
+        "rep-vlsn",
+        "a reader of before a truncation is given what came after",
+    ),
+    mutant("vlsn-skip-cell-sync", "rep-vlsn", "a cell is written and not synced"),
+    mutant("vlsn-skip-cut-cell", "rep-vlsn", "a truncation overwrites before it is noted"),
+    mutant("vlsn-skip-log-sync", "rep-vlsn", "the log says synced and did not sync"),
+    mutant(
+        "overlay-oldest-wins",
+        "rep-store",
+        "a transaction reads the oldest pending write of a key",
+    ),
+    mutant(
+        "overlay-trim-too-far",
+        "rep-store",
+        "the overlay forgets a write that is not applied yet",
+    ),
+    mutant("store-apply-twice", "rep-store", "an entry that was applied is applied again"),
 ];
 
 /// The planted bug called `name`.

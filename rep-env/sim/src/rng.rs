@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_stream_of_a_seed_never_changes() {
         // A committed seed must mean the same run for ever.
-        assert_eq!(Rng::split(0, "net").next_u64(), Rng::split(0, "net").next_u64());
+        assert_eq!(Rng::split(0, "net").next_u64(), 16085087740036248875);
         let mut rng = Rng { state: [1, 2, 3, 4] };
         assert_eq!(rng.next_u64(), 41943041);
     }
