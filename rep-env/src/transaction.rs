@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
 use bytes::Bytes;
-use rep_node::Admission;
+use rep_node::{Admission, NodeState};
 use rep_store::overlay::{Pending, PendingRange};
 use rep_store::{Database, Reader, StoreError, WriteSet};
 use rep_vlsn::record::ENTRY_BYTES_MAX;
@@ -51,7 +51,7 @@ impl<'env> WriteTxn<'env> {
     /// Waits for the turn until `begin_timeout`.
     pub(crate) fn begin(shared: &'env Shared, reader: &'env Reader) -> Result<Self, Error> {
         let deadline = Instant::now() + shared.timing.begin_timeout;
-        shared.writable()?;
+        shared.wait_writable(deadline)?;
         let ticket = shared.turn.take(deadline)?;
         WriteTxn::with_turn(Held { shared, ticket }, reader, deadline)
     }
@@ -71,16 +71,14 @@ impl<'env> WriteTxn<'env> {
     /// knows. So the first transaction of a term waits until the term's own first entry is applied.
     fn with_turn(held: Held<'env>, reader: &'env Reader, deadline: Instant) -> Result<Self, Error> {
         let shared = held.shared;
-        let began = Instant::now();
         loop {
             let heard = shared.bell.heard();
-            let term = shared.writable()?.term;
+            let term = shared.wait_writable(deadline)?.term;
             if let Some(pending) = shared.pipeline.begin(term, reader)? {
                 return Ok(WriteTxn { held, reader, pending, term });
             }
             if !shared.bell.wait(heard, deadline) {
-                let why = "this master has not applied yet what its predecessors left".to_owned();
-                return Err(Error::NoMaster { waited: began.elapsed(), why });
+                return Err(shared.not_caught_up());
             }
         }
     }
@@ -222,6 +220,26 @@ impl Shared {
         Ok(Admission::clone(&admission))
     }
 
+    /// As [`Shared::writable`], waiting while this node is the master and only has to catch up with its predecessors.
+    fn wait_writable(&self, deadline: Instant) -> Result<Admission, Error> {
+        loop {
+            let heard = self.bell.heard();
+            let reigns = self.admission.load().state == NodeState::Master;
+            match self.writable() {
+                Err(Error::NotMaster { .. }) if reigns => {}
+                decided => return decided,
+            }
+            if !self.bell.wait(heard, deadline) {
+                return Err(self.not_caught_up());
+            }
+        }
+    }
+
+    fn not_caught_up(&self) -> Error {
+        let why = "this master has not applied yet what its predecessors left".to_owned();
+        Error::NoMaster { waited: self.timing.begin_timeout, why }
+    }
+
     /// A picture in which this node may still write in `term`.
     fn writable_in(&self, term: Term) -> Result<Admission, Error> {
         match self.writable()? {
@@ -325,8 +343,9 @@ pub(crate) fn replicate<O>(
     }
     let draft = Draft::new(Kind::Data, Flags::default(), payload);
     let bytes = draft.record_bytes() as u64;
-    let term = shared.writable()?.term;
-    let ticket = shared.turn.take(Instant::now() + shared.timing.begin_timeout)?;
+    let deadline = Instant::now() + shared.timing.begin_timeout;
+    let term = shared.wait_writable(deadline)?.term;
+    let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
     shared.wait_for_replicas(term)?;
