@@ -1,4 +1,4 @@
-use crate::world::{BOTH, Net, World, put};
+use crate::world::{BOTH, Net, PATIENCE, World, put};
 use rep_env::store::{Entry, StateMachine, StoreError};
 use rep_env::{Consistency, Error, LogPoint, NodeState, RepConfig, ReplicatedEnvironment};
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ fn after_close_everything_says_closed() {
         for consistency in [Consistency::None, Consistency::Linearizable] {
             assert_eq!(env.read(consistency).wait().unwrap_err(), Error::Closed);
         }
-        assert_eq!(env.wait_for_master(crate::world::PATIENCE).unwrap_err(), Error::Closed);
+        assert_eq!(env.wait_for_master(PATIENCE).unwrap_err(), Error::Closed);
         assert_eq!(env.stats().commits_failed, 0);
     }
 }
@@ -56,7 +56,7 @@ fn closing_under_load_resolves_every_handle() {
             let (handles, error) = writer.join().unwrap();
             assert!(matches!(error, Error::Closed | Error::NotMaster { .. }), "{error}");
             for handle in handles {
-                match handle.wait() {
+                match handle.wait_for(PATIENCE).expect("every handle is resolved") {
                     Ok(_)
                     | Err(
                         Error::Closed | Error::NotMaster { .. } | Error::InsufficientAcks { .. },
@@ -64,6 +64,21 @@ fn closing_under_load_resolves_every_handle() {
                     Err(error) => panic!("{error}"),
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn members_that_close_while_they_meet_leave_nothing_behind() {
+    for net in BOTH {
+        let mut world = World::new(net, 3);
+        for round in 0..10 {
+            (0..3).for_each(|at| drop(world.open(at)));
+            // Each round ends at another moment of their acquaintance.
+            crate::world::eventually("a few steps", || {
+                (world.env(0).stats().steps >= round).then_some(())
+            });
+            (0..3).for_each(|at| world.close(at));
         }
     }
 }
