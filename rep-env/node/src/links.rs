@@ -51,7 +51,7 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
-    fn of(service: Service, dialled: bool) -> Slot {
+    pub(crate) fn of(service: Service, dialled: bool) -> Slot {
         match (service, dialled) {
             (Service::Peer, _) => Slot::Peer,
             (Service::Feeder, true) => Slot::Source,

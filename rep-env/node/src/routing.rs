@@ -25,6 +25,9 @@ impl Node {
         if self.is_over() || !expected {
             return self.output(Output::Disconnect { link });
         }
+        if self.is_impostor(link, incarnation, dialled) {
+            return self.output(Output::Disconnect { link });
+        }
         let (slot, replaced) = self.links.up(now, link, incarnation, dialled);
         if let Some(old) = replaced {
             self.output(Output::Disconnect { link: old.link });
@@ -314,6 +317,18 @@ impl Node {
     }
 
     // ---- who is who ----
+
+    /// Whether another directory of a member's name asks for the place of the recorded one, which is here and heard:
+    /// a wiped or cloned directory beside the real one must not keep it off.
+    fn is_impostor(&self, link: Link, incarnation: Incarnation, dialled: bool) -> bool {
+        let Some(membership) = &self.membership else { return false };
+        let patience = self.config.timing.election_timeout;
+        let present =
+            self.links.get(link.peer, Slot::of(link.service, dialled)).is_some_and(|open| {
+                self.is_member(open) && self.clock.saturating_sub(open.heard) <= patience
+            });
+        present && !membership.admits(link.peer, incarnation)
+    }
 
     /// Whether the other end is the member that it says, with the data directory that was recorded. Before the
     /// founding every listed name is taken at its word.

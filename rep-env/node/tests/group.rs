@@ -4,8 +4,8 @@
 mod harness;
 
 use harness::Group;
-use rep_node::{Event, NodeState, Outcome, ReadKind};
-use rep_vlsn::{GroupId, LogPoint, NodeId, Term, Vlsn};
+use rep_node::{Event, Link, NodeState, Outcome, ReadKind, Service};
+use rep_vlsn::{GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
 const N1: NodeId = NodeId::new(1);
@@ -219,6 +219,22 @@ fn a_master_that_gave_up_is_not_taken_for_alive_because_it_still_answers() {
     group.run_until("it gives up", |group| group.node(master).state() != NodeState::Master);
     group.release_disks();
     group.run_until("a master again", |group| group.master().is_some());
+}
+
+#[test]
+fn another_directory_of_a_members_name_does_not_take_the_place_of_the_real_one() {
+    let (mut group, master) = founded(&["n1", "n2", "n3"]);
+    let replica = others(&group, master)[0];
+    group.run_until("in sync", |group| group.node(replica).state() == NodeState::Replica);
+    let seen = group.machines[&replica].states.clone();
+    let link = Link { peer: replica, service: Service::Feeder, epoch: u64::MAX };
+    group.act(master, |node, now| {
+        node.handle_link_up(now, link, Incarnation([0xee; 16]), false);
+    });
+    group.run_for(Duration::from_millis(50));
+    assert_eq!(group.machines[&replica].states, seen, "the real one never lost its stream");
+    let request = group.propose(master, "a");
+    assert!(matches!(group.outcome(master, request), Some(Outcome::Committed { .. })));
 }
 
 #[test]
