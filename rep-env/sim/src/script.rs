@@ -97,7 +97,7 @@ impl Stage {
             }
             ("run", [time]) => {
                 self.world.run_for(duration(time).ok_or_else(unknown)?);
-                Ok(format!("t={:?}\n", self.world.now))
+                Ok("ok\n".into())
             }
             ("name", [name, "master"]) => {
                 let master = self.world.master();
@@ -134,7 +134,13 @@ impl Stage {
     fn call(&mut self, name: &str, id: Option<NodeId>) -> String {
         let Some(id) = id else { return "nobody\n".into() };
         self.names.insert(name.to_owned(), id);
-        format!("n{}\n", id.get())
+        "ok\n".into()
+    }
+
+    /// What the script calls a member: by its part in the story, so that a story stays true whoever plays it.
+    fn name_of(&self, id: NodeId) -> String {
+        let named = self.names.iter().find(|(_, named)| **named == id);
+        named.map_or_else(|| format!("n{}", id.get()), |(name, _)| name.clone())
     }
 
     fn node(&self, name: &str) -> Result<NodeId, String> {
@@ -157,8 +163,9 @@ impl Stage {
         self.world.run_until(PATIENCE, |world| world.master().is_some());
         match self.world.master() {
             Some(id) => {
+                let name = self.name_of(id);
                 let live = self.world.live_mut(id).expect("a master runs");
-                format!("n{} is master of {}\n", id.get(), live.node.term())
+                format!("{name} is master of {}\n", live.node.term())
             }
             None => "no master\n".into(),
         }
@@ -181,8 +188,9 @@ impl Stage {
         let Some(live) = self.world.live_mut(id) else { return Ok("down\n".into()) };
         let Some(term) = live.front.open_to_writes() else {
             let master = live.front.admission.master;
-            let hint = master.map_or(String::new(), |master| format!("; n{} is", master.get()));
-            return Ok(format!("refused: n{} is not master{hint}\n", id.get()));
+            let hint =
+                master.map_or(String::new(), |master| format!("; {} is", self.name_of(master)));
+            return Ok(format!("refused: {name} is not master{hint}\n"));
         };
         if wait && !live.front.admits(term) {
             let (live_now, needed) = (live.front.admission.live, live.front.admission.needed);
@@ -219,6 +227,11 @@ impl Stage {
             Some(Outcome::Unknown { acked_by, needed, .. }) => {
                 format!("unknown: {} of {needed} hold it\n", acked_by.len())
             }
+            Some(Outcome::NotMaster { master }) => {
+                let hint =
+                    master.map_or(String::new(), |master| format!("; {} is", self.name_of(master)));
+                format!("refused: not master{hint}\n")
+            }
             Some(other) => format!("{other:?}\n"),
             None => "no outcome\n".into(),
         }
@@ -248,28 +261,23 @@ impl Stage {
         Ok(format!("{key} = {shown}\n"))
     }
 
-    fn state(&mut self) -> String {
-        let mut out = String::new();
-        for id in self.world.ids() {
-            let Some(live) = self.world.live_mut(id) else {
-                let _ = writeln!(out, "n{} down", id.get());
-                continue;
-            };
-            let node = &live.node;
-            let master =
-                node.master().map_or("nobody".into(), |master| format!("n{}", master.get()));
-            let _ = writeln!(
-                out,
-                "n{} {:?} follows {master} in {}; log {}, dvlsn {}, applied {}",
-                id.get(),
-                node.state(),
-                node.term(),
-                node.log().last(),
-                node.dvlsn(),
-                node.applied()
-            );
-        }
-        out
+    fn state(&self) -> String {
+        let mut lines: Vec<String> =
+            self.world.ids().into_iter().map(|id| self.standing(id)).collect();
+        lines.sort();
+        lines.concat()
+    }
+
+    fn standing(&self, id: NodeId) -> String {
+        let name = self.name_of(id);
+        let Some(live) = &self.world.process(id).live else { return format!("{name}: down\n") };
+        let node = &live.node;
+        let master = node.master().map_or("nobody".into(), |master| self.name_of(master));
+        let (state, term, last) = (node.state(), node.term(), node.log().last());
+        let (dvlsn, applied) = (node.dvlsn(), node.applied());
+        format!(
+            "{name}: {state:?} under {master} in {term}; log {last}, dvlsn {dvlsn}, applied {applied}\n"
+        )
     }
 
     fn problems(&mut self, name: &str) -> Result<String, String> {
