@@ -12,13 +12,13 @@ pub use report::{AppliedDigest, MemberReport, StatusReport};
 
 use crate::error::Error;
 use crate::runtime::shared::Shared;
+use crate::sync::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use rep_net::{Channel, Hello, RefuseReason, ServiceHandler};
 use rep_vlsn::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The service's name.

@@ -100,7 +100,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         if TypeId::of::<M>() == TypeId::of::<Databases>() {
             return Err(Error::Unsupported { what: "raw entries in the built-in databases" });
         }
-        transaction::replicate(self.shared(), payload, &self.results)
+        transaction::admission::replicate(self.shared(), payload, &self.results)
     }
 
     /// The state machine's reader, once it can show what `consistency` asks for.

@@ -2,7 +2,7 @@
 
 use crate::member::Member;
 use crate::runtime::directory::Directory;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rep_fsm::{CellValue, NodeState, Role, Standing, StateCell, Subscription, WaitError};
 use rep_vlsn::{NodeId, Term};
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 
 use crate::commit::{CommitSlot, CommitToken};
 use crate::error::Error;
+use crate::sync::Mutex;
 use crate::waiter::Slot;
-use parking_lot::Mutex;
 use rep_vlsn::LogPoint;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,11 +1,11 @@
 //! Counters that move, and a picture of them.
 
 use crate::runtime::directory::Directory;
+use crate::sync::{AtomicU64, Ordering};
 use rep_fsm::{NodeState, Role};
 use rep_vlsn::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A picture of a running node, in numbers. Counters begin at zero when the environment is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

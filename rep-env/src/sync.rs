@@ -2,6 +2,10 @@
 //!
 //! What has to be explored is small: the slot that resolves once ([`waiter`](crate::waiter)), the turn, and the credit.
 
+// What is counted or set once orders nothing that a model would have to try.
+pub(crate) use std::sync::OnceLock;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
 #[cfg(not(rep_loom))]
 pub(crate) use real::{Condvar, Mutex, MutexGuard};
 

@@ -1,7 +1,7 @@
 //! Who the members are, by name and by number, and what they have announced about themselves.
 
 use crate::member::{Attributes, Member};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rep_vlsn::NodeId;
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 
 use crate::runtime::inbox::Input;
 use crate::runtime::shared::Shared;
+use crate::sync::{AtomicBool, Ordering};
 use rep_net::queue::{Lane, Queue};
 use rep_node::{PersistFailed, Persisted};
 use rep_vlsn::disk::Disk;
@@ -10,7 +11,6 @@ use rep_vlsn::error::LogError;
 use rep_vlsn::writer::LogWriter;
 use rep_vlsn::{Epoch, GroupId, LogPoint};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the loop asks of the log writer.
 #[derive(Debug)]

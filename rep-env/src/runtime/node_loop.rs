@@ -10,13 +10,13 @@ use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::LogQueue;
 use crate::runtime::peers::Peers;
 use crate::runtime::shared::{Positions, Shared};
+use crate::sync::Ordering;
 use rep_net::queue::Queue;
 use rep_node::{Event, Fence, Link, Node, NodeState, Outcome, Output, Request};
 use rep_vlsn::tail::Tail;
 use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Inputs of one turn at most, so that a flood of one kind does not keep the clock waiting.

@@ -11,8 +11,8 @@ mod sender;
 use crate::runtime::inbox::Input;
 use crate::runtime::shared::Shared;
 use crate::runtime::threads::Threads;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use rep_net::queue::{Lane, PushError, Queue};
 use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
 use rep_node::output::SendRange;
@@ -24,7 +24,6 @@ use rep_vlsn::{Batch, Epoch, Incarnation, NodeId, Vlsn};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Frames that wait for one channel at most.

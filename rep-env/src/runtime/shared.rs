@@ -10,14 +10,13 @@ use crate::runtime::credit::{Credit, Grant, NoCredit};
 use crate::runtime::directory::Directory;
 use crate::runtime::inbox::{Inbox, Input};
 use crate::stats::Counters;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::transaction::pipeline::Pipeline;
 use crate::transaction::turn::Turn;
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use rep_node::{Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
 use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term, Vlsn};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Where the log and the store stand, published after each step.

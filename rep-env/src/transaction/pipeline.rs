@@ -5,7 +5,7 @@
 
 use crate::commit::CommitSlot;
 use crate::error::Error;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rep_store::overlay::{Overlay, Pending, Seq};
 use rep_store::{Reader, WriteSet};
 use rep_vlsn::{Term, Vlsn};
