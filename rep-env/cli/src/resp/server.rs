@@ -63,17 +63,7 @@ impl RespServer {
         config: RespConfig,
     ) -> io::Result<Self> {
         let local = listener.local_addr()?;
-        let port = Arc::new(Port {
-            env,
-            database: Database::new(DATABASE),
-            cursors: Cursors::new(),
-            counters: Counters::default(),
-            began: Instant::now(),
-            config,
-            clients: Mutex::default(),
-            left: Condvar::new(),
-            closing: AtomicBool::new(false),
-        });
+        let port = Arc::new(Port::new(env, config));
         let acceptor = thread::Builder::new().name("resp-accept".to_owned()).spawn({
             let port = Arc::clone(&port);
             move || accept(&port, &listener)
@@ -108,6 +98,21 @@ impl Drop for RespServer {
 }
 
 impl Port {
+    /// A port that nobody is connected to yet.
+    pub(crate) fn new(env: ReplicatedEnvironment, config: RespConfig) -> Self {
+        Port {
+            env,
+            database: Database::new(DATABASE),
+            cursors: Cursors::new(),
+            counters: Counters::default(),
+            began: Instant::now(),
+            config,
+            clients: Mutex::default(),
+            left: Condvar::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
     /// Clients that are connected.
     pub(crate) fn clients(&self) -> usize {
         self.clients.lock().len()

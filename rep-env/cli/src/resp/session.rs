@@ -244,3 +244,165 @@ impl<'p> Session<'p> {
         self.answer(self.port.greeting(self.version, self.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::request::Requests;
+    use proptest::prelude::*;
+    use redis_protocol::resp2::decode::decode_bytes_mut as decode2;
+    use redis_protocol::resp3::decode::complete::decode_bytes_mut as decode3;
+    use rep_env::net::mem::Hub;
+    use rep_env::{RepConfig, ReplicatedEnvironment};
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    /// A group of one, shared by all cases: none of them depends on what is in it.
+    static PORT: LazyLock<Port> = LazyLock::new(|| {
+        let config = RepConfig::builder("bank", "n1")
+            .members(["n1=here"])
+            .transport(Hub::default().transport())
+            .ephemeral();
+        let env = ReplicatedEnvironment::open(config.build().unwrap()).unwrap();
+        env.wait_for_master(Duration::from_secs(60)).unwrap();
+        Port::new(env, Default::default())
+    });
+
+    /// Words from which commands are made, good ones and bad ones.
+    fn word() -> impl Strategy<Value = Vec<u8>> {
+        let known = [
+            "get",
+            "SET",
+            "mget",
+            "MSET",
+            "del",
+            "EXISTS",
+            "incr",
+            "DECR",
+            "incrby",
+            "decrby",
+            "scan",
+            "DBSIZE",
+            "ping",
+            "ECHO",
+            "HELLO",
+            "select",
+            "readonly",
+            "READWRITE",
+            "info",
+            "role",
+            "command",
+            "client",
+            "config",
+            "nx",
+            "XX",
+            "GET",
+            "match",
+            "COUNT",
+            "setname",
+            "docs",
+            "id",
+            "save",
+            "0",
+            "1",
+            "2",
+            "3",
+            "-1",
+            "9223372036854775807",
+            "a",
+            "b",
+            "*",
+            "[",
+        ];
+        prop_oneof![
+            8 => prop::sample::select(known.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..12),
+        ]
+    }
+
+    fn count_replies(version: Version, out: &mut BytesMut) -> usize {
+        let mut count = 0;
+        while !out.is_empty() {
+            match version {
+                Version::Resp2 => drop(decode2(out).unwrap().expect("a whole reply")),
+                Version::Resp3 => drop(decode3(out).unwrap().expect("a whole reply")),
+            }
+            count += 1;
+        }
+        count
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_command_has_exactly_one_reply(
+            requests in prop::collection::vec(prop::collection::vec(word(), 1..6), 0..20),
+        ) {
+            let mut session = Session::new(&PORT, 1);
+            let mut answered = 0;
+            for request in &requests {
+                // A change of version is answered in the new one, and what came before in the old one.
+                if request[0].eq_ignore_ascii_case(b"hello") {
+                    session.settle_all();
+                    answered += count_replies(session.version, &mut session.out);
+                }
+                session.run(request.iter().map(|word| Bytes::copy_from_slice(word)).collect());
+                prop_assert!(session.row.len() <= ROW_MAX);
+            }
+            session.settle_all();
+            answered += count_replies(session.version, &mut session.out);
+            prop_assert_eq!(answered, requests.len());
+        }
+
+        #[test]
+        fn any_bytes_in_any_pieces_do_no_harm(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    3 => word(),
+                    3 => prop::sample::select(vec!["\r\n", "*1\r\n", "*3\r\n$3\r\nset\r\n$1\r\nk\r\n", "$", "*", "$4\r\n", " "])
+                        .prop_map(|piece| piece.as_bytes().to_vec()),
+                    1 => prop::collection::vec(any::<u8>(), 0..20),
+                ],
+                0..60,
+            ),
+        ) {
+            let mut session = Session::new(&PORT, 1);
+            let mut requests = Requests::default();
+            let mut fed = 0;
+            'all: for piece in &pieces {
+                requests.buffer().extend_from_slice(piece);
+                fed += piece.len();
+                loop {
+                    match requests.next() {
+                        Ok(Some(request)) => session.run(request),
+                        Ok(None) => break,
+                        Err(error) => {
+                            session.refuse(error);
+                            break 'all;
+                        }
+                    }
+                }
+                // What is kept is what has come, not what was announced.
+                prop_assert!(requests.buffer().len() <= fed);
+                prop_assert!(requests.buffer().capacity() <= (64 << 10) + 4 * fed);
+            }
+            session.settle_all();
+            prop_assert!(session.row_bytes == 0 && !session.waits());
+        }
+    }
+
+    #[test]
+    fn the_row_of_undecided_writes_is_bounded() {
+        let mut session = Session::new(&PORT, 1);
+        let words = |words: &[&'static str]| -> Request {
+            words.iter().map(|word| Bytes::from_static(word.as_bytes())).collect()
+        };
+        for _ in 0..2 * ROW_MAX {
+            session.run(words(&["SET", "bounded", "x"]));
+            assert!(session.row.len() <= ROW_MAX);
+        }
+        session.settle_all();
+        assert_eq!(count_replies(Version::Resp2, &mut session.out), 2 * ROW_MAX);
+    }
+}

@@ -1,0 +1,12 @@
+//! The `rep` binary as others meet it: real processes, real signals, a Redis client that is not ours.
+//!
+//! No test here sleeps for luck; each waits for a condition, with a deadline far beyond what it should take. Tests that
+//! start a whole group under load take turns, so that they measure the group and not each other.
+
+mod commands;
+mod demo;
+mod failover;
+mod group;
+mod line;
+mod load;
+mod strangers;
