@@ -39,11 +39,12 @@ impl<M: StateMachine> Applier<M> {
 
     /// Runs until the queue is closed, or the store fails.
     pub(crate) fn run(mut self, ranges: &Queue<Range>) {
-        let outcome = self.work(ranges);
-        self.results.end();
-        if let Err(error) = outcome {
+        let ended = Ended { results: Arc::clone(&self.results), shared: Arc::clone(&self.shared) };
+        if let Err(error) = self.work(ranges) {
             self.shared.inbox.completed(Input::ApplyFailed(error));
         }
+        drop(self);
+        drop(ended);
     }
 
     fn work(&mut self, ranges: &Queue<Range>) -> Result<(), String> {
@@ -101,5 +102,21 @@ impl<M: StateMachine> Applier<M> {
         self.shared.counters.checkpoints.add(1);
         self.plan.note_checkpoint();
         Ok(())
+    }
+}
+
+/// Says that nothing more is applied, also if it was a panic of the state machine that ended it: who waits for a result
+/// would wait for ever.
+struct Ended<O> {
+    results: Arc<Results<O>>,
+    shared: Arc<Shared>,
+}
+
+impl<O> Drop for Ended<O> {
+    fn drop(&mut self) {
+        self.results.end();
+        if std::thread::panicking() {
+            self.shared.inbox.completed(Input::ApplyFailed("it panicked".to_owned()));
+        }
     }
 }

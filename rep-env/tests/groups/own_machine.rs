@@ -6,6 +6,9 @@ use rep_env::{Consistency, Error, LogPoint, NodeState, RepConfig, ReplicatedEnvi
 use rep_vlsn::Kind;
 use std::sync::{Arc, Mutex};
 
+/// An entry at which the machine panics.
+const PANIC: &[u8] = b"panic";
+
 /// Adds up the numbers that it is given; each caller is told the sum that its own made.
 #[derive(Default)]
 struct Sum {
@@ -29,6 +32,7 @@ impl StateMachine for Sum {
         let before = self.applied.vlsn;
         for entry in batch.iter().filter(|entry| entry.point.vlsn > before) {
             if entry.kind == Kind::Data {
+                assert_ne!(&entry.payload[..], PANIC, "as a test asks");
                 let number = entry
                     .payload
                     .first()
@@ -96,12 +100,32 @@ fn a_machine_of_ones_own_is_replicated_and_answers_each_caller() {
     }
 }
 
-#[test]
-fn a_machine_that_fails_halts_its_node_and_says_why() {
+fn alone() -> ReplicatedEnvironment<Sum> {
     let config = RepConfig::builder("sum", "n1").members(["n1=a"]).ephemeral();
     let config = config.transport(Hub::default().transport()).build().unwrap();
     let env = ReplicatedEnvironment::open_with(config, Sum::default()).unwrap();
     env.wait_for_master(PATIENCE).unwrap();
+    env
+}
+
+#[test]
+fn a_machine_that_panics_leaves_nobody_waiting() {
+    let env = alone();
+    let handle = env.replicate(PANIC).unwrap();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let waiter = std::thread::spawn(move || tell.send(handle.wait()));
+    let outcome = told.recv_timeout(PATIENCE).expect("the handle resolves");
+    assert!(matches!(outcome, Ok((_, None)) | Err(Error::InsufficientAcks { .. })), "{outcome:?}");
+    waiter.join().unwrap().unwrap();
+    eventually("the halt", || {
+        matches!(env.replicate(&[1]), Err(Error::Halted { .. })).then_some(())
+    });
+    env.close().unwrap();
+}
+
+#[test]
+fn a_machine_that_fails_halts_its_node_and_says_why() {
+    let env = alone();
     let committed = env.replicate(&[]).unwrap().wait();
     // It may have become durable before the machine refused it; a result it has not.
     assert!(
