@@ -219,9 +219,11 @@ impl NodeLoop {
                 );
             }
             Output::Staged { request, point } => {
+                // First of all: the entry is in the log's tail already, so from here on nothing that goes wrong
+                // may be told to its caller as a failure without effect.
+                self.callers.staged(request, self.shared.token(point));
                 self.shared.pipeline.assign(request.0, point.vlsn);
                 places.staged(request.0, point);
-                self.callers.staged(request, self.shared.token(point));
             }
             Output::Resolve { request, outcome } => {
                 if !matches!(outcome, Outcome::Committed { .. }) {
