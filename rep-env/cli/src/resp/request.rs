@@ -36,6 +36,8 @@ pub(crate) enum ProtocolError {
     TooLong,
     #[error("unbalanced quotes in request")]
     Quotes,
+    #[error("this is HTTP; whoever sends it does not know where it goes")]
+    Http,
 }
 
 /// Cuts requests out of what arrives; keeps what it has understood of an unfinished one.
@@ -76,6 +78,7 @@ impl Requests {
                 Some(_) => match self.take_inline()? {
                     None => return Ok(None),
                     Some(words) if words.is_empty() => {}
+                    Some(words) if is_http(&words[0]) => return Err(ProtocolError::Http),
                     Some(words) => return Ok(Some(words)),
                 },
             }
@@ -151,6 +154,12 @@ impl Requests {
         let line = line.slice(..end - usize::from(end > 0 && line[end - 1] == b'\r'));
         words(&line).map(Some)
     }
+}
+
+/// A web page may make its reader's browser send a request to any port of the reader's own machine, with a body of lines
+/// that would be commands. Every such request has one of these words at the beginning of a line before its body.
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"POST") || word.eq_ignore_ascii_case(b"Host:")
 }
 
 /// The number in the line that begins with a mark, and where the next line begins.
@@ -238,6 +247,23 @@ mod tests {
         assert_eq!(parse(b"*1\r\n$1\r\nabc"), Err(ProtocolError::NoEnd));
         assert_eq!(parse(&[b'a'; LINE_BYTES_MAX]), Err(ProtocolError::LongLine));
         assert_eq!(parse(b"get \"a\r\n"), Err(ProtocolError::Quotes));
+    }
+
+    #[test]
+    fn a_browser_is_hung_up_on_before_the_body_of_its_request() {
+        for head in ["POST / HTTP/1.1\r\n", "PUT / HTTP/1.1\r\nhost: 127.0.0.1:6379\r\n"] {
+            let mut requests = Requests::default();
+            requests.buffer().extend_from_slice(format!("{head}\r\nset k v\r\n").as_bytes());
+            let error = loop {
+                match requests.next() {
+                    Ok(Some(request)) => assert_ne!(request[0], "set", "{head}"),
+                    Ok(None) => panic!("{head}"),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error, ProtocolError::Http);
+        }
+        assert!(parse(b"*1\r\n$4\r\nPOST\r\n").is_ok(), "an array comes from no browser");
     }
 
     fn encode(request: &[Vec<u8>]) -> Vec<u8> {
