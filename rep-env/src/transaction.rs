@@ -139,6 +139,11 @@ impl<'env> WriteTxn<'env> {
         Ok(self.pending.delete(database, key)?)
     }
 
+    /// Whether it has written nothing so far.
+    pub fn is_empty(&self) -> bool {
+        self.pending.writes().is_empty()
+    }
+
     /// Commits with the default [`Durability`].
     ///
     /// # Errors
@@ -149,7 +154,8 @@ impl<'env> WriteTxn<'env> {
     }
 
     /// Decides whether the transaction may be logged, hands it over, and gives the turn back. The handle tells what became of it.
-    /// One that wrote nothing waits for the newest commit that it read from.
+    /// One that wrote nothing waits for the newest commit that it read from: what it saw is durable then, but another master,
+    /// of which this one has not heard yet, may have gone on from there. A linearizable read begun after it tells.
     ///
     /// # Errors
     ///

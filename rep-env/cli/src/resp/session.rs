@@ -17,6 +17,9 @@ use rep_env::{CommitHandle, CommitToken, Consistency, Error, View};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+#[cfg(test)]
+mod cut_off_tests;
+
 /// Replies that may wait for an undecided write.
 const ROW_MAX: usize = 1024;
 /// Bytes of values in these replies, `SET ... GET` for instance.
@@ -46,6 +49,13 @@ pub(crate) struct Session<'p> {
 struct Waiting {
     commit: Option<CommitHandle>,
     reply: Reply,
+}
+
+/// A command that was carried out in a transaction, and whether that changes anything.
+struct Begun {
+    commit: CommitHandle,
+    reply: Reply,
+    changes: bool,
 }
 
 impl<'p> Session<'p> {
@@ -197,17 +207,36 @@ impl<'p> Session<'p> {
     fn write(&mut self, write: Write) {
         self.view = None;
         match self.commit(write) {
-            Ok((commit, reply)) => self.queue(Waiting { commit: Some(commit), reply }),
+            Ok(Begun { commit, reply, changes: true }) => {
+                self.queue(Waiting { commit: Some(commit), reply });
+            }
+            Ok(Begun { commit, reply, changes: false }) => {
+                let reply = self.saw(commit).map_or_else(|refusal| refusal, |()| reply);
+                self.answer(reply);
+            }
             Err(error) => self.answer(failure::refused(&error)),
         }
     }
 
-    /// A command that turned out to change nothing is committed too: what its reply says is true once what it read is
-    /// durable.
-    fn commit(&self, write: Write) -> Result<(CommitHandle, Reply), Error> {
+    fn commit(&self, write: Write) -> Result<Begun, Error> {
         let mut txn = self.port.env.begin()?;
         let reply = write.run(&mut txn, &self.port.database)?;
-        Ok((txn.commit()?, reply))
+        let changes = !txn.is_empty();
+        Ok(Begun { commit: txn.commit()?, reply, changes })
+    }
+
+    /// A command that turned out to change nothing is a read: a `DEL` says that there is no such key, an `INCR` that the value
+    /// is no number. So it needs what a read needs. What it read has to be durable; and this node must still have
+    /// been master when it read, which a round of heartbeats begun afterwards tells, if it is of the same term.
+    fn saw(&mut self, commit: CommitHandle) -> Result<(), Reply> {
+        self.settle_all();
+        let token = commit.wait().map_err(|error| failure::unresolved(&error))?;
+        let confirmed = self.port.env.read(Consistency::Linearizable).wait();
+        match confirmed.map(|view| view.applied().term == token.point().term) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failure::refused(&Error::NotMaster { master: None })),
+            Err(error) => Err(failure::refused(&error)),
+        }
     }
 
     // ---- reads ----
