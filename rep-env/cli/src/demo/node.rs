@@ -190,3 +190,14 @@ impl Threads {
         Ok(self.env.close()?)
     }
 }
+
+impl Drop for Threads {
+    /// A client's thread may hold the environment a little longer, and the last to let go of it closes it. But the directory is
+    /// removed next, and must not be written to any more.
+    fn drop(&mut self) {
+        self.server.close(Duration::ZERO);
+        if let Err(error) = self.env.close() {
+            tracing::warn!(%error, "a member did not close in time");
+        }
+    }
+}
