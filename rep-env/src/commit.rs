@@ -1,7 +1,7 @@
 //! What a commit promises, and how its caller learns whether the promise was kept.
 
 use crate::error::Error;
-use crate::waiter::Slot;
+use crate::waiter::{Slot, deadline};
 use rep_vlsn::{GroupId, LogPoint, SyncClass};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Names one entry of one group's history, for ever. What a commit gives, and what
 /// [`Consistency::AtLeast`](crate::Consistency::AtLeast) takes, at any member.
@@ -126,7 +126,7 @@ impl CommitHandle {
 
     /// As [`wait`](CommitHandle::wait), for `timeout` at most; `None` if the outcome is not known by then.
     pub fn wait_for(&self, timeout: Duration) -> Option<Result<CommitToken, Error>> {
-        self.slot.wait(Some(Instant::now() + timeout))
+        self.slot.wait(Some(deadline(timeout)))
     }
 
     /// The outcome if it is known already.

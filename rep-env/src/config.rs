@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
+use crate::waiter::TIME_MAX;
 use rep_net::{Address, Transport};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -393,11 +394,11 @@ fn check_timing(timing: &Timing) -> Result<(), Error> {
         redial_min,
         redial_max,
         dial_timeout,
-        replicas_wait: _,
-        busy_wait: _,
+        replicas_wait,
+        busy_wait,
         ack_timeout,
         read_timeout,
-        begin_timeout: _,
+        begin_timeout,
         txn_timeout,
         close_timeout,
         checkpoint_interval,
@@ -416,6 +417,19 @@ fn check_timing(timing: &Timing) -> Result<(), Error> {
     ];
     if let Some((option, _)) = positive.into_iter().find(|(_, value)| value.is_zero()) {
         return Err(Error::config(option, "must be longer than nothing"));
+    }
+    let others = [
+        ("election_timeout", election_timeout),
+        ("redial_max", redial_max),
+        ("replicas_wait", replicas_wait),
+        ("busy_wait", busy_wait),
+        ("begin_timeout", begin_timeout),
+    ];
+    // Each is added to a clock somewhere, and by then it is too late to say no.
+    if let Some((option, _)) =
+        positive.into_iter().chain(others).find(|(_, value)| **value > TIME_MAX)
+    {
+        return Err(Error::config(option, format!("is longer than {TIME_MAX:?}")));
     }
     if *election_timeout < *heartbeat * 3 {
         return Err(Error::config("election_timeout", "must be at least three heartbeats"));
@@ -506,6 +520,8 @@ mod tests {
             "election_timeout"
         );
         assert_eq!(short(|timing, _| timing.ack_timeout = Duration::ZERO), "ack_timeout");
+        assert_eq!(short(|timing, _| timing.ack_timeout = Duration::MAX), "ack_timeout");
+        assert_eq!(short(|timing, _| timing.begin_timeout = Duration::MAX), "begin_timeout");
         assert_eq!(short(|timing, _| timing.redial_max = Duration::ZERO), "redial_max");
         assert_eq!(short(|_, limits| limits.unsynced_bytes_max = 1), "unsynced_bytes_max");
     }

@@ -12,6 +12,7 @@ use crate::runtime::shared::Shared;
 use crate::runtime::{self, Owned, Runtime, Started};
 use crate::stats::Stats;
 use crate::transaction::{self, WriteTxn};
+use crate::waiter::deadline;
 use rep_fsm::{NodeState, WaitError};
 use rep_store::{Database, Databases, Reader, StateMachine, View};
 use rep_vlsn::{GroupId, Vlsn};
@@ -19,7 +20,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A member of a replication group. Clones are handles to the same member; the last one's drop closes it.
 ///
@@ -117,7 +118,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     pub fn wait_for_master(&self, timeout: Duration) -> Result<Member, Error> {
         let shared = self.shared();
         let settled = |state| matches!(state, NodeState::Master | NodeState::Replica);
-        let seen = shared.board.wait(Instant::now() + timeout, |visible| settled(visible.state));
+        let seen = shared.board.wait(deadline(timeout), |visible| settled(visible.state));
         match seen.map(|visible| visible.master.and_then(|master| shared.directory.member(master)))
         {
             Ok(Some(master)) => Ok(master),

@@ -3,6 +3,7 @@
 use crate::member::Member;
 use crate::runtime::directory::Directory;
 use crate::sync::Mutex;
+use crate::waiter::deadline;
 use rep_fsm::{CellValue, NodeState, Role, Standing, StateCell, Subscription, WaitError};
 use rep_vlsn::{NodeId, Term};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub struct StateEvents {
 impl StateEvents {
     /// The next item, if it comes within `timeout`; `None` also after the end.
     pub fn next_within(&mut self, timeout: Duration) -> Option<StateEvent> {
-        let event = self.subscription.next_before(Some(Instant::now() + timeout)).ok()?;
+        let event = self.subscription.next_before(Some(deadline(timeout))).ok()?;
         Some(self.board.event(event))
     }
 }

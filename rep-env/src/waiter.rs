@@ -6,7 +6,15 @@
 use crate::sync::{Condvar, Mutex};
 use std::fmt;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// As good as for ever. A caller may say "for ever" by `Duration::MAX`, which no clock can be added to.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The moment when a caller's patience ends.
+pub(crate) fn deadline(patience: Duration) -> Instant {
+    Instant::now() + patience.min(TIME_MAX)
+}
 
 /// A place for one result.
 pub(crate) struct Slot<T> {

@@ -2,9 +2,10 @@
 
 use super::{ADMIN_SERVICE, AppliedDigest, Reply, Request, StatusReport, decode, encode};
 use crate::error::Error;
+use crate::waiter::deadline;
 use rep_net::{Address, Channel, DialError, Hello, Limits, TcpTransport, Transport};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Asks the node at `address` (`host:port`, over plain TCP) for its account of itself.
 ///
@@ -44,7 +45,7 @@ impl AdminClient {
     ) -> Result<Self, Error> {
         let hello = Hello::new("", ADMIN_SERVICE);
         let channel = transport
-            .dial(&Address::new(address), &hello, Instant::now() + timeout)
+            .dial(&Address::new(address), &hello, deadline(timeout))
             .map_err(|error| dial_error(address, &error))?;
         Ok(AdminClient { channel, address: address.to_owned() })
     }
@@ -75,7 +76,7 @@ impl AdminClient {
 
     fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
         self.channel.send(encode(&request)).map_err(|error| self.failed(error.to_string()))?;
-        match self.channel.receive(Instant::now() + timeout) {
+        match self.channel.receive(deadline(timeout)) {
             Ok(Some(frame)) => decode(&frame)
                 .ok_or_else(|| self.failed("its answer is of another version".to_owned())),
             Ok(None) => Err(self.failed(format!("no answer within {timeout:?}"))),

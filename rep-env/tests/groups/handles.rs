@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 struct Unpark(Thread);
 
@@ -41,6 +42,18 @@ fn commits_and_reads_can_be_awaited() {
         Ok::<_, rep_env::Error>(get(&view, "alice"))
     });
     assert_eq!(value.unwrap().as_deref(), Some("1"));
+}
+
+#[test]
+fn whoever_waits_may_say_for_ever() {
+    let world = World::running(Net::Tcp, 1);
+    let env = world.env(0);
+    env.wait_for_master(Duration::MAX).unwrap();
+    assert!(env.subscribe().next_within(Duration::MAX).is_some());
+    let mut txn = env.begin().unwrap();
+    txn.put(&env.database("accounts"), b"alice", b"1").unwrap();
+    txn.commit().unwrap().wait_for(Duration::MAX).unwrap().unwrap();
+    assert_eq!(rep_env::admin::status(&env.local_addr(), Duration::MAX).unwrap().state, "master");
 }
 
 #[test]
