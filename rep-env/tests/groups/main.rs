@@ -2,6 +2,7 @@
 
 mod admin;
 mod close;
+mod counting;
 mod failover;
 mod handles;
 mod home;
