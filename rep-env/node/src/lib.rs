@@ -3,14 +3,16 @@
 //! # Reading order
 //!
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
-//! rooms of their own: [`membership`] and `founding` (who belongs), `links` (who is connected), `reign` (what a
-//! master does), `following` (what a replica does), `watermarks` (what is durable, and which commits that
+//! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
+//! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `watermarks` (what is durable, and which commits that
 //! resolves), `reads`, [`admission`], [`applying`] and [`status`].
 
 pub mod admission;
 pub mod applying;
 pub mod config;
 pub mod error;
+mod facts;
+mod feeding;
 mod following;
 mod founding;
 mod links;

@@ -6,7 +6,7 @@
 //! Each input ends in `settle`: what the cores put out is carried from one to the next until nothing moves.
 //! Everything here holds the fence first: below it a node does nothing for a stream.
 
-use crate::admission::{Admission, Proposal};
+use crate::admission::Proposal;
 use crate::applying;
 use crate::config::{NodeConfig, Recovered};
 use crate::error::OpenError;
@@ -19,7 +19,7 @@ use crate::reads::{ReadKind, Reads, Stage};
 use crate::reign::Reign;
 use crate::watermarks::Watermarks;
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
-use rep_fsm::{Company, NodeState, NodeStateTracker, Role, RoleMachine, Signal};
+use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
 use rep_vlsn::mutant;
 use rep_vlsn::{Epoch, GroupId, LogPoint, LogView, NodeId, Record, Term, Vlsn};
 use std::collections::{BTreeMap, VecDeque};
@@ -72,7 +72,7 @@ pub struct Node {
     pub(crate) unsynced_bytes: u64,
     pub(crate) election: Election,
     pub(crate) role: RoleMachine,
-    states: NodeStateTracker,
+    pub(crate) states: NodeStateTracker,
     why: &'static str,
     pub(crate) membership: Option<Membership>,
     pub(crate) electorate: Electorate,
@@ -350,91 +350,6 @@ impl Node {
         let mut expired = self.watermarks.expire(now, &holders);
         expired.extend(self.reads.take_expired(now));
         expired.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
-    }
-
-    // ---- what others may look at ----
-
-    /// The visible state.
-    pub fn state(&self) -> NodeState {
-        self.states.state()
-    }
-
-    /// The role.
-    pub fn role(&self) -> Role {
-        self.role.role()
-    }
-
-    /// The master, if this node knows one in the term of its fence.
-    pub fn master(&self) -> Option<NodeId> {
-        match (&self.reign, &self.following) {
-            (Some(_), _) => Some(self.config.me),
-            (None, Some(following)) => Some(following.master),
-            (None, None) => None,
-        }
-    }
-
-    /// The term of the fence.
-    pub fn term(&self) -> Term {
-        self.election.fence().term
-    }
-
-    /// The fence in force.
-    pub fn fence(&self) -> Fence {
-        self.election.fence()
-    }
-
-    /// The fence on disk.
-    pub fn durable_fence(&self) -> Fence {
-        self.election.durable_fence()
-    }
-
-    /// The log's positions.
-    pub fn log(&self) -> &LogView {
-        &self.log
-    }
-
-    /// Highest VLSN known to be synced by a commit quorum.
-    pub fn dvlsn(&self) -> Vlsn {
-        self.watermarks.dvlsn()
-    }
-
-    /// Highest VLSN known to be acknowledged as each entry's durability asked.
-    pub fn cvlsn(&self) -> Vlsn {
-        self.watermarks.cvlsn()
-    }
-
-    /// What the store holds.
-    pub fn applied(&self) -> LogPoint {
-        self.applied
-    }
-
-    /// The group, once it is founded.
-    pub fn group(&self) -> Option<GroupId> {
-        self.membership.as_ref().map(|membership| membership.group)
-    }
-
-    /// The group's members, once it is founded.
-    pub fn membership(&self) -> Option<&Membership> {
-        self.membership.as_ref()
-    }
-
-    /// What a committing thread must know.
-    pub fn admission(&self, now: Duration) -> Admission {
-        // A transaction reads the store and, above it, the overlay, which knows this term alone: so all that
-        // earlier terms committed has to be in the store. A slow disk holds it back, though a quorum has gone on.
-        let caught_up = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.applied.vlsn));
-        let writable = self.state() == NodeState::Master && caught_up;
-        Admission {
-            state: self.state(),
-            term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
-            master: self.master(),
-            writable,
-            live: self.live_voters(now),
-            needed: self.electorate.commit_need,
-            unsynced_bytes: self.unsynced_bytes,
-            unsynced_bytes_max: self.config.unsynced_bytes_max,
-            halted: self.halted.clone(),
-        }
     }
 
     /// What must hold between any two inputs.

@@ -1,0 +1,259 @@
+//! What a master does for its replicas: one feeder each, told apart by link, and what their acknowledgements say.
+//!
+//! The feeders decide what may be in flight (`rep-stream`); here they are given the node's facts, and what they put
+//! out is carried on.
+
+use crate::error::PeerError;
+use crate::links::{Link, Open, Slot};
+use crate::message::Message;
+use crate::node::Node;
+use crate::output::{Output, SendRange};
+use rep_stream::{
+    BatchHeader, Feeder, FeederConfig, FeederFacts, FeederMessage, FeederOutput, RefuseReason,
+    ReplicaMessage, SendFailed,
+};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
+use std::time::Duration;
+
+/// The node's facts as a feeder borrows them, without borrowing the rest of the node.
+macro_rules! feeder_facts {
+    ($node:expr, $membership:expr) => {
+        FeederFacts {
+            log: &$node.log,
+            dvlsn: $node.watermarks.dvlsn(),
+            cvlsn: $node.watermarks.cvlsn(),
+            group: $membership.group,
+            send_limit: $node.log.last().vlsn,
+        }
+    };
+}
+
+#[derive(Debug)]
+pub(crate) struct Fed {
+    pub(crate) link: Link,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) feeder: Feeder,
+    pub(crate) in_sync: bool,
+    pub(crate) heard: Duration,
+}
+
+impl Node {
+    /// Voters that would acknowledge a write made now, this node among them; 0 unless it reigns.
+    pub(crate) fn live_voters(&self, now: Duration) -> usize {
+        let patience = self.config.timing.election_timeout;
+        let Some(reign) = &self.reign else { return 0 };
+        let live = |fed: &&Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
+        1 + reign.fed.values().filter(live).count()
+    }
+
+    /// A message of a replica's stream.
+    pub(crate) fn replica_message(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        message: ReplicaMessage,
+    ) -> Result<(), PeerError> {
+        let connection = message.connection();
+        if connection.term > self.term() && self.is_member(open) {
+            self.election.observe_term(now, open.link.peer, connection.term)?;
+            self.drain_election(now);
+        }
+        if let ReplicaMessage::Handshake(_) = &message {
+            match self.refusal(open, connection.term) {
+                Some(reason) => {
+                    let refused = FeederMessage::Refused { connection, reason };
+                    self.send(open.link, Message::ToReplica(refused));
+                    return Ok(());
+                }
+                None => self.begin_feeding(now, open, &message)?,
+            }
+        }
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else {
+            return Ok(());
+        };
+        let facts = feeder_facts!(self, membership);
+        match reign.fed.get_mut(&open.link.peer).filter(|fed| fed.link == open.link) {
+            Some(fed) => {
+                fed.heard = now;
+                Ok(fed.feeder.handle_message(now, message, &facts)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self, open: &Open, term: Term) -> Option<RefuseReason> {
+        let Some(reign) = &self.reign else {
+            return Some(RefuseReason::NotMaster { master: self.master() });
+        };
+        if reign.term != term {
+            return Some(RefuseReason::StaleTerm { fence: self.durable_fence().term });
+        }
+        let Some(membership) = &self.membership else {
+            return Some(RefuseReason::NotMaster { master: None });
+        };
+        let Some(member) = membership.members.get(&open.link.peer) else {
+            return Some(RefuseReason::NotMember);
+        };
+        (member.incarnation != open.incarnation).then_some(RefuseReason::IncarnationMismatch {
+            recorded: member.incarnation,
+            yours: open.incarnation,
+        })
+    }
+
+    fn begin_feeding(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        handshake: &ReplicaMessage,
+    ) -> Result<(), PeerError> {
+        let Some(reign) = &mut self.reign else { return Ok(()) };
+        let connection = handshake.connection();
+        // A second handshake on one connection is a new sync-up, which the same feeder answers. A range that is on
+        // its way belongs to that feeder alone, so no other may take its place on this link: what is left of an
+        // earlier connection is dropped, and a later one has to come on a link of its own.
+        if let Some(fed) = reign.fed.get(&open.link.peer).filter(|fed| fed.link == open.link) {
+            let later = connection.epoch > fed.feeder.connection().epoch;
+            let why = PeerError::Malformed("a second stream on one link");
+            return if later { Err(why) } else { Ok(()) };
+        }
+        let mut config = FeederConfig::default();
+        config.window_bytes = self.config.window_bytes;
+        config.batch_bytes = self.config.batch_bytes;
+        let feeder = Feeder::new(config, connection, open.link.peer, now);
+        let (link, incarnation) = (open.link, open.incarnation);
+        let fed = Fed { link, incarnation, feeder, in_sync: false, heard: now };
+        reign.fed.insert(link.peer, fed);
+        Ok(())
+    }
+
+    /// A range was sent; the window may let the next one go.
+    pub fn handle_sent(&mut self, now: Duration, link: Link, last: LogPoint, bytes: usize) {
+        self.with_feeder(now, link, |now, feeder, facts| {
+            feeder.handle_sent(now, last, bytes, facts)
+        });
+    }
+
+    /// A range could not be read from the log.
+    pub fn handle_send_failed(&mut self, now: Duration, link: Link, why: SendFailed) {
+        self.with_feeder(now, link, |now, feeder, facts| {
+            feeder.handle_send_failed(now, why, facts)
+        });
+    }
+
+    fn with_feeder(
+        &mut self,
+        now: Duration,
+        link: Link,
+        act: impl FnOnce(Duration, &mut Feeder, &FeederFacts<'_>),
+    ) {
+        self.clock = now;
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
+        let facts = feeder_facts!(self, membership);
+        if let Some(fed) = reign.fed.get_mut(&link.peer).filter(|fed| fed.link == link) {
+            act(now, &mut fed.feeder, &facts);
+            self.settle(now);
+        }
+    }
+
+    /// Lets every feeder send what its window allows.
+    pub(crate) fn pump_feeders(&mut self) {
+        let now = self.clock;
+        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
+        let facts = feeder_facts!(self, membership);
+        reign.fed.values_mut().for_each(|fed| fed.feeder.pump(now, &facts));
+        self.drain_feeders(now);
+    }
+
+    pub(crate) fn feeders_next_timeout(&self) -> Option<(Duration, &'static str)> {
+        let reign = self.reign.as_ref()?;
+        reign.fed.values().filter_map(|fed| fed.feeder.next_timeout()).min()
+    }
+
+    pub(crate) fn fed_lost(&mut self, peer: NodeId) {
+        if let Some(reign) = &mut self.reign {
+            reign.fed.remove(&peer);
+        }
+    }
+
+    /// Carries what feeders and the replica put out; tells whether there was anything.
+    pub(crate) fn drain_streams(&mut self, now: Duration) -> bool {
+        let fed = self.drain_feeders(now);
+        let followed = self.drain_replica(now);
+        fed || followed
+    }
+
+    pub(crate) fn drain_feeders(&mut self, now: Duration) -> bool {
+        let mut moved = false;
+        while let Some((peer, output)) = self.next_feeder_output() {
+            moved = true;
+            self.feeder_output(now, peer, output);
+        }
+        moved
+    }
+
+    fn next_feeder_output(&mut self) -> Option<(NodeId, FeederOutput)> {
+        let reign = self.reign.as_mut()?;
+        reign.fed.iter_mut().find_map(|(peer, fed)| Some((*peer, fed.feeder.poll_output()?)))
+    }
+
+    fn feeder_output(&mut self, now: Duration, peer: NodeId, output: FeederOutput) {
+        let Some(fed) = self.reign.as_mut().and_then(|reign| reign.fed.get_mut(&peer)) else {
+            return;
+        };
+        let (link, incarnation) = (fed.link, fed.incarnation);
+        match output {
+            FeederOutput::Send(message) => self.send(link, Message::ToReplica(message)),
+            FeederOutput::SendEntries {
+                connection,
+                prev,
+                from,
+                to,
+                bytes_max,
+                log_epoch,
+                dvlsn,
+                cvlsn,
+            } => {
+                let header = BatchHeader { connection, prev, dvlsn, cvlsn };
+                let range = SendRange { header, from, to, bytes_max, log_epoch };
+                self.output(Output::SendEntries { link, range });
+            }
+            FeederOutput::Acked { synced, received } => {
+                fed.heard = now;
+                let acks = &mut self.reign.as_mut().expect("feeds").acks;
+                acks.observe(peer, incarnation, synced, received);
+                self.count_acks(now);
+            }
+            FeederOutput::InSync { at } => self.replica_in_sync(now, peer, at),
+            FeederOutput::NeedsRestore { first } => {
+                self.refused_by(
+                    peer,
+                    format!("it needs a restore: the log begins at {first} here"),
+                );
+            }
+            FeederOutput::Close(reason) => {
+                self.refused_by(peer, reason.to_string());
+                self.fed_lost(peer);
+                self.drop_link(peer, Slot::Fed);
+            }
+        }
+    }
+
+    /// A replica is past sync-up. One that holds less than it acknowledged earlier, in the same incarnation, is a
+    /// rolled-back image: it counts for nothing.
+    fn replica_in_sync(&mut self, now: Duration, peer: NodeId, at: LogPoint) {
+        let Some(reign) = &mut self.reign else { return };
+        let Some(fed) = reign.fed.get_mut(&peer) else { return };
+        match reign.acks.reconnected(peer, fed.incarnation, at) {
+            Ok(()) => {
+                fed.in_sync = true;
+                fed.heard = now;
+                self.refusals.remove(&peer);
+            }
+            Err(image) => {
+                self.refused_by(peer, image.to_string());
+                self.fed_lost(peer);
+                self.drop_link(peer, Slot::Fed);
+            }
+        }
+    }
+}
