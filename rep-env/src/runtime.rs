@@ -10,6 +10,7 @@ pub(crate) mod credit;
 pub(crate) mod directory;
 mod home;
 pub(crate) mod inbox;
+mod last_words;
 mod log_writer;
 mod node_loop;
 pub(crate) mod peers;

@@ -2,6 +2,7 @@
 //! this only loops: write, sync, tell.
 
 use crate::runtime::inbox::Input;
+use crate::runtime::last_words::LastWords;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicBool, Ordering};
 use rep_net::queue::{Lane, Queue};
@@ -66,6 +67,7 @@ impl LogQueue {
 
 /// Runs until the queue is closed; then writes what is left and the mark that closes the log.
 pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &Shared) {
+    let _last_words = LastWords::of(&shared.inbox, PersistFailed::Log);
     let mut failed = false;
     while let Ok(Some(command)) = queue.commands.pop(None) {
         let done = match command {
