@@ -3,6 +3,7 @@
 use rep_env::Error;
 use rep_env::admin::{self, MemberReport, StatusReport};
 use std::fmt::{self, Display, Formatter};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,11 +32,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(NO_ANSWER));
         }
     };
-    match args.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => print!("{}", Story(&report)),
-    }
+    print(&match args.json {
+        true => serde_json::to_string(&report)? + "\n",
+        false => Story(&report).to_string(),
+    })?;
     Ok(if reaches_master(&report) { ExitCode::SUCCESS } else { ExitCode::from(NO_MASTER) })
+}
+
+/// Prints, and takes it for enough if the reader at the other end of a pipe has had enough.
+fn print(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 fn told(error: &Error) -> String {
