@@ -16,6 +16,12 @@ pub struct LogConfig {
     pub group_bytes_max: usize,
     /// Entries per place remembered by the index (64).
     pub index_stride: u64,
+    /// How many bytes of a segment are written and synced before the index file is told of them, in bytes (4 MiB). After
+    /// a kill an opening reads no more than these and what was not synced.
+    pub checkpoint_bytes: u64,
+    /// Whether an opening reads and checks every entry, whatever the index file says (no). Damage then shows at once and
+    /// not when the entry is next read.
+    pub verify_on_open: bool,
 }
 
 impl Default for LogConfig {
@@ -25,6 +31,8 @@ impl Default for LogConfig {
             tail_bytes: 16 << 20,
             group_bytes_max: 4 << 20,
             index_stride: 64,
+            checkpoint_bytes: 4 << 20,
+            verify_on_open: false,
         }
     }
 }
@@ -42,6 +50,12 @@ impl LogConfig {
         self
     }
 
+    /// The same with an opening that reads and checks every entry, or not.
+    pub fn with_verify_on_open(mut self, verify: bool) -> Self {
+        self.verify_on_open = verify;
+        self
+    }
+
     /// Length of a new segment whose first record is `record_bytes` long: with it go a mark, and room for the
     /// mark that closes the log.
     pub(crate) fn segment_len(&self, record_bytes: usize) -> u64 {
@@ -49,7 +63,11 @@ impl LogConfig {
         self.segment_bytes.max(needed as u64)
     }
 
+    pub(crate) fn stride(&self) -> u64 {
+        self.index_stride.max(1)
+    }
+
     pub(crate) fn index(&self, last: Vlsn) -> crate::index::VlsnIndex {
-        crate::index::VlsnIndex::new(self.index_stride.max(1), last)
+        crate::index::VlsnIndex::new(self.stride(), last)
     }
 }

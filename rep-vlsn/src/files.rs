@@ -2,7 +2,7 @@
 
 mod scanner;
 
-pub(crate) use scanner::{Chain, Item, Scanner, Stop};
+pub(crate) use scanner::{Chain, Item, Scanner, Stop, read_window};
 
 use crate::disk::DiskFile;
 use crate::error::ReadError;
@@ -11,6 +11,7 @@ use crate::index::{Position, VlsnIndex};
 use crate::record::Record;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,6 +72,15 @@ impl<F: DiskFile> Files<F> {
         Some(Walk { files: self, scanner })
     }
 
+    /// The same from the beginning of the segment, for when the index gave a bad hint.
+    pub(crate) fn walk_unhinted(&self, from: Vlsn, chunk_bytes: usize) -> Option<Walk<'_, F>> {
+        let segment =
+            self.read().segments.range(..=from).next_back().map(|(_, s)| Arc::clone(s))?;
+        let chain = Chain::after_header(&segment.header);
+        let scanner = Scanner::new(segment, SEGMENT_HEADER_BYTES as u64, chain, chunk_bytes);
+        Some(Walk { files: self, scanner })
+    }
+
     fn starting_at(&self, first: Vlsn) -> Option<Arc<Segment<F>>> {
         self.read().segments.get(&first).cloned()
     }
@@ -96,6 +106,8 @@ pub(crate) struct Found<F> {
     pub(crate) record: Record,
     pub(crate) segment: Arc<Segment<F>>,
     pub(crate) offset: u64,
+    /// The bytes that were read at once with the record, and where in the file they begin.
+    pub(crate) window: (Bytes, u64),
 }
 
 impl<F: DiskFile> Walk<'_, F> {
@@ -106,7 +118,8 @@ impl<F: DiskFile> Walk<'_, F> {
                 Item::Mark(_) => {}
                 Item::Record(record, offset) => {
                     let segment = Arc::clone(self.scanner.segment());
-                    return Ok(Found { record, segment, offset });
+                    let window = self.scanner.window();
+                    return Ok(Found { record, segment, offset, window });
                 }
                 Item::Stop(_) => self.cross()?,
             }

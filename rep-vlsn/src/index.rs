@@ -4,7 +4,8 @@
 //! one place per bucket of a fixed number of VLSNs is enough: look up the floor, walk the few records
 //! after it. The bucket of a VLSN is plain arithmetic, no search.
 //!
-//! The index is rebuilt when the log is opened, from the scan that recovery makes anyway.
+//! When the log is opened the index comes from the index file (see the `checkpoint` module), and from a scan of what
+//! that does not tell.
 
 use crate::ids::Vlsn;
 use std::collections::VecDeque;
@@ -50,6 +51,26 @@ impl VlsnIndex {
             self.places.push_back((vlsn, position));
         }
         self.last = vlsn;
+    }
+
+    /// Learns of all entries up to `last` at once, which stand in one segment from `from` on: `offsets` are the places of
+    /// those whose numbers are multiples of the stride.
+    pub(crate) fn adopt(&mut self, segment: Vlsn, from: u64, last: Vlsn, offsets: &[u64]) {
+        let next = self.last.next();
+        let newest = self.places.back().map(|(newest, _)| self.bucket(*newest));
+        if newest != Some(self.bucket(next)) && !next.get().is_multiple_of(self.stride) {
+            self.places.push_back((next, Position { segment, offset: from }));
+        }
+        let multiples =
+            (self.bucket(self.last) + 1..).map(|bucket| Vlsn::new(bucket * self.stride));
+        let places = multiples.zip(offsets);
+        self.places.extend(places.map(|(vlsn, &offset)| (vlsn, Position { segment, offset })));
+        self.last = last;
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.places.capacity() * size_of::<(Vlsn, Position)>()
     }
 
     /// The nearest known place at or before entry `vlsn`; `None` if the index does not reach it.

@@ -5,7 +5,7 @@
 //! [`ids`] names the places, [`history`] says which node opened which term where, `record` and
 //! `batch` are the bytes, `view` is what the protocol cores borrow. Of the log itself, `disk` is what it
 //! stands on, `segment` its files, `tail` its newest end in memory, `writer` and `reader` the two
-//! ways in, `recovery` how it is opened; `cell` is the small durable record beside it.
+//! ways in, `recovery` how it is opened, `checkpoint` what makes that short; `cell` is the small durable record beside it.
 
 pub mod history;
 pub mod ids;
@@ -14,6 +14,8 @@ pub mod ids;
 pub mod batch;
 #[cfg(feature = "log")]
 pub mod cell;
+#[cfg(feature = "log")]
+mod checkpoint;
 #[cfg(feature = "log")]
 pub mod config;
 #[cfg(feature = "contract")]
@@ -71,7 +73,7 @@ pub use reader::{LogReader, Run};
 #[cfg(feature = "log")]
 pub use record::{Draft, Flags, Kind, Record, RecordError, RecordHeader, SyncClass};
 #[cfg(feature = "log")]
-pub use recovery::{Opened, RecoveryReport, open};
+pub use recovery::{Opened, RecoveryReport, open, verify};
 #[cfg(feature = "log")]
 pub use segment::Mark;
 #[cfg(feature = "log")]

@@ -7,7 +7,7 @@
 use crate::batch::Batch;
 use crate::disk::Disk;
 use crate::error::ReadError;
-use crate::files::Files;
+use crate::files::{Files, Found};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::record::Record;
 use crate::tail::{Place, Tail, TailRun};
@@ -40,7 +40,7 @@ pub struct Run {
     pub first: Vlsn,
     /// The last entry.
     pub last: LogPoint,
-    /// The records, one behind the other.
+    /// The records, one behind the other: from the files a slice for all that stand side by side and were read at once.
     pub slices: Vec<Bytes>,
     /// Bytes of all slices together.
     pub bytes: usize,
@@ -64,9 +64,8 @@ impl<D: Disk> LogReader<D> {
         bytes_max: usize,
         epoch: Epoch,
     ) -> Result<Run, ReadError> {
-        let TailRun { prev, records } = self.records(from, to, bytes_max, epoch)?;
+        let (TailRun { prev, records }, slices) = self.records(from, to, bytes_max, epoch)?;
         let last = records.last().map_or(prev, Record::point);
-        let slices: Vec<Bytes> = records.into_iter().map(|record| record.bytes().clone()).collect();
         let bytes = slices.iter().map(Bytes::len).sum();
         Ok(Run { prev, first: from, last, slices, bytes })
     }
@@ -83,7 +82,7 @@ impl<D: Disk> LogReader<D> {
         bytes_max: usize,
         epoch: Epoch,
     ) -> Result<Batch, ReadError> {
-        let run = self.records(from, to, bytes_max, epoch)?;
+        let (run, _) = self.records(from, to, bytes_max, epoch)?;
         Batch::of(run.records).map_err(|_| ReadError::Damaged { vlsn: from })
     }
 
@@ -103,25 +102,37 @@ impl<D: Disk> LogReader<D> {
         to: Vlsn,
         bytes_max: usize,
         epoch: Epoch,
-    ) -> Result<TailRun, ReadError> {
+    ) -> Result<(TailRun, Vec<Bytes>), ReadError> {
         let to = match self.tail.look_up(from, to.max(from), bytes_max, epoch)? {
-            Place::Here(run) => return Ok(run),
+            Place::Here(run) => {
+                let slices = run.records.iter().map(|record| record.bytes().clone()).collect();
+                return Ok((run, slices));
+            }
             Place::Files { to } => to,
         };
+        let mut hinted = true;
         loop {
             let first = self.first();
-            let run = self.read_files(from, to, bytes_max);
+            let run = self.read_files(from, to, bytes_max, hinted);
             // A cut explains whatever else seemed wrong: it is told first.
             self.tail.check(epoch)?;
             match run {
                 // A cleaning took what the walk came through, on its way to what may still be there.
                 Err(ReadError::Damaged { .. }) if self.first() > first => {}
+                // A place in the index file is only a hint.
+                Err(ReadError::Damaged { .. }) if hinted => hinted = false,
                 run => return run,
             }
         }
     }
 
-    fn read_files(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<TailRun, ReadError> {
+    fn read_files(
+        &self,
+        from: Vlsn,
+        to: Vlsn,
+        bytes_max: usize,
+        hinted: bool,
+    ) -> Result<(TailRun, Vec<Bytes>), ReadError> {
         let head = self.files.read().head();
         let (first, before_first) = head.ok_or(ReadError::NotYet)?;
         if from < first {
@@ -130,12 +141,16 @@ impl<D: Disk> LogReader<D> {
         // The walk begins one entry early, to learn the place before the range.
         let start = from.prev().max(first);
         let chunk_bytes = bytes_max.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-        let mut walk =
-            self.files.walk(start, chunk_bytes).ok_or(ReadError::Damaged { vlsn: from })?;
+        let walk = match hinted {
+            true => self.files.walk(start, chunk_bytes),
+            false => self.files.walk_unhinted(start, chunk_bytes),
+        };
+        let mut walk = walk.ok_or(ReadError::Damaged { vlsn: from })?;
+        let mut stretches = Stretches::default();
         let mut run = TailRun { prev: before_first, records: Vec::new() };
         let mut bytes = 0;
         loop {
-            let record = walk.next()?.record;
+            let Found { record, offset, window, .. } = walk.next()?;
             let LogPoint { vlsn, .. } = record.point();
             if vlsn < from {
                 run.prev = record.point();
@@ -143,12 +158,54 @@ impl<D: Disk> LogReader<D> {
             }
             bytes += record.bytes().len();
             if bytes > bytes_max && !run.records.is_empty() {
-                return Ok(run);
+                return Ok((run, stretches.slices()));
             }
+            stretches.add(&record, offset, window);
             run.records.push(record);
             if vlsn >= to {
-                return Ok(run);
+                return Ok((run, stretches.slices()));
             }
         }
+    }
+}
+
+/// Joins records that stand side by side in what was read at once.
+#[derive(Default)]
+struct Stretches {
+    done: Vec<Bytes>,
+    open: Option<Stretch>,
+}
+
+struct Stretch {
+    window: Bytes,
+    window_at: u64,
+    start: u64,
+    end: u64,
+}
+
+impl Stretches {
+    fn add(&mut self, record: &Record, offset: u64, (window, window_at): (Bytes, u64)) {
+        let end = offset + record.bytes().len() as u64;
+        if let Some(open) = &mut self.open
+            && open.end == offset
+            && open.window.as_ptr() == window.as_ptr()
+        {
+            open.end = end;
+            return;
+        }
+        self.finish();
+        self.open = Some(Stretch { window, window_at, start: offset, end });
+    }
+
+    fn finish(&mut self) {
+        if let Some(Stretch { window, window_at, start, end }) = self.open.take() {
+            let range = (start - window_at) as usize..(end - window_at) as usize;
+            self.done.push(window.slice(range));
+        }
+    }
+
+    fn slices(mut self) -> Vec<Bytes> {
+        self.finish();
+        self.done
     }
 }

@@ -15,6 +15,7 @@
 mod scan;
 
 use crate::cell::DurableCell;
+use crate::checkpoint::{Checkpoint, Head};
 use crate::config::LogConfig;
 use crate::cut::{CUT_CELL, Cut};
 use crate::disk::{Disk, DiskFile};
@@ -26,7 +27,7 @@ use crate::segment::{LOG_DIR, Mark, first_of, segment_name};
 use crate::tail::Tail;
 use crate::view::LogView;
 use crate::writer::{Active, LogWriter};
-use scan::Scan;
+use scan::{Known, Scan};
 use std::sync::Arc;
 
 /// An open log: its writer, a reader to be cloned, the tail, and the positions to begin with.
@@ -53,12 +54,14 @@ pub struct Opened<D: Disk> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Segments read.
+    /// Segments of the log.
     pub segments: usize,
     /// Entries found.
     pub entries: u64,
-    /// Bytes of these entries.
+    /// Bytes of the entries that were read.
     pub bytes: u64,
+    /// Entries of which the index file told, and which were not read.
+    pub told: u64,
     /// Where a torn tail was cut, if there was one: the first entry that is missing.
     pub torn_at: Option<Vlsn>,
     /// A truncation that a crash had interrupted, and that was finished.
@@ -80,9 +83,32 @@ pub fn open<D: Disk>(disk: D, config: LogConfig) -> Result<Opened<D>, OpenError>
     let (cell, value) = DurableCell::open(disk.clone(), CUT_CELL)?;
     let cut = value.map(|value| decode_cut(&value)).transpose()?;
     let mut report = RecoveryReport::default();
-    let firsts = segments_to_read(&disk, cut, &mut report)?;
-    let scan = Scan::run(&disk, &config, &firsts, cut.and_then(|cut| cut.keep), &mut report)?;
-    Recovered { disk, config, cell, cut, scan, report }.finish()
+    let (firsts, gone) = segments_to_read(&disk, cut, &mut report)?;
+    if !gone.is_empty() {
+        gone.iter().try_for_each(|name| disk.remove(name)).during("remove a leftover")?;
+        disk.sync_dir(LOG_DIR).during("sync directory")?;
+    }
+    let (checkpoint, loaded) = Checkpoint::open(disk.clone());
+    let known = Known::of(loaded, &config, cut);
+    let keep = cut.and_then(|cut| cut.keep);
+    let scan = Scan::run(&disk, &config, &firsts, keep, known, &mut report)?;
+    Recovered { disk, config, cell, cut, scan, report, checkpoint }.finish()
+}
+
+/// Reads and checks every entry of a log that is not open, and changes none; half-made files stay, too.
+///
+/// # Errors
+///
+/// [`OpenError::Damaged`] tells the first entry that was synced and cannot be read.
+pub fn verify<D: Disk>(disk: D, config: &LogConfig) -> Result<RecoveryReport, OpenError> {
+    let (_, value) = DurableCell::open(disk.clone(), CUT_CELL)?;
+    let cut = value.map(|value| decode_cut(&value)).transpose()?;
+    let mut report = RecoveryReport::default();
+    let (firsts, _) = segments_to_read(&disk, cut, &mut report)?;
+    let keep = cut.and_then(|cut| cut.keep);
+    let scan = Scan::run(&disk, config, &firsts, keep, Known::default(), &mut report)?;
+    report.entries = scan.entries();
+    Ok(report)
 }
 
 fn decode_cut(value: &[u8]) -> Result<Cut, OpenError> {
@@ -90,13 +116,13 @@ fn decode_cut(value: &[u8]) -> Result<Cut, OpenError> {
     Cut::decode(value).ok_or_else(|| damaged().into())
 }
 
-/// The first entries of the segments that belong to the log, in order; those that a crash kept from
-/// being removed are removed now.
+/// The first entries of the segments that belong to the log, in order; and the files that a crash kept from being
+/// removed.
 fn segments_to_read<D: Disk>(
     disk: &D,
     cut: Option<Cut>,
     report: &mut RecoveryReport,
-) -> Result<Vec<Vlsn>, OpenError> {
+) -> Result<(Vec<Vlsn>, Vec<String>), OpenError> {
     let names = disk.list(LOG_DIR).during("list segments")?;
     let mut firsts: Vec<Vlsn> = names.iter().filter_map(|name| first_of(name)).collect();
     firsts.sort();
@@ -115,11 +141,7 @@ fn segments_to_read<D: Disk>(
             gone.extend(firsts.drain(kept..).rev().map(segment_name));
         }
     }
-    if !gone.is_empty() {
-        gone.iter().try_for_each(|name| disk.remove(name)).during("remove a leftover")?;
-        disk.sync_dir(LOG_DIR).during("sync directory")?;
-    }
-    Ok(firsts)
+    Ok((firsts, gone))
 }
 
 /// The log begins where it should: a missing head would otherwise pass for a cleaned one, and a log
@@ -142,6 +164,7 @@ struct Recovered<D: Disk> {
     cut: Option<Cut>,
     scan: Scan<D::File>,
     report: RecoveryReport,
+    checkpoint: Checkpoint<D>,
 }
 
 impl<D: Disk> Recovered<D> {
@@ -149,10 +172,11 @@ impl<D: Disk> Recovered<D> {
     fn finish(mut self) -> Result<Opened<D>, OpenError> {
         let active = self.settle_files()?;
         let epoch = self.epoch();
-        self.settle_cell(epoch, active.is_some())?;
-        let Recovered { disk, config, cell, scan, mut report, .. } = self;
-        let Scan { table, history, last, last_crc, group, marks, trailing, .. } = scan;
-        report.entries = last.vlsn.next().distance_from(table.head().map_or(Vlsn::FIRST, |h| h.0));
+        let cell_epoch = self.settle_cell(epoch, active.is_some())?;
+        self.settle_index(cell_epoch);
+        let Recovered { disk, config, cell, scan, mut report, checkpoint, .. } = self;
+        report.entries = scan.entries();
+        let Scan { table, history, last, last_crc, group, marks, trailing, untold, .. } = scan;
         let first = table.head().map_or(Vlsn::FIRST, |(first, _)| first);
         let view = LogView::recovered(first, last, last_crc, epoch, history.clone());
         let files = Arc::new(Files::new(table));
@@ -176,6 +200,9 @@ impl<D: Disk> Recovered<D> {
             last_mark: trailing,
             epoch,
             poisoned: false,
+            cell_epoch,
+            checkpoint,
+            untold,
         };
         // What was just synced is noted, so that the next crash cannot take it for a torn tail.
         let dvlsn = marks.map_or(Vlsn::NULL, |mark| mark.dvlsn);
@@ -207,13 +234,31 @@ impl<D: Disk> Recovered<D> {
     }
 
     /// The cell says what is now true: no cut is pending, and a log with files has begun.
-    fn settle_cell(&mut self, epoch: Epoch, begun: bool) -> Result<(), OpenError> {
+    /// Tells its epoch.
+    fn settle_cell(&mut self, epoch: Epoch, begun: bool) -> Result<Epoch, OpenError> {
         let pending = self.cut.is_some_and(|cut| cut.keep.is_some());
         if begun && (pending || self.cut.is_none()) {
             let first = self.scan.table.head().map_or(Vlsn::FIRST, |(first, _)| first);
             self.cell.store(&Cut { epoch, first, keep: None }.encode())?;
+            return Ok(epoch);
         }
-        Ok(())
+        Ok(self.cut.map_or(Epoch::default(), |cut| cut.epoch))
+    }
+
+    /// The index file learns what was read. All of that is synced by now.
+    fn settle_index(&mut self, epoch: Epoch) {
+        let Some(group) = self.scan.group else { return };
+        let head = Head { group, epoch, stride: self.config.stride() };
+        let Scan { known, fresh, .. } = &mut self.scan;
+        if !known.fits {
+            let mut sections = std::mem::take(&mut known.taken);
+            sections.append(fresh);
+            self.checkpoint.replace(head, &sections);
+        } else if !fresh.is_empty() {
+            self.checkpoint.append(head, fresh);
+            self.checkpoint.sync();
+        }
+        *known = Known::default();
     }
 }
 

@@ -33,6 +33,15 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The higher of each claim: all claims stay true.
+    pub(crate) fn highest(self, other: Mark) -> Mark {
+        Mark {
+            epoch: self.epoch.max(other.epoch),
+            synced: self.synced.max(other.synced),
+            dvlsn: self.dvlsn.max(other.dvlsn),
+        }
+    }
+
     pub(crate) fn encode(self, seed: u32, offset: u64) -> [u8; MARK_BYTES] {
         let mut out = [0; MARK_BYTES];
         out[0..4].copy_from_slice(&MARK_TAG.to_le_bytes());

@@ -11,6 +11,7 @@ mod truncate;
 
 use crate::batch::opening;
 use crate::cell::DurableCell;
+use crate::checkpoint::{Checkpoint, Head, Section};
 use crate::config::LogConfig;
 use crate::cut::Cut;
 use crate::disk::{Disk, DiskFile};
@@ -50,6 +51,11 @@ pub struct LogWriter<D: Disk> {
     pub(crate) last_mark: Option<Mark>,
     pub(crate) epoch: Epoch,
     pub(crate) poisoned: bool,
+    /// The epoch that the cut cell has.
+    pub(crate) cell_epoch: Epoch,
+    pub(crate) checkpoint: Checkpoint<D>,
+    /// What the index file has not been told of the active segment; `None` after a cut, for the rest of that segment.
+    pub(crate) untold: Option<Section>,
 }
 
 /// The segment that is written to.
@@ -116,6 +122,7 @@ impl<D: Disk> LogWriter<D> {
             }
             Some(_) => {
                 self.active = None;
+                self.untold = None;
                 self.last_mark = None;
             }
             None => {}
@@ -162,7 +169,10 @@ impl<D: Disk> LogWriter<D> {
     pub fn close(mut self, dvlsn: Vlsn) -> Result<(), LogError> {
         self.guarded(|writer| {
             writer.sync_files()?;
-            writer.write_last_mark(dvlsn)
+            writer.write_last_mark(dvlsn)?;
+            writer.tell_index();
+            writer.checkpoint.sync();
+            Ok(())
         })
     }
 
@@ -248,8 +258,14 @@ impl<D: Disk> LogWriter<D> {
         active.segment.file.write_vectored_at(active.end, &parts).during("write")?;
         active.end += MARK_BYTES as u64;
         let mut bytes = 0;
+        if let Some(untold) = &mut self.untold {
+            untold.add_mark(mark);
+        }
         let mut table = self.files.write();
         for record in records {
+            if let Some(untold) = &mut self.untold {
+                untold.add(record, active.end, self.config.stride());
+            }
             let position = Position { segment: active.segment.first(), offset: active.end };
             table.index.register(record.point().vlsn, position);
             active.end += record.bytes().len() as u64;
@@ -277,6 +293,8 @@ impl<D: Disk> LogWriter<D> {
     /// and it gets its name only when its header is durable, so that a named segment has a header.
     fn roll(&mut self, group: GroupId, record_bytes: usize) -> Result<(), LogError> {
         self.sync_files()?;
+        self.tell_index();
+        self.checkpoint.sync();
         let opening = self.history.start_of(self.last.vlsn);
         let first = self.last.vlsn.next();
         let header =
@@ -296,6 +314,7 @@ impl<D: Disk> LogWriter<D> {
         self.begin()?;
         let segment = Arc::new(Segment { header, file });
         self.files.write().segments.insert(first, Arc::clone(&segment));
+        self.untold = Some(Section::of_segment(&header));
         self.active = Some(Active { segment, end: SEGMENT_HEADER_BYTES as u64, len });
         Ok(())
     }
@@ -303,10 +322,34 @@ impl<D: Disk> LogWriter<D> {
     /// Remembers, once, that there is a log: see the `cut` module.
     pub(crate) fn begin(&mut self) -> Result<(), LogError> {
         if !self.begun {
-            self.cell.store(&self.cut(None).encode())?;
+            self.store_cut(None)?;
             self.begun = true;
         }
         Ok(())
+    }
+
+    pub(crate) fn store_cut(&mut self, keep: Option<LogPoint>) -> Result<(), LogError> {
+        self.cell.store(&self.cut(keep).encode())?;
+        self.cell_epoch = self.epoch;
+        Ok(())
+    }
+
+    /// Tells the index file what it has not been told: all of it is synced.
+    pub(crate) fn tell_index(&mut self) {
+        debug_assert_eq!(
+            self.synced, self.last,
+            "the index tells of nothing that a crash may take"
+        );
+        let Some(head) = self.index_head() else { return };
+        if let Some(untold) = self.untold.take_if(|untold| !untold.is_empty()) {
+            self.untold = Some(untold.successor());
+            self.checkpoint.append(head, &[untold]);
+        }
+    }
+
+    pub(crate) fn index_head(&self) -> Option<Head> {
+        let (epoch, stride) = (self.cell_epoch, self.config.stride());
+        self.group.map(|group| Head { group, epoch, stride })
     }
 
     fn cut(&self, keep: Option<LogPoint>) -> Cut {
@@ -323,6 +366,10 @@ impl<D: Disk> LogWriter<D> {
         }
         self.dirty = false;
         self.synced = self.last;
+        let due = self.config.checkpoint_bytes.max(1);
+        if self.untold.as_ref().is_some_and(|untold| untold.segment_bytes() >= due) {
+            self.tell_index();
+        }
         Ok(())
     }
 
@@ -337,6 +384,9 @@ impl<D: Disk> LogWriter<D> {
         active.segment.file.write_at(active.end, &bytes).during("write mark")?;
         active.end += MARK_BYTES as u64;
         self.last_mark = Some(mark);
+        if let Some(untold) = &mut self.untold {
+            untold.add_mark(mark);
+        }
         self.dirty = true;
         self.sync_files()
     }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Maker, Rng, entries, reopen, try_open, write};
+use common::{Maker, Rng, entries, reopen, try_open_whole, write};
 use rep_vlsn::{Disk, DiskFile, MemDisk, OpenError, Record, Vlsn};
 
 /// A log of several segments, and its records; closed in order or left as it is.
@@ -24,14 +24,16 @@ fn small_log(close: bool) -> (MemDisk, Vec<Record>) {
 }
 
 fn segments(disk: &MemDisk) -> Vec<String> {
-    disk.list("log").unwrap().iter().map(|name| format!("log/{name}")).collect()
+    let names = disk.list("log").unwrap();
+    let segments = names.iter().filter(|name| name.ends_with(".seg"));
+    segments.map(|name| format!("log/{name}")).collect()
 }
 
 /// Opens a damaged log: either it holds at least `floor` entries, or the damage is reported as such and
 /// the files are as they were. Tells whether it opened.
 fn report_or_keep(disk: &MemDisk, records: &[Record], floor: usize) -> bool {
     let before: Vec<_> = segments(disk).iter().map(|name| disk.contents(name)).collect();
-    match try_open(disk) {
+    match try_open_whole(disk) {
         Ok(opened) => {
             let found = entries(&opened);
             assert!(found.len() >= floor, "{} entries of {floor}", found.len());
@@ -115,10 +117,10 @@ fn a_missing_segment_is_damage_wherever_it_is_missed() {
     for name in &names[..names.len() - 1] {
         let image = disk.image();
         image.remove(name).unwrap();
-        assert!(matches!(try_open(&image), Err(OpenError::Damaged { .. })), "{name}");
+        assert!(matches!(try_open_whole(&image), Err(OpenError::Damaged { .. })), "{name}");
     }
     names.iter().for_each(|name| disk.remove(name).unwrap());
-    assert!(matches!(try_open(&disk), Err(OpenError::Damaged { vlsn: Vlsn::FIRST, .. })));
+    assert!(matches!(try_open_whole(&disk), Err(OpenError::Damaged { vlsn: Vlsn::FIRST, .. })));
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn a_cleaned_log_misses_the_segment_that_it_begins_with() {
     opened.writer.close(Vlsn::NULL).unwrap();
     let before = segments(&disk);
     disk.remove(&before[0]).unwrap();
-    let found = try_open(&disk).unwrap_err();
+    let found = try_open_whole(&disk).unwrap_err();
     assert!(
         matches!(found, OpenError::Damaged { vlsn, .. } if vlsn == first && first > Vlsn::FIRST)
     );
@@ -146,7 +148,10 @@ fn a_segment_in_another_ones_place_is_damage() {
         let file = image.open(&names[to]).unwrap().unwrap();
         file.set_len(0).unwrap();
         file.write_at(0, &bytes).unwrap();
-        assert!(matches!(try_open(&image), Err(OpenError::Damaged { .. })), "{from} over {to}");
+        assert!(
+            matches!(try_open_whole(&image), Err(OpenError::Damaged { .. })),
+            "{from} over {to}"
+        );
     }
 }
 
@@ -187,7 +192,7 @@ fn a_damaged_mark_with_sound_records_behind_it_is_stepped_over_and_counted() {
     let (disk, records) = small_log(true);
     let name = &segments(&disk)[0];
     disk.flip_bit(name, 80 + 13);
-    let opened = reopen(&disk);
+    let opened = try_open_whole(&disk).unwrap();
     assert_eq!(opened.report.damaged_marks, 1);
     assert_eq!(entries(&opened), records);
 }

@@ -110,3 +110,15 @@ fn the_cut_cell_is_as_it_was() {
     opened.writer.truncate(opening().point(), epoch).unwrap();
     same(&disk.contents("cut").unwrap()[..64], include_str!("golden/cut.hex"));
 }
+
+#[test]
+fn the_index_file_is_as_it_was() {
+    let disk = MemDisk::new();
+    let mut config = LogConfig::default();
+    config.index_stride = 2;
+    let mut opened = open(disk.clone(), config).unwrap();
+    opened.writer.set_group(GROUP).unwrap();
+    common::write(&mut opened.writer, &opened.tail, &[opening(), record()]);
+    opened.writer.close(Vlsn::NULL).unwrap();
+    same(&disk.contents("log/index").unwrap(), include_str!("golden/index.hex"));
+}

@@ -2,7 +2,7 @@
 
 use super::Segment;
 use crate::disk::DiskFile;
-use crate::ids::{Term, Vlsn};
+use crate::ids::{LogPoint, Term, Vlsn};
 use crate::mutant;
 use crate::record::{HEADER_BYTES, Record, RecordHeader, u32_at};
 use crate::segment::{MARK_BYTES, MARK_TAG, Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -60,8 +60,11 @@ impl Chain {
     }
 
     fn after(record: &Record) -> Chain {
-        let point = record.point();
-        Chain { next: point.vlsn.next(), term: point.term, crc: Some(record.header_crc()) }
+        Chain::behind(record.point(), record.header_crc())
+    }
+
+    pub(crate) fn behind(last: LogPoint, crc: u32) -> Chain {
+        Chain { next: last.vlsn.next(), term: last.term, crc: Some(crc) }
     }
 
     fn admits(&self, header: &RecordHeader) -> Result<(), &'static str> {
@@ -98,6 +101,11 @@ impl<F: DiskFile> Scanner<F> {
 
     pub(crate) fn segment(&self) -> &Arc<Segment<F>> {
         &self.segment
+    }
+
+    /// What was last read of the file, and from where.
+    pub(crate) fn window(&self) -> (Bytes, u64) {
+        (self.window.clone(), self.window_at)
     }
 
     pub(crate) fn chain(&self) -> Chain {

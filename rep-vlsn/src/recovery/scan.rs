@@ -2,7 +2,9 @@
 
 use super::RecoveryReport;
 use crate::batch::opening;
+use crate::checkpoint::{Head, Loaded, Section};
 use crate::config::LogConfig;
+use crate::cut::Cut;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{During, OpenError};
 use crate::files::{Chain, Item, Scanner, Segment, Stop, Table};
@@ -36,6 +38,70 @@ pub(super) struct Scan<F> {
     pub(super) trailing: Option<Mark>,
     /// Where the log ends; `None` if it has no files.
     pub(super) end: Option<End<F>>,
+    /// What the index file says.
+    pub(super) known: Known,
+    /// What was read, for the index file,
+    pub(super) fresh: Vec<Section>,
+    /// and the stretch behind it, in which the writer goes on.
+    pub(super) untold: Option<Section>,
+    stride: u64,
+}
+
+/// What the index file says, as far as it is about this log.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    head: Option<Head>,
+    /// By segment and place.
+    sections: BTreeMap<(Vlsn, u64), Section>,
+    /// Those that were believed,
+    pub(super) taken: Vec<Section>,
+    /// and whether the file may be extended, or has to be written anew.
+    pub(super) fits: bool,
+}
+
+impl Known {
+    /// Nothing, if the index is of another epoch or stride, or is not to be used.
+    pub(super) fn of(loaded: Loaded, config: &LogConfig, cut: Option<Cut>) -> Known {
+        let Loaded { head, sections, whole, .. } = loaded;
+        let (Some(head), Some(cut)) = (head, cut) else { return Known::default() };
+        let timely = (cut.keep.is_none() && head.epoch == cut.epoch) || mutant!("vlsn-stale-index");
+        if !timely || head.stride != config.stride() || config.verify_on_open {
+            return Known::default();
+        }
+        let sections = sections.into_iter().map(|s| ((s.segment, s.from), s)).collect();
+        Known { head: Some(head), sections, taken: Vec::new(), fits: whole }
+    }
+
+    /// The sections of a segment, chained from its header on, that stay within `bound` and that the segment's bytes bear
+    /// out.
+    fn take<F: DiskFile>(&mut self, segment: &Segment<F>, bound: Vlsn) -> io::Result<Vec<Section>> {
+        let first = segment.first();
+        if self.head.is_none_or(|head| head.group != segment.header.group) {
+            self.fits = false;
+            return Ok(Vec::new());
+        }
+        let all = self.sections.range((first, 0)..=(first, u64::MAX)).map(|(_, s)| s.clone());
+        let all: Vec<Section> = all.collect();
+        let mut taken: Vec<Section> = Vec::new();
+        let mut before = Section::of_segment(&segment.header);
+        for section in &all {
+            let chained = section.continues(&before) || mutant!("vlsn-stale-index");
+            if !chained || section.last.vlsn > bound {
+                break;
+            }
+            before = section.successor();
+            taken.push(section.clone());
+        }
+        while let Some(last) = taken.last()
+            && !last.is_witnessed_by(&segment.file)?
+            && !mutant!("vlsn-stale-index")
+        {
+            taken.pop();
+        }
+        self.fits &= taken.len() == all.len();
+        self.taken.extend_from_slice(&taken);
+        Ok(taken)
+    }
 }
 
 /// The end of the log, in the last segment.
@@ -64,6 +130,7 @@ impl<F: DiskFile> Scan<F> {
         config: &LogConfig,
         firsts: &[Vlsn],
         keep: Option<LogPoint>,
+        known: Known,
         report: &mut RecoveryReport,
     ) -> Result<Scan<F>, OpenError> {
         let before = firsts.first().map_or(Vlsn::NULL, |first| first.prev());
@@ -77,6 +144,10 @@ impl<F: DiskFile> Scan<F> {
             marks: None,
             trailing: None,
             end: None,
+            known,
+            fresh: Vec::new(),
+            untold: None,
+            stride: config.stride(),
         };
         report.segments = firsts.len();
         for (index, first) in firsts.iter().enumerate() {
@@ -189,8 +260,12 @@ impl<F: DiskFile> Scan<F> {
         report: &mut RecoveryReport,
     ) -> Result<(Scanner<F>, Stop), OpenError> {
         let first = segment.first();
-        let chain = Chain::after_header(&segment.header);
-        let mut scanner = Scanner::new(segment, SEGMENT_HEADER_BYTES as u64, chain, CHUNK_BYTES);
+        let mut growing = Section::of_segment(&segment.header);
+        for section in self.known.take(&segment, bound).during("read what the index tells of")? {
+            growing = self.believe(&section, report);
+        }
+        let chain = Chain::behind(growing.last, growing.last_crc);
+        let mut scanner = Scanner::new(segment, growing.end, chain, CHUNK_BYTES);
         self.trailing = None;
         let stop = loop {
             if self.last.vlsn >= bound {
@@ -199,9 +274,11 @@ impl<F: DiskFile> Scan<F> {
             match scanner.step().during("read")? {
                 Item::Mark(mark) => {
                     self.learn(Some(mark));
+                    growing.add_mark(mark);
                     self.trailing = Some(mark);
                 }
                 Item::Record(record, offset) => {
+                    growing.add(&record, offset, self.stride);
                     self.take(&record, Position { segment: first, offset });
                     report.bytes += record.bytes().len() as u64;
                 }
@@ -209,7 +286,32 @@ impl<F: DiskFile> Scan<F> {
             }
         };
         report.damaged_marks += scanner.damaged_marks();
+        self.untold = Some(growing.clone());
+        if !growing.is_empty() {
+            self.untold = Some(growing.successor());
+            self.fresh.push(growing);
+        }
         Ok((scanner, stop))
+    }
+
+    /// Takes a section of the index file for what it tells.
+    fn believe(&mut self, section: &Section, report: &mut RecoveryReport) -> Section {
+        let Section { segment, from, last, last_crc, .. } = *section;
+        for opening in &section.openings {
+            self.history.push(*opening).expect("the section follows the last entry");
+        }
+        self.table.index.adopt(segment, from, last.vlsn, &section.offsets);
+        self.learn(Some(section.marks));
+        self.last = last;
+        self.last_crc = last_crc;
+        report.told += section.entries();
+        section.successor()
+    }
+
+    /// How many entries there are.
+    pub(super) fn entries(&self) -> u64 {
+        let first = self.table.head().map_or(Vlsn::FIRST, |(first, _)| first);
+        self.last.vlsn.next().distance_from(first)
     }
 
     fn take(&mut self, record: &Record, position: Position) {
@@ -243,11 +345,7 @@ impl<F: DiskFile> Scan<F> {
 
 fn highest(one: Option<Mark>, other: Option<Mark>) -> Option<Mark> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(Mark {
-            epoch: one.epoch.max(other.epoch),
-            synced: one.synced.max(other.synced),
-            dvlsn: one.dvlsn.max(other.dvlsn),
-        }),
+        (Some(one), Some(other)) => Some(one.highest(other)),
         (one, other) => one.or(other),
     }
 }

@@ -1,9 +1,10 @@
 //! Cutting the log, at its end and at its beginning.
 
 use super::{LogWriter, Truncated};
+use crate::checkpoint::Section;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{During, LogError, ReadError};
-use crate::files::{Found, Segment};
+use crate::files::{Found, Segment, Walk};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::index::Position;
 use crate::mutant;
@@ -71,7 +72,7 @@ impl<D: Disk> LogWriter<D> {
     fn cut_files(&mut self, keep: LogPoint) -> Result<(), LogError> {
         let end = self.find_end(keep)?;
         if !mutant!("vlsn-skip-cut-cell") {
-            self.cell.store(&self.cut(Some(keep)).encode())?;
+            self.store_cut(Some(keep))?;
             self.begun = true;
         }
         self.forget_after(keep.vlsn, &end.segment);
@@ -80,14 +81,26 @@ impl<D: Disk> LogWriter<D> {
         end.segment.file.set_len(end.offset).during("cut segment")?;
         end.segment.file.allocate(len).during("allocate segment")?;
         end.segment.file.sync().during("sync")?;
-        self.cell.store(&self.cut(None).encode())?;
+        self.store_cut(None)?;
         self.active = Some(super::Active { segment: end.segment, end: end.offset, len });
         self.last_mark = None;
         self.history.truncate(keep.vlsn);
         self.last = keep;
         self.last_crc = end.crc;
         self.synced = keep;
+        self.cut_index(keep);
         Ok(())
+    }
+
+    /// The index file forgets what was cut. What it had not been told of the segment it will be told by the next opening,
+    /// unless the segment is empty.
+    fn cut_index(&mut self, keep: LogPoint) {
+        let active = self.active.as_ref().expect("a cut leaves a segment");
+        let empty = active.end == SEGMENT_HEADER_BYTES as u64;
+        self.untold = empty.then(|| Section::of_segment(&active.segment.header));
+        if let Some(head) = self.index_head().filter(|_| !mutant!("vlsn-stale-index")) {
+            self.checkpoint.retain(head, |section| section.last.vlsn <= keep.vlsn);
+        }
     }
 
     /// Readers no longer find what is about to go.
@@ -114,10 +127,24 @@ impl<D: Disk> LogWriter<D> {
             let crc = head.header.prev_crc;
             return Ok(End { segment: head, offset: SEGMENT_HEADER_BYTES as u64, crc });
         }
+        match self.end_along(self.files.walk(keep.vlsn, CHUNK_BYTES), keep) {
+            // A place in the index file is only a hint.
+            Err(LogError::Io { .. }) => {
+                self.end_along(self.files.walk_unhinted(keep.vlsn, CHUNK_BYTES), keep)
+            }
+            found => found,
+        }
+    }
+
+    fn end_along(
+        &self,
+        walk: Option<Walk<'_, D::File>>,
+        keep: LogPoint,
+    ) -> Result<End<D::File>, LogError> {
         let not_held = LogError::NotHeld { point: keep };
-        let Some(mut walk) = self.files.walk(keep.vlsn, CHUNK_BYTES) else { return Err(not_held) };
+        let Some(mut walk) = walk else { return Err(not_held) };
         loop {
-            let Found { record, segment, offset } = walk.next().map_err(unreadable)?;
+            let Found { record, segment, offset, .. } = walk.next().map_err(unreadable)?;
             if record.point().vlsn == keep.vlsn {
                 let offset = offset + record.bytes().len() as u64;
                 let end = End { segment, offset, crc: record.header_crc() };
@@ -141,13 +168,16 @@ impl<D: Disk> LogWriter<D> {
             table.index.clean(first, Position { segment: first, offset });
         }
         // Written down first: a head that goes missing otherwise is damage.
-        self.cell.store(&self.cut(None).encode())?;
+        self.store_cut(None)?;
         self.begun = true;
         for gone in firsts.into_iter().filter(|segment| *segment < first) {
             self.disk.remove(&crate::segment::segment_name(gone)).during("remove segment")?;
         }
         self.disk.sync_dir(LOG_DIR).during("sync directory")?;
         self.history.clean(first);
+        if let Some(head) = self.index_head() {
+            self.checkpoint.clean(head, first);
+        }
         Ok(first)
     }
 }

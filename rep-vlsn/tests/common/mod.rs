@@ -73,6 +73,7 @@ pub(crate) fn tiny() -> LogConfig {
     let mut config = LogConfig::default().with_segment_bytes(1500).with_tail_bytes(0);
     config.group_bytes_max = 2000;
     config.index_stride = 4;
+    config.checkpoint_bytes = 300;
     config
 }
 
@@ -81,6 +82,11 @@ pub(crate) fn try_open(disk: &MemDisk) -> Result<Opened<MemDisk>, OpenError> {
     opened.view.invariants();
     opened.writer.set_group(GROUP).unwrap();
     Ok(opened)
+}
+
+/// The same, with every entry read.
+pub(crate) fn try_open_whole(disk: &MemDisk) -> Result<Opened<MemDisk>, OpenError> {
+    open(disk.clone(), tiny().with_verify_on_open(true))
 }
 
 pub(crate) fn reopen(disk: &MemDisk) -> Opened<MemDisk> {

@@ -1,6 +1,6 @@
 //! A log under random use on a disk that crashes, beside the plain list that it has to agree with.
 
-use super::{Maker, Rng, entries, reopen, try_open};
+use super::{Maker, Rng, entries, try_open, try_open_whole};
 use rep_vlsn::{Epoch, LogError, LogPoint, MemDisk, Opened, Record, Term, Vlsn};
 use std::ops::RangeInclusive;
 
@@ -20,6 +20,8 @@ pub(crate) struct World {
     first: RangeInclusive<u64>,
     epoch: Epoch,
     reopened: usize,
+    /// Entries that no opening had to read.
+    pub(crate) told: u64,
 }
 
 impl World {
@@ -37,14 +39,14 @@ impl World {
             first: 1..=1,
             epoch: Epoch(0),
             reopened: 0,
+            told: 0,
         }
     }
 
     /// One random step. An error is a crash: see [`World::crash`].
     pub(crate) fn step(&mut self) -> Result<(), LogError> {
         if self.opened.is_none() {
-            let Ok(opened) = try_open(&self.disk) else {
-                assert!(self.disk.crashed(), "only a crash keeps a log from opening");
+            let Some(opened) = self.open() else {
                 return Err(LogError::Poisoned);
             };
             self.check(opened);
@@ -72,25 +74,47 @@ impl World {
         self.lose();
         if self.rng.below(2) == 0 {
             self.disk.crash_after_ops(1 + self.rng.below(12));
-            if let Ok(opened) = try_open(&self.disk) {
+            if let Some(opened) = self.open() {
                 self.check(opened);
                 self.opened = None;
             }
             self.lose();
         }
-        let opened = reopen(&self.disk);
+        let opened = self.open().unwrap();
         self.check(opened);
         let before = self.log.len();
         // All of it is synced now: no crash takes anything more.
         self.opened = None;
         self.lose();
-        let opened = reopen(&self.disk);
+        let opened = self.open().unwrap();
         self.check(opened);
         assert_eq!(self.log.len(), before, "opening twice gives the same log");
     }
 
     pub(crate) fn len(&self) -> usize {
         self.log.len()
+    }
+
+    /// Opens the log as the index file has it, which must be as it is without one. `None` if the disk crashed under it.
+    fn open(&mut self) -> Option<Opened<MemDisk>> {
+        let whole = try_open_whole(&self.disk.image()).unwrap();
+        let opened = match try_open(&self.disk) {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(self.disk.crashed(), "only a crash keeps a log from opening: {error}");
+                return None;
+            }
+        };
+        if self.disk.crashed() {
+            return None;
+        }
+        assert_eq!(opened.view, whole.view);
+        assert_eq!((opened.group, opened.marks), (whole.group, whole.marks));
+        assert_eq!(opened.report.torn_at, whole.report.torn_at);
+        assert_eq!(opened.report.entries, whole.report.entries);
+        assert!(opened.report.bytes <= whole.report.bytes);
+        self.told += opened.report.told;
+        Some(opened)
     }
 
     fn lose(&mut self) {
@@ -228,7 +252,8 @@ impl World {
     }
 
     pub(crate) fn reads_agree(&mut self) {
-        if self.opened.is_none() {
+        // A failure to write the index is no failure of the step, but nothing can be read after it here.
+        if self.opened.is_none() || self.disk.crashed() {
             return;
         }
         let (first, epoch, last) = (*self.first.end() as usize, self.epoch, self.maker.last);
