@@ -3,6 +3,7 @@
 //! A check that lives in somebody's memory, or in the settings of one CI service, is a check that others cannot run.
 //! So each one is a command here, `ci` runs the same commands as you do, and each rule prints its reason.
 
+mod bench;
 mod ci;
 mod diagrams;
 mod loom;
@@ -46,6 +47,8 @@ enum Task {
     Mutants(mutants::Args),
     /// What is too long for `ci`
     Nightly(nightly::Args),
+    /// What a group costs beside what the machine costs, as a table
+    Bench(bench::Args),
     /// Draws the tables of rep-fsm into docs/roles.md
     Diagrams,
 }
@@ -71,6 +74,7 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Sim(args) => sim::run(&workspace, &args),
         Task::Mutants(args) => mutants::run(&workspace, &args),
         Task::Nightly(args) => nightly::run(&workspace, &args),
+        Task::Bench(args) => bench::run(&workspace, &args),
         Task::Diagrams => diagrams::run(&workspace),
     }
 }

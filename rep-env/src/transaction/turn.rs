@@ -3,17 +3,26 @@
 //! Whoever holds the turn sees everything that was committed before, so write sets never conflict, and the order of
 //! commits is the order in the log. Those who wait are served in the order they came. A holder that forgets
 //! to finish loses the turn after `txn_timeout`, to the next in line, and learns of it at its next step.
+//!
+//! A turn lasts microseconds, and to wake a thread takes longer than that. Were a free turn kept for a thread that is only
+//! waking up, each commit would cost a wake-up, everybody else would have come to wait meanwhile, and the queue would never
+//! dissolve. So one who comes along while the turn is free takes it, past the one who is waking up; but only for
+//! [`PASSING`], after which the turn is kept. And only the first in line is ever woken.
 
 use crate::error::Error;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::Thread;
 use std::time::{Duration, Instant};
+
+/// How long the first in line may be passed by others once it has been woken.
+const PASSING: Duration = Duration::from_millis(2);
 
 /// Hands out the turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
     state: Mutex<State>,
-    changed: Condvar,
     txn_timeout: Duration,
 }
 
@@ -24,15 +33,25 @@ pub(crate) struct Ticket(u64);
 #[derive(Debug, Default)]
 struct State {
     tickets: u64,
-    row: VecDeque<Ticket>,
+    row: VecDeque<Waiting>,
+    /// When the first in line was told that the turn is free.
+    told: Option<Instant>,
+    /// It was told, and has not looked yet.
+    waking: bool,
     holder: Option<Holder>,
     closed: bool,
 }
 
 #[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    wake: Arc<Condvar>,
+}
+
+#[derive(Debug)]
 struct Holder {
     ticket: Ticket,
-    thread: String,
+    thread: Thread,
     since: Instant,
     /// It has begun to commit, which has bounds of its own; the turn is not taken from it any more.
     committing: bool,
@@ -40,34 +59,44 @@ struct Holder {
 
 impl Turn {
     pub(crate) fn new(txn_timeout: Duration) -> Self {
-        Turn { state: Mutex::new(State::default()), changed: Condvar::default(), txn_timeout }
+        Turn { state: Mutex::new(State::default()), txn_timeout }
     }
 
     /// Waits for the turn until `deadline`.
     pub(crate) fn take(&self, deadline: Instant) -> Result<Ticket, Error> {
-        let began = Instant::now();
         let mut state = self.state.lock();
-        let ticket = state.draw();
-        state.row.push_back(ticket);
-        let mut late = false;
+        match state.pass(self.txn_timeout)? {
+            Some(ticket) => Ok(ticket),
+            None => self.stand_in_line(state, deadline),
+        }
+    }
+
+    fn stand_in_line(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        deadline: Instant,
+    ) -> Result<Ticket, Error> {
+        let began = Instant::now();
+        let (ticket, wake) = (state.draw(), Arc::<Condvar>::default());
+        state.row.push_back(Waiting { ticket, wake: Arc::clone(&wake) });
         loop {
             if state.closed {
                 return Err(self.leave(state, ticket, Error::Closed));
             }
             let now = Instant::now();
-            if state.row.front() == Some(&ticket) && state.is_free(now, self.txn_timeout) {
-                state.row.pop_front();
+            let first = state.is_first(ticket);
+            if first && state.is_free(now, self.txn_timeout) {
+                state.forget_first();
                 state.hold(ticket, now);
                 return Ok(ticket);
             }
-            if late {
+            if now >= deadline {
                 let error = state.timeout(now, now.duration_since(began));
                 return Err(self.leave(state, ticket, error));
             }
-            let wake =
-                state.expiry(self.txn_timeout).map_or(deadline, |expiry| expiry.min(deadline));
-            (state, _) = self.changed.wait_until(state, Some(wake));
-            late = Instant::now() >= deadline;
+            state.waking &= !first;
+            let look = state.next_look(now, self.txn_timeout).min(deadline);
+            (state, _) = wake.wait_until(state, Some(look));
         }
     }
 
@@ -101,15 +130,15 @@ impl Turn {
         let mut state = self.state.lock();
         if state.holder.as_ref().is_some_and(|holder| holder.ticket == ticket) {
             state.holder = None;
-            drop(state);
-            self.changed.notify_all();
+            state.tell_first();
         }
     }
 
     /// Nobody gets the turn any more; those who wait for it are told.
     pub(crate) fn close(&self) {
-        self.state.lock().closed = true;
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.row.iter().for_each(|waiting| waiting.wake.notify_all());
     }
 
     fn holding(&self, ticket: Ticket, then: impl FnOnce(&mut Holder)) -> Result<(), Error> {
@@ -128,10 +157,15 @@ impl Turn {
     }
 
     fn leave(&self, mut state: MutexGuard<'_, State>, ticket: Ticket, error: Error) -> Error {
-        state.row.retain(|waiting| *waiting != ticket);
-        drop(state);
-        // The one behind may be first in line now.
-        self.changed.notify_all();
+        if state.is_first(ticket) {
+            state.forget_first();
+        } else {
+            state.row.retain(|waiting| waiting.ticket != ticket);
+        }
+        // The one behind may be first in line now, and nobody else would tell it.
+        if state.is_free(Instant::now(), self.txn_timeout) {
+            state.tell_first();
+        }
         error
     }
 }
@@ -140,6 +174,47 @@ impl State {
     fn draw(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
+    }
+
+    /// Takes a free turn, if those who wait for it may be passed.
+    fn pass(&mut self, txn_timeout: Duration) -> Result<Option<Ticket>, Error> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
+        let now = Instant::now();
+        let kept = !self.row.is_empty()
+            && self.told.is_none_or(|told| now.duration_since(told) >= PASSING);
+        if kept || !self.is_free(now, txn_timeout) {
+            return Ok(None);
+        }
+        let ticket = self.draw();
+        self.hold(ticket, now);
+        Ok(Some(ticket))
+    }
+
+    fn is_first(&self, ticket: Ticket) -> bool {
+        self.row.front().is_some_and(|first| first.ticket == ticket)
+    }
+
+    /// The turn is free: whoever is first in line has to look, unless it is about to.
+    fn tell_first(&mut self) {
+        if let Some(first) = self.row.front().filter(|_| !self.waking) {
+            first.wake.notify_all();
+            self.waking = true;
+            self.told.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn forget_first(&mut self) {
+        self.row.pop_front();
+        (self.told, self.waking) = (None, false);
+    }
+
+    /// When somebody in line has to look again though nobody told it. A holder that is yet to come cannot expire sooner
+    /// than `txn_timeout` from now.
+    fn next_look(&self, now: Instant, txn_timeout: Duration) -> Instant {
+        let yet_to_come = now + txn_timeout.max(Duration::from_millis(1));
+        self.expiry(txn_timeout).unwrap_or(yet_to_come)
     }
 
     fn is_free(&self, now: Instant, txn_timeout: Duration) -> bool {
@@ -153,15 +228,17 @@ impl State {
     }
 
     fn hold(&mut self, ticket: Ticket, now: Instant) {
-        let current = std::thread::current();
-        let thread = current.name().unwrap_or("an unnamed thread").to_owned();
+        let thread = std::thread::current();
         self.holder = Some(Holder { ticket, thread, since: now, committing: false });
     }
 
     /// The holder and its age; between two holders, whoever is next in line.
     fn holder(&self, now: Instant) -> (String, Duration) {
         match &self.holder {
-            Some(holder) => (holder.thread.clone(), now.duration_since(holder.since)),
+            Some(holder) => {
+                let name = holder.thread.name().unwrap_or("an unnamed thread");
+                (name.to_owned(), now.duration_since(holder.since))
+            }
             None => ("another in line".to_owned(), Duration::ZERO),
         }
     }
@@ -247,6 +324,43 @@ mod tests {
         turn.give_back(first);
         waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
         assert_eq!(*served.lock(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn who_wakes_up_is_passed_for_a_while_and_then_no_more() {
+        let turn = Turn::new(LONG);
+        let holder = turn.take(within(LONG)).unwrap();
+        let mut state = turn.state.lock();
+        let sleeper = Waiting { ticket: state.draw(), wake: Arc::default() };
+        state.row.push_back(sleeper);
+        assert_eq!(state.pass(LONG), Ok(None), "the turn is taken");
+        drop(state);
+        turn.give_back(holder);
+        let passing = turn.take(within(LONG)).unwrap();
+        turn.give_back(passing);
+        turn.state.lock().told = Some(Instant::now() - PASSING);
+        assert_eq!(turn.state.lock().pass(LONG), Ok(None), "the turn is kept");
+        assert!(turn.try_take().is_err(), "who does not wait does not pass");
+    }
+
+    #[test]
+    fn the_turn_goes_on_when_who_was_told_gives_up() {
+        let turn = Arc::new(Turn::new(LONG));
+        let holder = turn.take(within(LONG)).unwrap();
+        let mut state = turn.state.lock();
+        let impatient = state.draw();
+        state.row.push_back(Waiting { ticket: impatient, wake: Arc::default() });
+        drop(state);
+        let waiter = thread::spawn({
+            let turn = Arc::clone(&turn);
+            move || turn.take(within(LONG))
+        });
+        while turn.state.lock().row.len() < 2 {
+            thread::yield_now();
+        }
+        turn.give_back(holder);
+        turn.leave(turn.state.lock(), impatient, Error::Closed);
+        waiter.join().unwrap().unwrap();
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! Three members: in this process over TCP, or three `rep serve`.
+
+use crate::load::eventually;
+use crate::redis::Client;
+use rep_env::{Error, NodeState, RepConfig, ReplicatedEnvironment, StoreKind};
+use std::error::Error as Any;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Three environments in this process.
+pub(crate) struct Here {
+    pub(crate) dir: TempDir,
+    envs: Vec<ReplicatedEnvironment>,
+}
+
+impl Here {
+    pub(crate) fn start(store: StoreKind) -> Result<Here, Box<dyn Any>> {
+        let dir = TempDir::new()?;
+        let listeners =
+            (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+        let mut members = Vec::new();
+        for (at, listener) in listeners.iter().enumerate() {
+            members.push(format!("n{}={}", at + 1, listener.local_addr()?));
+        }
+        let open = |(at, listener)| {
+            let name = format!("n{}", at + 1);
+            let config = RepConfig::builder("bench", &name)
+                .members(members.clone())
+                .home(dir.path().join(&name))
+                .store(store)
+                .listener(listener);
+            ReplicatedEnvironment::open(config.build()?)
+        };
+        let envs =
+            listeners.into_iter().enumerate().map(open).collect::<Result<Vec<_>, Error>>()?;
+        for env in &envs {
+            env.wait_for_master(PATIENCE)?;
+        }
+        Ok(Here { dir, envs })
+    }
+
+    pub(crate) fn master(&self) -> &ReplicatedEnvironment {
+        let master = || self.envs.iter().find(|env| env.state() == NodeState::Master);
+        eventually(PATIENCE, master).expect("the group has a master")
+    }
+
+    pub(crate) fn replica(&self) -> &ReplicatedEnvironment {
+        let replica = || self.envs.iter().find(|env| env.state() == NodeState::Replica);
+        eventually(PATIENCE, replica).expect("the group has a replica")
+    }
+}
+
+/// Three processes, killed when this is dropped.
+pub(crate) struct There {
+    pub(crate) dir: TempDir,
+    program: String,
+    store: &'static str,
+    members: Vec<String>,
+    pub(crate) ports: Vec<String>,
+    children: Vec<Option<Child>>,
+}
+
+impl There {
+    pub(crate) fn start(program: &str, store: &'static str) -> Result<There, Box<dyn Any>> {
+        let free = (0..6).map(|_| TcpListener::bind("127.0.0.1:0"));
+        let free = free.collect::<Result<Vec<_>, _>>()?;
+        let addresses = free.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
+        let mut members = addresses.collect::<std::io::Result<Vec<_>>>()?;
+        let ports = members.split_off(3);
+        drop(free);
+        let members =
+            members.iter().enumerate().map(|(at, place)| format!("n{}={place}", at + 1)).collect();
+        let children = (0..3).map(|_| None).collect();
+        let program = program.to_owned();
+        let mut group = There { dir: TempDir::new()?, program, store, members, ports, children };
+        for at in 0..3 {
+            group.run(at)?;
+        }
+        Ok(group)
+    }
+
+    /// Starts member `at`.
+    pub(crate) fn run(&mut self, at: usize) -> std::io::Result<()> {
+        let name = format!("n{}", at + 1);
+        let child = Command::new(&self.program)
+            .args(["serve", "--group", "bench", "--end-with-stdin", "--store", self.store])
+            .args(["--name", &name, "--members", &self.members.join(",")])
+            .args(["--resp", &self.ports[at], "--home"])
+            .arg(self.dir.path().join(&name))
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        self.children[at] = Some(child);
+        Ok(())
+    }
+
+    /// Ends member `at` as a power cut would.
+    pub(crate) fn kill(&mut self, at: usize) {
+        if let Some(mut child) = self.children[at].take() {
+            // It may have ended by itself; then there is nothing to kill.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.children.iter().flatten().map(Child::id).collect()
+    }
+
+    /// The member that acknowledges a write.
+    pub(crate) fn master(&self) -> Option<usize> {
+        (0..3).find(|at| {
+            self.children[*at].is_some()
+                && Client::connect(&self.ports[*at])
+                    .is_ok_and(|mut client| client.set("probe", "1"))
+        })
+    }
+
+    pub(crate) fn wait_for_master(&self) -> usize {
+        eventually(PATIENCE, || self.master()).expect("the group has a master")
+    }
+}
+
+impl Drop for There {
+    fn drop(&mut self) {
+        (0..3).for_each(|at| self.kill(at));
+    }
+}

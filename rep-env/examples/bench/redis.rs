@@ -1,0 +1,48 @@
+//! As much of a Redis client as a load needs.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    request: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: &str) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Client { stream: BufReader::new(stream), request: Vec::new() })
+    }
+
+    /// Whether the write was acknowledged.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> bool {
+        self.ask(&["SET", key, value]).is_ok_and(|answer| answer == "+OK")
+    }
+
+    /// Whether the read was served.
+    pub(crate) fn get(&mut self, key: &str) -> bool {
+        self.ask(&["GET", key]).is_ok_and(|answer| answer.starts_with('$'))
+    }
+
+    /// The first line of the answer; the string that follows is read and dropped.
+    fn ask(&mut self, words: &[&str]) -> io::Result<String> {
+        self.request.clear();
+        write!(self.request, "*{}\r\n", words.len())?;
+        for word in words {
+            write!(self.request, "${}\r\n{word}\r\n", word.len())?;
+        }
+        self.stream.get_mut().write_all(&self.request)?;
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end().to_owned();
+        if let Some(bytes) = line.strip_prefix('$').and_then(|bytes| bytes.parse::<usize>().ok()) {
+            self.stream.read_exact(&mut vec![0; bytes + 2])?;
+        }
+        Ok(line)
+    }
+}

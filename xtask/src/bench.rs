@@ -1,0 +1,33 @@
+//! The benchmark, built for speed beside the `rep` that it drives.
+//!
+//! It is an example of `rep-env`, so that this crate, which everything waits for in CI, stays small.
+
+use crate::run::run_seeing;
+use crate::workspace::Workspace;
+
+/// What may be asked of the benchmark.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, channel
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seconds for each number
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    secs: u64,
+    /// Masters to kill in `failover`
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    kills: u64,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--quiet", "--release", "--package", "rep-cli", "--bin", "rep"]);
+    run_seeing(&mut build, None, |_| ())?;
+    let rep = workspace.target.join("release").join("rep");
+    let mut bench = workspace.cargo();
+    bench.args(["run", "--quiet", "--release", "--package", "rep-env", "--example", "bench", "--"]);
+    bench.arg("--rep").arg(rep);
+    bench.args(["--secs", &args.secs.to_string(), "--kills", &args.kills.to_string()]);
+    bench.args(args.only.iter().flat_map(|only| ["--only", only]));
+    run_seeing(&mut bench, None, |_| ())
+}
