@@ -10,8 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const RECORD: [u8; 128] = [7; 128];
-const SYNCS: u64 = 300;
+const SYNCS: u64 = 100;
 const TRIPS: usize = 2000;
+/// Virtual disks are of two minds: an idle machine may notice a finished sync only with its next tick, a busy one at once. The
+/// best of so many medians is the floor.
+const ROUNDS: usize = 5;
 
 /// The floors of one moment.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,12 @@ pub(crate) struct Floor {
 impl Floor {
     /// Measures both, the disk in `directory`.
     pub(crate) fn measure(directory: &Path) -> io::Result<Floor> {
-        Ok(Floor { sync: sync(directory)?, trip: trip()? })
+        let mut floor = Floor { sync: Duration::MAX, trip: Duration::MAX };
+        for _ in 0..ROUNDS {
+            floor.sync = floor.sync.min(sync(directory)?);
+            floor.trip = floor.trip.min(trip()?);
+        }
+        Ok(floor)
     }
 
     /// What one commit waits for at least: the entry there, its acknowledgement back, and one sync.

@@ -126,7 +126,7 @@ pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusRepo
 pub(crate) fn stats_of(shared: &Shared, status: Option<&NodeStatus>) -> Stats {
     let mut stats = shared.counters.picture();
     stats.overlay_bytes = shared.pipeline.bytes();
-    stats.unsynced_bytes = shared.admission.load().unsynced_bytes;
+    stats.unsynced_bytes = shared.credit.unsynced_bytes();
     let Some(status) = status else { return stats };
     let others = status.members.iter().filter(|member| member.id != status.me);
     stats.replicas = others.map(|member| replica_stats(shared, status, member)).collect();

@@ -62,6 +62,11 @@ impl Credit {
         self.bytes_max
     }
 
+    /// Bytes that the node holds and that wait for its disk.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.state.lock().unsynced
+    }
+
     /// Waits until `bytes` may be queued. What alone is over the bound enters when nothing else is there.
     pub(crate) fn enter(
         &self,

@@ -117,8 +117,8 @@ impl NodeLoop {
             self.node.handle_timeout(now);
         }
         self.carry_out(now);
-        self.publish();
-        self.shared.credit.settle(credit, self.shared.admission.load().unsynced_bytes);
+        let unsynced_bytes = self.publish();
+        self.shared.credit.settle(credit, unsynced_bytes);
     }
 
     // ---- in ----
@@ -262,9 +262,14 @@ impl NodeLoop {
         }
     }
 
-    fn publish(&mut self) {
+    /// Shows where the node stands; how many bytes wait for its disk.
+    ///
+    /// That number changes with each step, and callers learn of it from the credit: left out of the picture that
+    /// they decide by, it does not make a new picture of each step, which would cost more than the step.
+    fn publish(&mut self) -> u64 {
         let shared = &self.shared;
-        let admission = self.node.admission(shared.clock.now());
+        let mut admission = self.node.admission(shared.clock.now());
+        let unsynced_bytes = std::mem::take(&mut admission.unsynced_bytes);
         if let Some(group) = self.node.group() {
             shared.learn_group(group);
         }
@@ -279,7 +284,7 @@ impl NodeLoop {
         if news {
             self.shown = shown;
             shared.dvlsn.store(shown.dvlsn.get(), Ordering::Relaxed);
-            shared.positions.store(Arc::new(shown));
+            *shared.positions.lock() = shown;
         }
         if **shared.admission.load() != admission {
             shared.admission.store(Arc::new(admission));
@@ -288,6 +293,7 @@ impl NodeLoop {
             shared.bell.ring();
         }
         self.show_changes();
+        unsynced_bytes
     }
 }
 

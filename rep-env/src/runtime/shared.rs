@@ -38,8 +38,9 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) board: Board,
     pub(crate) clock: Clock,
+    /// What callers decide by, but for the bytes that wait for the disk, which the credit knows.
     pub(crate) admission: ArcSwap<Admission>,
-    pub(crate) positions: ArcSwap<Positions>,
+    pub(crate) positions: Mutex<Positions>,
     /// Rings whenever admission or positions change.
     pub(crate) bell: Bell,
     pub(crate) turn: Turn,
@@ -74,7 +75,7 @@ impl Shared {
             board: Board::new(Arc::clone(&directory)),
             clock: Clock::start(),
             admission: ArcSwap::from_pointee(admission),
-            positions: ArcSwap::from_pointee(Positions::default()),
+            positions: Mutex::new(Positions::default()),
             bell: Bell::default(),
             turn: Turn::new(timing.txn_timeout),
             pipeline: Pipeline::default(),
