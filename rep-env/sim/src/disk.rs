@@ -10,8 +10,8 @@ use bytes::Bytes;
 use rep_node::Fence;
 use rep_store::MemoryHome;
 use rep_vlsn::{
-    CellError, DurableCell, Incarnation, LogConfig, LogPoint, MemDisk, OpenError, Opened, Vlsn,
-    open,
+    CellError, DurableCell, Incarnation, LogConfig, LogPoint, MemDisk, OpenError, Opened,
+    ReadError, Vlsn, open,
 };
 use std::time::Duration;
 
@@ -74,12 +74,21 @@ impl Home {
         let (mut next, last) = (log.view.first(), log.view.last().vlsn);
         while next <= last {
             let batch = log.reader.batch(next, last, usize::MAX, log.view.epoch());
-            let batch = batch.map_err(|error| Unopened::Damaged(error.to_string()))?;
+            let batch = batch.map_err(|error| self.explain_read(&error))?;
             next = batch.last().vlsn.next();
             entries
                 .extend(batch.into_records().into_iter().map(|r| (r.point(), r.bytes().clone())));
         }
         Ok(entries)
+    }
+
+    /// An opening goes on without its index if that cannot be written, so a crash in there shows only now.
+    fn explain_read(&self, error: &ReadError) -> Unopened {
+        match error {
+            ReadError::Damaged { .. } => Unopened::Damaged(error.to_string()),
+            _ if self.disk.crashed() => Unopened::Crashed,
+            _ => Unopened::Other(error.to_string()),
+        }
     }
 
     fn explain_cell(&self, error: &CellError) -> Unopened {
