@@ -110,7 +110,10 @@ fn check_whole<D: Disk>(log: &Opened<D>, promised: bool) -> Result<(), Error> {
 }
 
 fn log_config(config: &RepConfig) -> LogConfig {
+    // Until rot that an opening did not look at is scrubbed and repaired from peers, a member looks at everything before
+    // it votes: see decision 9.
     LogConfig::default()
+        .with_verify_on_open(true)
         .with_segment_bytes(config.limits.segment_bytes)
         .with_tail_bytes(config.limits.tail_bytes_max as usize)
 }
