@@ -179,7 +179,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     /// The entries that this node's log holds; `None` if it holds none.
     pub fn vlsn_range(&self) -> Option<RangeInclusive<Vlsn>> {
         let positions = *self.shared().positions.lock();
-        (positions.first <= positions.last.vlsn).then(|| positions.first..=positions.last.vlsn)
+        (positions.first <= positions.last.vlsn).then_some(positions.first..=positions.last.vlsn)
     }
 
     /// What this node is, and being told of each change.
