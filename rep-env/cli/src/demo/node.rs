@@ -3,13 +3,14 @@
 use super::home::TempHome;
 use crate::resp;
 use crate::serve;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
 use rep_env::net::mem::Hub;
 use rep_env::net::{Address, Limits, TcpTransport, Transport};
 use rep_env::{RepConfig, ReplicatedEnvironment};
+use signal_hook::consts::SIGKILL;
 use std::fs::{self, OpenOptions};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -142,7 +143,9 @@ impl Process {
     fn kill(mut self) -> anyhow::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         child.kill()?;
-        child.wait()?;
+        let status = child.wait()?;
+        // An orderly end would prove nothing.
+        ensure!(status.signal() == Some(SIGKILL), "it ended with {status} before it was killed");
         Ok(())
     }
 

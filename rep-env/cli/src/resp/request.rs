@@ -245,6 +245,11 @@ mod tests {
         assert_eq!(parse(b"*x\r\n"), Err(ProtocolError::Count));
         assert_eq!(parse(b"*1\r\n*1\r\n"), Err(ProtocolError::NoBulk));
         assert_eq!(parse(b"*1\r\n$1\r\nabc"), Err(ProtocolError::NoEnd));
+        let quarter = vec![7; REQUEST_BYTES_MAX / 4];
+        let mut whole = encode(&vec![quarter; 4]);
+        whole[1] = b'5';
+        assert_eq!(parse(&[&whole[..], b"$0\r\n"].concat()), Ok(Vec::new()));
+        assert_eq!(parse(&[&whole[..], b"$1\r\n"].concat()), Err(ProtocolError::TooLong));
         assert_eq!(parse(&[b'a'; LINE_BYTES_MAX]), Err(ProtocolError::LongLine));
         assert_eq!(parse(b"get \"a\r\n"), Err(ProtocolError::Quotes));
     }

@@ -96,6 +96,13 @@ fn any_bytes_are_keys_and_values() {
     let large = vec![7; 7 << 20];
     let () = c.set("large", &large).unwrap();
     assert_eq!(c.get::<_, Vec<u8>>("large"), Ok(large));
+    let error = c.mget::<_, Vec<Vec<u8>>>(&["large"; 10]).unwrap_err();
+    assert!(error.to_string().contains("larger than"), "{error}");
+    let mut both = redis::cmd("MSET");
+    both.arg("a").arg(vec![7_u8; 5 << 20]).arg("b").arg(vec![7_u8; 5 << 20]);
+    let error = both.query::<()>(&mut c).unwrap_err();
+    assert_eq!(error.code(), Some("ERR"), "{error}");
+    assert_eq!(c.exists::<_, bool>("a"), Ok(false));
     let key = vec![b'k'; (64 << 10) + 1];
     let error = c.set::<_, _, ()>(key, "v").unwrap_err();
     assert_eq!(error.code(), Some("ERR"));
@@ -123,6 +130,16 @@ fn a_pipeline_reads_what_it_has_written_in_both_versions_of_the_protocol() {
             ];
             assert_eq!(replies, expected);
         }
+    }
+}
+
+#[test]
+fn who_reads_what_is_applied_still_reads_what_it_has_written() {
+    let (_group, mut c) = one();
+    let () = redis::cmd("READONLY").query(&mut c).unwrap();
+    for number in 0..200 {
+        let () = c.set("k", number).unwrap();
+        assert_eq!(c.get::<_, i64>("k"), Ok(number));
     }
 }
 

@@ -45,6 +45,9 @@ fn what_is_no_command_is_told_so_and_hung_up_on() {
         assert!(answer.starts_with("-ERR Protocol error: "), "{answer}");
         assert!(answer.ends_with("\r\n") && answer.lines().count() == 1, "{answer}");
     }
+    // The explanation arrives even if more was sent than anybody reads.
+    let flood = [&b"*x\r\n"[..], &[b'a'; 300_000]].concat();
+    assert!(talk(&group, &flood).starts_with("-ERR Protocol error: "));
     // What came before it is answered first, writes too.
     let answer = talk(&group, b"SET k v\r\nSET k w\r\n*x\r\nPING\r\n");
     assert!(answer.starts_with("+OK\r\n+OK\r\n-ERR Protocol error"), "{answer}");
@@ -55,11 +58,11 @@ fn a_client_that_hangs_up_is_still_answered_what_it_asked() {
     let group = Group::running(1);
     group.master();
     let mut stream = connect(&group);
-    stream.write_all(b"SET k v\r\nGET k\r\nPI").unwrap();
+    stream.write_all(b"SET k v\r\nGET k\r\nSET k w\r\nPI").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "+OK\r\n$1\r\nv\r\n");
+    assert_eq!(answer, "+OK\r\n$1\r\nv\r\n+OK\r\n");
 }
 
 #[test]
