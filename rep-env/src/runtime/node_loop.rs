@@ -11,8 +11,9 @@ use crate::runtime::log_writer::LogQueue;
 use crate::runtime::peers::Peers;
 use crate::runtime::shared::{Positions, Shared};
 use crate::sync::Ordering;
+use crate::waiter::Slot;
 use rep_net::queue::Queue;
-use rep_node::{Event, Fence, Link, Node, NodeState, Outcome, Output, Request};
+use rep_node::{Event, Fence, Link, Node, NodeState, NodeStatus, Outcome, Output, Request};
 use rep_vlsn::tail::Tail;
 use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub(crate) struct NodeLoop {
     /// Changes of the visible state that are still to be shown: after the picture that callers decide by, so that who has
     /// been told "master" finds one.
     changes: Vec<Change>,
+    /// Who wants to know how the node is. Told last of all, for the same reason.
+    askers: Vec<Arc<Slot<NodeStatus>>>,
     closed: bool,
 }
 
@@ -82,6 +85,7 @@ impl NodeLoop {
             shared,
             shown: Positions::default(),
             changes: Vec::new(),
+            askers: Vec::new(),
             closed: false,
         }
     }
@@ -119,6 +123,9 @@ impl NodeLoop {
         self.carry_out(now);
         let unsynced_bytes = self.publish();
         self.shared.credit.settle(credit, unsynced_bytes);
+        for asker in self.askers.drain(..) {
+            asker.resolve(self.node.status(now));
+        }
     }
 
     // ---- in ----
@@ -155,9 +162,7 @@ impl NodeLoop {
                 self.callers.reads.insert(request, promise);
                 node.read(now, request, kind, deadline);
             }
-            Input::Status(slot) => {
-                slot.resolve(node.status(now));
-            }
+            Input::Status(slot) => self.askers.push(slot),
             Input::Close => {
                 self.closed = true;
                 node.close(now);
