@@ -7,8 +7,14 @@
 //! The *budget* keeps the schedule legal: only so many members may lose what their disks held, so that every
 //! acknowledged write has a holder left.
 
+mod cuts;
+mod recipes;
+mod traps;
+
+pub(crate) use traps::{Action, Moment, Trap};
+
 use crate::process::{Crash, Life};
-use crate::swarm::{Recipe, Swarm};
+use crate::swarm::Swarm;
 use crate::world::{Event, World};
 use rep_vlsn::NodeId;
 use std::collections::BTreeSet;
@@ -26,78 +32,6 @@ pub(crate) enum Kind {
     Reset,
     Partition,
 }
-
-/// A moment of the protocol at which a trap may spring: right after the thing was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    FenceIssued,
-    FenceStored,
-    PromiseSent,
-    SolicitSent,
-    NameSent,
-    Crowned,
-    Logged,
-    Received,
-    Written,
-    Synced,
-    Cutting,
-    Cut,
-    AckSent,
-    ReadySent,
-    EntriesSent,
-    Acknowledged,
-}
-
-impl Moment {
-    const ALL: [Moment; 16] = [
-        Moment::FenceIssued,
-        Moment::FenceStored,
-        Moment::PromiseSent,
-        Moment::SolicitSent,
-        Moment::NameSent,
-        Moment::Crowned,
-        Moment::Logged,
-        Moment::Received,
-        Moment::Written,
-        Moment::Synced,
-        Moment::Cutting,
-        Moment::Cut,
-        Moment::AckSent,
-        Moment::ReadySent,
-        Moment::EntriesSent,
-        Moment::Acknowledged,
-    ];
-}
-
-/// What a trap does to the node that stepped on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Crash(Crash),
-    /// Cut off from all others, both ways.
-    Isolate,
-    /// Nobody hears it any more.
-    Mute,
-    /// All of its connections reset.
-    Reset,
-    /// Its disk loses power within the next few operations.
-    Tear,
-}
-
-/// A fault that waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Trap {
-    pub(crate) moment: Moment,
-    pub(crate) action: Action,
-    pub(crate) only: Option<NodeId>,
-    /// So many such moments are let pass.
-    pub(crate) skip: u64,
-    /// It is set again after it has sprung.
-    pub(crate) again: bool,
-    /// A crashed process is back after about this time; `None`: after the run's usual time.
-    pub(crate) back: Option<Duration>,
-}
-
-const TRAPS_MAX: usize = 16;
 
 /// The makers of trouble.
 #[derive(Debug)]
@@ -223,7 +157,7 @@ impl World {
     }
 
     /// Anyone; the master more often than others.
-    fn victim(&mut self) -> NodeId {
+    pub(crate) fn victim(&mut self) -> NodeId {
         let master = self.master();
         match master {
             Some(master) if self.rngs.process.chance(0.4) => master,
@@ -283,7 +217,7 @@ impl World {
         self.oracle.committed() > 0 && within && self.ids().iter().any(remembers)
     }
 
-    fn wipe_and_back(&mut self, id: NodeId) {
+    pub(crate) fn wipe_and_back(&mut self, id: NodeId) {
         if !self.may_spend(id) {
             return;
         }
@@ -304,286 +238,5 @@ impl World {
             self.faults.spent.insert(id);
         }
         self.restart_later(id);
-    }
-
-    // ---- partitions
-
-    fn partition(&mut self) {
-        let ids = self.ids();
-        let victim = self.victim();
-        let side: BTreeSet<NodeId> = match self.rngs.process.below(4) {
-            0 | 1 => [victim].into(),
-            2 => ids.iter().copied().filter(|_| self.rngs.process.chance(0.5)).collect(),
-            _ => self.master().into_iter().chain([victim]).collect(),
-        };
-        let one_way = self.rngs.process.chance(self.swarm.net.one_way);
-        let outwards = self.rngs.process.chance(0.5);
-        let mean = self.swarm.net.partition.as_nanos() as u64;
-        let until = self.now + Duration::from_nanos(self.rngs.process.latency_ns(mean));
-        for inside in &side {
-            for outside in ids.iter().filter(|id| !side.contains(id)) {
-                if !one_way || outwards {
-                    self.cut_until(*inside, *outside, Some(until));
-                }
-                if !one_way || !outwards {
-                    self.cut_until(*outside, *inside, Some(until));
-                }
-            }
-        }
-    }
-
-    pub(crate) fn cut_until(&mut self, from: NodeId, to: NodeId, until: Option<Duration>) {
-        if from == to {
-            return;
-        }
-        self.counts.cuts += 1;
-        self.trace.say(self.now, || format!("cut n{} -> n{}", from.get(), to.get()));
-        self.network.cut(from, to);
-        if let Some(until) = until {
-            self.schedule.push(until, Event::Mend { from, to });
-        }
-    }
-
-    pub(crate) fn isolate(&mut self, id: NodeId) {
-        for other in self.ids() {
-            self.cut_until(id, other, None);
-            self.cut_until(other, id, None);
-        }
-    }
-
-    pub(crate) fn rejoin(&mut self, id: NodeId) {
-        for other in self.ids() {
-            for (from, to) in [(id, other), (other, id)] {
-                let coming = self.network.mend(self.now, from, to);
-                self.net_coming(coming);
-            }
-        }
-    }
-
-    // ---- traps
-
-    fn any_trap(&mut self) -> Trap {
-        let rng = &mut self.rngs.process;
-        let action = match rng.below(10) {
-            0..=2 => Action::Crash(Crash::Kill),
-            3..=5 => Action::Crash(Crash::PowerCut),
-            6 => Action::Isolate,
-            7 => Action::Reset,
-            _ => Action::Tear,
-        };
-        let back = rng
-            .chance(0.5)
-            .then(|| self.swarm.election_timeout.mul_f64(rng.log_uniform(0.01, 0.5)));
-        Trap {
-            moment: rng.pick(&Moment::ALL),
-            action,
-            only: None,
-            skip: rng.below(12),
-            again: rng.chance(0.3),
-            back,
-        }
-    }
-
-    pub(crate) fn set_trap(&mut self, trap: Trap) {
-        if self.faults.traps.len() < TRAPS_MAX {
-            self.faults.traps.push(trap);
-        }
-    }
-
-    /// A moment of the protocol has come for this node. Says whether the process is gone.
-    pub(crate) fn spring(&mut self, id: NodeId, moment: Moment) -> bool {
-        if self.faults.traps.is_empty() {
-            return false;
-        }
-        let matches =
-            |trap: &Trap| trap.moment == moment && trap.only.is_none_or(|only| only == id);
-        let Some(at) = self.faults.traps.iter().position(matches) else { return false };
-        if self.faults.traps[at].skip > 0 {
-            self.faults.traps[at].skip -= 1;
-            return false;
-        }
-        let mut trap = self.faults.traps.remove(at);
-        if trap.again {
-            trap.skip = self.rngs.process.below(6);
-            self.faults.traps.push(trap);
-        }
-        self.counts.traps += 1;
-        self.trace.say(self.now, || format!("a trap springs at n{}: {moment:?}", id.get()));
-        self.do_action(id, trap)
-    }
-
-    fn do_action(&mut self, id: NodeId, trap: Trap) -> bool {
-        let until = Some(self.now + self.swarm.election_timeout * 3);
-        match trap.action {
-            Action::Crash(how) => {
-                self.crash_and_back(id, how, trap.back);
-                return true;
-            }
-            Action::Isolate => {
-                for other in self.ids() {
-                    self.cut_until(id, other, until);
-                    self.cut_until(other, id, until);
-                }
-            }
-            Action::Mute => {
-                for other in self.ids() {
-                    self.cut_until(id, other, until);
-                }
-            }
-            Action::Reset => self.reset_all(id),
-            Action::Tear => {
-                let ops = self.rngs.process.between(1, 8);
-                self.process(id).home.disk.crash_after_ops(ops);
-            }
-        }
-        false
-    }
-
-    fn reset_all(&mut self, id: NodeId) {
-        for conn in self.network.of_node(id) {
-            let coming = self.network.reset(self.now, conn);
-            self.net_coming(coming);
-        }
-    }
-
-    // ---- recipes
-
-    /// The next figure of the dance.
-    pub(crate) fn recipe(&mut self) {
-        let Some(recipe) = self.swarm.process.recipe.filter(|_| self.faults.on) else { return };
-        let timeout = self.swarm.election_timeout;
-        let pause = match recipe {
-            Recipe::LoneTail => self.lone_tail(),
-            Recipe::PromiseCrash => {
-                self.crash_trap(Moment::PromiseSent, 0.1);
-                timeout.mul_f64(1.5)
-            }
-            Recipe::SolicitCrash => {
-                self.crash_trap(Moment::SolicitSent, 0.05);
-                timeout.mul_f64(1.5)
-            }
-            Recipe::ShortReigns => self.short_reigns(),
-            Recipe::Reconnects => self.reconnects(),
-            Recipe::WipedVoter => self.wiped_voter(),
-        };
-        let jitter = self.rngs.process.latency_ns(pause.as_nanos() as u64);
-        self.schedule.push(self.now + Duration::from_nanos(jitter), Event::Recipe);
-    }
-
-    /// The next node that comes to this moment crashes and is soon back; the master, so that there is one,
-    /// is killed.
-    fn crash_trap(&mut self, moment: Moment, back: f64) {
-        let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-        let back = Some(self.swarm.election_timeout.mul_f64(back));
-        let skip = self.rngs.process.below(3);
-        self.set_trap(Trap {
-            moment,
-            action: Action::Crash(how),
-            only: None,
-            skip,
-            again: false,
-            back,
-        });
-        if let Some(master) = self.master().filter(|_| self.rngs.process.chance(0.7)) {
-            self.crash_and_back(master, how, None);
-        }
-    }
-
-    /// The master alone logs a tail and dies; the others go on; it returns.
-    fn lone_tail(&mut self) -> Duration {
-        let timeout = self.swarm.election_timeout;
-        self.faults.stage += 1;
-        match (self.faults.stage % 3, self.master(), self.faults.subject) {
-            (1, Some(master), _) => {
-                self.isolate(master);
-                self.faults.bias = Some(master);
-                self.faults.subject = Some(master);
-                timeout.mul_f64(self.rngs.process.log_uniform(0.1, 1.0))
-            }
-            (2, _, Some(old)) => {
-                let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-                self.faults.bias = None;
-                self.crash_and_back(old, how, Some(timeout * 3));
-                self.rejoin(old);
-                if self.rngs.process.chance(0.5) {
-                    let (moment, action) = (Moment::Acknowledged, Action::Crash(how));
-                    self.set_trap(Trap {
-                        moment,
-                        action,
-                        only: None,
-                        skip: 0,
-                        again: false,
-                        back: None,
-                    });
-                }
-                if self.rngs.process.chance(0.5) {
-                    let (moment, action) = (Moment::Cutting, Action::Tear);
-                    self.set_trap(Trap {
-                        moment,
-                        action,
-                        only: Some(old),
-                        skip: 0,
-                        again: false,
-                        back: None,
-                    });
-                }
-                timeout * 3
-            }
-            _ => {
-                self.faults.stage = 0;
-                self.faults.subject = None;
-                timeout
-            }
-        }
-    }
-
-    /// Masters do not live long, and die at the worst moments.
-    fn short_reigns(&mut self) -> Duration {
-        let moment = self.rngs.process.pick(&[
-            Moment::Crowned,
-            Moment::Logged,
-            Moment::EntriesSent,
-            Moment::Acknowledged,
-            Moment::Written,
-        ]);
-        let action = self.rngs.process.pick(&[
-            Action::Crash(Crash::Kill),
-            Action::Crash(Crash::PowerCut),
-            Action::Isolate,
-            Action::Mute,
-        ]);
-        let skip = self.rngs.process.below(4);
-        self.set_trap(Trap { moment, action, only: None, skip, again: false, back: None });
-        self.swarm.election_timeout
-    }
-
-    /// Connections of the master reset under load, and now and then a replica is gone for a moment.
-    fn reconnects(&mut self) -> Duration {
-        let master = self.master();
-        let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-        match (self.rngs.process.below(8), master) {
-            (0, Some(master)) => self.crash_and_back(master, how, None),
-            (1, _) => {
-                let id = self.victim();
-                self.crash_and_back(id, how, Some(self.swarm.heartbeat));
-            }
-            (2..=6, Some(master)) => self.reset_all(master),
-            _ => {}
-        }
-        self.swarm.election_timeout.mul_f64(0.4)
-    }
-
-    /// A member loses its directory, and then the others lose their master.
-    fn wiped_voter(&mut self) -> Duration {
-        let (master, victim) = (self.master(), self.victim());
-        if self.faults.spent.is_empty() {
-            if Some(victim) != master {
-                self.wipe_and_back(victim);
-            }
-        } else if let Some(master) = master {
-            let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-            self.crash_and_back(master, how, Some(self.swarm.election_timeout * 4));
-        }
-        self.swarm.election_timeout * 3
     }
 }

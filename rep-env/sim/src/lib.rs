@@ -2,10 +2,11 @@
 //!
 //! # Reading order
 //!
-//! `world` is the loop, `driver` what the threads of a real process do, `network`, `disk` and `process` the things
+//! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk` and `process` the things
 //! under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
 //! is one seed, [`report`] what a failure says, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
+mod counts;
 mod disk;
 mod driver;
 mod faults;
@@ -26,9 +27,9 @@ mod trace;
 mod workload;
 mod world;
 
+pub use counts::Counts;
 pub use oracle::{Class, Invariant, Violation};
 pub use report::Failure;
 pub use run::{Outcome, run_seed, run_seed_twice};
 pub use swarm::Swarm;
 pub use trace::Detail;
-pub use world::Counts;

@@ -3,12 +3,13 @@
 //! Trouble, then healing, then the proof of life: a master serves a write that began after everything healed, and
 //! all members that can agree do.
 
+use crate::counts::Counts;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
 use crate::process::Life;
 use crate::report::Failure;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
-use crate::world::{Counts, World};
+use crate::world::World;
 use rep_node::Role;
 use rep_store::StateMachine;
 use rep_vlsn::NodeId;

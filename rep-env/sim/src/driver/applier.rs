@@ -1,0 +1,60 @@
+//! The applier: reads what is durable from the log and hands it to the store, a batch at a time.
+
+use crate::oracle::{Invariant, Violation};
+use crate::world::{Event, World};
+use rep_store::{Entry, StateMachine};
+use rep_vlsn::{NodeId, Vlsn};
+use std::time::Duration;
+
+impl World {
+    pub(crate) fn apply(&mut self, id: NodeId, from: Vlsn, to: Vlsn) {
+        let checked = self.oracle.applying(id, from, to);
+        self.check(checked);
+        let Some(live) = self.live_mut(id) else { return };
+        live.apply = Some((from, to));
+        self.applier(id);
+    }
+
+    fn applier(&mut self, id: NodeId) {
+        let run = self.process(id).run;
+        let after = Duration::from_nanos(self.rngs.disk.latency_ns(20_000));
+        self.schedule.push(self.now + after, Event::Applied { id, run });
+    }
+
+    pub(crate) fn applied(&mut self, id: NodeId) {
+        let bytes_max = self.rngs.disk.pick(&[1, 500, 4_000]) as usize;
+        let now = self.now;
+        let Some(live) = self.live_mut(id) else { return };
+        let Some((from, to)) = live.apply else { return };
+        let batch = match live.reader.batch(from, to, bytes_max, live.tail.epoch()) {
+            Ok(batch) => batch,
+            Err(error) => {
+                let what = format!("{id} cannot read {from}..={to} to apply it: {error}");
+                return self.fail(Violation { invariant: Invariant::AppliedBound, what });
+            }
+        };
+        let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
+        let point = batch.last();
+        let done = live.store.apply(&entries, &mut Vec::new());
+        let due = live.plan.note_applied(live.clock.local(now), batch.byte_len());
+        if due && live.store.checkpoint().is_ok() {
+            live.plan.note_checkpoint();
+        }
+        live.apply = (point.vlsn < to).then(|| (point.vlsn.next(), to));
+        let more = live.apply.is_some();
+        let state = point.vlsn.get().is_multiple_of(8).then(|| live.store.digest().ok()).flatten();
+        if let Err(error) = done {
+            let what = format!("{id} cannot apply up to {point}: {error}");
+            return self.fail(Violation { invariant: Invariant::AppliedBound, what });
+        }
+        self.note(id, &[28, point.vlsn.get()], || {
+            format!("n{} has applied up to {point}", id.get())
+        });
+        let checked = self.oracle.applied(id, point, state.map(|state| state.0));
+        self.check(checked);
+        if more {
+            self.applier(id);
+        }
+        self.step(id, |node, now| node.handle_applied(now, point));
+    }
+}

@@ -1,0 +1,195 @@
+//! Frames that leave and frames that come: the threads of the peers' links.
+
+use crate::faults::Moment;
+use crate::network::Side;
+use crate::oracle::{Invariant, ensure};
+use crate::trace::digest;
+use crate::world::World;
+use bytes::{BufMut, BytesMut};
+use rep_node::output::SendRange;
+use rep_node::{ElectionMessage, FeederMessage, Link, Message, ReplicaMessage, SendFailed};
+use rep_vlsn::{NodeId, ReadError, Vlsn};
+
+impl World {
+    pub(crate) fn send(&mut self, id: NodeId, link: Link, message: Message) {
+        let Some((conn, side)) = self.network.find(id, link.epoch) else { return };
+        let moment = self.inspect(id, link, &message);
+        let bytes = message.encode();
+        let facts = [30, u64::from(link.peer.get()), digest(0, &bytes)];
+        self.note(id, &facts, || {
+            format!("n{} -> n{}: {}", id.get(), link.peer.get(), brief(&message))
+        });
+        let coming = self.network.send(self.now, conn, side, bytes);
+        self.net_coming(coming);
+        if let Some(moment) = moment {
+            self.spring(id, moment);
+        }
+    }
+
+    /// What leaves is what the oracle judges: it looks at it at the very moment.
+    fn inspect(&mut self, id: NodeId, link: Link, message: &Message) -> Option<Moment> {
+        let run = self.process(id).run;
+        let stored = self.live_mut(id).map(|live| live.stored).unwrap_or_default();
+        let (checked, moment) = match message {
+            Message::Election(ElectionMessage::Promise(promise)) => {
+                let durable = (stored.term, stored.promised_to);
+                let promised = self.oracle.promise_leaves(id, promise.term, link.peer, durable);
+                (promised, Moment::PromiseSent)
+            }
+            Message::Election(ElectionMessage::Solicit(ask)) => {
+                (self.oracle.proposal_leaves((id, run), ask.term), Moment::SolicitSent)
+            }
+            Message::Election(ElectionMessage::Name(name)) => {
+                (self.oracle.proposal_leaves((id, run), name.term), Moment::NameSent)
+            }
+            Message::Election(
+                ElectionMessage::PreSolicit(_)
+                | ElectionMessage::PreGrant(_)
+                | ElectionMessage::Refuse(_),
+            ) => return None,
+            Message::Heartbeat { term, .. } => {
+                self.acts(id, *term, "sends heartbeats");
+                return None;
+            }
+            Message::HeartbeatReply { .. } | Message::Ping { .. } | Message::Pong { .. } => {
+                return None;
+            }
+            Message::ToFeeder(ReplicaMessage::Ack { synced, .. }) => {
+                (self.oracle.ack_leaves(id, *synced), Moment::AckSent)
+            }
+            // It says where the logs agree; nobody counts it as synced.
+            Message::ToFeeder(ReplicaMessage::Ready { .. }) => return Some(Moment::ReadySent),
+            Message::ToFeeder(ReplicaMessage::Handshake(_)) | Message::ToReplica(_) => return None,
+        };
+        self.check(checked);
+        Some(moment)
+    }
+
+    /// A peer's writer thread: reads the range and sends it as one frame.
+    pub(crate) fn send_entries(&mut self, id: NodeId, link: Link, range: SendRange) {
+        let Some(live) = self.live_mut(id) else { return };
+        let run = live.reader.read(range.from, range.to, range.bytes_max, range.log_epoch);
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                let why = match error {
+                    ReadError::Cleaned { first } => SendFailed::Cleaned { first },
+                    ReadError::Truncated => SendFailed::Truncated,
+                    _ => SendFailed::Damaged,
+                };
+                self.step(id, |node, now| node.handle_send_failed(now, link, why));
+                return;
+            }
+        };
+        let mut frame = BytesMut::with_capacity(64 + run.bytes);
+        frame.put_slice(&range.header.encode());
+        run.slices.iter().for_each(|slice| frame.put_slice(slice));
+        let (last, bytes) = (run.last, run.bytes);
+        let facts = [31, u64::from(link.peer.get()), last.vlsn.get()];
+        self.note(id, &facts, || {
+            let (from, dvlsn) = (range.from, range.header.dvlsn);
+            format!(
+                "n{} -> n{}: entries {from}..={last} (dvlsn {dvlsn})",
+                id.get(),
+                link.peer.get()
+            )
+        });
+        if let Some((conn, side)) = self.network.find(id, link.epoch) {
+            let coming = self.network.send(self.now, conn, side, frame.freeze());
+            self.net_coming(coming);
+        }
+        if self.spring(id, Moment::EntriesSent) {
+            return;
+        }
+        self.step(id, |node, now| node.handle_sent(now, link, last, bytes));
+    }
+
+    pub(crate) fn hang_up(&mut self, id: NodeId, link: Link) {
+        self.note(id, &[32, link.epoch], || format!("n{} closes {link:?}", id.get()));
+        if let Some((conn, side)) = self.network.find(id, link.epoch) {
+            let coming = self.network.close(self.now, conn, side);
+            self.net_coming(coming);
+        }
+    }
+
+    /// A frame has come. `old`: it was sent on an earlier connection, and must change nothing.
+    pub(crate) fn frame_came(
+        &mut self,
+        id: NodeId,
+        link: Link,
+        side: Side,
+        frame: bytes::Bytes,
+        old: bool,
+    ) {
+        let dialled = side == Side::Dialler;
+        let facts = [33, u64::from(link.peer.get()), digest(1, &frame), u64::from(old)];
+        self.note(id, &facts, || {
+            let again = if old { " (of an earlier connection)" } else { "" };
+            format!("n{} <- n{}: {} bytes{again}", id.get(), link.peer.get(), frame.len())
+        });
+        let message = match Message::decode(link.service, dialled, frame) {
+            Ok(message) => message,
+            Err(error) => return self.peer_erred(id, link, &error.to_string()),
+        };
+        let before = old.then(|| self.known_points(id));
+        let handled = self.step(id, |node, now| node.handle_message(now, link, message));
+        if let Some(before) = before {
+            let after = self.known_points(id);
+            let stale = link.service == rep_node::Service::Feeder;
+            let raised = before.iter().zip(&after).any(|(before, after)| before < after);
+            let checked = ensure(!stale || !raised, Invariant::DistinctVoters, || {
+                format!(
+                    "an acknowledgement of an earlier connection counts at {id}: {before:?} becomes {after:?}"
+                )
+            });
+            self.check(checked);
+        }
+        if let Some(Err(error)) = handled {
+            self.peer_erred(id, link, &error.to_string());
+        }
+    }
+
+    fn known_points(&mut self, id: NodeId) -> Vec<Option<Vlsn>> {
+        let now = self.now;
+        let Some(live) = self.live_mut(id) else { return Vec::new() };
+        let status = live.node.status(live.clock.local(now));
+        status.members.iter().map(|member| member.synced).collect()
+    }
+
+    /// The driver closes a link on which something impossible was said. Between correct nodes on a network
+    /// that keeps its word nothing is.
+    fn peer_erred(&mut self, id: NodeId, link: Link, error: &str) {
+        self.counts.peer_errors += 1;
+        self.note(id, &[34], || {
+            format!("n{} hears nonsense from n{}: {error}", id.get(), link.peer.get())
+        });
+        let excused = self.network.config.hostile || self.ever_hostile;
+        let checked = ensure(excused, Invariant::ErrorHonesty, || {
+            format!("{id} refuses what correct {} said: {error}", link.peer)
+        });
+        self.check(checked);
+        self.hang_up(id, link);
+        self.step(id, |node, now| node.handle_link_down(now, link));
+    }
+}
+
+/// A message in a few words, for the trace.
+fn brief(message: &Message) -> String {
+    match message {
+        Message::Election(message) => {
+            let text = format!("{message:?}");
+            let end = text.find("electorate").unwrap_or(text.len());
+            text[..end].trim_end_matches([',', ' ']).to_owned()
+        }
+        Message::ToFeeder(ReplicaMessage::Handshake(hello)) => {
+            format!("Handshake {:?} last {} synced {}", hello.connection, hello.last, hello.synced)
+        }
+        Message::ToReplica(FeederMessage::SyncUp(sync)) => {
+            format!(
+                "SyncUp {:?} matchpoint {} last {}",
+                sync.connection, sync.matchpoint, sync.last
+            )
+        }
+        other => format!("{other:?}"),
+    }
+}

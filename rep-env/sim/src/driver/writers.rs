@@ -1,0 +1,208 @@
+//! The promise writer and the log writer: what is asked of the disk, and what it has finished.
+
+use crate::disk::latency;
+use crate::faults::Moment;
+use crate::oracle::{Invariant, Violation};
+use crate::process::Crash;
+use crate::world::{Event, World};
+use rep_node::{PersistFailed, Persisted, Role};
+use rep_vlsn::{GroupId, Kind, LogPoint, NodeId, Record, Vlsn};
+use std::time::Duration;
+
+impl World {
+    pub(crate) fn promise_writer(&mut self, id: NodeId) {
+        let run = self.process(id).run;
+        let Some(live) = self.live_mut(id) else { return };
+        if live.promise_busy || live.fences.is_empty() {
+            return;
+        }
+        live.promise_busy = true;
+        let after = self.disk_latency(id, self.swarm.disk.sync);
+        self.schedule.push(self.now + after, Event::FenceStored { id, run });
+    }
+
+    pub(crate) fn fence_stored(&mut self, id: NodeId) {
+        let Some(live) = self.live_mut(id) else { return };
+        live.promise_busy = false;
+        let Some(fence) = live.fences.pop_front() else { return };
+        let stored = live.promise.store(&fence.encode()).map_err(|error| error.to_string());
+        if let Err(why) = stored {
+            return self.disk_failed(id, PersistFailed::Fence, why);
+        }
+        if let Some(live) = self.live_mut(id) {
+            live.stored = fence;
+        }
+        let checked = self.oracle.fence_durable(id, fence.term, fence.promised_to);
+        self.check(checked);
+        self.note(id, &[21, fence.term.get()], || format!("n{} has stored {fence:?}", id.get()));
+        if self.spring(id, Moment::FenceStored) {
+            return;
+        }
+        self.step(id, |node, now| node.handle_persisted(now, Persisted::Fence(fence)));
+        self.promise_writer(id);
+    }
+
+    // ---- the log writer
+
+    pub(crate) fn append(&mut self, id: NodeId, group: GroupId, records: Vec<Record>) {
+        let run = self.process(id).run;
+        let Some(live) = self.live_mut(id) else { return };
+        let leads = live.node.role() == Role::Leader;
+        if let Err(error) = live.writer.set_group(group) {
+            let what = format!("{id}: {error}");
+            return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
+        }
+        live.tail.stage(&records);
+        let last = records.last().map_or(LogPoint::NULL, Record::point);
+        self.note(id, &[22, last.vlsn.get(), last.term.get()], || {
+            format!("n{} appends {} entries up to {last}", id.get(), records.len())
+        });
+        let mut opened = false;
+        for record in &records {
+            let point = record.point();
+            if leads && record.opener() == Some(id) && record.header().kind.opens_term() {
+                opened = true;
+                let checked = self.oracle.opens_term((id, run), point.term);
+                self.check(checked);
+            } else if leads {
+                self.acts(id, point.term, "appends");
+            }
+            let checked = self.oracle.appended(id, point, record.bytes().clone());
+            self.check(checked);
+            if record.header().kind == Kind::GroupFounded {
+                self.founded(record);
+            }
+        }
+        self.log_writer(id);
+        let moment = match (leads, opened) {
+            (true, true) => Moment::Crowned,
+            (true, false) => Moment::Logged,
+            (false, _) => Moment::Received,
+        };
+        self.spring(id, moment);
+    }
+
+    fn founded(&mut self, record: &Record) {
+        if let Ok(membership) = rep_node::Membership::from_record(record) {
+            let members = membership.members.iter().map(|(id, member)| (*id, member.incarnation));
+            self.oracle.founded(members.collect());
+        }
+    }
+
+    fn log_writer(&mut self, id: NodeId) {
+        let run = self.process(id).run;
+        let Some(live) = self.live_mut(id) else { return };
+        if live.log_busy {
+            return;
+        }
+        if live.cut.is_some() {
+            live.log_busy = true;
+            let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
+            self.schedule.push(self.now + after, Event::LogCut { id, run });
+        } else if live.tail.unwritten_bytes() > 0 {
+            live.log_busy = true;
+            let after = self.disk_latency(id, self.swarm.disk.write);
+            self.schedule.push(self.now + after, Event::GroupWritten { id, run });
+        }
+    }
+
+    pub(crate) fn group_written(&mut self, id: NodeId) {
+        let durable = self.oracle.member(id).durable;
+        let run = self.process(id).run;
+        let Some(live) = self.live_mut(id) else { return };
+        live.log_busy = false;
+        let dvlsn = live.node.dvlsn();
+        match live.writer.write_group(dvlsn).map_err(|error| error.to_string()) {
+            Ok(None) => self.log_writer(id),
+            Ok(Some(written)) => {
+                live.log_busy = true;
+                live.mark = durable;
+                let last = written.last;
+                self.note(id, &[23, last.vlsn.get()], || {
+                    format!("n{} has written up to {last}", id.get())
+                });
+                if self.spring(id, Moment::Written) {
+                    return;
+                }
+                let after = self.disk_latency(id, self.swarm.disk.sync);
+                self.schedule.push(self.now + after, Event::GroupSynced { id, run });
+            }
+            Err(why) => self.disk_failed(id, PersistFailed::Log, why),
+        }
+    }
+
+    pub(crate) fn group_synced(&mut self, id: NodeId) {
+        let Some(live) = self.live_mut(id) else { return };
+        live.log_busy = false;
+        let mark = live.mark;
+        let synced = match live.writer.sync().map_err(|error| error.to_string()) {
+            Ok(synced) => synced,
+            Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
+        };
+        let current = synced.epoch == live.tail.epoch();
+        let (point, epoch) = (synced.point, synced.epoch);
+        if current {
+            self.oracle.synced(id, point, mark);
+        }
+        self.note(id, &[24, point.vlsn.get()], || {
+            format!("n{} has synced up to {point}", id.get())
+        });
+        if self.spring(id, Moment::Synced) {
+            return;
+        }
+        self.step(id, |node, now| node.handle_persisted(now, Persisted::Log { point, epoch }));
+        self.log_writer(id);
+    }
+
+    pub(crate) fn truncate(&mut self, id: NodeId, keep: LogPoint, epoch: rep_vlsn::Epoch) {
+        let known = self.live_mut(id).map_or(Vlsn::NULL, |live| live.node.dvlsn());
+        let last = self.oracle.member(id).log.len() as u64;
+        self.note(id, &[25, keep.vlsn.get()], || {
+            format!("n{} cuts {}..={last}", id.get(), keep.vlsn.next())
+        });
+        self.counts.rollbacks += 1;
+        let checked = self.oracle.truncated(id, keep, known);
+        self.check(checked);
+        let Some(live) = self.live_mut(id) else { return };
+        live.tail.truncate(keep, epoch);
+        live.cut = Some((keep, epoch));
+        live.dropped = Some((keep.vlsn.get() + 1, last));
+        self.log_writer(id);
+        self.spring(id, Moment::Cutting);
+    }
+
+    pub(crate) fn log_cut(&mut self, id: NodeId) {
+        let Some(live) = self.live_mut(id) else { return };
+        live.log_busy = false;
+        let Some((keep, epoch)) = live.cut.take() else { return };
+        let done = match live.writer.truncate(keep, epoch).map_err(|error| error.to_string()) {
+            Ok(done) => done,
+            Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
+        };
+        let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
+        self.oracle.synced(id, point, 0);
+        self.note(id, &[26, point.vlsn.get()], || format!("n{} has cut after {point}", id.get()));
+        if self.spring(id, Moment::Cut) {
+            return;
+        }
+        let done = Persisted::Truncated { point, epoch, last_crc };
+        self.step(id, |node, now| node.handle_persisted(now, done));
+        self.log_writer(id);
+    }
+
+    /// The disk said no: because it lost power in the middle of the operation, or by itself.
+    fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
+        if self.process(id).home.disk.crashed() {
+            self.crash(id, Crash::PowerCut);
+            return self.restart_later(id);
+        }
+        self.note(id, &[27], || format!("n{}: {why}", id.get()));
+        self.step(id, |node, now| node.handle_persist_failed(now, what, why));
+    }
+
+    pub(crate) fn disk_latency(&mut self, id: NodeId, mean: Duration) -> Duration {
+        // A disk may hang for longer than a master is suffered to wait for it, and not for ever.
+        let most = self.swarm.election_timeout * 10;
+        latency(&self.swarm.disk, &mut self.rngs.disk, id.get(), mean).min(most)
+    }
+}

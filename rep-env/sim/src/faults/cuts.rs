@@ -1,0 +1,60 @@
+//! Partitions: whom the network keeps apart, in which directions, for how long.
+
+use crate::world::{Event, World};
+use rep_vlsn::NodeId;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl World {
+    pub(crate) fn partition(&mut self) {
+        let ids = self.ids();
+        let victim = self.victim();
+        let side: BTreeSet<NodeId> = match self.rngs.process.below(4) {
+            0 | 1 => [victim].into(),
+            2 => ids.iter().copied().filter(|_| self.rngs.process.chance(0.5)).collect(),
+            _ => self.master().into_iter().chain([victim]).collect(),
+        };
+        let one_way = self.rngs.process.chance(self.swarm.net.one_way);
+        let outwards = self.rngs.process.chance(0.5);
+        let mean = self.swarm.net.partition.as_nanos() as u64;
+        let until = self.now + Duration::from_nanos(self.rngs.process.latency_ns(mean));
+        for inside in &side {
+            for outside in ids.iter().filter(|id| !side.contains(id)) {
+                if !one_way || outwards {
+                    self.cut_until(*inside, *outside, Some(until));
+                }
+                if !one_way || !outwards {
+                    self.cut_until(*outside, *inside, Some(until));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn cut_until(&mut self, from: NodeId, to: NodeId, until: Option<Duration>) {
+        if from == to {
+            return;
+        }
+        self.counts.cuts += 1;
+        self.trace.say(self.now, || format!("cut n{} -> n{}", from.get(), to.get()));
+        self.network.cut(from, to);
+        if let Some(until) = until {
+            self.schedule.push(until, Event::Mend { from, to });
+        }
+    }
+
+    pub(crate) fn isolate(&mut self, id: NodeId) {
+        for other in self.ids() {
+            self.cut_until(id, other, None);
+            self.cut_until(other, id, None);
+        }
+    }
+
+    pub(crate) fn rejoin(&mut self, id: NodeId) {
+        for other in self.ids() {
+            for (from, to) in [(id, other), (other, id)] {
+                let coming = self.network.mend(self.now, from, to);
+                self.net_coming(coming);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Recipes: directed dances that chance meets too seldom.
+
+use super::{Action, Moment, Trap};
+use crate::process::Crash;
+use crate::swarm::Recipe;
+use crate::world::{Event, World};
+use std::time::Duration;
+
+impl World {
+    /// The next figure of the dance.
+    pub(crate) fn recipe(&mut self) {
+        let Some(recipe) = self.swarm.process.recipe.filter(|_| self.faults.on) else { return };
+        let timeout = self.swarm.election_timeout;
+        let pause = match recipe {
+            Recipe::LoneTail => self.lone_tail(),
+            Recipe::PromiseCrash => {
+                self.crash_trap(Moment::PromiseSent, 0.1);
+                timeout.mul_f64(1.5)
+            }
+            Recipe::SolicitCrash => {
+                self.crash_trap(Moment::SolicitSent, 0.05);
+                timeout.mul_f64(1.5)
+            }
+            Recipe::ShortReigns => self.short_reigns(),
+            Recipe::Reconnects => self.reconnects(),
+            Recipe::WipedVoter => self.wiped_voter(),
+        };
+        let jitter = self.rngs.process.latency_ns(pause.as_nanos() as u64);
+        self.schedule.push(self.now + Duration::from_nanos(jitter), Event::Recipe);
+    }
+
+    /// The next node that comes to this moment crashes and is soon back; the master, so that there is one,
+    /// is killed.
+    fn crash_trap(&mut self, moment: Moment, back: f64) {
+        let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
+        let back = Some(self.swarm.election_timeout.mul_f64(back));
+        let skip = self.rngs.process.below(3);
+        self.set_trap(Trap {
+            moment,
+            action: Action::Crash(how),
+            only: None,
+            skip,
+            again: false,
+            back,
+        });
+        if let Some(master) = self.master().filter(|_| self.rngs.process.chance(0.7)) {
+            self.crash_and_back(master, how, None);
+        }
+    }
+
+    /// The master alone logs a tail and dies; the others go on; it returns.
+    fn lone_tail(&mut self) -> Duration {
+        let timeout = self.swarm.election_timeout;
+        self.faults.stage += 1;
+        match (self.faults.stage % 3, self.master(), self.faults.subject) {
+            (1, Some(master), _) => {
+                self.isolate(master);
+                self.faults.bias = Some(master);
+                self.faults.subject = Some(master);
+                timeout.mul_f64(self.rngs.process.log_uniform(0.1, 1.0))
+            }
+            (2, _, Some(old)) => {
+                let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
+                self.faults.bias = None;
+                self.crash_and_back(old, how, Some(timeout * 3));
+                self.rejoin(old);
+                if self.rngs.process.chance(0.5) {
+                    let (moment, action) = (Moment::Acknowledged, Action::Crash(how));
+                    self.set_trap(Trap {
+                        moment,
+                        action,
+                        only: None,
+                        skip: 0,
+                        again: false,
+                        back: None,
+                    });
+                }
+                if self.rngs.process.chance(0.5) {
+                    let (moment, action) = (Moment::Cutting, Action::Tear);
+                    self.set_trap(Trap {
+                        moment,
+                        action,
+                        only: Some(old),
+                        skip: 0,
+                        again: false,
+                        back: None,
+                    });
+                }
+                timeout * 3
+            }
+            _ => {
+                self.faults.stage = 0;
+                self.faults.subject = None;
+                timeout
+            }
+        }
+    }
+
+    /// Masters do not live long, and die at the worst moments.
+    fn short_reigns(&mut self) -> Duration {
+        let moment = self.rngs.process.pick(&[
+            Moment::Crowned,
+            Moment::Logged,
+            Moment::EntriesSent,
+            Moment::Acknowledged,
+            Moment::Written,
+        ]);
+        let action = self.rngs.process.pick(&[
+            Action::Crash(Crash::Kill),
+            Action::Crash(Crash::PowerCut),
+            Action::Isolate,
+            Action::Mute,
+        ]);
+        let skip = self.rngs.process.below(4);
+        self.set_trap(Trap { moment, action, only: None, skip, again: false, back: None });
+        self.swarm.election_timeout
+    }
+
+    /// Connections of the master reset under load, and now and then a replica is gone for a moment.
+    fn reconnects(&mut self) -> Duration {
+        let master = self.master();
+        let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
+        match (self.rngs.process.below(8), master) {
+            (0, Some(master)) => self.crash_and_back(master, how, None),
+            (1, _) => {
+                let id = self.victim();
+                self.crash_and_back(id, how, Some(self.swarm.heartbeat));
+            }
+            (2..=6, Some(master)) => self.reset_all(master),
+            _ => {}
+        }
+        self.swarm.election_timeout.mul_f64(0.4)
+    }
+
+    /// A member loses its directory, and then the others lose their master.
+    fn wiped_voter(&mut self) -> Duration {
+        let (master, victim) = (self.master(), self.victim());
+        if self.faults.spent.is_empty() {
+            if Some(victim) != master {
+                self.wipe_and_back(victim);
+            }
+        } else if let Some(master) = master {
+            let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
+            self.crash_and_back(master, how, Some(self.swarm.election_timeout * 4));
+        }
+        self.swarm.election_timeout * 3
+    }
+}

@@ -1,0 +1,114 @@
+//! What callers are told, judged: every outcome against what the oracle and the model know.
+
+use super::State;
+use crate::history::{Asked, Call, Key};
+use crate::oracle::{Answer, Checked, Invariant, ensure};
+use crate::world::World;
+use rep_node::{Outcome, Request};
+use rep_vlsn::{LogPoint, NodeId};
+use std::collections::BTreeSet;
+
+impl World {
+    pub(crate) fn answer(&mut self, id: NodeId, request: Request, outcome: Outcome) {
+        let Some(call) = self.history.calls.remove(&request) else { return };
+        if call.client.is_none() {
+            self.history.outcomes.insert(request, outcome.clone());
+        }
+        let checked = self.judge(id, request, &call, outcome);
+        self.check(checked);
+        self.release(call.client, request);
+    }
+
+    fn release(&mut self, client: Option<usize>, request: Request) {
+        let Some(index) = client else { return };
+        if matches!(self.clients[index].state, State::Waiting(waiting) if waiting == request) {
+            self.clients[index].state = State::Idle;
+            self.client_later(index, self.swarm.load.pause);
+        }
+    }
+
+    fn judge(&mut self, id: NodeId, request: Request, call: &Call, outcome: Outcome) -> Checked {
+        let answer = Answer { by: id, term: call.term, begun: call.begun, now: self.now };
+        match (&call.what, outcome) {
+            (Asked::Write, Outcome::Committed { point }) => {
+                let staged = self.history.point_of(request);
+                ensure(staged == Some(point), Invariant::ErrorHonesty, || {
+                    format!("call {} was staged at {staged:?} and committed at {point}", request.0)
+                })?;
+                self.counts.acked += 1;
+                self.history.tokens.push(point);
+                self.faults.acked_at = Some((self.now, call.begun));
+                self.oracle.write_acked(answer, point)
+            }
+            (Asked::Write, Outcome::TermOver { .. }) => {
+                self.counts.failed += 1;
+                let staged = self.history.point_of(request);
+                ensure(staged.is_none(), Invariant::FailMeansNoEffect, || {
+                    format!("call {} was refused, and staged at {staged:?}", request.0)
+                })
+            }
+            (Asked::Write, Outcome::RolledBack { point }) => {
+                self.counts.failed += 1;
+                self.history.failed(point);
+                let durable = self.oracle.claimed_term(point.vlsn.get());
+                ensure(durable != Some(point.term), Invariant::FailMeansNoEffect, || {
+                    format!(
+                        "call {} is told that {point} was rolled back; it is durable",
+                        request.0
+                    )
+                })
+            }
+            (Asked::Write, Outcome::Unknown { .. } | Outcome::Closed) => {
+                self.counts.unknown += 1;
+                Ok(())
+            }
+            (Asked::Linearizable { key, floor }, Outcome::Read { at }) => {
+                self.oracle.read_served(answer, at, *floor)?;
+                self.look(id, key, at)
+            }
+            (Asked::AtLeast { key, token }, Outcome::Read { at }) => {
+                self.oracle.token_served(id, at, *token)?;
+                self.look(id, key, at)
+            }
+            (Asked::Linearizable { .. }, Outcome::NotMaster { master }) => {
+                if let Some((index, master)) = call.client.zip(master) {
+                    self.clients[index].target = master;
+                }
+                Ok(())
+            }
+            (
+                Asked::Linearizable { .. } | Asked::AtLeast { .. },
+                Outcome::ReadTimeout | Outcome::Closed,
+            ) => Ok(()),
+            (what, outcome) => ensure(false, Invariant::ErrorHonesty, || {
+                format!("{id} answers {what:?} with {outcome:?}")
+            }),
+        }
+    }
+
+    /// A process is gone: what it had not answered is unknown.
+    pub(crate) fn lose_calls(&mut self, id: NodeId, open: BTreeSet<Request>) {
+        for request in open {
+            let Some(call) = self.history.calls.remove(&request) else { continue };
+            debug_assert_eq!(call.node, id);
+            if matches!(call.what, Asked::Write) {
+                self.counts.unknown += 1;
+            }
+            self.release(call.client, request);
+        }
+    }
+
+    /// The model follows what has been claimed to be durable.
+    pub(crate) fn learn_commits(&mut self) {
+        while let Some(term) = self.oracle.claimed_term(self.history.modelled() + 1) {
+            let checked = self.history.replay(term);
+            self.check(checked);
+        }
+    }
+
+    /// Everything that a node shows at the end.
+    pub(crate) fn look_at_everything(&mut self, id: NodeId) -> Checked {
+        let keys: Vec<Key> = self.history.keys().cloned().collect();
+        keys.iter().try_for_each(|key| self.look(id, key, LogPoint::NULL))
+    }
+}

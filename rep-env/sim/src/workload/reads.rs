@@ -1,0 +1,80 @@
+//! Reads: of what is applied, with a token, linearizable.
+
+use super::{Asking, database};
+use crate::history::{Asked, Call};
+use crate::oracle::{Checked, Invariant, ensure};
+use crate::world::World;
+use rep_node::ReadKind;
+use rep_vlsn::{LogPoint, NodeId};
+
+impl World {
+    pub(super) fn begin_read(&mut self, index: usize) {
+        let key = if self.rngs.load.chance(0.8) { self.any_key('k') } else { self.any_key('c') };
+        let token = match self.history.tokens.len() as u64 {
+            0 => None,
+            some => Some(self.history.tokens[self.rngs.load.below(some) as usize]),
+        };
+        match (self.rngs.load.below(4), token) {
+            (0, _) => {
+                let node = self.any_node();
+                self.read_applied(node, &key);
+                self.client_later(index, self.swarm.load.pause);
+            }
+            (1, Some(token)) => {
+                let node = self.any_node();
+                self.read(index, node, Asked::AtLeast { key, token });
+            }
+            _ => {
+                let floor = self.oracle.acked_max();
+                let node = self.clients[index].target;
+                self.read(index, node, Asked::Linearizable { key, floor });
+            }
+        }
+    }
+
+    fn read(&mut self, index: usize, node: NodeId, what: Asked) {
+        let patience = self.patience();
+        let now = self.now;
+        let reachable = self.is_reachable(node);
+        let Some(live) = self.live_mut(node).filter(|_| reachable) else {
+            self.clients[index].target = self.any_node();
+            return self.client_later(index, self.swarm.load.pause);
+        };
+        let (term, group) = (live.front.admission.term, live.front.group);
+        let deadline = live.clock.local(now) + patience;
+        let kind = match (&what, group) {
+            (Asked::AtLeast { token, .. }, Some(group)) => {
+                ReadKind::AtLeast { group, point: *token }
+            }
+            (Asked::AtLeast { .. }, None) => {
+                return self.client_later(index, self.swarm.load.pause);
+            }
+            (Asked::Linearizable { .. } | Asked::Write, _) => ReadKind::Linearizable,
+        };
+        let call = Call { client: Some(index), node, term, begun: now, what };
+        let request = self.history.begin(call, None);
+        self.ask(node, request, Asking::Read { request, kind, deadline });
+        self.after_asking(index, request);
+    }
+
+    /// A read of what is applied here, whatever that is.
+    fn read_applied(&mut self, node: NodeId, key: &str) {
+        if self.is_reachable(node) {
+            let checked = self.look(node, key, LogPoint::NULL);
+            self.check(checked);
+        }
+    }
+
+    /// What the node shows of a key must be what the model says of it, at a state that covers `at`.
+    pub(super) fn look(&mut self, node: NodeId, key: &str, at: LogPoint) -> Checked {
+        let Some(live) = self.live_mut(node) else { return Ok(()) };
+        let Ok(view) = live.front.reader.view() else { return Ok(()) };
+        let applied = view.applied();
+        let value = view.get(&database(), key.as_bytes()).unwrap_or_default();
+        ensure(applied.vlsn >= at.vlsn, Invariant::LinearizableReads, || {
+            format!("{node} said {at}, its store shows {applied}")
+        })?;
+        self.counts.reads += 1;
+        self.history.seen(node, key, applied, &value)
+    }
+}

@@ -1,0 +1,155 @@
+//! Writes: built over a view and the overlay while their client holds the turn.
+
+use super::{Asking, Building, State, database};
+use crate::history::{Asked, Call, Txn};
+use crate::world::World;
+use bytes::Bytes;
+use rep_node::{Proposal, Request};
+use rep_vlsn::{Draft, Flags, Kind};
+
+impl World {
+    pub(super) fn begin_txn(&mut self, index: usize) {
+        let node = self.clients[index].target;
+        if !self.is_reachable(node) {
+            self.clients[index].target = self.any_node();
+            return self.client_later(index, self.swarm.load.pause);
+        }
+        let run = self.process(node).run;
+        let Some(live) = self.live_mut(node) else { return };
+        let Some(term) = live.front.open_to_writes() else {
+            let hint = live.front.admission.master;
+            self.clients[index].target =
+                hint.filter(|hint| *hint != node).unwrap_or_else(|| self.any_node());
+            return self.client_later(index, self.swarm.load.pause);
+        };
+        if live.front.turn.is_some() {
+            return self.client_later(index, self.swarm.load.pause / 4);
+        }
+        let Ok(pending) = live.front.begin() else { return };
+        let mut building = Building { node, run, term, pending, txn: Txn::default() };
+        self.build(&mut building);
+        if self.rngs.load.chance(self.swarm.load.slow_turns) {
+            if let Some(live) = self.live_mut(node) {
+                live.front.turn = Some(index);
+            }
+            self.clients[index].state = State::Building(Box::new(building));
+            return self.client_later(index, self.swarm.heartbeat);
+        }
+        self.commit(index, building);
+    }
+
+    /// One to three operations, each on a key that may be another's too.
+    fn build(&mut self, building: &mut Building) {
+        for _ in 0..self.rngs.load.between(1, 3) {
+            match self.rngs.load.below(10) {
+                0..=4 => {
+                    let (key, value) = (self.any_key('k'), self.fresh_value());
+                    building.put(&key, value);
+                }
+                5 => {
+                    let key = self.any_key('k');
+                    building.delete(&key);
+                }
+                6..=7 => {
+                    let key = self.any_key('k');
+                    building.get(&key);
+                }
+                _ => {
+                    let key = self.any_key('c');
+                    building.increment(&key);
+                }
+            }
+        }
+        if building.txn.writes.is_empty() {
+            let (key, value) = (self.any_key('k'), self.fresh_value());
+            building.put(&key, value);
+        }
+    }
+
+    /// A value that no other write has.
+    fn fresh_value(&mut self) -> Bytes {
+        let mut value = self.rngs.load.next_u64().to_le_bytes().to_vec();
+        let more = self.rngs.load.below(self.swarm.disk.payload_bytes_max);
+        value.resize(8 + more as usize, 0xab);
+        Bytes::from(value)
+    }
+
+    pub(super) fn commit(&mut self, index: usize, building: Building) {
+        let Building { node, run, term, pending, txn } = building;
+        let patience = self.patience();
+        let now = self.now;
+        let (same, paused) = (self.process(node).run == run, self.process(node).paused);
+        let Some(live) = self.live_mut(node).filter(|_| same) else {
+            return self.client_later(index, self.swarm.load.pause);
+        };
+        if live.front.turn == Some(index) {
+            live.front.turn = None;
+        }
+        if paused || !live.front.admits(term) {
+            // Definite: nothing was logged.
+            self.counts.failed += 1;
+            return self.client_later(index, self.swarm.load.pause);
+        }
+        let deadline = live.clock.local(now) + patience;
+        let draft = Draft::build(Kind::Data, Flags::default(), |buffer| {
+            pending.writes().encode_into(buffer)
+        });
+        let call = Call { client: Some(index), node, term, begun: now, what: Asked::Write };
+        let request = self.history.begin(call, Some(txn));
+        let proposal = Proposal { request, term, draft, deadline };
+        if let Some(live) = self.live_mut(node) {
+            live.front.admit(request, pending);
+        }
+        self.ask(node, request, Asking::Propose(proposal));
+        self.after_asking(index, request);
+    }
+
+    /// Half of the callers wait for the outcome; the others go on at once.
+    pub(super) fn after_asking(&mut self, index: usize, request: Request) {
+        if self.rngs.load.chance(0.5) {
+            return self.client_later(index, self.swarm.load.pause);
+        }
+        self.clients[index].state = State::Waiting(request);
+        let patience = self.patience() * 2;
+        self.client_at(index, self.now + patience);
+    }
+}
+
+impl Building {
+    fn put(&mut self, key: &str, value: Bytes) {
+        if self
+            .pending
+            .put_bytes(&database(), Bytes::copy_from_slice(key.as_bytes()), value.clone())
+            .is_ok()
+        {
+            self.wrote(key, Some(value));
+        }
+    }
+
+    fn delete(&mut self, key: &str) {
+        if self.pending.delete(&database(), key.as_bytes()).is_ok() {
+            self.wrote(key, None);
+        }
+    }
+
+    fn wrote(&mut self, key: &str, value: Option<Bytes>) {
+        self.txn.writes.retain(|(written, _)| written != key);
+        self.txn.writes.push((key.to_owned(), value));
+    }
+
+    /// Reads a key. What it has not written itself must be what stood before its entry.
+    fn get(&mut self, key: &str) -> Option<Bytes> {
+        let value = self.pending.get(&database(), key.as_bytes()).unwrap_or_default();
+        if self.txn.writes.iter().all(|(written, _)| written != key) {
+            self.txn.reads.push((key.to_owned(), value.clone()));
+        }
+        value
+    }
+
+    fn increment(&mut self, key: &str) {
+        let before =
+            self.get(key).and_then(|bytes| bytes.as_ref().try_into().ok().map(u64::from_le_bytes));
+        let after = before.unwrap_or(0) + 1;
+        self.put(key, Bytes::copy_from_slice(&after.to_le_bytes()));
+    }
+}
