@@ -1,17 +1,21 @@
 //! Every option: its unit, its default, its bound.
 //!
 //! A configuration is checked when it is built, so that what can be known to be wrong is said before anything is
-//! opened; what depends on the machine (a port, a directory) is said by `open`.
+//! opened; what depends on the machine (a port, a directory) is said by `open`. [`options`] gives all of them as a table.
+
+mod amounts;
+mod options;
+
+pub use amounts::{Limits, Timing};
+pub use options::{OptionInfo, OptionKind, Setting, options};
 
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
-use crate::waiter::TIME_MAX;
 use rep_net::{Address, Transport};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The longest name of a group or node, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -54,97 +58,6 @@ pub struct RepConfig {
     pub limits: Limits,
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) listener: Option<TcpListener>,
-}
-
-/// How long things may take. Start from the default and change fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timing {
-    /// A master sends a heartbeat at least this often. All members should agree. Default 100 ms.
-    pub heartbeat: Duration,
-    /// Silence of the master after which the others elect another, plus 0 to 50 %; at least three heartbeats. All
-    /// members should agree. Default 600 ms.
-    pub election_timeout: Duration,
-    /// How long one round of promises waits. Default 200 ms.
-    pub round_timeout: Duration,
-    /// A master whose writes do not become durable for this long gives up its place. Default 5 s.
-    pub disk_stall: Duration,
-    /// The first pause before a lost connection is dialled again. Default 20 ms.
-    pub redial_min: Duration,
-    /// The longest such pause. Default 500 ms.
-    pub redial_max: Duration,
-    /// How long one dial may take. Default 1 s.
-    pub dial_timeout: Duration,
-    /// How long a commit waits for enough live members before it is refused. Default 600 ms.
-    pub replicas_wait: Duration,
-    /// How long a commit waits for room in a budget before it is refused. Default 1 s.
-    pub busy_wait: Duration,
-    /// How long a logged commit waits for acknowledgements before its outcome counts as unknown. Default 5 s.
-    pub ack_timeout: Duration,
-    /// How long a read waits to be servable as asked. Default 5 s.
-    pub read_timeout: Duration,
-    /// How long `begin` waits for its turn. Default 10 s.
-    pub begin_timeout: Duration,
-    /// How long a transaction may hold the turn; the next in line takes it then. Default 10 s.
-    pub txn_timeout: Duration,
-    /// How long `close` waits for the threads. Default 10 s.
-    pub close_timeout: Duration,
-    /// How old what the store would lose in a crash may become before it is made durable. Default 5 s.
-    pub checkpoint_interval: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Timing {
-            heartbeat: Duration::from_millis(100),
-            election_timeout: Duration::from_millis(600),
-            round_timeout: Duration::from_millis(200),
-            disk_stall: Duration::from_secs(5),
-            redial_min: Duration::from_millis(20),
-            redial_max: Duration::from_millis(500),
-            dial_timeout: Duration::from_secs(1),
-            replicas_wait: Duration::from_millis(600),
-            busy_wait: Duration::from_secs(1),
-            ack_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(5),
-            begin_timeout: Duration::from_secs(10),
-            txn_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(10),
-            checkpoint_interval: Duration::from_secs(5),
-        }
-    }
-}
-
-/// How much memory things may take. Start from the default and change fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Entries that are queued or wait for this node's disk, in bytes. Default 64 MiB.
-    pub unsynced_bytes_max: u64,
-    /// Write sets that are committed and not yet applied here, in bytes. Default 64 MiB.
-    pub overlay_bytes_max: u64,
-    /// The newest records, kept for replicas and the store, in bytes. Default 16 MiB.
-    pub tail_bytes_max: u64,
-    /// Frames that wait to be sent to one member, in bytes; more mean that it does not read, and the connection is
-    /// given up. Default 16 MiB.
-    pub outgoing_bytes_max: u64,
-    /// Applied bytes after which the store is made durable. Default 64 MiB.
-    pub checkpoint_bytes: u64,
-    /// Length of one file of the log. Default 64 MiB.
-    pub segment_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            unsynced_bytes_max: 64 << 20,
-            overlay_bytes_max: 64 << 20,
-            tail_bytes_max: 16 << 20,
-            outgoing_bytes_max: 16 << 20,
-            checkpoint_bytes: 64 << 20,
-            segment_bytes: 64 << 20,
-        }
-    }
 }
 
 impl RepConfig {
@@ -278,8 +191,7 @@ impl RepConfigBuilder {
     pub fn build(self) -> Result<RepConfig, Error> {
         check_name("group", &self.group)?;
         check_name("name", &self.name)?;
-        check_timing(&self.timing)?;
-        check_limits(&self.limits)?;
+        amounts::check(&self.timing, &self.limits)?;
         self.check_attributes()?;
         let members = parse_members(&self.members)?;
         let own = members.get(&self.name).cloned().ok_or_else(|| {
@@ -385,87 +297,10 @@ fn parse_members(members: &[String]) -> Result<BTreeMap<String, String>, Error> 
     Ok(parsed)
 }
 
-fn check_timing(timing: &Timing) -> Result<(), Error> {
-    let Timing {
-        heartbeat,
-        election_timeout,
-        round_timeout,
-        disk_stall,
-        redial_min,
-        redial_max,
-        dial_timeout,
-        replicas_wait,
-        busy_wait,
-        ack_timeout,
-        read_timeout,
-        begin_timeout,
-        txn_timeout,
-        close_timeout,
-        checkpoint_interval,
-    } = timing;
-    let positive = [
-        ("heartbeat", heartbeat),
-        ("round_timeout", round_timeout),
-        ("disk_stall", disk_stall),
-        ("redial_min", redial_min),
-        ("dial_timeout", dial_timeout),
-        ("ack_timeout", ack_timeout),
-        ("read_timeout", read_timeout),
-        ("txn_timeout", txn_timeout),
-        ("close_timeout", close_timeout),
-        ("checkpoint_interval", checkpoint_interval),
-    ];
-    if let Some((option, _)) = positive.into_iter().find(|(_, value)| value.is_zero()) {
-        return Err(Error::config(option, "must be longer than nothing"));
-    }
-    let others = [
-        ("election_timeout", election_timeout),
-        ("redial_max", redial_max),
-        ("replicas_wait", replicas_wait),
-        ("busy_wait", busy_wait),
-        ("begin_timeout", begin_timeout),
-    ];
-    // Each is added to a clock somewhere, and by then it is too late to say no.
-    if let Some((option, _)) =
-        positive.into_iter().chain(others).find(|(_, value)| **value > TIME_MAX)
-    {
-        return Err(Error::config(option, format!("is longer than {TIME_MAX:?}")));
-    }
-    if *election_timeout < *heartbeat * 3 {
-        return Err(Error::config("election_timeout", "must be at least three heartbeats"));
-    }
-    if redial_max < redial_min {
-        return Err(Error::config("redial_max", "is shorter than redial_min"));
-    }
-    Ok(())
-}
-
-fn check_limits(limits: &Limits) -> Result<(), Error> {
-    let Limits {
-        unsynced_bytes_max, overlay_bytes_max, tail_bytes_max, outgoing_bytes_max, ..
-    } = limits;
-    let least = [
-        ("unsynced_bytes_max", unsynced_bytes_max, 1 << 20),
-        ("overlay_bytes_max", overlay_bytes_max, 1 << 20),
-        ("tail_bytes_max", tail_bytes_max, 64 << 10),
-        ("outgoing_bytes_max", outgoing_bytes_max, 1 << 20),
-        ("checkpoint_bytes", &limits.checkpoint_bytes, 64 << 10),
-        ("segment_bytes", &limits.segment_bytes, 1 << 20),
-    ];
-    for (option, bytes, bytes_min) in least {
-        if *bytes < bytes_min {
-            return Err(Error::config(
-                option,
-                format!("{bytes} bytes, at least {bytes_min} are needed"),
-            ));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn builder() -> RepConfigBuilder {
         RepConfig::builder("bank", "n1")
