@@ -1,0 +1,77 @@
+//! What is queued and what is reserved, counted. Pure: whoever changes it holds the lock, and wakes whom it concerns.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use super::Lane;
+
+pub(super) struct State<T> {
+    pub(super) lanes: Vec<LaneState<T>>,
+    /// Items queued, in all lanes.
+    pub(super) queued: usize,
+    pub(super) closed: bool,
+    /// How many have waited for room so far.
+    pub(super) tickets: u64,
+    /// Tasks that wait for an item.
+    pub(super) wakers: Vec<Waker>,
+}
+
+impl<T> State<T> {
+    pub(super) fn append(&mut self, lane: usize, bytes: usize, item: T) {
+        self.lanes[lane].items.push_back((bytes, item));
+        self.queued += 1;
+    }
+
+    pub(super) fn take(&mut self) -> Option<(usize, T)> {
+        let lane = self.lanes.iter().position(|lane| !lane.items.is_empty())?;
+        let (bytes, item) = self.lanes[lane].items.pop_front()?;
+        self.lanes[lane].give_back(bytes);
+        self.queued -= 1;
+        Some((lane, item))
+    }
+
+    pub(super) fn take_from(&mut self, lane: usize, items_max: usize, into: &mut Vec<T>) -> usize {
+        let lane = &mut self.lanes[lane];
+        let count = lane.items.len().min(items_max);
+        let bytes: usize = lane.items.iter().take(count).map(|(bytes, _)| bytes).sum();
+        into.extend(lane.items.drain(..count).map(|(_, item)| item));
+        lane.items_held -= count;
+        lane.bytes_held -= bytes;
+        self.queued -= count;
+        count
+    }
+}
+
+pub(super) struct LaneState<T> {
+    bounds: Lane,
+    items: VecDeque<(usize, T)>,
+    /// Items queued and places reserved.
+    items_held: usize,
+    /// Their bytes.
+    pub(super) bytes_held: usize,
+    /// Tickets of those who wait for room, in the order they came.
+    pub(super) row: VecDeque<u64>,
+}
+
+impl<T> LaneState<T> {
+    pub(super) fn new(bounds: Lane) -> Self {
+        assert!(bounds.items_max > 0, "a lane holds at least one item");
+        Self { bounds, items: VecDeque::new(), items_held: 0, bytes_held: 0, row: VecDeque::new() }
+    }
+
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.items_held < self.bounds.items_max
+            && self.bytes_held.checked_add(bytes).is_some_and(|held| held <= self.bounds.bytes_max);
+        if !fits && self.items_held > 0 {
+            return false;
+        }
+        self.items_held += 1;
+        self.bytes_held += bytes;
+        true
+    }
+
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.items_held -= 1;
+        self.bytes_held -= bytes;
+    }
+}
