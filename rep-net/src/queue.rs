@@ -16,9 +16,9 @@
 
 mod flaw;
 mod lanes;
-mod slot;
 #[cfg(all(test, not(rep_loom)))]
-mod tests;
+mod rules_tests;
+mod slot;
 mod waiting;
 
 use std::fmt::{self, Debug};
