@@ -16,8 +16,6 @@
 
 mod flaw;
 mod lanes;
-#[cfg(all(test, not(rep_loom)))]
-mod rules_tests;
 mod slot;
 mod waiting;
 
@@ -311,3 +309,6 @@ impl<T> Future for Next<'_, T> {
         self.queue.poll_pop(context)
     }
 }
+
+#[cfg(all(test, not(rep_loom)))]
+mod rules_tests;

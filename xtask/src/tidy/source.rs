@@ -120,7 +120,9 @@ impl Source {
 
     /// The lines of a Rust file.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut test = self.path.contains("/tests/") || self.path.contains("/benches/");
+        let mut test = self.path.contains("/tests/")
+            || self.path.contains("/benches/")
+            || self.path.ends_with("_tests.rs");
         self.text.lines().enumerate().map(move |(at, text)| {
             // Unit tests stand at the end of a file, so everything from there on is theirs.
             test |= text.starts_with("#[cfg(test)]") || text.starts_with("#[cfg(all(test");
@@ -198,5 +200,11 @@ mod tests {
         let tree = Tree::of(&[("rep-fsm/src/a.rs", "fn a() {}\n#[cfg(test)]\nmod tests {}\n")]);
         let tests: Vec<_> = tree.sources[0].lines().map(|line| line.test).collect();
         assert_eq!(tests, [false, true, true]);
+    }
+
+    #[test]
+    fn a_file_named_for_its_tests_is_one_of_tests() {
+        let tree = Tree::of(&[("rep-fsm/src/a_tests.rs", "fn a() {}\n")]);
+        assert!(tree.sources[0].lines().all(|line| line.test));
     }
 }
