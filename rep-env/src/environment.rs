@@ -60,11 +60,12 @@ impl ReplicatedEnvironment<Databases> {
         WriteTxn::begin(self.shared(), &self.reader)
     }
 
-    /// Begins a write transaction if nobody has the turn.
+    /// Begins a write transaction if nobody has the turn. It waits for nothing.
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin), with [`Error::TurnTaken`] instead of a wait.
+    /// As [`begin`](Self::begin), with [`Error::TurnTaken`] instead of a wait for the turn, and [`Error::NoMaster`] at a new master that
+    /// has not applied yet what its predecessors left; both pass by themselves.
     pub fn try_begin(&self) -> Result<WriteTxn<'_>, Error> {
         WriteTxn::try_begin(self.shared(), &self.reader)
     }

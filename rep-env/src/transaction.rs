@@ -53,15 +53,12 @@ impl<'env> WriteTxn<'env> {
         WriteTxn::with_turn(Held { shared, ticket }, reader, deadline)
     }
 
-    /// Begins if nobody has the turn.
+    /// Begins if nobody has the turn, and waits for nothing.
     pub(crate) fn try_begin(shared: &'env Shared, reader: &'env Reader) -> Result<Self, Error> {
-        shared.writable()?;
+        let now = Instant::now();
+        shared.wait_writable(now)?;
         let ticket = shared.turn.try_take()?;
-        WriteTxn::with_turn(
-            Held { shared, ticket },
-            reader,
-            Instant::now() + shared.timing.begin_timeout,
-        )
+        WriteTxn::with_turn(Held { shared, ticket }, reader, now)
     }
 
     /// A new master has entries of its predecessors in its log that its store may not have yet, and of which no overlay
@@ -139,6 +136,11 @@ impl<'env> WriteTxn<'env> {
         Ok(self.pending.delete(database, key)?)
     }
 
+    /// The term in which it began, and in which alone it can commit.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
     /// Whether it has written nothing so far.
     pub fn is_empty(&self) -> bool {
         self.pending.writes().is_empty()
@@ -162,6 +164,34 @@ impl<'env> WriteTxn<'env> {
     /// Nothing was logged: [`Error::NotMaster`], [`Error::InsufficientReplicas`], [`Error::Busy`], [`Error::TxnExpired`],
     /// [`Error::Unsupported`], [`Error::Halted`], [`Error::Closed`].
     pub fn commit_with(self, durability: Durability) -> Result<CommitHandle, Error> {
+        self.commit_within(durability, Patience::AsConfigured)
+    }
+
+    /// As [`commit`](WriteTxn::commit), for threads that must not wait; see [`try_commit_with`](WriteTxn::try_commit_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`commit_with`](WriteTxn::commit_with).
+    pub fn try_commit(self) -> Result<CommitHandle, Error> {
+        self.try_commit_with(Durability::default())
+    }
+
+    /// As [`commit_with`](WriteTxn::commit_with), but where that waits for members or for room, this refuses at once, with
+    /// the error that the wait would have ended in. Nothing was logged then: the same transaction may be built again a
+    /// little later.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit_with`](WriteTxn::commit_with).
+    pub fn try_commit_with(self, durability: Durability) -> Result<CommitHandle, Error> {
+        self.commit_within(durability, Patience::None)
+    }
+
+    fn commit_within(
+        self,
+        durability: Durability,
+        patience: Patience,
+    ) -> Result<CommitHandle, Error> {
         if durability != Durability::default() {
             let what = "a durability other than Sync, Sync, SimpleMajority";
             return Err(Error::Unsupported { what });
@@ -172,7 +202,7 @@ impl<'env> WriteTxn<'env> {
         if pending.writes().is_empty() {
             return held.shared.commit_nothing(&pending, term, &admission);
         }
-        held.shared.commit_writes(pending.into_writes(), term, reader)
+        held.shared.commit_writes(pending.into_writes(), term, reader, patience)
     }
 
     /// Ends the transaction without effect; as dropping it does.
@@ -222,6 +252,26 @@ impl From<StoreError> for Error {
                 Error::Invalid { what: error.to_string() }
             }
             _ => Error::Store { detail: error.to_string() },
+        }
+    }
+}
+
+/// How long a commit may wait for what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// `replicas_wait` for members, `busy_wait` for room.
+    AsConfigured,
+    /// Not at all.
+    None,
+}
+
+impl Patience {
+    /// The moment when a wait ends that begins now and is configured to last for `configured`.
+    fn ends(self, configured: Duration) -> Instant {
+        let now = Instant::now();
+        match self {
+            Patience::AsConfigured => now + configured,
+            Patience::None => now,
         }
     }
 }

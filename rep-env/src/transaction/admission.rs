@@ -3,7 +3,7 @@
 //! Every refusal here means that nothing was logged. The waits are bounded each by its own option; whoever is admitted
 //! enters the overlay first and then the node's inbox, so the order of the overlay is the order of the log.
 
-use super::Held;
+use super::{Held, Patience};
 use crate::commit::{CommitHandle, CommitPromise, CommitToken};
 use crate::error::Error;
 use crate::replicate::{ReplicateHandle, Results};
@@ -80,12 +80,13 @@ impl Shared {
         writes: WriteSet,
         term: Term,
         reader: &Reader,
+        patience: Patience,
     ) -> Result<CommitHandle, Error> {
         let draft =
             Draft::build(Kind::Data, Flags::default(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
-        self.wait_for_replicas(term)?;
-        let room_by = Instant::now() + self.timing.busy_wait;
+        self.wait_for_replicas(term, patience)?;
+        let room_by = patience.ends(self.timing.busy_wait);
         self.wait_for_overlay(bytes, term, reader, room_by)?;
         let credit = self.take_credit(bytes, room_by)?;
         self.writable_in(term)?;
@@ -99,8 +100,8 @@ impl Shared {
         Ok(CommitHandle::new(slot))
     }
 
-    fn wait_for_replicas(&self, term: Term) -> Result<(), Error> {
-        let deadline = Instant::now() + self.timing.replicas_wait;
+    fn wait_for_replicas(&self, term: Term, patience: Patience) -> Result<(), Error> {
+        let deadline = patience.ends(self.timing.replicas_wait);
         loop {
             let heard = self.bell.heard();
             let Admission { live, needed, .. } = self.writable_in(term)?;
@@ -155,7 +156,7 @@ pub(crate) fn replicate<O>(
     let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
-    shared.wait_for_replicas(term)?;
+    shared.wait_for_replicas(term, Patience::AsConfigured)?;
     let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;
     let (request, slot) = shared.pipeline.number();
     let handle = results.expect(request, Arc::clone(&slot));

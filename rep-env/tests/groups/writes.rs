@@ -129,6 +129,37 @@ fn too_few_live_members_and_nothing_is_logged() {
 }
 
 #[test]
+fn who_must_not_wait_is_refused_at_once() {
+    let mut world = World::new(Net::Memory, 3);
+    for at in 0..3 {
+        let config = world.config(at).tune(|timing, _| {
+            // Whoever waited for as long would never be heard of again.
+            timing.replicas_wait = Duration::from_secs(3600);
+            timing.begin_timeout = Duration::from_secs(3600);
+            timing.election_timeout = Duration::from_secs(2);
+            timing.round_timeout = Duration::from_millis(500);
+        });
+        world.open_as(at, config.build().unwrap());
+    }
+    world.put("alice", "1");
+    let master = world.master();
+    let try_put = |env: &ReplicatedEnvironment| {
+        let mut txn = env.try_begin()?;
+        txn.put(&env.database("accounts"), b"alice", b"2")?;
+        txn.try_commit()
+    };
+    let token = try_put(world.env(master)).unwrap().wait().unwrap();
+    assert_eq!(get(&view_at(world.env(master), token), "alice").as_deref(), Some("2"));
+    let range = world.env(master).vlsn_range();
+    for at in (0..3).filter(|at| *at != master).collect::<Vec<_>>() {
+        world.close(at);
+    }
+    let error = eventually("a refusal", || try_put(world.env(master)).err());
+    assert!(matches!(error, Error::InsufficientReplicas { .. }), "{error}");
+    assert_eq!(world.env(master).vlsn_range(), range);
+}
+
+#[test]
 fn the_turn_is_waited_for_named_and_taken_away() {
     let mut world = World::new(Net::Memory, 1);
     let config = world.config(0).tune(|timing, _| {
