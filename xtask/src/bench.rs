@@ -8,15 +8,18 @@ use crate::workspace::Workspace;
 /// What may be asked of the benchmark.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, channel
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, catch-up, idle, channel, append, index, recovery, elect
     #[arg(long)]
     only: Vec<String>,
     /// Seconds for each number
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     secs: u64,
     /// Masters to kill in `failover`
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     kills: u64,
+    /// GiB of the log that is opened in `recovery`
+    #[arg(long, default_value_t = 0.0625)]
+    gib: f64,
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
@@ -28,6 +31,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     bench.args(["run", "--quiet", "--release", "--package", "rep-env", "--example", "bench", "--"]);
     bench.arg("--rep").arg(rep);
     bench.args(["--secs", &args.secs.to_string(), "--kills", &args.kills.to_string()]);
+    bench.args(["--gib", &args.gib.to_string()]);
     bench.args(args.only.iter().flat_map(|only| ["--only", only]));
+    run_seeing(&mut bench, None, |_| ())?;
+    match args.only.is_empty() || args.only.iter().any(|only| "elect".contains(&**only)) {
+        true => ranking(workspace),
+        false => Ok(()),
+    }
+}
+
+/// The one number that a crate measures alone, with criterion.
+fn ranking(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut bench = workspace.cargo();
+    bench.args(["bench", "--quiet", "--package", "rep-election", "--bench", "elect"]);
     run_seeing(&mut bench, None, |_| ())
 }

@@ -2,7 +2,9 @@
 
 use crate::load::eventually;
 use crate::redis::Client;
+use rep_env::config::RepConfigBuilder;
 use rep_env::{Error, NodeState, RepConfig, ReplicatedEnvironment, StoreKind};
+use rep_vlsn::Vlsn;
 use std::error::Error as Any;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Here {
     pub(crate) dir: TempDir,
     envs: Vec<ReplicatedEnvironment>,
+    members: Vec<String>,
+    store: StoreKind,
 }
 
 impl Here {
@@ -26,21 +30,47 @@ impl Here {
         for (at, listener) in listeners.iter().enumerate() {
             members.push(format!("n{}={}", at + 1, listener.local_addr()?));
         }
-        let open = |(at, listener)| {
-            let name = format!("n{}", at + 1);
-            let config = RepConfig::builder("bench", &name)
-                .members(members.clone())
-                .home(dir.path().join(&name))
-                .store(store)
-                .listener(listener);
-            ReplicatedEnvironment::open(config.build()?)
-        };
-        let envs =
-            listeners.into_iter().enumerate().map(open).collect::<Result<Vec<_>, Error>>()?;
-        for env in &envs {
+        let mut group = Here { dir, envs: Vec::new(), members, store };
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let config = group.config(at).listener(listener).build()?;
+            group.envs.push(ReplicatedEnvironment::open(config)?);
+        }
+        for env in &group.envs {
             env.wait_for_master(PATIENCE)?;
         }
-        Ok(Here { dir, envs })
+        Ok(group)
+    }
+
+    fn config(&self, at: usize) -> RepConfigBuilder {
+        let name = format!("n{}", at + 1);
+        RepConfig::builder("bench", &name)
+            .members(self.members.clone())
+            .home(self.dir.path().join(&name))
+            .store(self.store)
+    }
+
+    /// Closes a replica; which one.
+    pub(crate) fn close_replica(&self) -> Result<usize, Error> {
+        let replica = || self.envs.iter().position(|env| env.state() == NodeState::Replica);
+        let away = eventually(PATIENCE, replica).expect("the group has a replica");
+        self.envs[away].close()?;
+        Ok(away)
+    }
+
+    /// Opens a member that was closed.
+    pub(crate) fn open_again(&mut self, at: usize) -> Result<(), Error> {
+        self.envs[at] = ReplicatedEnvironment::open(self.config(at).build()?)?;
+        Ok(())
+    }
+
+    /// The newest entry that the master holds.
+    pub(crate) fn last(&self) -> Vlsn {
+        last_of(self.master())
+    }
+
+    /// The newest entry that member `at` holds.
+    pub(crate) fn last_of(&self, at: usize) -> Vlsn {
+        last_of(&self.envs[at])
     }
 
     pub(crate) fn master(&self) -> &ReplicatedEnvironment {
@@ -54,6 +84,10 @@ impl Here {
     }
 }
 
+fn last_of(env: &ReplicatedEnvironment) -> Vlsn {
+    env.vlsn_range().map_or(Vlsn::NULL, |range| *range.end())
+}
+
 /// Three processes, killed when this is dropped.
 pub(crate) struct There {
     pub(crate) dir: TempDir,
@@ -62,6 +96,8 @@ pub(crate) struct There {
     members: Vec<String>,
     pub(crate) ports: Vec<String>,
     children: Vec<Option<Child>>,
+    /// A member that was stopped: nobody asks it for anything.
+    frozen: Option<usize>,
 }
 
 impl There {
@@ -76,7 +112,8 @@ impl There {
             members.iter().enumerate().map(|(at, place)| format!("n{}={place}", at + 1)).collect();
         let children = (0..3).map(|_| None).collect();
         let program = program.to_owned();
-        let mut group = There { dir: TempDir::new()?, program, store, members, ports, children };
+        let mut group =
+            There { dir: TempDir::new()?, program, store, members, ports, children, frozen: None };
         for at in 0..3 {
             group.run(at)?;
         }
@@ -108,6 +145,15 @@ impl There {
         }
     }
 
+    /// Stops member `at` as a hypervisor would, for good.
+    pub(crate) fn freeze(&mut self, at: usize) -> std::io::Result<()> {
+        self.frozen = Some(at);
+        if let Some(child) = self.children[at].as_ref() {
+            Command::new("kill").args(["-STOP", &child.id().to_string()]).status()?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.children.iter().flatten().map(Child::id).collect()
     }
@@ -116,6 +162,7 @@ impl There {
     pub(crate) fn master(&self) -> Option<usize> {
         (0..3).find(|at| {
             self.children[*at].is_some()
+                && self.frozen != Some(*at)
                 && Client::connect(&self.ports[*at])
                     .is_ok_and(|mut client| client.set("probe", "1"))
         })

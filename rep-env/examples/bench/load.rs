@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What is written.
+pub(crate) const VALUE: &str = concat!(
+    "a value of one hundred bytes, as configurations, sessions and",
+    " counters are wont to be, no more than. "
+);
+
 /// What a load came to.
 #[derive(Debug)]
 pub(crate) struct Load {

@@ -8,9 +8,12 @@
 //! floors, which are one sync of a few appended bytes and one round trip over loopback, and its results are told as
 //! multiples of them.
 
+mod catch_up;
 mod floor;
 mod group;
+mod idle;
 mod load;
+mod log;
 mod parts;
 mod redis;
 
@@ -22,6 +25,7 @@ struct Options {
     only: Vec<String>,
     time: Duration,
     kills: usize,
+    gib: f64,
     rep: Option<String>,
 }
 
@@ -38,8 +42,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options =
-        Options { only: Vec::new(), time: Duration::from_secs(3), kills: 5, rep: None };
+    let mut options = Options {
+        only: Vec::new(),
+        time: Duration::from_secs(3),
+        kills: 20,
+        gib: 1.0 / 16.0,
+        rep: None,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -47,8 +56,13 @@ fn options() -> Result<Options, String> {
             "--only" => options.only.push(value()?),
             "--secs" => options.time = Duration::from_secs(number(&value()?)?),
             "--kills" => options.kills = number(&value()?)? as usize,
+            "--gib" => options.gib = value()?.parse().map_err(|_| "--gib needs a number")?,
             "--rep" => options.rep = Some(value()?),
-            _ => return Err(format!("unknown: {word}; known: --only, --secs, --kills, --rep")),
+            _ => {
+                return Err(format!(
+                    "unknown: {word}; known: --only, --secs, --kills, --gib, --rep"
+                ));
+            }
         }
     }
     Ok(options)

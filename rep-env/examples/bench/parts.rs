@@ -3,12 +3,12 @@
 use crate::Options;
 use crate::floor::Floor;
 use crate::group::{Here, There};
-use crate::load::{self, Load, cpu_secs, eventually, median};
+use crate::load::{self, Load, VALUE, cpu_secs, eventually, median};
 use crate::redis::Client;
 use bytes::Bytes;
 use rep_env::net::{Channel, Limits, mem};
 use rep_env::{CommitToken, Consistency, Error, ReplicatedEnvironment, StoreKind};
-use std::error::Error as Any;
+pub(crate) use std::error::Error as Any;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -22,14 +22,15 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("redis-memory", |name, options| redis(name, "memory", options)),
     ("redis-redb", |name, options| redis(name, "redb", options)),
     ("failover", failover),
+    ("catch-up", crate::catch_up::catch_up),
+    ("idle", crate::idle::idle),
     ("channel", channel),
+    ("append", crate::log::append),
+    ("index", crate::log::index),
+    ("recovery", crate::log::recovery),
 ];
 
 const WIDTHS: [usize; 4] = [1, 8, 32, 128];
-const VALUE: &str = concat!(
-    "a value of one hundred bytes, as configurations, sessions and",
-    " counters are wont to be, no more than. "
-);
 const KEYS: usize = 10_000;
 
 // ---- writes ----
@@ -87,7 +88,7 @@ fn redis(name: &str, store: &'static str, options: &Options) -> Result<(), Box<d
     Ok(())
 }
 
-fn skipped(name: &str) -> Result<(), Box<dyn Any>> {
+pub(crate) fn skipped(name: &str) -> Result<(), Box<dyn Any>> {
     println!("| {name} | | | needs `--rep PATH` of the `rep` binary | | |");
     Ok(())
 }
@@ -143,6 +144,12 @@ fn failover(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
     );
     table.row(&what, &ms(median(&mut gaps)), "");
     table.row("the longest of them", &ms(worst), "");
+    let master = group.wait_for_master();
+    load::pause(Duration::from_millis(1500));
+    group.freeze(master)?;
+    let begun = Instant::now();
+    eventually(Duration::from_secs(30), || group.master()).ok_or("nobody took over")?;
+    table.row("SIGSTOP of the master until the next acknowledged write", &ms(begun.elapsed()), "");
     Ok(())
 }
 
@@ -194,17 +201,17 @@ fn rate_of(time: Duration, mut step: impl FnMut() -> bool) -> f64 {
 // ---- rows ----
 
 /// The rows of one part, beside the floors of its own minute.
-struct Table<'a> {
+pub(crate) struct Table<'a> {
     part: &'a str,
-    floor: Floor,
+    pub(crate) floor: Floor,
 }
 
 impl<'a> Table<'a> {
-    fn begin(part: &'a str, directory: &std::path::Path) -> std::io::Result<Self> {
+    pub(crate) fn begin(part: &'a str, directory: &std::path::Path) -> std::io::Result<Self> {
         Ok(Table { part, floor: Floor::measure(directory)? })
     }
 
-    fn row(&self, what: &str, result: &str, ratio: &str) {
+    pub(crate) fn row(&self, what: &str, result: &str, ratio: &str) {
         let Floor { sync, trip } = self.floor;
         let (part, sync, trip) = (self.part, sync.as_micros(), trip.as_micros());
         println!("| {part} | {sync} | {trip} | {what} | {result} | {ratio} |");
@@ -241,6 +248,6 @@ fn us(time: Duration) -> String {
     format!("{} us", time.as_micros())
 }
 
-fn ms(time: Duration) -> String {
+pub(crate) fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
