@@ -9,6 +9,7 @@ mod diagrams;
 mod loom;
 mod mutants;
 mod nightly;
+mod options;
 mod run;
 mod sim;
 mod steps;
@@ -51,6 +52,8 @@ enum Task {
     Bench(bench::Args),
     /// Draws the tables of rep-fsm into docs/roles.md
     Diagrams,
+    /// Writes the table of all options into docs/options.md
+    Options,
 }
 
 fn main() -> ExitCode {
@@ -76,5 +79,6 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Nightly(args) => nightly::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Diagrams => diagrams::run(&workspace),
+        Task::Options => options::run(&workspace),
     }
 }

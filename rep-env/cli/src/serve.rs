@@ -1,8 +1,15 @@
 //! `rep serve`: one member of a group, as a process.
 
+mod file;
+pub(crate) mod keys;
+mod settings;
+mod values;
+
+use crate::print::print;
 use crate::resp::{self, RespConfig, RespServer};
 use anyhow::{Context, bail};
-use rep_env::{RepConfig, ReplicatedEnvironment, StoreKind};
+use rep_env::{RepConfig, ReplicatedEnvironment};
+use settings::Settings;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, Read, Write};
@@ -13,19 +20,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+use values::Raw;
 
 /// How long commands that were taken may still be answered after SIGTERM.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Run one member of a group. Logs go to stderr; RUST_LOG chooses what of them (default: info).
+///
+/// Everything that a flag says may stand in a file instead, and every other option, too: `rep options` lists them. A flag
+/// overrides the file, and --set overrides both.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Take from this file what is not said here: `key = value` lines, see `rep options`
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Set any option, as in heartbeat=50ms or segment_bytes=16MiB or attribute.zone=north; again for each
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// The group's name, the same at every member
     #[arg(long)]
-    group: String,
+    group: Option<String>,
     /// This member's name, unique in the group
     #[arg(long)]
-    name: String,
+    name: Option<String>,
     /// Where to listen for the other members [default: this member's address in --members]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -34,44 +51,46 @@ pub(crate) struct Args {
     advertise: Option<String>,
     /// The directory that is this member's memory; made if absent
     #[arg(long, value_name = "DIR")]
-    home: PathBuf,
+    home: Option<String>,
     /// Every member, this one too, the same list at each of them
-    #[arg(long, value_name = "NAME=HOST:PORT,...", value_delimiter = ',', required = true)]
-    members: Vec<String>,
+    #[arg(long, value_name = "NAME=HOST:PORT,...", value_delimiter = ',')]
+    members: Option<Vec<String>>,
     /// Serve the Redis protocol here; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT")]
     resp: Option<String>,
     /// Where clients reach the Redis port, if not where it listens
-    #[arg(long, value_name = "HOST:PORT", requires = "resp")]
+    #[arg(long, value_name = "HOST:PORT")]
     resp_advertise: Option<String>,
     /// Serve the Redis protocol, which is neither encrypted nor has a password, on an address that others can reach
-    #[arg(long, requires = "resp")]
+    #[arg(long)]
     resp_allow_plaintext: bool,
     /// Speak unencrypted to the other members on an address that others can reach
     #[arg(long)]
     allow_plaintext: bool,
-    /// Where the databases are kept
-    #[arg(long, value_enum)]
-    store: Option<Store>,
+    /// Where the databases are kept: `redb`, a file in the home directory, or `memory`, built up again from the log at
+    /// each start
+    #[arg(long, value_name = "ENGINE")]
+    store: Option<String>,
+    /// Print what all of this comes to, as a file that says the same, and end
+    #[arg(long)]
+    print_config: bool,
     /// End when stdin does: for a parent that must not leave this process behind
     #[arg(long, hide = true)]
     end_with_stdin: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Store {
-    /// One file in the home directory
-    Redb,
-    /// Memory, built up again from the log at each start
-    Memory,
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let settings = settings(args)?;
+    if args.print_config {
+        settings.builder()?.build().map_err(|error| settings.placed(error))?;
+        print(&settings.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     log_to_stderr();
     let mut signals = signals(args.end_with_stdin)?;
-    let listener = args.resp.as_deref().map(|address| bind(address, args.resp_allow_plaintext));
-    let listener = listener.transpose()?;
-    let config = config(args, listener.as_ref())?;
+    let plaintext = settings.is_on("resp_allow_plaintext");
+    let listener = settings.text("resp").map(|address| bind(address, plaintext)).transpose()?;
+    let config = config(&settings, listener.as_ref())?;
     let env = ReplicatedEnvironment::open(config)?;
     let mut server = match listener {
         Some(listener) => Some(serve_redis(listener, &env)?),
@@ -85,6 +104,40 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     env.close()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file, over it the flags, over both what was set.
+fn settings(args: &Args) -> anyhow::Result<Settings> {
+    let mut settings = Settings::default();
+    if let Some(path) = &args.config {
+        settings.read(path)?;
+    }
+    let texts = [
+        ("group", &args.group),
+        ("name", &args.name),
+        ("listen", &args.listen),
+        ("advertise", &args.advertise),
+        ("home", &args.home),
+        ("resp", &args.resp),
+        ("resp_advertise", &args.resp_advertise),
+        ("store", &args.store),
+    ];
+    for (key, text) in texts {
+        text.iter().try_for_each(|text| settings.flag(key, Raw::Text(text.clone())))?;
+    }
+    let switches = [
+        ("resp_allow_plaintext", args.resp_allow_plaintext),
+        ("allow_plaintext", args.allow_plaintext),
+    ];
+    for (key, _) in switches.iter().filter(|(_, said)| *said) {
+        settings.flag(key, Raw::Switch(true))?;
+    }
+    if let Some(members) = &args.members {
+        settings.flag("members", Raw::List(members.clone()))?;
+    }
+    args.set.iter().try_for_each(|assignment| settings.assign(assignment))?;
+    settings.check()?;
+    Ok(settings)
 }
 
 /// Listens for Redis clients. Nothing protects that port, so it is not opened to others by accident.
@@ -111,45 +164,25 @@ pub(crate) fn serve_redis(
         .context("cannot serve the Redis port")
 }
 
-fn config(args: &Args, listener: Option<&TcpListener>) -> anyhow::Result<RepConfig> {
-    let mut config = RepConfig::builder(&args.group, &args.name)
-        .home(&args.home)
-        .members(args.members.iter().map(String::as_str));
-    if let Some(listen) = &args.listen {
-        config = config.listen(listen);
-    }
-    if let Some(advertise) = &args.advertise {
-        config = config.advertise(advertise);
-    }
-    if args.allow_plaintext {
-        config = config.allow_plaintext();
-    }
-    match args.store {
-        Some(Store::Redb) => config = config.store(StoreKind::Redb),
-        Some(Store::Memory) => config = config.store(StoreKind::Memory),
-        None => {}
-    }
+fn config(settings: &Settings, listener: Option<&TcpListener>) -> anyhow::Result<RepConfig> {
+    let mut config = settings.builder()?;
     if let Some(listener) = listener {
-        config = config.attribute(resp::ATTRIBUTE, resp_address(args, listener)?);
+        config = config.attribute(resp::ATTRIBUTE, resp_address(settings, listener)?);
     }
-    Ok(config.build()?)
+    config.build().map_err(|error| settings.placed(error))
 }
 
 /// Where clients find the Redis port: as told, or where it listens; if that is everywhere, at this member's own host.
-fn resp_address(args: &Args, listener: &TcpListener) -> anyhow::Result<String> {
-    if let Some(advertised) = &args.resp_advertise {
-        return Ok(advertised.clone());
+fn resp_address(settings: &Settings, listener: &TcpListener) -> anyhow::Result<String> {
+    if let Some(advertised) = settings.text("resp_advertise") {
+        return Ok(advertised.to_owned());
     }
     let local = listener.local_addr()?;
     if !local.ip().is_unspecified() {
         return Ok(local.to_string());
     }
-    let own = args.members.iter().find_map(|member| {
-        let (name, address) = member.split_once('=')?;
-        (name == args.name).then_some(address)
-    });
-    let host = own.and_then(|address| address.rsplit_once(':')).map(|(host, _)| host);
-    let host = host.context("--resp-advertise is needed: no host is known for this member")?;
+    let own = settings.own_address().and_then(|address| address.rsplit_once(':'));
+    let (host, _) = own.context("--resp-advertise is needed: no host is known for this member")?;
     Ok(format!("{host}:{}", local.port()))
 }
 

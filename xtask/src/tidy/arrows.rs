@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 const BINARY_ONLY: &[&str] =
-    &["anyhow", "clap", "serde_json", "signal-hook", "toml", "tracing-subscriber"];
+    &["anyhow", "clap", "humantime", "serde_json", "signal-hook", "toml", "tracing-subscriber"];
 
 const BINARIES: &[&str] = &["rep-cli", "xtask"];
 

@@ -9,4 +9,5 @@ mod failover;
 mod group;
 mod line;
 mod load;
+mod settings;
 mod strangers;
