@@ -6,6 +6,7 @@ mod counting;
 mod failover;
 mod handles;
 mod home;
+mod hostile;
 mod own_machine;
 mod reads;
 mod watching;
