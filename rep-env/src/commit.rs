@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Names one entry of one group's history, for ever. What a commit gives, and what
@@ -161,16 +161,26 @@ impl CommitPromise {
         self.logged = Some(token);
     }
 
-    pub(crate) fn resolve(self, outcome: Result<CommitToken, Error>) {
-        self.slot.resolve(outcome);
+    /// Those who sleep are woken; the tasks are left to be woken by the caller.
+    pub(crate) fn settle(self, outcome: Result<CommitToken, Error>) -> Vec<Waker> {
+        self.slot.settle(outcome).unwrap_or_default()
+    }
+
+    /// As dropping it, but that the tasks are left to be woken by the caller.
+    pub(crate) fn give_up(self) -> Vec<Waker> {
+        self.slot.settle(self.no_outcome()).unwrap_or_default()
+    }
+
+    fn no_outcome(&self) -> Result<CommitToken, Error> {
+        Err(match self.logged {
+            Some(token) => Error::InsufficientAcks { token, needed: 0, acked_by: Vec::new() },
+            None => Error::Closed,
+        })
     }
 }
 
 impl Drop for CommitPromise {
     fn drop(&mut self) {
-        self.slot.resolve(Err(match self.logged {
-            Some(token) => Error::InsufficientAcks { token, needed: 0, acked_by: Vec::new() },
-            None => Error::Closed,
-        }));
+        self.slot.resolve(self.no_outcome());
     }
 }

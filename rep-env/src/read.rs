@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// How much a view has to contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,8 +80,9 @@ impl ReadPromise {
         ReadPromise(slot)
     }
 
-    pub(crate) fn resolve(self, outcome: Result<(), Error>) {
-        self.0.resolve(outcome);
+    /// Those who sleep are woken; the tasks are left to be woken by the caller.
+    pub(crate) fn settle(self, outcome: Result<(), Error>) -> Vec<Waker> {
+        self.0.settle(outcome).unwrap_or_default()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The threads of a running node, and how they are started and ended.
 //!
-//! One loop owns the node and waits for nothing but its inbox ([`node_loop`]); the [`log_writer`] and the
-//! [`promise_writer`] wait for the disk, the [`applier`] for the store, two threads a channel ([`peers`]) for sockets. Whatever
-//! decides is a step function of a pure crate; what is here loops over it.
+//! No thread owns the node. Who brings it news takes the [`helm`], steps it and carries out what it says ([`node_loop`]); the
+//! watch sees to its deadlines. The [`log_writer`] and the [`promise_writer`] wait for the disk, the [`applier`] for
+//! the store, two threads a channel ([`peers`]) for sockets. Whatever decides is a step function of a pure crate.
 
 mod applier;
 pub(crate) mod bell;
 pub(crate) mod credit;
 pub(crate) mod directory;
+pub(crate) mod helm;
 mod home;
 pub(crate) mod inbox;
 mod last_words;

@@ -38,6 +38,15 @@ struct Held<'env> {
     ticket: Ticket,
 }
 
+impl Held<'_> {
+    /// What was proposed is seen to, once the turn is given back.
+    fn hand_in(self) {
+        let shared = self.shared;
+        drop(self);
+        shared.inbox.drive();
+    }
+}
+
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.shared.turn.give_back(self.ticket);
@@ -202,7 +211,10 @@ impl<'env> WriteTxn<'env> {
         if pending.writes().is_empty() {
             return held.shared.commit_nothing(&pending, term, &admission);
         }
-        held.shared.commit_writes(pending.into_writes(), term, reader, patience)
+        let writes = pending.into_writes();
+        let handle = held.shared.commit_writes(writes, term, reader, patience)?;
+        held.hand_in();
+        Ok(handle)
     }
 
     /// Ends the transaction without effect; as dropping it does.

@@ -1,6 +1,6 @@
 //! One result, awaited by any number of handles, given exactly once.
 //!
-//! A commit is answered by the node loop, by the loop's end, or by nobody in time; whoever is first decides, and
+//! A commit is answered by the node, by the node's end, or by nobody in time; whoever is first decides, and
 //! every handle sees the same. Handles may sleep ([`Slot::wait`]) or be polled by any executor ([`Slot::poll`]).
 
 use crate::sync::{Condvar, Mutex};
@@ -38,15 +38,21 @@ impl<T: Clone> Slot<T> {
 
     /// Gives the result; false, and nothing changes, if there was one already.
     pub(crate) fn resolve(&self, result: T) -> bool {
-        let mut state = self.state.lock();
-        let State::Pending(wakers) = &mut *state else { return false };
+        let wakers = self.settle(result);
         // Woken outside the lock: a waker may poll, or drop the handle, right here.
+        wakers.map(|wakers| wakers.into_iter().for_each(Waker::wake)).is_some()
+    }
+
+    /// As [`Slot::resolve`], for a caller that holds what wakers may ask for: who sleeps is woken, the tasks are the caller's
+    /// to wake. `None` if there was a result already.
+    pub(crate) fn settle(&self, result: T) -> Option<Vec<Waker>> {
+        let mut state = self.state.lock();
+        let State::Pending(wakers) = &mut *state else { return None };
         let wakers = std::mem::take(wakers);
         *state = State::Resolved(result);
         drop(state);
         self.resolved.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
-        true
+        Some(wakers)
     }
 
     /// Sleeps until there is a result; `None` when the deadline passed first.

@@ -28,6 +28,17 @@ struct Models {
 
 const MODELS: &[Models] = &[
     Models {
+        package: "rep-env",
+        binary: "loom_helm",
+        names: &[
+            "loom_a_close_meets_a_driver_and_the_watch_ends",
+            "loom_news_is_driven_whoever_brings_it_and_the_watch_ends",
+            "loom_twin_looking_and_then_leaving_loses_news",
+            "loom_what_is_handed_over_is_driven_by_the_watch",
+            "loom_who_waits_for_room_is_served_by_the_watch",
+        ],
+    },
+    Models {
         package: "rep-fsm",
         binary: "loom_state_cell",
         names: &[

@@ -1,21 +1,30 @@
-//! The node loop's one inbox.
+//! The node's one inbox, and how whoever leaves something there drives the node.
 //!
 //! Lanes, drained in this order: completions of disk and store, without which nothing moves; control, which keeps elections
 //! alive whatever else is queued; data from the master; proposals and reads. What data and proposals may
 //! hold in bytes is the [credit](super::credit)'s to say; the lanes bound items.
+//!
+//! Who has the [helm](super::helm) steps the node with what was left, and lets go of the helm before it wakes any task: a
+//! waker is foreign code, which may come back here. A thread that comes back in this way does not drive once more, for the
+//! pile of its calls would have no bound; it leaves that to the watch.
 
 use crate::commit::CommitPromise;
 use crate::read::ReadPromise;
+use crate::runtime::helm::{Helm, LaneBounds, Post};
+use crate::runtime::node_loop::NodeLoop;
 use crate::runtime::peers::Outgoing;
+use crate::runtime::shared::Shared;
 use crate::waiter::Slot;
-use rep_net::queue::{Closed, Lane, Queue};
 use rep_node::{
     DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
     SendFailed, Service,
 };
 use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::Waker;
+use std::time::Duration;
 
 /// Something that happened, for the node.
 #[derive(Debug)]
@@ -67,24 +76,33 @@ const LANE_ITEMS_MAX: usize = 16 << 10;
 /// Bytes of control messages at most.
 const CONTROL_BYTES_MAX: usize = 16 << 20;
 
+/// Inputs of one turn at most, so that a flood of one kind does not keep the clock waiting.
+const INPUTS_MAX: usize = 256;
+/// Turns that a thread does in a row before it hands over to the watch: it has work of its own.
+const SHARE_TURNS: usize = 8;
+
 /// Where everybody leaves what the node has to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Inbox(Queue<Input>);
+#[derive(Debug)]
+pub(crate) struct Inbox(Helm<Input, NodeLoop>);
+
+thread_local! {
+    /// The present thread drives a node, or tells what came of it.
+    static DRIVES: Cell<bool> = const { Cell::new(false) };
+}
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        let lane = |bytes_max| Lane { items_max: LANE_ITEMS_MAX, bytes_max };
-        Inbox(Queue::new([
-            lane(usize::MAX),
-            lane(CONTROL_BYTES_MAX),
-            lane(usize::MAX),
-            lane(usize::MAX),
-        ]))
+        let lane = |bytes_max| LaneBounds { items_max: LANE_ITEMS_MAX, bytes_max };
+        let lanes = [lane(usize::MAX), lane(CONTROL_BYTES_MAX), lane(usize::MAX), lane(usize::MAX)];
+        Inbox(Helm::new(lanes, INPUTS_MAX))
     }
+
+    // ---- what is left ----
 
     /// A disk, the store, a sender or a dialler has finished.
     pub(crate) fn completed(&self, input: Input) {
-        let _ = self.0.push(COMPLETIONS, 0, input, None);
+        self.0.leave(COMPLETIONS, 0, input);
+        self.drive();
     }
 
     pub(crate) fn control(&self, input: Input) {
@@ -93,34 +111,138 @@ impl Inbox {
 
     /// A control message that came as a frame of `bytes`.
     pub(crate) fn control_frame(&self, bytes: usize, input: Input) {
-        let _ = self.0.push(CONTROL, bytes, input, None);
+        self.0.leave(CONTROL, bytes, input);
+        self.drive();
     }
 
     /// Something of the stream from the master, in its order.
     pub(crate) fn data(&self, input: Input) {
-        let _ = self.0.push(DATA, 0, input, None);
+        self.0.leave(DATA, 0, input);
+        self.drive();
     }
 
+    /// A proposal. It is only left here, because its caller has the turn: who wakes others, as a driver does, must not hold
+    /// what they may wait for. So whoever proposes drives when it has given the turn back.
+    ///
     /// What is dropped because the node has ended tells its handle so.
     pub(crate) fn propose(&self, input: Input) {
-        let _ = self.0.push(PROPOSALS, 0, input, None);
+        self.0.leave(PROPOSALS, 0, input);
     }
 
-    pub(crate) fn take(
-        &self,
-        into: &mut Vec<Input>,
-        items_max: usize,
-        deadline: Option<Instant>,
-    ) -> Result<usize, Closed> {
-        self.0.pop_batch(into, items_max, deadline)
+    pub(crate) fn read(&self, input: Input) {
+        self.0.leave(PROPOSALS, 0, input);
+        self.drive();
     }
 
     /// Nothing enters any more; what is queued is dropped.
     pub(crate) fn close(&self) {
-        self.0.close_and_discard();
+        self.0.close();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.0.is_closed()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn take_all(&self) -> Vec<Input> {
+        self.0.take_items()
+    }
+
+    // ---- who drives ----
+
+    /// The node can be driven from now on.
+    pub(crate) fn install(&self, node: NodeLoop) {
+        self.0.install(node);
+    }
+
+    /// Drives the node while there is something for it, if nobody else does; for a share of turns at most.
+    pub(crate) fn drive(&self) {
+        if DRIVES.get() {
+            return self.0.hand_over();
+        }
+        if let Some(post) = self.0.take() {
+            self.drive_on(post);
+        }
+    }
+
+    /// The watch: drives when the node's own time has come, or in the place of those who cannot. Returns when the node has
+    /// ended and whoever drove it last has let go of everything.
+    pub(crate) fn keep_watch(&self) {
+        while let Some(post) = self.0.stand_watch() {
+            self.drive_on(post);
+        }
+    }
+
+    fn drive_on(&self, post: Box<Post<Input, NodeLoop>>) {
+        let _driving = Driving::begin();
+        let _own = post.driven.threads().enter();
+        let mut next = Some(post);
+        for turn in 1..=SHARE_TURNS {
+            let Some(post) = next else { return };
+            next = self.turn(post, turn < SHARE_TURNS);
+        }
+        debug_assert!(next.is_none(), "the last turn of a share lets go");
+    }
+
+    /// One turn; if there is to be another, the helm with its news.
+    fn turn(
+        &self,
+        mut post: Box<Post<Input, NodeLoop>>,
+        goes_on: bool,
+    ) -> Option<Box<Post<Input, NodeLoop>>> {
+        let shared = Arc::clone(post.driven.shared());
+        let stepped = catch_unwind(AssertUnwindSafe(move || {
+            let Post { driven, inputs } = &mut *post;
+            driven.turn(inputs);
+            post
+        }));
+        // The thread that drove is anybody's, and not to blame: the environment fails, the thread goes on.
+        let Ok(mut post) = stepped else {
+            shared.fail("a step of the node panicked; this is a bug in the library".to_owned());
+            shared.loop_ended(None);
+            self.0.end();
+            return None;
+        };
+        if let Some(status) = post.driven.last_status() {
+            shared.loop_ended(Some(status));
+            drop(post);
+            self.0.end();
+            return None;
+        }
+        let due = post.driven.due();
+        let wakers = post.driven.take_wakers();
+        if wakers.is_empty() {
+            return self.0.after_turn(post, due, goes_on);
+        }
+        self.0.let_go(post, due);
+        wakers.into_iter().for_each(|waker| wake(&shared, waker));
+        if goes_on {
+            return self.0.take();
+        }
+        self.0.hand_over();
+        None
+    }
+}
+
+/// A waker that panics is its executor's fault, and must not end the thread that happens to call it.
+fn wake(shared: &Shared, waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!(node = %shared.name, "the waker of a task panicked");
+    }
+}
+
+/// Remembers that this thread drives, until it is dropped.
+struct Driving;
+
+impl Driving {
+    fn begin() -> Self {
+        DRIVES.set(true);
+        Driving
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        DRIVES.set(false);
     }
 }

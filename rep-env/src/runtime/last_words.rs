@@ -40,9 +40,7 @@ mod tests {
             });
             let _ = writer.join();
         });
-        let mut inputs = Vec::new();
-        let _ = inbox.take(&mut inputs, 8, Some(std::time::Instant::now()));
-        inputs
+        inbox.take_all()
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The one thread that owns the node. It waits for nothing but its inbox: each turn takes what has come, gives it to the node,
-//! carries out what the node says, and publishes what others may look at.
+//! The node, and what one turn of whoever drives it does: gives it what has come, carries out what it says, and publishes what
+//! others may look at. Nothing here waits: a driver may be any thread, a caller's too.
 
 use crate::commit::CommitPromise;
 use crate::error::Error;
@@ -10,6 +10,7 @@ use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::LogQueue;
 use crate::runtime::peers::Peers;
 use crate::runtime::shared::{Positions, Shared};
+use crate::runtime::threads::Threads;
 use crate::sync::Ordering;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
@@ -18,10 +19,8 @@ use rep_vlsn::tail::Tail;
 use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Inputs of one turn at most, so that a flood of one kind does not keep the clock waiting.
-const INPUTS_MAX: usize = 256;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// The node and what it drives.
 #[derive(Debug)]
@@ -37,7 +36,11 @@ pub(crate) struct NodeLoop {
     changes: Vec<Change>,
     /// Who wants to know how the node is. Told last of all, for the same reason.
     askers: Vec<Arc<Slot<NodeStatus>>>,
+    /// Tasks that have their answer, to be woken when the helm is free again.
+    wakers: Vec<Waker>,
     closed: bool,
+    /// Its last account of itself, once all is over.
+    last_status: Option<NodeStatus>,
 }
 
 /// A change of the visible state.
@@ -61,7 +64,7 @@ pub(crate) struct Hands {
 }
 
 impl Drop for Hands {
-    /// However the loop ends: what was asked of the disk is still done, then those threads end too.
+    /// However it ends: what was asked of the disk is still done, then those threads end too.
     fn drop(&mut self) {
         self.log.close();
         self.fences.close();
@@ -86,30 +89,38 @@ impl NodeLoop {
             shown: Positions::default(),
             changes: Vec::new(),
             askers: Vec::new(),
+            wakers: Vec::new(),
             closed: false,
+            last_status: None,
         }
     }
 
-    /// Runs until the environment is closed.
-    pub(crate) fn run(mut self) {
-        let ended = Ended(Arc::clone(&self.shared));
-        self.carry_out(self.shared.clock.now());
-        self.publish();
-        let mut inputs = Vec::with_capacity(INPUTS_MAX);
-        while !self.closed {
-            let wake = self.node.next_timeout().map(|(at, _)| self.shared.clock.instant(at));
-            if self.shared.inbox.take(&mut inputs, INPUTS_MAX, wake).is_err() {
-                break;
-            }
-            self.turn(&mut inputs);
-        }
-        let status = self.node.status(self.shared.clock.now());
-        self.shared.loop_ended(Some(status));
-        drop(self);
-        drop(ended);
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    fn turn(&mut self, inputs: &mut Vec<Input>) {
+    /// Whoever drives does the work of these.
+    pub(crate) fn threads(&self) -> &Threads {
+        self.hands.peers.threads()
+    }
+
+    /// When it wants a turn, whether there is news or not.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.node.next_timeout().map(|(at, _)| self.shared.clock.instant(at))
+    }
+
+    /// Tasks to be woken now.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
+    /// There is one after the last turn.
+    pub(crate) fn last_status(&mut self) -> Option<NodeStatus> {
+        self.last_status.take()
+    }
+
+    /// One turn: all inputs, then what they came to.
+    pub(crate) fn turn(&mut self, inputs: &mut Vec<Input>) {
         self.shared.counters.steps.add(1);
         let mut credit = 0;
         for input in inputs.drain(..) {
@@ -124,7 +135,10 @@ impl NodeLoop {
         let unsynced_bytes = self.publish();
         self.shared.credit.settle(credit, unsynced_bytes);
         for asker in self.askers.drain(..) {
-            asker.resolve(self.node.status(now));
+            self.wakers.extend(asker.settle(self.node.status(now)).into_iter().flatten());
+        }
+        if self.closed {
+            self.last_status = Some(self.node.status(now));
         }
     }
 
@@ -214,7 +228,11 @@ impl NodeLoop {
                     self.node.handle_link_down(now, link);
                 }
             }
-            Output::Connect { peer, service } => peers.dial(peer, service),
+            Output::Connect { peer, service } => {
+                if let Err(why) = peers.dial(peer, service) {
+                    self.node.handle_dial_failed(now, peer, service, why);
+                }
+            }
             Output::Disconnect { link } => peers.disconnect(link),
             Output::Apply { from, to } => {
                 let pushed = ranges.try_push(0, 0, Range { from, to });
@@ -234,7 +252,7 @@ impl NodeLoop {
                 if !matches!(outcome, Outcome::Committed { .. }) {
                     places.failed(request.0);
                 }
-                self.callers.resolve(&self.shared, request, outcome)
+                self.wakers.extend(self.callers.resolve(&self.shared, request, outcome));
             }
             Output::Event(event) => self.take_event(event),
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
@@ -302,18 +320,6 @@ impl NodeLoop {
     }
 }
 
-/// Says that the loop is over, also if it was a panic that ended it.
-struct Ended(Arc<Shared>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail("the node loop panicked; this is a bug in the library".to_owned());
-        }
-        self.0.loop_ended(None);
-    }
-}
-
 impl Callers {
     fn staged(&mut self, request: Request, token: crate::CommitToken) {
         if let Some(promise) = self.commits.get_mut(&request) {
@@ -321,16 +327,19 @@ impl Callers {
         }
     }
 
-    fn resolve(&mut self, shared: &Shared, request: Request, outcome: Outcome) {
+    /// Gives an answer; the tasks that are to be woken for it.
+    fn resolve(&mut self, shared: &Shared, request: Request, outcome: Outcome) -> Vec<Waker> {
         if let Some(promise) = self.commits.remove(&request) {
-            resolve_commit(shared, promise, outcome);
+            resolve_commit(shared, promise, outcome)
         } else if let Some(promise) = self.reads.remove(&request) {
-            resolve_read(shared, promise, outcome);
+            resolve_read(shared, promise, outcome)
+        } else {
+            Vec::new()
         }
     }
 }
 
-fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) {
+fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) -> Vec<Waker> {
     let counters = &shared.counters;
     let (counter, outcome) = match outcome {
         Outcome::Committed { point } => (&counters.commits_durable, Ok(shared.token(point))),
@@ -345,14 +354,14 @@ fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) {
         Outcome::RolledBack { point } => {
             (&counters.commits_failed, Err(Error::RolledBack { token: shared.token(point) }))
         }
-        // Dropped, the promise knows whether the entry had been logged.
-        _ => return,
+        // The promise knows whether the entry had been logged.
+        _ => return promise.give_up(),
     };
     counter.add(1);
-    promise.resolve(outcome);
+    promise.settle(outcome)
 }
 
-fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) {
+fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) -> Vec<Waker> {
     let result = match outcome {
         Outcome::Read { .. } | Outcome::Committed { .. } => Ok(()),
         Outcome::NotMaster { master } | Outcome::TermOver { master } => {
@@ -368,5 +377,5 @@ fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) {
     let counters = &shared.counters;
     let counter = if result.is_ok() { &counters.reads_served } else { &counters.reads_failed };
     counter.add(1);
-    promise.resolve(result);
+    promise.settle(result)
 }

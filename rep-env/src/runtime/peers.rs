@@ -297,12 +297,22 @@ impl Peers {
     }
 
     /// Dials in a thread of its own.
-    pub(crate) fn dial(&self, peer: NodeId, service: Service) {
+    ///
+    /// # Errors
+    ///
+    /// There is no thread for it. What comes of a dial that has begun is told to the inbox.
+    pub(crate) fn dial(&self, peer: NodeId, service: Service) -> Result<(), DialFailure> {
         let context = Arc::clone(&self.context);
         let name = format!("rep-dial-{}", context.shared.directory.name_of(peer));
-        if self.context.threads.start(name, move || context.dial(peer, service)).is_err() {
-            self.context.dial_failed(peer, service, DialFailure::Unreachable);
-        }
+        let started = self.context.threads.start(name, move || context.dial(peer, service));
+        started.map_err(|_| {
+            self.context.shared.counters.dials_failed.add(1);
+            DialFailure::Unreachable
+        })
+    }
+
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.context.threads
     }
 }
 

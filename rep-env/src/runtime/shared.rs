@@ -96,7 +96,7 @@ impl Shared {
 
     // ---- what callers ask ----
 
-    /// Hands an admitted proposal to the node.
+    /// Leaves an admitted proposal for the node. The caller [drives](Inbox::drive) when it has given the turn back.
     pub(crate) fn propose(
         &self,
         request: u64,
@@ -143,7 +143,7 @@ impl Shared {
         let request = Request(self.reads.fetch_add(1, Ordering::Relaxed));
         let deadline = self.clock.now() + self.timing.read_timeout;
         let promise = ReadPromise::new(Arc::clone(&slot));
-        self.inbox.propose(Input::Read { request, kind, deadline, promise });
+        self.inbox.read(Input::Read { request, kind, deadline, promise });
         slot
     }
 
@@ -200,7 +200,7 @@ impl Shared {
         self.failed.get().map(String::as_str)
     }
 
-    /// The node loop has ended: whoever waits for it is told.
+    /// The node has ended: whoever waits for it is told.
     pub(crate) fn loop_ended(&self, status: Option<NodeStatus>) {
         if status.is_some() {
             *self.last_status.lock() = status;

@@ -145,8 +145,8 @@ fn start_threads<D: Disk, M: StateMachine>(
     let (ranges, applier) =
         (hands.ranges.clone(), Applier::new(machine, entries, results, Arc::clone(&shared)));
     threads.start("rep-apply", move || applier.run(&ranges))?;
-    let node_loop = NodeLoop::new(node, hands, shared);
-    threads.start("rep-node", move || node_loop.run())
+    shared.inbox.install(NodeLoop::new(node, hands, Arc::clone(&shared)));
+    threads.start("rep-watch", move || shared.inbox.keep_watch())
 }
 
 fn recovered<D: Disk>(

@@ -161,5 +161,6 @@ pub(crate) fn replicate<O>(
     let (request, slot) = shared.pipeline.number();
     let handle = results.expect(request, Arc::clone(&slot));
     shared.propose(request, term, draft, credit, CommitPromise::new(slot));
+    held.hand_in();
     Ok(handle)
 }
