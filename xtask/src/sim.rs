@@ -17,6 +17,15 @@ pub(crate) struct Args {
     /// Stop after this many minutes, whatever is left
     #[arg(long)]
     pub(crate) minutes: Option<f64>,
+    /// Play a scene instead of the swarm: je, healthy, rejoin, kill, freeze
+    #[arg(long)]
+    pub(crate) scene: Option<String>,
+    /// No fault at all: loaded groups, none of which may elect a second master
+    #[arg(long)]
+    pub(crate) healthy: bool,
+    /// Virtual hours of each healthy group
+    #[arg(long, requires = "healthy", default_value_t = 1.0)]
+    pub(crate) hours: f64,
     /// Plant this bug first, in a build of its own
     #[arg(long)]
     pub(crate) mutant: Option<String>,
@@ -50,6 +59,10 @@ pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
     cargo.args(option("--seed", args.seed.clone()).into_iter().flatten());
     cargo.args(
         option("--minutes", args.minutes.map(|minutes| minutes.to_string())).into_iter().flatten(),
+    );
+    cargo.args(option("--scene", args.scene.clone()).into_iter().flatten());
+    cargo.args(
+        option("--hours", args.healthy.then(|| args.hours.to_string())).into_iter().flatten(),
     );
     cargo.args(option("--mutant", args.mutant.clone()).into_iter().flatten());
     cargo.args(&args.rest);

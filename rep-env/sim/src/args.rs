@@ -4,14 +4,17 @@ use rep_sim::planted;
 
 pub(crate) const USAGE: &str = "\
 usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [--scene NAME] [--twice] [--trace]
+       rep-sim --healthy [--hours H] [--seeds N] [--seed S] [--jobs J] [--trace]
        rep-sim --list-mutants
 
-  --seeds N       how many seeds to run (2000)
+  --seeds N       how many seeds to run (2000; of healthy groups 4)
   --seed S        the first seed, decimal or 0x... (0)
   --minutes M     start no seed after this many minutes
   --jobs J        threads (2)
   --mutant NAME   plant this bug first (needs a build with --cfg rep_mutants)
-  --scene NAME    play a scene instead of the swarm: je
+  --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, kill, freeze
+  --healthy       no fault at all: loaded groups, none of which may elect a second master
+  --hours H       virtual hours of each healthy group (1)
   --twice         run every seed twice and compare (else one in 64)
   --trace         print every line of the trace to stderr
 exit: 0 clean, 2 usage, 3 safety, 4 liveness, 5 determinism, 6 panic";
@@ -25,6 +28,7 @@ pub(crate) struct Args {
     pub(crate) jobs: usize,
     pub(crate) mutant: Option<String>,
     pub(crate) scene: Option<String>,
+    pub(crate) healthy: Option<f64>,
     pub(crate) twice: bool,
     pub(crate) trace: bool,
 }
@@ -33,12 +37,13 @@ impl Args {
     /// Reads the arguments; `None` if the answer has been printed already.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
         let mut args = Args {
-            seeds: 2_000,
+            seeds: 0,
             seed: 0,
             minutes: None,
             jobs: 2,
             mutant: None,
             scene: None,
+            healthy: None,
             twice: false,
             trace: false,
         };
@@ -48,12 +53,11 @@ impl Args {
                 "--seeds" => args.seeds = number(&value()?)?,
                 "--seed" => args.seed = number(&value()?)?,
                 "--jobs" => args.jobs = number(&value()?)?.clamp(1, 64) as usize,
-                "--minutes" => {
-                    let text = value()?;
-                    args.minutes = Some(text.parse().map_err(|_| format!("{text} is no number"))?);
-                }
+                "--minutes" => args.minutes = Some(decimal(&value()?)?),
                 "--mutant" => args.mutant = Some(value()?),
                 "--scene" => args.scene = Some(scene(value()?)?),
+                "--healthy" => args.healthy = args.healthy.or(Some(1.0)),
+                "--hours" => args.healthy = Some(decimal(&value()?)?),
                 "--twice" => args.twice = true,
                 "--trace" => args.trace = true,
                 "--list-mutants" => {
@@ -67,6 +71,9 @@ impl Args {
                 other => return Err(format!("{other} is no option")),
             }
         }
+        if args.seeds == 0 {
+            args.seeds = if args.healthy.is_some() { 4 } else { 2_000 };
+        }
         Ok(Some(args))
     }
 }
@@ -79,8 +86,13 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| format!("{text} is no number"))
 }
 
+fn decimal(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    parsed.ok_or_else(|| format!("{text} is no number"))
+}
+
 fn scene(name: String) -> Result<String, String> {
-    if rep_sim::scenario::NAMES.contains(&&*name) {
+    if rep_sim::scenario::names().any(|known| known == name) {
         Ok(name)
     } else {
         Err(format!("{name} is no scene"))

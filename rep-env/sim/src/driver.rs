@@ -11,7 +11,7 @@ mod links;
 mod writers;
 
 use crate::faults::Moment;
-use crate::oracle::{Invariant, Violation, Watermark};
+use crate::oracle::{Invariant, Violation, Watermark, ensure};
 use crate::process::Live;
 use crate::world::{Event, World};
 use rep_node::{Node, Output, Role};
@@ -115,6 +115,7 @@ impl World {
     fn carry_out(&mut self, id: NodeId, output: Output) {
         match output {
             Output::PersistFence(fence) => {
+                self.stays_settled(id, fence.term);
                 self.note(id, &[20, fence.term.get()], || {
                     format!("n{} stores {fence:?}", id.get())
                 });
@@ -153,6 +154,15 @@ impl World {
                 what: format!("the simulator does not know the output {other:?}"),
             }),
         }
+    }
+
+    /// I-35: in a group that has settled nobody raises a term.
+    fn stays_settled(&mut self, id: NodeId, term: rep_vlsn::Term) {
+        let settled = self.faults.settled.unwrap_or(term);
+        let checked = ensure(term <= settled, Invariant::Stability, || {
+            format!("{id} raises its fence to {term}; the master of {settled} is well")
+        });
+        self.check(checked);
     }
 
     pub(crate) fn acts(&mut self, id: NodeId, term: rep_vlsn::Term, how: &str) {

@@ -16,7 +16,7 @@ pub(crate) use traps::{Action, Moment, Trap};
 use crate::process::{Crash, Life};
 use crate::swarm::Swarm;
 use crate::world::{Event, World};
-use rep_vlsn::NodeId;
+use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) struct Faults {
     pub(crate) bias: Option<NodeId>,
     /// When a write was last acknowledged, and when that one had begun.
     pub(crate) acked_at: Option<(Duration, Duration)>,
+    /// The group has settled in this term, and nothing will be done to its master: no other may come.
+    pub(crate) settled: Option<Term>,
     pub(crate) traps: Vec<Trap>,
     /// Members whose disk has lost something.
     spent: BTreeSet<NodeId>,
@@ -68,6 +70,7 @@ impl Faults {
             load_on: true,
             bias: None,
             acked_at: None,
+            settled: None,
             traps: Vec::new(),
             spent: BTreeSet::new(),
             rates,

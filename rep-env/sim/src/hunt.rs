@@ -1,6 +1,7 @@
 //! Many seeds over a few threads, and one page at the end.
 
 use crate::args::Args;
+use rep_sim::scenario::Failover;
 use rep_sim::{Counts, Detail, Failure, Outcome, planted, run_seed, run_seed_twice, scenario};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ struct Totals {
     virtual_time: Duration,
     progressed: u64,
     counts: Counts,
+    failovers: Vec<(u64, Failover)>,
     failure: Option<Box<Failure>>,
 }
 
@@ -60,12 +62,15 @@ fn work(args: &Args, begun: Instant, next: &AtomicU64, stop: &AtomicBool, totals
             stop.store(true, Ordering::Relaxed);
         }
         let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        totals.take(result);
+        totals.take(seed, result);
     }
 }
 
 fn one(args: &Args, seed: u64, at: u64) -> Result<Outcome, Box<Failure>> {
     let detail = if args.trace { Detail::Print } else { Detail::Hash };
+    if let Some(hours) = args.healthy {
+        return scenario::run_healthy(seed, Duration::from_secs_f64(hours * 3_600.0), detail);
+    }
     match &args.scene {
         Some(scene) => scenario::run_scene(scene, seed, detail),
         None if !args.trace && (args.twice || at.is_multiple_of(TWICE_EVERY)) => {
@@ -76,7 +81,7 @@ fn one(args: &Args, seed: u64, at: u64) -> Result<Outcome, Box<Failure>> {
 }
 
 impl Totals {
-    fn take(&mut self, result: Result<Outcome, Box<Failure>>) {
+    fn take(&mut self, seed: u64, result: Result<Outcome, Box<Failure>>) {
         self.seeds += 1;
         match result {
             Ok(outcome) => {
@@ -84,6 +89,7 @@ impl Totals {
                 self.virtual_time += outcome.virtual_time;
                 self.progressed += u64::from(outcome.made_progress);
                 self.counts.add(&outcome.counts);
+                self.failovers.extend(outcome.failover.map(|failover| (seed, failover)));
             }
             // Of two threads that fail at once the lower seed is told.
             Err(failure) => {
@@ -112,4 +118,32 @@ fn tell(args: &Args, took: Duration, totals: &Totals) {
     let by_name: Vec<String> =
         totals.counts.by_name().iter().map(|(name, count)| format!("{name} {count}")).collect();
     println!("  {}", by_name.join(", "));
+    tell_failovers(&totals.failovers);
+}
+
+/// What it took, as a distribution over the seeds.
+fn tell_failovers(failovers: &[(u64, Failover)]) {
+    let Some((slowest, _)) = failovers.iter().max_by_key(|(_, failover)| failover.acked) else {
+        return;
+    };
+    let within = failovers.iter().filter(|(_, failover)| failover.acked <= failover.bound).count();
+    let percent = 100.0 * within as f64 / failovers.len() as f64;
+    println!("  from the fault, in ms        min      p50      p90      p99      max");
+    tell_times("another is crowned", failovers, |failover| failover.crowned);
+    tell_times("it takes writes", failovers, |failover| failover.writable);
+    tell_times("it acknowledges one", failovers, |failover| failover.acked);
+    tell_times("bound of that world", failovers, |failover| failover.bound);
+    println!(
+        "  within their bound: {within} of {} ({percent:.1} %); the slowest is seed {slowest:#x}",
+        failovers.len()
+    );
+}
+
+fn tell_times(what: &str, failovers: &[(u64, Failover)], time: fn(&Failover) -> Duration) {
+    let ms = |(_, failover): &(u64, Failover)| time(failover).as_secs_f64() * 1e3;
+    let mut times: Vec<f64> = failovers.iter().map(ms).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    let [min, p50, p90, p99, max] = [0.0, 0.5, 0.9, 0.99, 1.0].map(at);
+    println!("  {what:<22} {min:>8.1} {p50:>8.1} {p90:>8.1} {p99:>8.1} {max:>8.1}");
 }

@@ -7,6 +7,7 @@ use crate::counts::Counts;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
 use crate::process::Life;
 use crate::report::Failure;
+use crate::scenario::Failover;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::world::World;
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub counts: Counts,
     /// Whether the run got as far as serving writes before trouble ended.
     pub made_progress: bool,
+    /// How long the group was without a master, in the scenes that take it away.
+    pub failover: Option<Failover>,
 }
 
 /// How many election timeouts a healed group has for each of the two proofs of life.
@@ -146,6 +149,7 @@ impl World {
             events: self.trace.events,
             virtual_time: self.now,
             made_progress: counts.acked > 0,
+            failover: self.failover,
             counts,
         }
     }

@@ -1,18 +1,40 @@
 //! Scenes played to many seeds: a fixed plot, random timing.
 
-use crate::faults::{Action, Moment, Trap};
+mod failover;
+mod lone_tail;
+mod stability;
+
+pub use failover::Failover;
+
 use crate::oracle::{Invariant, ensure};
-use crate::process::Crash;
 use crate::report::Failure;
-use crate::run::{Outcome, play};
+use crate::run::{Outcome, Play, play};
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::world::World;
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
+/// A plot: what kind of world it needs, and what happens in it.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    name: &'static str,
+    world: fn(u64) -> Swarm,
+    act: Play,
+}
+
+const SCENES: &[Scene] = &[
+    Scene { name: "je", world: lone_tail::world, act: lone_tail::play },
+    Scene { name: "healthy", world: stability::a_minute, act: stability::stay_settled },
+    Scene { name: "rejoin", world: stability::a_minute, act: stability::come_and_go },
+    Scene { name: "kill", world: failover::world, act: failover::kill },
+    Scene { name: "freeze", world: failover::world, act: failover::freeze },
+];
+
 /// The scenes by name.
-pub const NAMES: &[&str] = &["je"];
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SCENES.iter().map(|scene| scene.name)
+}
 
 /// Plays a scene to one seed.
 ///
@@ -20,78 +42,44 @@ pub const NAMES: &[&str] = &["je"];
 ///
 /// As [`run_seed`](crate::run_seed). An unknown name plays nothing.
 pub fn run_scene(name: &str, seed: u64, detail: Detail) -> Result<Outcome, Box<Failure>> {
-    let mut swarm = Swarm::draw(seed);
-    match name {
-        "je" => {
-            swarm.nodes = 3;
-            swarm.net.hostile = false;
-            swarm.net.drop = 0.0;
-            swarm.disk.slow = None;
-            swarm.load.patience = swarm.load.patience.max(2.0);
-            let played = play(seed, swarm, detail, lone_tail);
-            played.map_err(|mut failure| {
-                failure.replay =
-                    format!("cargo xtask sim --seed {seed:#x} --seeds 1 -- --scene je");
-                failure
-            })
-        }
-        _ => Ok(Outcome::default()),
-    }
+    let Some(scene) = SCENES.iter().find(|scene| scene.name == name) else {
+        return Ok(Outcome::default());
+    };
+    told(play(seed, (scene.world)(seed), detail, scene.act), &format!("--scene {name}"))
 }
 
-/// The sequence by which JE HA loses a commit. The master alone logs a tail and dies; the other two elect and commit
-/// one write, whose master dies at once; the first returns. Its log is longer than the survivor's: the commit
-/// must survive all the same.
-fn lone_tail(world: &mut World) {
-    let timeout = world.swarm.election_timeout_max();
-    let limit = timeout * 50;
+/// Plays the scene "healthy" for so much virtual time.
+///
+/// # Errors
+///
+/// As [`run_seed`](crate::run_seed).
+pub fn run_healthy(seed: u64, time: Duration, detail: Detail) -> Result<Outcome, Box<Failure>> {
+    let hours = time.as_secs_f64() / 3_600.0;
+    let played = play(seed, Swarm::healthy(seed, time), detail, stability::stay_settled);
+    told(played, &format!("--healthy --hours {hours}"))
+}
+
+/// A failure of a scene is played again by its name.
+fn told(played: Result<Outcome, Box<Failure>>, option: &str) -> Result<Outcome, Box<Failure>> {
+    played.map_err(|mut failure| {
+        let seed = failure.seed;
+        failure.replay = format!("cargo xtask sim --seed {seed:#x} --seeds 1 {option}");
+        failure
+    })
+}
+
+/// Starts everybody, lets callers at them, and waits until the group has a master that all follow; says who.
+fn settled(world: &mut World) -> Option<NodeId> {
     world.ids().into_iter().for_each(|id| world.start(id));
-    world.add_clients(3);
+    let limit = world.swarm.election_timeout_max() * 50;
+    if !reached(world, limit, "a master that all follow", World::is_settled) {
+        return None;
+    }
+    world.add_clients(world.swarm.load.clients);
     if !reached(world, limit, "a first write", |world| world.counts.acked >= 3) {
-        return;
+        return None;
     }
-    let Some(first) = world.master() else { return };
-    // The master alone logs a tail.
-    world.isolate(first);
-    world.faults.bias = Some(first);
-    world.clients.iter_mut().for_each(|client| client.target = first);
-    let tail = world.rngs.process.between(100, 900);
-    world.run_for(world.swarm.election_timeout * tail as u32 / 1_000);
-    let how = world.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-    world.crash(first, how);
-    world.rejoin(first);
-    world.faults.bias = None;
-    world.counts.traps = 0;
-    // Whoever of the others commits one write dies at once, and stays away.
-    let how = world.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-    let trap = Trap {
-        moment: Moment::Acknowledged,
-        action: Action::Crash(how),
-        only: None,
-        skip: 0,
-        again: false,
-        back: Some(Duration::from_secs(3_600)),
-    };
-    world.set_trap(trap);
-    if !reached(world, limit, "a write of the second master", |world| world.counts.traps == 1) {
-        return;
-    }
-    let acked = world.oracle.acked_max();
-    // The first returns.
-    let wait = world.rngs.process.below(timeout.as_nanos() as u64);
-    world.run_for(Duration::from_nanos(wait));
-    world.start(first);
-    let before = world.counts.acked;
-    if !reached(world, limit, "a write of the third master", |world| world.counts.acked > before) {
-        return;
-    }
-    let holders = world.ids().into_iter().filter(|id: &NodeId| world.process(*id).live.is_some());
-    let short = holders.filter(|id| (world.oracle.member(*id).log.len() as u64) < acked).count();
-    let checked = ensure(short == 0, Invariant::AckedCommitLoss, || {
-        format!("{short} running members end below entry {acked}, which was acknowledged")
-    });
-    world.check(checked);
-    world.prove_life();
+    world.master()
 }
 
 fn reached(world: &mut World, limit: Duration, what: &str, goal: impl Fn(&World) -> bool) -> bool {
@@ -101,4 +89,18 @@ fn reached(world: &mut World, limit: Duration, what: &str, goal: impl Fn(&World)
     });
     world.check(checked);
     reached
+}
+
+impl World {
+    /// A master writes, and everybody is in its term and hears its stream.
+    fn is_settled(&self) -> bool {
+        let Some(master) = self.master() else { return false };
+        let follows = |id: &NodeId| {
+            let live = self.process(*id).live.as_ref();
+            live.is_some_and(|live| {
+                live.node.master() == Some(master) && live.node.dvlsn().get() > 0
+            })
+        };
+        self.ids().iter().all(follows)
+    }
 }

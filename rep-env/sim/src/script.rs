@@ -20,15 +20,14 @@
 //! | `state` | where every running member stands |
 //! | `problems n1` | what the member says is wrong |
 
-use crate::history::{Asked, Call, Txn};
+use crate::history::{Asked, Call};
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::workload::{Asking, database};
 use crate::world::World;
-use bytes::Bytes;
-use rep_node::{Outcome, Proposal, ReadKind, Request};
-use rep_vlsn::{Draft, Flags, Kind, NodeId};
+use rep_node::{Outcome, ReadKind, Request};
+use rep_vlsn::NodeId;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -184,7 +183,6 @@ impl Stage {
     fn write(&mut self, name: &str, pair: &str, wait: bool) -> Result<String, String> {
         let id = self.node(name)?;
         let (key, value) = pair.split_once('=').ok_or("a write is key=value")?;
-        let now = self.world.now;
         let Some(live) = self.world.live_mut(id) else { return Ok("down\n".into()) };
         let Some(term) = live.front.open_to_writes() else {
             let master = live.front.admission.master;
@@ -196,21 +194,7 @@ impl Stage {
             let (live_now, needed) = (live.front.admission.live, live.front.admission.needed);
             return Ok(format!("refused: {live_now} of {needed} voters are live\n"));
         }
-        let mut pending = live.front.begin().map_err(|error| error.to_string())?;
-        let (k, v) =
-            (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
-        pending.put_bytes(&database(), k, v.clone()).map_err(|error| error.to_string())?;
-        let deadline = live.clock.local(now) + PATIENCE / 3;
-        let draft = Draft::build(Kind::Data, Flags::default(), |buffer| {
-            pending.writes().encode_into(buffer)
-        });
-        let call = Call { client: None, node: id, term, begun: now, what: Asked::Write };
-        let txn = Txn { reads: Vec::new(), writes: vec![(key.to_owned(), Some(v))] };
-        let request = self.world.history.begin(call, Some(txn));
-        if let Some(live) = self.world.live_mut(id) {
-            live.front.admit(request, pending);
-        }
-        self.world.ask(id, request, Asking::Propose(Proposal { request, term, draft, deadline }));
+        let request = self.world.write_at(id, key, value.as_bytes(), PATIENCE / 3)?;
         if !wait {
             self.world.run_for(Duration::from_millis(10));
             let at = self.world.history.point_of(request);

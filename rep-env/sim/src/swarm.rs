@@ -171,6 +171,38 @@ impl Swarm {
         swarm
     }
 
+    /// A world in which nothing breaks: a network and disks with tails, clocks that drift, and callers that never stop,
+    /// for `time`. Its timing is the default one.
+    pub fn healthy(seed: u64, time: Duration) -> Self {
+        let rng = &mut Rng::split(seed, "healthy");
+        let mut swarm = Swarm::calm(rng.pick(&[3, 3, 3, 5, 7]));
+        swarm.chaos = time;
+        swarm.net.delay = Duration::from_nanos(rng.log_uniform(50_000.0, 5_000_000.0) as u64);
+        swarm.disk.write = Duration::from_nanos(rng.log_uniform(5_000.0, 500_000.0) as u64);
+        swarm.disk.sync = Duration::from_nanos(rng.log_uniform(50_000.0, 10_000_000.0) as u64);
+        swarm.disk.slow =
+            rng.chance(0.4).then(|| (rng.between(1, u64::from(swarm.nodes)) as u32, 3));
+        swarm.process.drift_ppm = rng.pick(&[0, 1_000, 30_000]);
+        swarm.load.clients = rng.between(2, 8) as u32;
+        swarm.load.pause = Duration::from_nanos(rng.log_uniform(2e7, 2e8) as u64);
+        swarm.load.reads = rng.pick(&[0.1, 0.3, 0.6]);
+        swarm.load.patience = 8.0;
+        swarm
+    }
+
+    /// What a killed master may cost: a stagger, some fifteen messages and half a dozen syncs. One step in fifty takes
+    /// ten times its mean here, so that two of them may be among those; but nobody may wait for a silence.
+    pub fn kill_bound(&self) -> Duration {
+        let slowest = self.disk.slow.map_or(1, |(_, factor)| factor);
+        let steps = self.net.delay * 40 + self.disk.sync * (20 * slowest);
+        (self.election_timeout / 20 + steps).min(self.election_timeout)
+    }
+
+    /// What a frozen master may cost: the longest silence, and 300 ms.
+    pub fn freeze_bound(&self) -> Duration {
+        self.election_timeout_max() + Duration::from_millis(300)
+    }
+
     /// Longest time between two looks at a master: the bound of liveness is told in it.
     pub fn election_timeout_max(&self) -> Duration {
         self.election_timeout * 3 / 2

@@ -10,6 +10,7 @@ use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
 use crate::oracle::{Checked, Oracle, Violation};
 use crate::process::{Life, Process};
 use crate::rng::Rng;
+use crate::scenario::Failover;
 use crate::schedule::Schedule;
 use crate::swarm::Swarm;
 use crate::trace::{Detail, Trace};
@@ -66,6 +67,7 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) faults: Faults,
     pub(crate) counts: Counts,
+    pub(crate) failover: Option<Failover>,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
 }
@@ -94,6 +96,7 @@ impl World {
             clients: Vec::new(),
             faults: Faults::new(&swarm),
             counts: Counts::default(),
+            failover: None,
             trace: Trace::new(detail),
             failure: None,
             swarm,

@@ -87,6 +87,7 @@ invariants! {
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
     Liveness "I-34" "liveness-after-heal" Liveness "After faults end a master serves a write within 50 election timeouts, and all core nodes converge.";
+    Stability "I-35" "stability" Liveness "While nothing is wrong with its master a group elects no other.";
     ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";

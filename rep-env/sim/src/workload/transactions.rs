@@ -5,7 +5,8 @@ use crate::history::{Asked, Call, Txn};
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::{Proposal, Request};
-use rep_vlsn::{Draft, Flags, Kind};
+use rep_vlsn::{Draft, Flags, Kind, NodeId};
+use std::time::Duration;
 
 impl World {
     pub(super) fn begin_txn(&mut self, index: usize) {
@@ -102,6 +103,41 @@ impl World {
         }
         self.ask(node, request, Asking::Propose(proposal));
         self.after_asking(index, request);
+    }
+
+    /// A single write at `node`, without a client, with so much patience.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not admitted, in words.
+    pub(crate) fn write_at(
+        &mut self,
+        node: NodeId,
+        key: &str,
+        value: &[u8],
+        patience: Duration,
+    ) -> Result<Request, String> {
+        let now = self.now;
+        let live = self.live_mut(node).ok_or("down")?;
+        let term = live.front.open_to_writes().ok_or("not master")?;
+        let mut pending = live.front.begin().map_err(|error| error.to_string())?;
+        let value = Bytes::copy_from_slice(value);
+        let key_bytes = Bytes::copy_from_slice(key.as_bytes());
+        pending
+            .put_bytes(&database(), key_bytes, value.clone())
+            .map_err(|error| error.to_string())?;
+        let deadline = live.clock.local(now) + patience;
+        let draft = Draft::build(Kind::Data, Flags::default(), |buffer| {
+            pending.writes().encode_into(buffer)
+        });
+        let call = Call { client: None, node, term, begun: now, what: Asked::Write };
+        let txn = Txn { reads: Vec::new(), writes: vec![(key.to_owned(), Some(value))] };
+        let request = self.history.begin(call, Some(txn));
+        if let Some(live) = self.live_mut(node) {
+            live.front.admit(request, pending);
+        }
+        self.ask(node, request, Asking::Propose(Proposal { request, term, draft, deadline }));
+        Ok(request)
     }
 
     /// Half of the callers wait for the outcome; the others go on at once.
