@@ -5,7 +5,7 @@
 //! incarnations of the others; then the names alone are listed, and everyone is needed.
 
 use crate::error::QuorumError;
-use crate::quorum;
+use crate::quorum::{self, Acks};
 use rep_vlsn::{GroupId, Incarnation, LogPoint, NodeId, mutant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +96,11 @@ impl Electorate {
         debug_assert!(voters.len() <= VOTERS_MAX);
         let quorum::Needs { election, commit } = needs;
         Electorate { group, at, voters, election_need: election, commit_need: commit }
+    }
+
+    /// How many voters have to acknowledge an entry, the master among them.
+    pub fn acknowledgements(&self, acks: Acks) -> usize {
+        quorum::acknowledgements(self.voters.len(), self.commit_need, acks)
     }
 
     /// Whether the group has been founded.

@@ -29,4 +29,4 @@ pub use message::{Message, Promiser, Reason};
 pub use nearest::{ElectionOutcome, elect};
 pub use output::{Event, Lost, Output};
 pub use promise::Fence;
-pub use quorum::Needs;
+pub use quorum::{Acks, Needs};

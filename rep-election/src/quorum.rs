@@ -15,6 +15,7 @@
 
 use crate::error::QuorumError;
 use rep_vlsn::mutant;
+use std::fmt;
 
 /// Sizes of the two quorums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,38 @@ pub struct Needs {
     pub election: usize,
     /// Synced copies that make an entry durable, and answers that confirm a master.
     pub commit: usize,
+}
+
+/// How many voters have to acknowledge an entry before its commit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Acks {
+    /// Every voter.
+    All,
+    /// A commit quorum, the master among it.
+    #[default]
+    SimpleMajority,
+    /// None besides the master.
+    None,
+}
+
+impl fmt::Display for Acks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Acks::All => "all members",
+            Acks::SimpleMajority => "a majority",
+            Acks::None => "the master alone",
+        })
+    }
+}
+
+/// How many of `voters` have to acknowledge, the master among them, where `commit` are a commit quorum.
+pub fn acknowledgements(voters: usize, commit: usize, acks: Acks) -> usize {
+    match acks {
+        Acks::All if mutant!("dur-all-is-majority") => commit,
+        Acks::All => voters.max(commit),
+        Acks::SimpleMajority => commit,
+        Acks::None => 1,
+    }
 }
 
 /// More than half, for both. Of no voters at all, one: never reached.
@@ -74,6 +107,18 @@ mod tests {
         for voters in 1..40 {
             let Needs { election, commit } = majority(voters);
             assert_eq!(flexible(voters, election, commit), Ok(majority(voters)));
+        }
+    }
+
+    #[test]
+    fn all_need_everyone_and_none_the_master_alone() {
+        for voters in 1..=7 {
+            let commit = majority(voters).commit;
+            let need = |acks| acknowledgements(voters, commit, acks);
+            assert_eq!(
+                (need(Acks::All), need(Acks::SimpleMajority), need(Acks::None)),
+                (voters, commit, 1)
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::waiter::{Slot, deadline};
-use rep_vlsn::{GroupId, LogPoint, SyncClass};
+use rep_vlsn::{GroupId, LogPoint};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -40,59 +40,6 @@ impl fmt::Display for CommitToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.group, self.point)
     }
-}
-
-/// How far an entry must have come before its commit counts. The default is the strongest that survives the loss of
-/// a minority: synced here and at enough members to make a majority.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Durability {
-    /// At the master.
-    pub local: SyncClass,
-    /// At the members that acknowledge.
-    pub replica: SyncClass,
-    /// How many have to acknowledge.
-    pub acks: Acks,
-}
-
-impl Durability {
-    /// Synced here and at a majority.
-    pub const SYNC_MAJORITY: Durability =
-        Durability { local: SyncClass::Sync, replica: SyncClass::Sync, acks: Acks::SimpleMajority };
-
-    /// As `self`, with other acknowledgements.
-    #[must_use]
-    pub const fn acks(mut self, acks: Acks) -> Self {
-        self.acks = acks;
-        self
-    }
-
-    /// As `self`, with another sync at the master.
-    #[must_use]
-    pub const fn local(mut self, local: SyncClass) -> Self {
-        self.local = local;
-        self
-    }
-
-    /// As `self`, with another sync at the members that acknowledge.
-    #[must_use]
-    pub const fn replica(mut self, replica: SyncClass) -> Self {
-        self.replica = replica;
-        self
-    }
-}
-
-/// How many members have to acknowledge an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Acks {
-    /// All of them.
-    All,
-    /// Enough for a majority, the master included.
-    #[default]
-    SimpleMajority,
-    /// None besides the master.
-    None,
 }
 
 pub(crate) type CommitSlot = Slot<Result<CommitToken, Error>>;
@@ -173,7 +120,12 @@ impl CommitPromise {
 
     fn no_outcome(&self) -> Result<CommitToken, Error> {
         Err(match self.logged {
-            Some(token) => Error::InsufficientAcks { token, needed: 0, acked_by: Vec::new() },
+            Some(token) => Error::InsufficientAcks {
+                token,
+                needed: 0,
+                acked_by: Vec::new(),
+                missing: Vec::new(),
+            },
             None => Error::Closed,
         })
     }

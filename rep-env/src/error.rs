@@ -5,6 +5,7 @@
 
 use crate::commit::CommitToken;
 use crate::member::Member;
+use rep_node::Acks;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,25 +22,29 @@ pub enum Error {
         master: Option<Member>,
     },
     /// The environment: fewer members are live than the durability asks for. Nothing was logged.
-    #[error("{live} live members, {needed} are needed for {policy}; nothing was logged")]
+    #[error("{live} live members, {needed} are needed for {policy}; nothing was logged. {}", missing_words(.missing))]
     InsufficientReplicas {
-        /// What was asked for, in words.
-        policy: &'static str,
+        /// How many acknowledgements were asked for.
+        policy: Acks,
         /// Live members that it needs, this node included.
         needed: usize,
         /// Live members, this node included.
         live: usize,
+        /// The members that are not live.
+        missing: Vec<String>,
     },
-    /// The environment: it is logged here, and not enough members said in time that they hold it. It may still become
-    /// durable, or be lost: the outcome is unknown.
-    #[error("entry {} is logged, but {} of {needed} acknowledged it in time; the outcome is unknown", .token.point(), .acked_by.len())]
+    /// The environment: it is logged here, and not enough members said in time that they hold it as it asked. It may
+    /// still become durable, or be lost: the outcome is unknown.
+    #[error("entry {} is logged, but {}; the outcome is unknown: a read at least at its token tells", .token.point(), acks_words(*.needed, .acked_by, .missing))]
     InsufficientAcks {
         /// The entry.
         token: CommitToken,
-        /// Acknowledgements that it needs.
+        /// Acknowledgements that it needs, the master's own included; 0 if its mastership ended before they came.
         needed: usize,
-        /// Who acknowledged it.
+        /// Who acknowledged it, this node included if its own copy is as was asked.
         acked_by: Vec<String>,
+        /// Who did not.
+        missing: Vec<String>,
     },
     /// Another master's history took the entry's place: it has no effect, now or later.
     #[error("entry {} was rolled back: it has no effect", .token.point())]
@@ -237,6 +242,24 @@ fn master_words(master: &Option<Member>) -> String {
         Some(master) => format!("the master is {master}"),
         None => "no master is known".to_owned(),
     }
+}
+
+fn missing_words(missing: &[String]) -> String {
+    match missing {
+        [] => "Try again in a moment.".to_owned(),
+        _ => format!(
+            "Not in reach or not in sync: {}. Bring them back, or ask for fewer acknowledgements.",
+            missing.join(", ")
+        ),
+    }
+}
+
+fn acks_words(needed: usize, acked_by: &[String], missing: &[String]) -> String {
+    if needed == 0 {
+        return "this node's mastership ended before enough members had acknowledged it".to_owned();
+    }
+    let got = acked_by.len();
+    format!("{got} of {needed} acknowledged it in time, and not {}", missing.join(", "))
 }
 
 /// What to do about an [`Error`].

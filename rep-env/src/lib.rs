@@ -21,7 +21,7 @@ mod sync;
 pub mod transaction;
 mod waiter;
 
-pub use commit::{Acks, CommitHandle, CommitToken, Durability};
+pub use commit::{CommitHandle, CommitToken};
 pub use config::{RepConfig, StoreKind};
 pub use environment::ReplicatedEnvironment;
 pub use error::{Error, Verdict};
@@ -34,6 +34,7 @@ pub use transaction::{TxnRange, WriteTxn};
 
 pub use rep_fsm::NodeState;
 pub use rep_net as net;
+pub use rep_node::{Acks, Durability};
 pub use rep_store as store;
 pub use rep_store::{Database, Databases, StateMachine, View};
 pub use rep_vlsn::{GroupId, LogPoint, NodeId, SyncClass, Term, Vlsn};

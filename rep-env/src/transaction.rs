@@ -9,10 +9,11 @@ pub(crate) mod admission;
 pub(crate) mod pipeline;
 pub(crate) mod turn;
 
-use crate::commit::{CommitHandle, Durability};
+use crate::commit::CommitHandle;
 use crate::error::Error;
 use crate::runtime::shared::Shared;
 use bytes::Bytes;
+use rep_node::Durability;
 use rep_store::overlay::{Pending, PendingRange};
 use rep_store::{Database, Reader, StoreError};
 use rep_vlsn::Term;
@@ -201,10 +202,6 @@ impl<'env> WriteTxn<'env> {
         durability: Durability,
         patience: Patience,
     ) -> Result<CommitHandle, Error> {
-        if durability != Durability::default() {
-            let what = "a durability other than Sync, Sync, SimpleMajority";
-            return Err(Error::Unsupported { what });
-        }
         let WriteTxn { held, reader, pending, term } = self;
         held.shared.turn.pin(held.ticket)?;
         let admission = held.shared.writable_in(term)?;
@@ -212,7 +209,7 @@ impl<'env> WriteTxn<'env> {
             return held.shared.commit_nothing(&pending, term, &admission);
         }
         let writes = pending.into_writes();
-        let handle = held.shared.commit_writes(writes, term, reader, patience)?;
+        let handle = held.shared.commit_writes(writes, (term, durability), reader, patience)?;
         held.hand_in();
         Ok(handle)
     }

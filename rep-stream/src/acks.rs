@@ -8,11 +8,12 @@
 //! protocol, so one that comes back with less than it had acknowledged is a restored image (or a twin), and
 //! counts for nothing until it has been admitted anew.
 
-use rep_vlsn::{Incarnation, LogPoint, LogView, NodeId, Term, Vlsn};
+use rep_vlsn::{Incarnation, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn, mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
-/// Per-member acknowledged points.
+/// Per-member acknowledged points: what a member has on stable storage (synced), and what it has at least handed to
+/// its operating system (received).
 ///
 /// ```
 /// use rep_stream::AckTable;
@@ -56,7 +57,7 @@ impl AckTable {
         AckTable::default()
     }
 
-    /// A member holds everything up to `received`, and everything up to `synced` on stable storage. Points
+    /// A member has written everything up to `received`, and has everything up to `synced` on stable storage. Points
     /// only rise. Tells whether anything moved; another incarnation than the recorded one moves nothing,
     /// and neither does a suspended member.
     pub fn observe(
@@ -136,6 +137,37 @@ impl AckTable {
     /// The highest entry that `need` of the voters hold on stable storage.
     pub fn durable(&self, voters: impl IntoIterator<Item = NodeId>, need: usize) -> Vlsn {
         self.held_by(voters, need, |(synced, _)| synced.vlsn)
+    }
+
+    /// How far a member holds the log as `class` asks.
+    pub fn held(&self, member: NodeId, class: SyncClass) -> Vlsn {
+        let (synced, received) = self.points(member);
+        match class {
+            SyncClass::Sync if !mutant!("dur-received-for-sync") => synced.vlsn,
+            SyncClass::Sync | SyncClass::WriteNoSync | SyncClass::NoSync => received.vlsn,
+        }
+    }
+
+    /// The highest entry that the master holds as `local` asks and enough other voters as `replica` asks, so that
+    /// they are `need` together.
+    pub fn acknowledged(
+        &self,
+        master: NodeId,
+        voters: impl IntoIterator<Item = NodeId>,
+        need: usize,
+        (local, replica): (SyncClass, SyncClass),
+    ) -> Vlsn {
+        let own = self.held(master, local);
+        let mut others: Vec<NodeId> = voters.into_iter().filter(|voter| *voter != master).collect();
+        others.sort_unstable();
+        others.dedup();
+        let mut held: Vec<Vlsn> =
+            others.into_iter().map(|voter| self.held(voter, replica)).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        match need.checked_sub(2) {
+            None => own,
+            Some(last) => held.get(last).map_or(Vlsn::NULL, |theirs| own.min(*theirs)),
+        }
     }
 
     /// The highest entry that `need` of the voters hold, synced or not.

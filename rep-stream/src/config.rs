@@ -75,9 +75,9 @@ pub struct ReplicaConfig {
     pub handshake_timeout: Duration,
     /// Sync-ups in a row that may lead to no entry before the connection is given up. Default 3.
     pub sync_ups_max: u32,
-    /// Received bytes after which they are acknowledged without waiting for the sync. Default 1 MiB.
+    /// Received bytes after which what is written of them is acknowledged without waiting for the sync. Default 1 MiB.
     pub ack_bytes: usize,
-    /// How long received entries may wait for a sync before they are acknowledged as received. Default 50 ms.
+    /// How long received entries may wait for a sync before what is written of them is acknowledged. Default 50 ms.
     pub ack_delay: Duration,
 }
 

@@ -65,7 +65,7 @@ pub enum FeederOutput {
     Acked {
         /// On its stable storage up to here.
         synced: LogPoint,
-        /// Held there up to here.
+        /// Handed to its operating system up to here.
         received: LogPoint,
     },
     /// Sync-up is done: both logs are the same up to this point and the replica's ends there.
@@ -204,7 +204,8 @@ impl Feeder {
         let to = facts.send_limit.min(facts.log.last().vlsn);
         if self.sent.vlsn < to && self.window.has_room() {
             self.send_entries(to, facts);
-        } else if self.told != (facts.dvlsn, facts.cvlsn) {
+        } else if self.told.0 != facts.dvlsn {
+            // cvlsn only rides along: once nothing is written any more, dvlsn reaches it.
             self.tell_watermarks(facts);
         }
     }

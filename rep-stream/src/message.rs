@@ -36,7 +36,7 @@ pub enum ReplicaMessage {
         connection: Connection,
         /// The last entry on stable storage.
         synced: LogPoint,
-        /// The last entry held.
+        /// The last entry handed to the operating system.
         received: LogPoint,
     },
 }

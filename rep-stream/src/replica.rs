@@ -1,8 +1,8 @@
 //! The receiving side: one value per connection to a source.
 //!
 //! A replica shows its log, cuts what the source's log contradicts, then takes batches that continue its
-//! last entry and nothing else. It acknowledges what its own disk has confirmed. It decides; the node
-//! appends, cuts and syncs, and tells it when that is done.
+//! last entry and nothing else. It acknowledges what its own disk has confirmed: written, or synced. It decides;
+//! the node appends, cuts, writes and syncs, and tells it when that is done.
 
 use crate::config::ReplicaConfig;
 use crate::error::{Breach, CloseReason, PeerError};
@@ -106,7 +106,8 @@ pub struct Replica {
     taken: (Vlsn, Vlsn),
     acked: (LogPoint, LogPoint),
     unacked_bytes: usize,
-    ack_asked: bool,
+    /// The last entry that is to be acknowledged as soon as it is written.
+    lazy: Vlsn,
     ack_at: Option<Duration>,
     attempts: u32,
     outputs: VecDeque<ReplicaOutput>,
@@ -139,7 +140,7 @@ impl Replica {
             taken: (facts.dvlsn, facts.dvlsn),
             acked: (LogPoint::NULL, LogPoint::NULL),
             unacked_bytes: 0,
-            ack_asked: false,
+            lazy: Vlsn::NULL,
             ack_at: None,
             attempts: 0,
             outputs: VecDeque::new(),
@@ -189,12 +190,26 @@ impl Replica {
         if self.is_over(facts) || self.phase != Phase::Streaming {
             return;
         }
-        let asked = self.ack_asked || mutant!("stream-ack-before-sync");
-        if asked || self.unacked_bytes >= self.config.ack_bytes {
+        let unsynced = mutant!("stream-ack-before-sync");
+        let unwritten = mutant!("dur-ack-unwritten");
+        if unsynced || unwritten {
             return self.acknowledge(facts);
         }
         if facts.log.last() != self.acked.1 && self.ack_at.is_none() {
             self.ack_at = Some(now + self.config.ack_delay);
+        }
+    }
+
+    /// The log's written point moved. Where only the sync is waited for, this is worth no message of its own, unless
+    /// the source's window may be waiting for it.
+    pub fn handle_written(&mut self, _now: Duration, facts: &ReplicaFacts<'_>) {
+        if self.is_over(facts) || self.phase != Phase::Streaming {
+            return;
+        }
+        let news = facts.log.written() > self.acked.1.vlsn;
+        let waited_for = self.lazy > self.acked.1.vlsn;
+        if news && (waited_for || self.unacked_bytes >= self.config.ack_bytes) {
+            self.acknowledge(facts);
         }
     }
 
@@ -278,7 +293,7 @@ impl Replica {
         if self.phase == Phase::Streaming {
             assert_eq!(self.matched, facts.log.last(), "only this stream appends");
             assert!(self.acked.0.vlsn <= facts.log.synced(), "acknowledged means synced");
-            assert!(self.acked.1.vlsn <= self.matched.vlsn, "acknowledged means matched");
+            assert!(self.acked.1.vlsn <= facts.log.written(), "acknowledged means written");
         }
     }
 
@@ -344,6 +359,7 @@ impl Replica {
         self.phase = Phase::Streaming;
         self.matched = facts.log.last();
         self.acked = (LogPoint::NULL, LogPoint::NULL);
+        self.lazy = Vlsn::NULL;
         let (connection, at) = (self.connection, self.matched);
         self.send(ReplicaMessage::Ready { connection, at });
         self.outputs.push_back(ReplicaOutput::InSync);
@@ -391,21 +407,26 @@ impl Replica {
         self.stats.batches += 1;
         self.stats.bytes += entries.byte_len() as u64;
         self.unacked_bytes += entries.byte_len();
-        self.ack_asked |= entries.records().iter().any(wants_no_sync);
+        let lazy = entries.records().iter().rev().find(|record| wants_no_sync(record));
+        self.lazy = lazy.map_or(self.lazy, |record| record.point().vlsn);
         self.outputs.push_back(ReplicaOutput::Append(entries));
     }
 
-    /// Says what the log holds and what the disk has confirmed, if either rose.
+    /// Says what has been written and what has been synced, if either rose.
     fn acknowledge(&mut self, facts: &ReplicaFacts<'_>) {
         if self.phase != Phase::Streaming {
             return;
         }
         self.unacked_bytes = 0;
-        self.ack_asked = false;
         self.ack_at = None;
-        let received = facts.log.last();
+        let Some(mut received) = point_in(facts.log, facts.log.written()) else { return };
+        let unsynced = mutant!("stream-ack-before-sync");
+        let unwritten = mutant!("dur-ack-unwritten");
+        if unsynced || unwritten {
+            received = facts.log.last();
+        }
         let Some(mut synced) = point_in(facts.log, facts.log.synced()) else { return };
-        if mutant!("stream-ack-before-sync") {
+        if unsynced {
             synced = received;
         }
         if (synced, received) != self.acked {

@@ -71,7 +71,7 @@ pub use index::{Position, VlsnIndex};
 #[cfg(feature = "log")]
 pub use reader::{LogReader, Run};
 #[cfg(feature = "log")]
-pub use record::{Draft, Flags, Kind, Record, RecordError, RecordHeader, SyncClass};
+pub use record::{Draft, Flags, Holder, Kind, Record, RecordError, RecordHeader, SyncClass};
 #[cfg(feature = "log")]
 pub use recovery::{Opened, RecoveryReport, open, verify};
 #[cfg(feature = "log")]
@@ -81,7 +81,7 @@ pub use tail::{Staged, Tail, TailRun};
 #[cfg(feature = "log")]
 pub use view::LogView;
 #[cfg(feature = "log")]
-pub use writer::{LogWriter, Synced, Truncated, Written};
+pub use writer::{LogWriter, SyncPlan, Synced, Truncated, Written};
 
 /// Whether the planted bug of that name is switched on: always `false`, but for builds with
 /// `--cfg rep_mutants`.

@@ -66,16 +66,28 @@ impl Kind {
     }
 }
 
-/// How far an entry must have come at a node before that node counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// How far an entry must have come at a node before that node counts. Weaker classes are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncClass {
-    /// On stable storage.
+    /// On stable storage: it survives a power cut.
     #[default]
     Sync,
-    /// Handed to the operating system.
+    /// Handed to the operating system: it survives the end of the process, by whatever signal, and not that of the
+    /// machine.
     WriteNoSync,
-    /// In memory.
+    /// The caller does not care where. It is honoured as [`SyncClass::WriteNoSync`]: an entry that is in the memory of a
+    /// process alone is lost when that process is killed, and one that is back before the next election would help to
+    /// elect a master without it.
     NoSync,
+}
+
+/// In which capacity a node holds an entry, and so which of the entry's two sync classes it goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// It made the entry.
+    Master,
+    /// It was sent the entry.
+    Replica,
 }
 
 /// The flags byte: replica sync class (bits 0-1), local sync class (bits 2-3), session prefix (bit 4).
@@ -112,6 +124,14 @@ impl Flags {
     /// The flags as written.
     pub const fn code(self) -> u8 {
         self.replica_sync.code() | self.local_sync.code() << 2 | (self.session_prefix as u8) << 4
+    }
+
+    /// What `holder` must have done before it counts.
+    pub const fn sync_at(self, holder: Holder) -> SyncClass {
+        match holder {
+            Holder::Master => self.local_sync,
+            Holder::Replica => self.replica_sync,
+        }
     }
 
     /// Reads flags; `None` if a bit is set that this version does not know.

@@ -7,7 +7,7 @@
 use crate::error::ReadError;
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::mutant;
-use crate::record::Record;
+use crate::record::{Holder, Record, SyncClass};
 use crate::sync::{Arc, Guard, Monitor};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -30,6 +30,10 @@ struct State {
     last_crc: Option<u32>,
     /// Entries up to here are in the files.
     written: Vlsn,
+    /// The last entry that asks to be synced at once.
+    eager: Vlsn,
+    /// The last entry that counts as soon as it is written.
+    lazy: Vlsn,
     bytes: usize,
     epoch: Epoch,
     closed: bool,
@@ -44,6 +48,10 @@ pub struct Staged {
     pub records: Vec<Record>,
     /// The epoch that they belong to.
     pub epoch: Epoch,
+    /// The last entry staged, here or behind it, that asks to be synced at once.
+    pub eager: Vlsn,
+    /// The last entry staged, here or behind it, that counts as soon as it is written.
+    pub lazy: Vlsn,
 }
 
 /// Records for a reader.
@@ -75,6 +83,8 @@ impl Tail {
             last,
             last_crc: Some(last_crc),
             written: last.vlsn,
+            eager: last.vlsn,
+            lazy: Vlsn::NULL,
             bytes: 0,
             epoch,
             closed: false,
@@ -83,19 +93,37 @@ impl Tail {
         Tail { state: Arc::new(Monitor::new(state)), bytes_max }
     }
 
-    /// Adds records behind the last one, for the writer to write and for everyone to read. A closed
-    /// tail takes nothing.
+    /// Adds records behind the last one, for the writer to write and to sync at once, and for everyone to read. A
+    /// closed tail takes nothing.
     ///
     /// # Panics
     ///
     /// If they do not follow the last entry: the caller has tested that.
     pub fn stage(&self, records: &[Record]) {
+        self.stage_all(records, |_| SyncClass::Sync);
+    }
+
+    /// As [`Tail::stage`], but only those are synced at once that ask for it at such a `holder`. The others may wait for
+    /// the next sync.
+    ///
+    /// # Panics
+    ///
+    /// As [`Tail::stage`].
+    pub fn stage_as(&self, holder: Holder, records: &[Record]) {
+        self.stage_all(records, |record| record.header().flags.sync_at(holder));
+    }
+
+    fn stage_all(&self, records: &[Record], class: impl Fn(&Record) -> SyncClass) {
         let mut state = self.state.lock();
         if state.closed {
             return;
         }
         for record in records {
             state.push(record.clone());
+            match class(record) {
+                SyncClass::Sync => state.eager = record.point().vlsn,
+                SyncClass::WriteNoSync | SyncClass::NoSync => state.lazy = record.point().vlsn,
+            }
         }
         self.state.ring();
     }
@@ -105,7 +133,8 @@ impl Tail {
     pub fn take_unwritten(&self, bytes_max: usize) -> Option<Staged> {
         let state = self.state.lock();
         let records = state.copy(state.written.next(), state.last.vlsn, bytes_max);
-        (!records.is_empty()).then(|| Staged { records, epoch: state.epoch })
+        let (epoch, eager, lazy) = (state.epoch, state.eager, state.lazy);
+        (!records.is_empty()).then_some(Staged { records, epoch, eager, lazy })
     }
 
     /// Waits until something waits to be written. False at the deadline, after a [`Tail::nudge`], or if
@@ -255,6 +284,8 @@ impl State {
         self.last = keep;
         self.last_crc = self.records.back().map(Record::header_crc);
         self.written = self.written.min(keep.vlsn);
+        self.eager = self.eager.min(keep.vlsn);
+        self.lazy = self.lazy.min(keep.vlsn);
     }
 
     fn check(&self, epoch: Epoch) -> Result<(), ReadError> {

@@ -9,12 +9,13 @@ use crate::history::History;
 use crate::ids::{Epoch, LogPoint, Term, Vlsn};
 use crate::record::Record;
 
-/// Positions of one log. `first <= last + 1`, `synced <= last`, and the history covers `first..=last`.
+/// Positions of one log. `first <= last + 1`, `synced <= written <= last`, and the history covers `first..=last`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogView {
     first: Vlsn,
     last: LogPoint,
     last_crc: u32,
+    written: Vlsn,
     synced: Vlsn,
     epoch: Epoch,
     history: History,
@@ -33,6 +34,7 @@ impl LogView {
             first: Vlsn::FIRST,
             last: LogPoint::NULL,
             last_crc: 0,
+            written: Vlsn::NULL,
             synced: Vlsn::NULL,
             epoch: Epoch(0),
             history: History::new(),
@@ -51,7 +53,8 @@ impl LogView {
         epoch: Epoch,
         history: History,
     ) -> Self {
-        let view = LogView { first, last, last_crc, synced: last.vlsn, epoch, history };
+        let (written, synced) = (last.vlsn, last.vlsn);
+        let view = LogView { first, last, last_crc, written, synced, epoch, history };
         view.invariants();
         view
     }
@@ -69,6 +72,11 @@ impl LogView {
     /// Header CRC of the last entry, which the next one carries.
     pub fn last_crc(&self) -> u32 {
         self.last_crc
+    }
+
+    /// The last entry that was handed to the operating system here: it outlives this process, though not the machine.
+    pub fn written(&self) -> Vlsn {
+        self.written
     }
 
     /// The last entry that is on stable storage here.
@@ -140,12 +148,22 @@ impl LogView {
                     && batch.records()[0].opener().is_some()))
     }
 
+    /// A write has returned. It counts only if it was staged in this epoch; tells whether anything moved.
+    pub fn mark_written(&mut self, point: LogPoint, epoch: Epoch) -> bool {
+        if epoch != self.epoch || point.vlsn <= self.written || !self.contains(point) {
+            return false;
+        }
+        self.written = point.vlsn;
+        true
+    }
+
     /// A sync has completed. It counts only if it was begun in this epoch; tells whether anything moved.
     pub fn mark_synced(&mut self, point: LogPoint, epoch: Epoch) -> bool {
         if epoch != self.epoch || point.vlsn <= self.synced || !self.contains(point) {
             return false;
         }
         self.synced = point.vlsn;
+        self.written = self.written.max(point.vlsn);
         true
     }
 
@@ -159,6 +177,7 @@ impl LogView {
         assert!(self.contains(keep), "the matchpoint is an entry of this log");
         self.history.truncate(keep.vlsn);
         self.last = keep;
+        self.written = self.written.min(keep.vlsn);
         self.synced = self.synced.min(keep.vlsn);
         self.epoch = self.epoch.next();
     }
@@ -167,6 +186,7 @@ impl LogView {
     /// Only for the cut of the present epoch: the news of an earlier one is to be dropped.
     pub fn truncated(&mut self, last_crc: u32) {
         self.last_crc = last_crc;
+        self.written = self.last.vlsn;
         self.synced = self.last.vlsn;
     }
 
@@ -185,7 +205,7 @@ impl LogView {
     /// If it does not.
     pub fn invariants(&self) {
         assert!(self.first <= self.last.vlsn.next());
-        assert!(self.synced <= self.last.vlsn);
+        assert!(self.synced <= self.written && self.written <= self.last.vlsn);
         if self.first <= self.last.vlsn {
             assert_eq!(self.term_at(self.last.vlsn), Some(self.last.term));
         }

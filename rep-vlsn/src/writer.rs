@@ -4,10 +4,16 @@
 //! simulator calls the very same steps. Whatever waits in the tail becomes one *group*: a local mark, the
 //! records, one vectored write a segment, and one sync for them all.
 //!
+//! Not every entry asks for the sync: one that does not is written and waits for the next one, which a
+//! [`SyncPlan`] says when to make.
+//!
 //! A write or sync that failed poisons the writer. Nobody knows what the disk holds then, and asking it
 //! again would only make it say "fine" about pages that it has dropped.
 
+mod plan;
 mod truncate;
+
+pub use plan::SyncPlan;
 
 use crate::batch::opening;
 use crate::cell::DurableCell;
@@ -79,7 +85,15 @@ pub struct Written {
     pub bytes: usize,
     /// The epoch in which it was staged.
     pub epoch: Epoch,
+    /// Whether an entry that is not synced yet asks to be so at once.
+    pub eager: bool,
+    /// Whether somebody waits for this very news: an entry here counts as soon as it is written, or the group is so
+    /// large that whoever sends the next one should not wait for the sync. Else the news of the sync is enough.
+    pub told: bool,
 }
+
+/// A group of so many bytes is worth telling of before it is synced.
+const TOLD_BYTES: usize = 1 << 20;
 
 /// What a sync has made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,13 +215,16 @@ impl<D: Disk> LogWriter<D> {
         let Some(staged) = self.tail.take_unwritten(self.config.group_bytes_max) else {
             return Ok(None);
         };
-        let Staged { records, epoch } = staged;
+        let Staged { records, epoch, eager, lazy } = staged;
         if epoch != self.epoch {
             return Ok(None);
         }
         let bytes = self.write_records(&records, dvlsn)?;
         self.tail.mark_written(self.last.vlsn, epoch);
-        Ok(Some(Written { first: records[0].point().vlsn, last: self.last, bytes, epoch }))
+        let first = records[0].point().vlsn;
+        let eager = eager > self.synced.vlsn;
+        let told = lazy >= first || bytes >= TOLD_BYTES;
+        Ok(Some(Written { first, last: self.last, bytes, epoch, eager, told }))
     }
 
     /// Writes records behind the last one, into as many segments as it takes.

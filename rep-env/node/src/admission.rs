@@ -1,6 +1,7 @@
 //! What a committing thread must know to be admitted, published after each step.
 
 use crate::output::{HaltReason, Request};
+use rep_election::quorum::{self, Acks};
 use rep_fsm::NodeState;
 use rep_vlsn::{Draft, NodeId, Term};
 use std::time::Duration;
@@ -12,8 +13,10 @@ pub struct Proposal {
     pub request: Request,
     /// The term in which its transaction began; refused if that term is over.
     pub term: Term,
-    /// The entry.
+    /// The entry. Its flags say how it is to be synced.
     pub draft: Draft,
+    /// How many voters have to acknowledge it before it counts.
+    pub acks: Acks,
     /// When its outcome counts as unknown.
     pub deadline: Duration,
 }
@@ -34,12 +37,23 @@ pub struct Admission {
     /// Voters that would acknowledge now: this node, and those heard within the election timeout on a stream
     /// past sync-up.
     pub live: usize,
-    /// Voters that a commit needs, this node among them.
+    /// Voters of a commit quorum, this node among them.
     pub needed: usize,
+    /// All voters.
+    pub voters: usize,
+    /// The voters that would not acknowledge now; none unless this node is master.
+    pub missing: Vec<NodeId>,
     /// Bytes of entries that wait for this node's disk.
     pub unsynced_bytes: u64,
     /// How many may.
     pub unsynced_bytes_max: u64,
     /// Why the node stopped for good, if it did.
     pub halted: Option<HaltReason>,
+}
+
+impl Admission {
+    /// How many voters have to be live for a commit that asks for these acknowledgements.
+    pub fn need(&self, acks: Acks) -> usize {
+        quorum::acknowledgements(self.voters, self.needed, acks)
+    }
 }

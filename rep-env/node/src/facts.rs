@@ -79,13 +79,16 @@ impl Node {
         // earlier terms committed has to be in the store. A slow disk holds it back, though a quorum has gone on.
         let caught_up = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.applied.vlsn));
         let writable = self.state() == NodeState::Master && caught_up;
+        let (live, missing) = self.live_voters(now);
         Admission {
             state: self.state(),
             term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
             master: self.master(),
             writable,
-            live: self.live_voters(now),
+            live,
             needed: self.electorate.commit_need,
+            voters: self.electorate.voters.len(),
+            missing,
             unsynced_bytes: self.unsynced_bytes,
             unsynced_bytes_max: self.config.unsynced_bytes_max,
             halted: self.halted.clone(),

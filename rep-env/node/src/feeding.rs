@@ -38,12 +38,16 @@ pub(crate) struct Fed {
 }
 
 impl Node {
-    /// Voters that would acknowledge a write made now, this node among them; 0 unless it reigns.
-    pub(crate) fn live_voters(&self, now: Duration) -> usize {
+    /// How many voters would acknowledge a write made now, this node among them, and which would not; nobody either
+    /// way unless it reigns.
+    pub(crate) fn live_voters(&self, now: Duration) -> (usize, Vec<NodeId>) {
         let patience = self.config.timing.election_timeout;
-        let Some(reign) = &self.reign else { return 0 };
-        let live = |fed: &&Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
-        1 + reign.fed.values().filter(live).count()
+        let Some(reign) = &self.reign else { return (0, Vec::new()) };
+        let live = |fed: &Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
+        let is_live = |id: NodeId| id == self.config.me || reign.fed.get(&id).is_some_and(live);
+        let voters = self.electorate.voters.keys().copied();
+        let missing: Vec<NodeId> = voters.filter(|voter| !is_live(*voter)).collect();
+        (self.electorate.voters.len() - missing.len(), missing)
     }
 
     /// A message of a replica's stream.

@@ -266,6 +266,13 @@ impl Node {
         self.links.want_later(now, link.peer, Slot::Source);
     }
 
+    pub(crate) fn replica_written(&mut self, now: Duration) {
+        let facts = replica_facts!(self);
+        if let Some(stream) = any_stream(&mut self.following) {
+            stream.replica.handle_written(now, &facts);
+        }
+    }
+
     pub(crate) fn replica_synced(&mut self, now: Duration) {
         let facts = replica_facts!(self);
         if let Some(stream) = any_stream(&mut self.following) {

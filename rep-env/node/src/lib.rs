@@ -4,12 +4,13 @@
 //!
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
-//! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `watermarks` (what is durable, and which commits that
+//! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
 //! resolves), `reads`, [`admission`], [`applying`] and [`status`].
 
 pub mod admission;
 pub mod applying;
 pub mod config;
+mod durability;
 pub mod error;
 mod facts;
 mod feeding;
@@ -29,6 +30,7 @@ mod watermarks;
 pub use admission::{Admission, Proposal};
 pub use applying::ApplyPlan;
 pub use config::{NodeConfig, Recovered, Seed, Timing, number_members};
+pub use durability::Durability;
 pub use error::{OpenError, PeerError};
 pub use links::{DialFailure, Link, Service};
 pub use membership::{Member, Membership};
@@ -39,7 +41,7 @@ pub use reads::ReadKind;
 pub use status::{MemberStatus, NodeStatus};
 
 // What the signatures above mention.
-pub use rep_election::{self, Fence, Message as ElectionMessage};
+pub use rep_election::{self, Acks, Fence, Message as ElectionMessage};
 pub use rep_fsm::{NodeState, Role};
 pub use rep_stream::{
     self, BatchHeader, Connection, FeederMessage, Progress, ReplicaMessage, SendFailed,

@@ -9,6 +9,7 @@
 use crate::admission::Proposal;
 use crate::applying;
 use crate::config::{NodeConfig, Recovered};
+use crate::durability::Durability;
 use crate::error::OpenError;
 use crate::following::Following;
 use crate::founding;
@@ -17,11 +18,11 @@ use crate::membership::Membership;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
 use crate::reads::{ReadKind, Reads, Stage};
 use crate::reign::Reign;
-use crate::watermarks::Watermarks;
+use crate::watermarks::{Holders, Watermarks};
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
 use rep_vlsn::mutant;
-use rep_vlsn::{Epoch, GroupId, LogPoint, LogView, NodeId, Record, Term, Vlsn};
+use rep_vlsn::{Epoch, GroupId, Holder, LogPoint, LogView, NodeId, Record, Term, Vlsn};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ use std::time::Duration;
 pub enum Persisted {
     /// The promise cell holds this fence.
     Fence(Fence),
+    /// Everything up to `point` was handed to the operating system. To be told if the writer says so; else the news of
+    /// the sync is enough.
+    Written {
+        /// The last entry.
+        point: LogPoint,
+        /// The append epoch in which it was staged.
+        epoch: Epoch,
+    },
     /// Everything up to `point` is synced, by a sync that began in `epoch`.
     Log {
         /// The last entry that it vouches for.
@@ -162,6 +171,7 @@ impl Node {
             Persisted::Fence(fence) => {
                 self.elect(|election, standing| election.handle_persisted(now, fence, standing));
             }
+            Persisted::Written { point, epoch } => self.log_written(now, point, epoch),
             Persisted::Log { point, epoch } => self.log_synced(now, point, epoch),
             Persisted::Truncated { point, epoch, last_crc } => {
                 self.log_truncated(now, point, epoch, last_crc);
@@ -198,13 +208,21 @@ impl Node {
         self.settle(now);
     }
 
+    fn log_written(&mut self, now: Duration, point: LogPoint, epoch: Epoch) {
+        if self.log_failed.is_some() || !self.log.mark_written(point, epoch) {
+            return;
+        }
+        self.own_copy_moved(now);
+        self.replica_written(now);
+    }
+
     fn log_synced(&mut self, now: Duration, point: LogPoint, epoch: Epoch) {
         if self.log_failed.is_some() || !self.log.mark_synced(point, epoch) {
             return;
         }
         self.disk_stalled = false;
         self.release_unsynced();
-        self.own_copy_synced(now);
+        self.own_copy_moved(now);
         self.replica_synced(now);
     }
 
@@ -249,7 +267,7 @@ impl Node {
     /// Gives an entry its place in the log, or refuses it because its term is over: nothing else is decided here.
     pub fn propose(&mut self, now: Duration, proposal: Proposal) {
         self.clock = now;
-        let Proposal { request, term, draft, deadline } = proposal;
+        let Proposal { request, term, draft, acks, deadline } = proposal;
         if self.is_over() {
             return self.resolve(request, Outcome::Closed);
         }
@@ -257,6 +275,7 @@ impl Node {
             return self.resolve(request, Outcome::TermOver { master: self.master() });
         }
         let point = LogPoint::new(term, self.log.last().vlsn.next());
+        let durability = Durability::of(draft.flags(), acks);
         let record = draft.stamp(point, self.log.last_crc(), self.time_ms(now));
         let all_durable = self.log.last().vlsn <= self.dvlsn();
         if let Some(reign) = &mut self.reign {
@@ -264,7 +283,11 @@ impl Node {
         }
         self.append(now, vec![record]);
         self.outputs.push_back(Output::Staged { request, point });
-        self.watermarks.wait(request, point, deadline);
+        self.watermarks.appended(point.vlsn, point.vlsn, durability);
+        self.watermarks.wait(request, point, durability, deadline);
+        if mutant!("dur-own-unwritten") {
+            self.own_copy_moved(now);
+        }
     }
 
     /// Asks when a read may be served.
@@ -344,10 +367,14 @@ impl Node {
     }
 
     fn expire(&mut self, now: Duration) {
-        let reign = self.reign.as_ref();
-        let need = self.electorate.commit_need;
-        let holders = |vlsn| (reign.map_or_else(Vec::new, |reign| reign.holders(vlsn)), need);
-        let mut expired = self.watermarks.expire(now, &holders);
+        let (reign, me) = (self.reign.as_ref(), self.config.me);
+        let holders = |point: LogPoint, durability: Durability| {
+            let reign = reign.filter(|reign| reign.term == point.term);
+            let Some(reign) = reign else { return Holders::default() };
+            let needed = self.electorate.acknowledgements(durability.acks);
+            reign.holders(me, point.vlsn, durability, needed)
+        };
+        let mut expired = self.watermarks.expire(now, holders);
         expired.extend(self.reads.take_expired(now));
         expired.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
     }
@@ -362,6 +389,7 @@ impl Node {
         self.election.invariants();
         self.role.invariants();
         assert!(self.dvlsn() <= self.log.last().vlsn, "dvlsn lies within the log");
+        assert!(self.dvlsn() <= self.cvlsn(), "what is durable is acknowledged");
         assert!(self.applied.vlsn <= self.dvlsn(), "only durable entries are applied");
         assert_eq!(self.reign.is_some(), self.role() == Role::Leader, "a reign is a role");
         if let Some(reign) = &self.reign {
@@ -384,17 +412,20 @@ impl Node {
         self.unsynced.push_back((self.log.last().vlsn, now, bytes as u64));
         self.unsynced_bytes += bytes as u64;
         self.pump_due = true;
-        if let Some(Output::Append { records: waiting, .. }) = self.outputs.back_mut() {
-            return waiting.extend(records);
+        let holder = if self.reign.is_some() { Holder::Master } else { Holder::Replica };
+        match self.outputs.back_mut() {
+            Some(Output::Append { records: waiting, holder: same, .. }) if *same == holder => {
+                waiting.extend(records);
+            }
+            _ => self.outputs.push_back(Output::Append { group, holder, records }),
         }
-        self.outputs.push_back(Output::Append { group, records });
     }
 
     /// A durable watermark has moved: commits, applies and reads follow.
     pub(crate) fn advance_watermarks(&mut self, dvlsn: Vlsn, cvlsn: Vlsn) {
-        if self.watermarks.advance(dvlsn, cvlsn) {
+        if let Some(before) = self.watermarks.advance(dvlsn, cvlsn) {
             self.pump_due = true;
-            for (request, outcome) in self.watermarks.resolve(&self.log) {
+            for (request, outcome) in self.watermarks.resolve_durable(before, &self.log) {
                 self.resolve(request, outcome);
             }
         }
@@ -488,7 +519,8 @@ impl Node {
         } else {
             self.log.synced()
         };
-        let goal = self.dvlsn().min(synced);
+        let durable = if mutant!("dur-apply-acknowledged") { self.cvlsn() } else { self.dvlsn() };
+        let goal = durable.min(synced);
         if let Some((from, to)) = applying::next_range(self.applied.vlsn, goal) {
             self.applying_to = Some(to);
             self.outputs.push_back(Output::Apply { from, to });

@@ -2,10 +2,11 @@
 
 use crate::links::{Link, Service};
 use crate::message::Message;
+use crate::watermarks::Holders;
 use rep_election::Fence;
 use rep_fsm::NodeState;
 use rep_stream::BatchHeader;
-use rep_vlsn::{Epoch, GroupId, LogPoint, NodeId, Record, Term, Vlsn};
+use rep_vlsn::{Epoch, GroupId, Holder, LogPoint, NodeId, Record, Term, Vlsn};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -19,10 +20,12 @@ pub struct Request(pub u64);
 pub enum Output {
     /// Write the fence durably, then `handle_persisted`. Fences complete in order, and never wait behind the log.
     PersistFence(Fence),
-    /// Stage these records at once; the log writer writes and syncs them, then `handle_persisted`.
+    /// Stage these records at once; the log writer writes and syncs them as they ask, then `handle_persisted`.
     Append {
         /// The group, which segment headers carry.
         group: GroupId,
+        /// In which capacity this node holds them, and so which of their two sync classes it goes by.
+        holder: Holder,
         /// Entries that follow the log's last.
         records: Vec<Record>,
     },
@@ -106,7 +109,7 @@ pub struct SendRange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The entry is durable.
+    /// The entry is held as it asked, or durable.
     Committed {
         /// Where it stands.
         point: LogPoint,
@@ -121,13 +124,15 @@ pub enum Outcome {
         /// Who is master, if known.
         master: Option<NodeId>,
     },
-    /// Logged, and not known to be durable by its deadline: it may yet become so, or not.
+    /// Logged, and not known by its deadline to be held as it asked: it may yet become durable, or be lost.
     Unknown {
         /// Where it was logged.
         point: LogPoint,
-        /// Which voters were known to hold it.
+        /// Which voters were known to hold it as it asked.
         acked_by: Vec<NodeId>,
-        /// How many are needed.
+        /// The other voters; empty, as `acked_by` is, if this node could no longer tell, because its mastership was over.
+        missing: Vec<NodeId>,
+        /// How many are needed; 0 if this node could not tell.
         needed: usize,
     },
     /// Another term's entry is durable in its place: it has no effect, ever.
@@ -146,6 +151,13 @@ pub enum Outcome {
     OtherGroup,
     /// The node was closed or halted; a proposal's outcome is unknown, as [`Outcome::Unknown`] if it was logged.
     Closed,
+}
+
+impl Outcome {
+    pub(crate) fn unknown(point: LogPoint, holders: Holders) -> Self {
+        let Holders { acked_by, missing, needed } = holders;
+        Outcome::Unknown { point, acked_by, missing, needed }
+    }
 }
 
 /// Something that happened.

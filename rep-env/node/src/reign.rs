@@ -3,6 +3,7 @@
 //! A reign begins with the crown, opens its term with an entry, and lives on answers: heartbeats that a commit
 //! quorum answers, syncs that complete, acknowledgements that arrive. When they stop, it ends.
 
+use crate::durability::Durability;
 use crate::error::PeerError;
 use crate::feeding::Fed;
 use crate::founding;
@@ -11,6 +12,7 @@ use crate::membership::Membership;
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::{Event, Outcome};
+use crate::watermarks::Holders;
 use rep_fsm::Signal;
 use rep_stream::{AckTable, Progress};
 use rep_vlsn::mutant;
@@ -61,10 +63,18 @@ impl Reign {
         }
     }
 
-    /// The voters known to have synced `vlsn`.
-    pub(crate) fn holders(&self, vlsn: Vlsn) -> Vec<NodeId> {
-        let reaches = |(synced, _): (LogPoint, LogPoint)| synced.vlsn >= vlsn;
-        self.answerable.iter().copied().filter(|voter| reaches(self.acks.points(*voter))).collect()
+    /// The voters known to hold `vlsn` as it asked, and the others.
+    pub(crate) fn holders(
+        &self,
+        me: NodeId,
+        vlsn: Vlsn,
+        durability: Durability,
+        needed: usize,
+    ) -> Holders {
+        let class = |voter| if voter == me { durability.local } else { durability.replica };
+        let holds = |voter: &NodeId| self.acks.held(*voter, class(*voter)) >= vlsn;
+        let (acked_by, missing) = self.answerable.iter().copied().partition(holds);
+        Holders { acked_by, missing, needed }
     }
 
     /// Where each connected replica stands.
@@ -87,6 +97,7 @@ impl Node {
         self.because("won the election");
         self.step_role(Signal::ElectionWon);
         self.event(Event::Crowned { term });
+        self.watermarks.forget_reign();
         self.reign = Some(Reign {
             term,
             promisers,
@@ -126,6 +137,8 @@ impl Node {
         let start = self.stamp_after(now, records.last(), term, draft);
         let opened = start.point();
         records.push(start);
+        let first = records[0].point().vlsn;
+        self.watermarks.appended(first, opened.vlsn, Durability::SYNC_MAJORITY);
         self.append(now, records);
         let reign = self.reign.as_mut().expect("reigns");
         reign.opened = Some(opened);
@@ -149,6 +162,7 @@ impl Node {
     /// The reign is over: nothing of it is acknowledged any more; pending commits wait for what becomes of them.
     pub(crate) fn end_reign(&mut self, now: Duration, signal: Signal, why: &'static str) {
         let Some(reign) = self.reign.take() else { return };
+        self.watermarks.forget_reign();
         self.because(why);
         self.step_role(signal);
         self.event(Event::TermOver { term: reign.term });
@@ -302,12 +316,15 @@ impl Node {
     // ---- what is durable ----
 
     /// This node's own copy is an acknowledgement like any other.
-    pub(crate) fn own_copy_synced(&mut self, now: Duration) {
+    pub(crate) fn own_copy_moved(&mut self, now: Duration) {
         let (me, incarnation) = (self.config.me, self.config.incarnation);
         let synced = self.log.point_at(self.log.synced()).unwrap_or(LogPoint::NULL);
-        let received = self.log.last();
+        let mut written = self.log.point_at(self.log.written()).unwrap_or(LogPoint::NULL);
+        if mutant!("dur-own-unwritten") {
+            written = self.log.last();
+        }
         if let Some(reign) = &mut self.reign {
-            reign.acks.observe(me, incarnation, synced, received);
+            reign.acks.observe(me, incarnation, synced, written);
             self.count_acks(now);
         }
     }
@@ -319,7 +336,7 @@ impl Node {
         let durable = reign.acks.durable(voters, self.electorate.commit_need);
         let own_term = self.log.term_at(durable) == Some(reign.term);
         if durable <= self.watermarks.dvlsn() || !(own_term || mutant!("node-count-old-term")) {
-            return;
+            return self.count_acknowledged();
         }
         reign.progress = now;
         let begins = !reign.is_begun(self.watermarks.dvlsn()) && reign.is_begun(durable);
@@ -328,5 +345,25 @@ impl Node {
             self.because("its term has begun");
             self.reads.term_started(self.dvlsn());
         }
+        self.count_acknowledged();
+    }
+
+    /// Which commits of this reign have what they asked for, though they may not be durable yet; and how far all have.
+    fn count_acknowledged(&mut self) {
+        let Some(reign) = &self.reign else { return };
+        let (me, electorate, dvlsn) = (self.config.me, &self.electorate, self.watermarks.dvlsn());
+        let reached = |class: Durability| {
+            // What it asks for is just what makes an entry durable.
+            if class == Durability::SYNC_MAJORITY {
+                return dvlsn;
+            }
+            let need = electorate.acknowledgements(class.acks);
+            let voters = electorate.voters.keys().copied();
+            reign.acks.acknowledged(me, voters, need, (class.local, class.replica))
+        };
+        let resolved = self.watermarks.resolve_acknowledged(reign.term, reached);
+        let cvlsn = self.watermarks.acknowledged(reached);
+        self.advance_watermarks(dvlsn, cvlsn);
+        resolved.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
     }
 }

@@ -109,8 +109,8 @@ impl Node {
         if self.master().is_none() && !self.is_over() {
             problems.push(self.why_no_master());
         }
-        if self.reign.is_some() && self.live_voters(now) < self.electorate.commit_need {
-            let (live, need) = (self.live_voters(now), self.electorate.commit_need);
+        if self.reign.is_some() && self.live_voters(now).0 < self.electorate.commit_need {
+            let (live, need) = (self.live_voters(now).0, self.electorate.commit_need);
             problems.push(format!("writes wait: {live} of {need} needed voters would acknowledge"));
         }
         problems.extend(self.refusals.iter().map(|(by, reason)| {

@@ -1,17 +1,36 @@
-//! What is durable in the group, and which commits that resolves.
+//! What is durable in the group, what is acknowledged, and which commits that resolves.
+//!
+//! Commits wait by class: those that asked for the same durability wait for the same number, so that resolving them is
+//! a matter of looking at the front of a queue, and a weak commit does not wait for a stronger one before it.
 
+use crate::durability::Durability;
 use crate::output::{Outcome, Request};
-use rep_vlsn::{LogPoint, LogView, NodeId, Vlsn};
-use std::collections::{BTreeMap, BTreeSet};
+use rep_election::quorum::Acks;
+use rep_vlsn::{LogPoint, LogView, NodeId, Term, Vlsn, mutant};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Included};
 use std::time::Duration;
+
+/// Runs of entries of one class that are remembered; what comes on top counts as acknowledged when it is durable.
+const RUNS_MAX: usize = 4096;
 
 /// The two watermarks of a node, and the commits that wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct Watermarks {
     dvlsn: Vlsn,
     cvlsn: Vlsn,
+    classes: BTreeMap<Durability, Class>,
+    deadlines: BTreeSet<(Duration, LogPoint, Durability)>,
+    /// What the entries of this reign asked for, from the first that is not known to be acknowledged.
+    runs: VecDeque<Run>,
+}
+
+/// Commits that asked for the same.
+#[derive(Debug, Default)]
+struct Class {
+    /// In this reign, entries up to here have what the class asks for.
+    reached: Vlsn,
     pending: BTreeMap<(Vlsn, LogPoint), Pending>,
-    deadlines: BTreeSet<(Duration, LogPoint)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +39,21 @@ struct Pending {
     deadline: Duration,
 }
 
-/// Who held an entry when its commit ran out of time.
-pub(crate) type Holders<'a> = &'a dyn Fn(Vlsn) -> (Vec<NodeId>, usize);
+/// Neighbouring entries that asked for the same; `None`: they count when they are durable.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: Vlsn,
+    last: Vlsn,
+    class: Option<Durability>,
+}
+
+/// Who held an entry as it asked when its commit ran out of time, and who did not.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    pub(crate) acked_by: Vec<NodeId>,
+    pub(crate) missing: Vec<NodeId>,
+    pub(crate) needed: usize,
+}
 
 impl Watermarks {
     pub(crate) fn new(dvlsn: Vlsn) -> Self {
@@ -38,36 +70,117 @@ impl Watermarks {
         self.cvlsn
     }
 
-    /// Keeps the maximum; tells whether dvlsn moved.
-    pub(crate) fn advance(&mut self, dvlsn: Vlsn, cvlsn: Vlsn) -> bool {
-        let moved = dvlsn > self.dvlsn;
+    /// Keeps the maximum; tells where dvlsn was if it moved.
+    pub(crate) fn advance(&mut self, dvlsn: Vlsn, cvlsn: Vlsn) -> Option<Vlsn> {
+        let before = self.dvlsn;
         self.dvlsn = self.dvlsn.max(dvlsn);
         self.cvlsn = self.cvlsn.max(cvlsn).max(self.dvlsn);
-        moved
+        (self.dvlsn > before).then_some(before)
     }
 
-    /// A commit waits for the entry at `point`.
-    pub(crate) fn wait(&mut self, request: Request, point: LogPoint, deadline: Duration) {
-        self.pending.insert((point.vlsn, point), Pending { request, deadline });
-        self.deadlines.insert((deadline, point));
+    // ---- a reign
+
+    /// A reign begins or ends: what is held in it is counted from nothing.
+    pub(crate) fn forget_reign(&mut self) {
+        self.runs.clear();
+        self.classes.values_mut().for_each(|class| class.reached = Vlsn::NULL);
     }
 
-    /// Resolves what the durable part of `log` decides: the very entry durable is success; another term's entry
-    /// durable in its place is a definite failure.
-    pub(crate) fn resolve(&mut self, log: &LogView) -> Vec<(Request, Outcome)> {
+    /// The master appended entries that ask for this.
+    pub(crate) fn appended(&mut self, first: Vlsn, last: Vlsn, class: Durability) {
+        let full = self.runs.len() >= RUNS_MAX;
+        match self.runs.back_mut() {
+            Some(run) if run.class == Some(class) || full => {
+                run.class = run.class.filter(|known| *known == class);
+                run.last = last;
+            }
+            _ => self.runs.push_back(Run { first, last, class: Some(class) }),
+        }
+    }
+
+    /// Resolves the commits of `term` that have what they asked for; `reached` tells how far that is so for a class.
+    pub(crate) fn resolve_acknowledged(
+        &mut self,
+        term: Term,
+        reached: impl Fn(Durability) -> Vlsn,
+    ) -> Vec<(Request, Outcome)> {
         let mut resolved = Vec::new();
-        while let Some((&(vlsn, point), &pending)) = self.pending.first_key_value() {
-            if vlsn > self.dvlsn {
+        for (durability, class) in &mut self.classes {
+            let from = if mutant!("dur-old-term") { Vlsn::NULL } else { class.reached };
+            if class.pending.is_empty() {
+                continue;
+            }
+            let to = reached(*durability);
+            if to <= from {
+                continue;
+            }
+            class.reached = to;
+            for (point, pending) in
+                class.take(from, to, |point| point.term == term || mutant!("dur-old-term"))
+            {
+                self.deadlines.remove(&(pending.deadline, point, *durability));
+                resolved.push((pending.request, Outcome::Committed { point }));
+            }
+        }
+        resolved
+    }
+
+    /// How far every entry of this reign has what it asked for, given how far that is so for a class. What is durable
+    /// has it, and nothing of an earlier term counts before an entry of this one does.
+    pub(crate) fn acknowledged(&mut self, reached: impl Fn(Durability) -> Vlsn) -> Vlsn {
+        let mut cvlsn = self.cvlsn.max(self.dvlsn);
+        while let Some(run) = self.runs.front() {
+            let reach = run.class.map_or(Vlsn::NULL, &reached).max(self.dvlsn);
+            if reach < run.first {
                 break;
             }
-            self.forget(point, pending);
-            let outcome = match log.term_at(vlsn) {
-                Some(term) if term == point.term => Outcome::Committed { point },
-                Some(_) => Outcome::RolledBack { point },
-                // Held no more (or never here): what became of it cannot be told from here.
-                None => Outcome::Unknown { point, acked_by: Vec::new(), needed: 0 },
+            cvlsn = cvlsn.max(reach.min(run.last));
+            if reach < run.last {
+                break;
+            }
+            self.runs.pop_front();
+        }
+        cvlsn
+    }
+
+    // ---- commits
+
+    /// A commit waits for the entry at `point`.
+    pub(crate) fn wait(
+        &mut self,
+        request: Request,
+        point: LogPoint,
+        durability: Durability,
+        deadline: Duration,
+    ) {
+        let class = self.classes.entry(durability).or_default();
+        class.pending.insert((point.vlsn, point), Pending { request, deadline });
+        self.deadlines.insert((deadline, point, durability));
+    }
+
+    /// Resolves what the durable part of `log` decides, which has grown from `after`: the very entry durable is success;
+    /// another term's entry durable in its place is a definite failure. A commit that asked for all members is not
+    /// served by most of them, and goes on waiting for the others.
+    pub(crate) fn resolve_durable(
+        &mut self,
+        after: Vlsn,
+        log: &LogView,
+    ) -> Vec<(Request, Outcome)> {
+        let mut resolved = Vec::new();
+        for (durability, class) in &mut self.classes {
+            let decided = |point: LogPoint| {
+                durability.acks != Acks::All || log.term_at(point.vlsn) != Some(point.term)
             };
-            resolved.push((pending.request, outcome));
+            for (point, pending) in class.take(after, self.dvlsn, decided) {
+                self.deadlines.remove(&(pending.deadline, point, *durability));
+                let outcome = match log.term_at(point.vlsn) {
+                    Some(term) if term == point.term => Outcome::Committed { point },
+                    Some(_) => Outcome::RolledBack { point },
+                    // Held no more (or never here): what became of it cannot be told from here.
+                    None => Outcome::unknown(point, Holders::default()),
+                };
+                resolved.push((pending.request, outcome));
+            }
         }
         resolved
     }
@@ -76,17 +189,19 @@ impl Watermarks {
     pub(crate) fn expire(
         &mut self,
         now: Duration,
-        holders: Holders<'_>,
+        holders: impl Fn(LogPoint, Durability) -> Holders,
     ) -> Vec<(Request, Outcome)> {
         let mut expired = Vec::new();
-        while let Some(&(deadline, point)) = self.deadlines.first() {
+        while let Some(&(deadline, point, durability)) = self.deadlines.first() {
             if deadline > now {
                 break;
             }
-            let pending = self.pending[&(point.vlsn, point)];
-            self.forget(point, pending);
-            let (acked_by, needed) = holders(point.vlsn);
-            expired.push((pending.request, Outcome::Unknown { point, acked_by, needed }));
+            self.deadlines.pop_first();
+            let class = self.classes.entry(durability).or_default();
+            if let Some(pending) = class.pending.remove(&(point.vlsn, point)) {
+                let outcome = Outcome::unknown(point, holders(point, durability));
+                expired.push((pending.request, outcome));
+            }
         }
         expired
     }
@@ -94,18 +209,40 @@ impl Watermarks {
     /// Resolves everything as closed.
     pub(crate) fn close(&mut self) -> Vec<(Request, Outcome)> {
         self.deadlines.clear();
-        std::mem::take(&mut self.pending)
+        std::mem::take(&mut self.classes)
             .into_values()
+            .flat_map(|class| class.pending.into_values())
             .map(|pending| (pending.request, Outcome::Closed))
             .collect()
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, ..)| *deadline)
     }
+}
 
-    fn forget(&mut self, point: LogPoint, pending: Pending) {
-        self.pending.remove(&(point.vlsn, point));
-        self.deadlines.remove(&(pending.deadline, point));
+impl Class {
+    /// Takes out the commits after `from` and up to `to` that `which` picks.
+    fn take(
+        &mut self,
+        from: Vlsn,
+        to: Vlsn,
+        which: impl Fn(LogPoint) -> bool,
+    ) -> Vec<(LogPoint, Pending)> {
+        if to <= from {
+            return Vec::new();
+        }
+        let last = LogPoint::new(Term::new(u64::MAX), Vlsn::new(u64::MAX));
+        let range = (Excluded((from, last)), Included((to, last)));
+        let picked: Vec<(LogPoint, Pending)> = self
+            .pending
+            .range(range)
+            .map(|((_, point), pending)| (*point, *pending))
+            .filter(|(point, _)| which(*point))
+            .collect();
+        for (point, _) in &picked {
+            self.pending.remove(&(point.vlsn, *point));
+        }
+        picked
     }
 }

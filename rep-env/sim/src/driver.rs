@@ -125,7 +125,7 @@ impl World {
                 self.promise_writer(id);
                 self.spring(id, Moment::FenceIssued);
             }
-            Output::Append { group, records } => self.append(id, group, records),
+            Output::Append { group, holder, records } => self.append(id, group, holder, records),
             Output::Truncate { keep, epoch } => self.truncate(id, keep, epoch),
             Output::Send { link, message } => self.send(id, link, message),
             Output::SendEntries { link, range } => {

@@ -14,7 +14,7 @@ use rep_node::{ApplyPlan, Fence, Node, NodeConfig, Recovered, Request, Seed, num
 use rep_store::{Databases, StateMachine};
 use rep_vlsn::{
     DurableCell, Epoch, GroupId, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, NodeId,
-    Tail, Vlsn,
+    SyncPlan, Tail, Vlsn,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -67,6 +67,7 @@ pub(crate) struct Live {
     pub(crate) fences: VecDeque<Fence>,
     pub(crate) promise_busy: bool,
     pub(crate) log_busy: bool,
+    pub(crate) syncs: SyncPlan,
     /// Durable entries when the group being synced was written: what its mark says.
     pub(crate) mark: usize,
     pub(crate) cut: Option<(LogPoint, Epoch)>,
@@ -220,6 +221,7 @@ impl World {
             fences: VecDeque::new(),
             promise_busy: false,
             log_busy: false,
+            syncs: SyncPlan::new(self.swarm.heartbeat),
             mark: 0,
             cut: None,
             dropped: None,

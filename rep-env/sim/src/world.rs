@@ -29,6 +29,7 @@ pub(crate) enum Event {
     FenceStored { id: NodeId, run: u64 },
     GroupWritten { id: NodeId, run: u64 },
     GroupSynced { id: NodeId, run: u64 },
+    SyncDue { id: NodeId, run: u64 },
     LogCut { id: NodeId, run: u64 },
     Applied { id: NodeId, run: u64 },
     Lane { id: NodeId, run: u64 },
@@ -152,6 +153,7 @@ impl World {
             Event::FenceStored { id, .. } => self.fence_stored(id),
             Event::GroupWritten { id, .. } => self.group_written(id),
             Event::GroupSynced { id, .. } => self.group_synced(id),
+            Event::SyncDue { id, .. } => self.sync_due(id),
             Event::LogCut { id, .. } => self.log_cut(id),
             Event::Applied { id, .. } => self.applied(id),
             Event::Lane { id, .. } => self.lane(id),
@@ -332,6 +334,7 @@ impl Event {
             | Event::FenceStored { id, run }
             | Event::GroupWritten { id, run }
             | Event::GroupSynced { id, run }
+            | Event::SyncDue { id, run }
             | Event::LogCut { id, run }
             | Event::Applied { id, run }
             | Event::Lane { id, run }

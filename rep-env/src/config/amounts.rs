@@ -107,6 +107,8 @@ amounts! {
     round_timeout = 200 ms, 1 ms..=3650 days;
     /// A master whose writes do not become durable for this long gives up its place.
     disk_stall = 5 s, 1 ms..=3650 days;
+    /// How long an entry that asked for no sync waits for one, at each member: what a power cut of all may cost.
+    sync_interval = 100 ms, 0 s..=3650 days;
     /// The first pause before a lost connection is dialled again.
     redial_min = 20 ms, 1 ms..=3650 days;
     /// The longest such pause.
@@ -150,8 +152,11 @@ amounts! {
 }
 
 /// An option that is at least a multiple of another one: (option, times, other).
-pub(super) const RELATIONS: &[(&str, u32, &str)] =
-    &[("election_timeout", 3, "heartbeat"), ("redial_max", 1, "redial_min")];
+pub(super) const RELATIONS: &[(&str, u32, &str)] = &[
+    ("election_timeout", 3, "heartbeat"),
+    ("disk_stall", 2, "sync_interval"),
+    ("redial_max", 1, "redial_min"),
+];
 
 /// Refuses what is out of its bounds, by name.
 pub(super) fn check(timing: &Timing, limits: &Limits) -> Result<(), Error> {

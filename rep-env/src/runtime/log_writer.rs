@@ -1,5 +1,5 @@
 //! The thread that writes the log. What goes into a group, and what an epoch vouches for, is `rep-vlsn`'s to decide;
-//! this only loops: write, sync, tell.
+//! this only loops: write, sync if that is due, tell.
 
 use crate::runtime::inbox::Input;
 use crate::runtime::last_words::LastWords;
@@ -10,7 +10,7 @@ use rep_node::{PersistFailed, Persisted};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::LogError;
 use rep_vlsn::writer::LogWriter;
-use rep_vlsn::{Epoch, GroupId, LogPoint};
+use rep_vlsn::{Epoch, GroupId, LogPoint, SyncPlan};
 use std::sync::Arc;
 
 /// What the loop asks of the log writer.
@@ -69,13 +69,21 @@ impl LogQueue {
 pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &Shared) {
     let _last_words = LastWords::of(&shared.inbox, PersistFailed::Log);
     let mut failed = false;
-    while let Ok(Some(command)) = queue.commands.pop(None) {
+    let mut plan = SyncPlan::new(shared.timing.sync_interval);
+    loop {
+        let due = plan.next_timeout().filter(|_| !failed).map(|at| shared.clock.instant(at));
+        let Ok(command) = queue.commands.pop(due) else { break };
         let done = match command {
-            Command::Write(group) => {
+            Some(Command::Write(group)) => {
                 queue.scheduled.store(false, Ordering::Release);
-                write(&mut writer, group, shared)
+                write(&mut writer, &mut plan, group, shared)
             }
-            Command::Truncate { keep, epoch } => truncate(&mut writer, keep, epoch, shared),
+            Some(Command::Truncate { keep, epoch }) => {
+                let done = truncate(&mut writer, keep, epoch, shared);
+                plan.note_synced();
+                done
+            }
+            None => sync(&mut writer, &mut plan, shared),
         };
         if let Err(error) = done
             && !failed
@@ -90,9 +98,10 @@ pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &
     }
 }
 
-/// Groups, each with one sync, until nothing waits.
+/// Groups, each with one sync if it asks for one, until nothing waits.
 fn write<D: Disk>(
     writer: &mut LogWriter<D>,
+    plan: &mut SyncPlan,
     group: GroupId,
     shared: &Shared,
 ) -> Result<(), LogError> {
@@ -102,11 +111,27 @@ fn write<D: Disk>(
         counters.log_groups.add(1);
         counters.log_entries.add(written.last.vlsn.next().distance_from(written.first));
         counters.log_bytes.add(written.bytes as u64);
-        let synced = writer.sync()?;
-        counters.log_syncs.add(1);
-        let persisted = Persisted::Log { point: synced.point, epoch: synced.epoch };
-        shared.inbox.completed(Input::Persisted(persisted));
+        if written.told {
+            let persisted = Persisted::Written { point: written.last, epoch: written.epoch };
+            shared.inbox.completed(Input::Persisted(persisted));
+        }
+        if plan.note_written(shared.clock.now(), &written) {
+            sync(writer, plan, shared)?;
+        }
     }
+    Ok(())
+}
+
+fn sync<D: Disk>(
+    writer: &mut LogWriter<D>,
+    plan: &mut SyncPlan,
+    shared: &Shared,
+) -> Result<(), LogError> {
+    let synced = writer.sync()?;
+    plan.note_synced();
+    shared.counters.log_syncs.add(1);
+    let persisted = Persisted::Log { point: synced.point, epoch: synced.epoch };
+    shared.inbox.completed(Input::Persisted(persisted));
     Ok(())
 }
 

@@ -210,8 +210,8 @@ impl NodeLoop {
                 let pushed = fences.try_push(0, 0, fence);
                 debug_assert!(pushed.is_ok(), "an election keeps few fences in flight");
             }
-            Output::Append { group, records } => {
-                tail.stage(&records);
+            Output::Append { group, holder, records } => {
+                tail.stage_as(holder, &records);
                 log.write(group);
             }
             Output::Truncate { keep, epoch } => {
@@ -346,9 +346,10 @@ fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) -> 
         Outcome::TermOver { master } | Outcome::NotMaster { master } => {
             (&counters.commits_failed, Err(shared.not_master(master)))
         }
-        Outcome::Unknown { point, acked_by, needed } => {
-            let acked_by = acked_by.into_iter().map(|id| shared.directory.name_of(id)).collect();
-            let error = Error::InsufficientAcks { token: shared.token(point), needed, acked_by };
+        Outcome::Unknown { point, acked_by, missing, needed } => {
+            let (acked_by, missing) = (shared.names_of(acked_by), shared.names_of(missing));
+            let token = shared.token(point);
+            let error = Error::InsufficientAcks { token, needed, acked_by, missing };
             (&counters.commits_unknown, Err(error))
         }
         Outcome::RolledBack { point } => {

@@ -14,7 +14,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::transaction::pipeline::Pipeline;
 use crate::transaction::turn::Turn;
 use arc_swap::ArcSwap;
-use rep_node::{Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
+use rep_node::{Acks, Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
 use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term, Vlsn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,13 +101,13 @@ impl Shared {
         &self,
         request: u64,
         term: Term,
-        draft: Draft,
+        (draft, acks): (Draft, Acks),
         credit: Grant<'_>,
         promise: CommitPromise,
     ) {
         self.counters.commits_begun.add(1);
         let deadline = self.clock.now() + self.timing.ack_timeout;
-        let proposal = Proposal { request: Request(request), term, draft, deadline };
+        let proposal = Proposal { request: Request(request), term, draft, acks, deadline };
         self.inbox.propose(Input::Propose { proposal, credit: credit.spend(), promise });
     }
 
@@ -228,6 +228,10 @@ impl Shared {
     pub(crate) fn not_master(&self, master: Option<NodeId>) -> Error {
         let other = master.filter(|master| *master != self.directory.me());
         Error::NotMaster { master: other.and_then(|master| self.directory.member(master)) }
+    }
+
+    pub(crate) fn names_of(&self, ids: impl IntoIterator<Item = NodeId>) -> Vec<String> {
+        ids.into_iter().map(|id| self.directory.name_of(id)).collect()
     }
 
     /// The token of an entry of this group.

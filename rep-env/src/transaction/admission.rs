@@ -8,11 +8,11 @@ use crate::commit::{CommitHandle, CommitPromise, CommitToken};
 use crate::error::Error;
 use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
-use rep_node::{Admission, NodeState};
+use rep_node::{Acks, Admission, Durability, NodeState};
 use rep_store::overlay::Pending;
 use rep_store::{Reader, WriteSet};
 use rep_vlsn::record::ENTRY_BYTES_MAX;
-use rep_vlsn::{Draft, Flags, Kind, Term};
+use rep_vlsn::{Draft, Kind, Term};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -78,14 +78,14 @@ impl Shared {
     pub(super) fn commit_writes(
         &self,
         writes: WriteSet,
-        term: Term,
+        (term, durability): (Term, Durability),
         reader: &Reader,
         patience: Patience,
     ) -> Result<CommitHandle, Error> {
         let draft =
-            Draft::build(Kind::Data, Flags::default(), |payload| writes.encode_into(payload));
+            Draft::build(Kind::Data, durability.flags(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
-        self.wait_for_replicas(term, patience)?;
+        self.wait_for_replicas(term, durability.acks, patience)?;
         let room_by = patience.ends(self.timing.busy_wait);
         self.wait_for_overlay(bytes, term, reader, room_by)?;
         let credit = self.take_credit(bytes, room_by)?;
@@ -96,21 +96,23 @@ impl Shared {
             .push(writes, bytes as usize, term)
             .ok_or_else(|| self.not_master(master))?;
         let promise = CommitPromise::new(Arc::clone(&slot));
-        self.propose(request, term, draft, credit, promise);
+        self.propose(request, term, (draft, durability.acks), credit, promise);
         Ok(CommitHandle::new(slot))
     }
 
-    fn wait_for_replicas(&self, term: Term, patience: Patience) -> Result<(), Error> {
+    fn wait_for_replicas(&self, term: Term, policy: Acks, patience: Patience) -> Result<(), Error> {
         let deadline = patience.ends(self.timing.replicas_wait);
         loop {
             let heard = self.bell.heard();
-            let Admission { live, needed, .. } = self.writable_in(term)?;
+            let admission = self.writable_in(term)?;
+            let (live, needed) = (admission.live, admission.need(policy));
             if live >= needed {
                 return Ok(());
             }
             if !self.bell.wait(heard, deadline) {
                 self.counters.refused_replicas.add(1);
-                return Err(Error::InsufficientReplicas { policy: "a majority", needed, live });
+                let missing = self.names_of(admission.missing);
+                return Err(Error::InsufficientReplicas { policy, needed, live, missing });
             }
         }
     }
@@ -149,18 +151,20 @@ pub(crate) fn replicate<O>(
     if payload.len() > ENTRY_BYTES_MAX {
         return Err(Error::TxnTooLarge { bytes: payload.len(), bytes_max: ENTRY_BYTES_MAX });
     }
-    let draft = Draft::new(Kind::Data, Flags::default(), payload);
+    let durability = Durability::default();
+    let draft = Draft::new(Kind::Data, durability.flags(), payload);
     let bytes = draft.record_bytes() as u64;
     let deadline = Instant::now() + shared.timing.begin_timeout;
     let term = shared.wait_writable(deadline)?.term;
     let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
-    shared.wait_for_replicas(term, Patience::AsConfigured)?;
+    shared.wait_for_replicas(term, durability.acks, Patience::AsConfigured)?;
     let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;
     let (request, slot) = shared.pipeline.number();
     let handle = results.expect(request, Arc::clone(&slot));
-    shared.propose(request, term, draft, credit, CommitPromise::new(slot));
+    let entry = (draft, durability.acks);
+    shared.propose(request, term, entry, credit, CommitPromise::new(slot));
     held.hand_in();
     Ok(handle)
 }

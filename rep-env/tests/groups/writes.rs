@@ -1,5 +1,5 @@
 use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, view_at};
-use rep_env::{Acks, Consistency, Durability, Error, NodeState, ReplicatedEnvironment, Verdict};
+use rep_env::{Error, NodeState, ReplicatedEnvironment, Verdict};
 use std::time::Duration;
 
 #[test]
@@ -180,27 +180,6 @@ fn the_turn_is_waited_for_named_and_taken_away() {
     txn.put(&database, b"alice", b"3").unwrap();
     let token = txn.commit().unwrap().wait().unwrap();
     assert_eq!(get(&view_at(&env, token), "alice").as_deref(), Some("3"));
-}
-
-#[test]
-fn what_does_not_exist_yet_is_refused_and_not_weakened() {
-    let world = World::running(Net::Memory, 1);
-    world.put("alice", "1");
-    let env = world.env(0);
-    for durability in [
-        Durability::default().acks(Acks::None),
-        Durability::default().acks(Acks::All),
-        Durability::default().local(rep_env::SyncClass::NoSync),
-        Durability::default().replica(rep_env::SyncClass::WriteNoSync),
-    ] {
-        let mut txn = env.begin().unwrap();
-        txn.put(&env.database("accounts"), b"alice", b"2").unwrap();
-        assert!(matches!(txn.commit_with(durability), Err(Error::Unsupported { .. })));
-    }
-    assert_eq!(
-        get(&env.read(Consistency::Linearizable).wait().unwrap(), "alice").as_deref(),
-        Some("1")
-    );
 }
 
 #[test]

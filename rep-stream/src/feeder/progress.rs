@@ -13,7 +13,7 @@ pub enum Progress {
     Stream {
         /// Sent up to here.
         sent: LogPoint,
-        /// Held by the replica up to here.
+        /// Handed to the replica's operating system up to here.
         received: LogPoint,
         /// On the replica's stable storage up to here.
         synced: LogPoint,

@@ -118,6 +118,8 @@ pub(crate) struct Pair {
     pub(crate) to_feeder: VecDeque<Bytes>,
     pub(crate) sending: Option<FeederOutput>,
     pub(crate) cutting: bool,
+    /// The replica's writer waits to be told.
+    pub(crate) slow_writer: bool,
     pub(crate) table: AckTable,
     pub(crate) dvlsn: Vlsn,
     pub(crate) copy_dvlsn: Vlsn,
@@ -168,6 +170,7 @@ impl Pair {
             to_feeder: VecDeque::new(),
             sending: None,
             cutting: false,
+            slow_writer: false,
             table: AckTable::new(),
             dvlsn: Vlsn::NULL,
             copy_dvlsn,
@@ -274,6 +277,16 @@ impl Pair {
         self.to_replica.push_back(frame.into());
         self.seen.batches_bytes.push(bytes);
         Some((last, bytes))
+    }
+
+    /// The replica's writer has handed everything to its operating system.
+    pub(crate) fn write_replica(&mut self) -> bool {
+        let (last, epoch) = (self.copy.view.last(), self.copy.view.epoch());
+        if self.cutting || !self.copy.view.mark_written(last, epoch) {
+            return false;
+        }
+        self.with_replica(|replica, now, facts| replica.handle_written(now, facts));
+        true
     }
 
     /// The replica's disk finishes a sync.
@@ -445,6 +458,9 @@ impl Pair {
             replica.handle_appended(now, facts);
             replica.invariants(facts);
         });
+        if !self.slow_writer {
+            self.write_replica();
+        }
     }
 
     /// What a group of these two has made durable.

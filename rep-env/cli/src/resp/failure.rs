@@ -86,7 +86,12 @@ mod tests {
     #[test]
     fn after_a_write_is_handed_over_only_definite_failures_have_other_words() {
         let unknown = [
-            Error::InsufficientAcks { token: token(), needed: 2, acked_by: Vec::new() },
+            Error::InsufficientAcks {
+                token: token(),
+                needed: 2,
+                acked_by: Vec::new(),
+                missing: Vec::new(),
+            },
             Error::Closed,
             Error::Halted { reason: "disk".into() },
             Error::Store { detail: "x".into() },
@@ -102,7 +107,15 @@ mod tests {
     fn what_was_never_logged_is_never_called_unknown() {
         let refusals = [
             (Error::NotMaster { master: None }, "MASTERDOWN"),
-            (Error::InsufficientReplicas { policy: "x", needed: 2, live: 1 }, "NOREPLICAS"),
+            (
+                Error::InsufficientReplicas {
+                    policy: rep_env::Acks::SimpleMajority,
+                    needed: 2,
+                    live: 1,
+                    missing: Vec::new(),
+                },
+                "NOREPLICAS",
+            ),
             (Error::Busy { what: "x", bytes: 1, bytes_max: 1 }, "TRYAGAIN"),
             (Error::Closed, "ERR"),
             (Error::TxnTooLarge { bytes: 9, bytes_max: 8 }, "ERR"),

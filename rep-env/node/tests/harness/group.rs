@@ -4,8 +4,9 @@
 
 use bytes::{Bytes, BytesMut};
 use rep_node::{
-    DialFailure, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState, Outcome,
-    Output, Persisted, Proposal, ReadKind, Recovered, Request, Seed, Service, number_members,
+    Acks, DialFailure, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
+    Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, Seed, Service,
+    number_members,
 };
 use rep_vlsn::{Draft, Flags, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -177,7 +178,7 @@ impl Group {
         let draft = Draft::new(Kind::Data, Flags::default(), payload.as_bytes());
         self.act(id, |node, now| {
             let term = node.term();
-            node.propose(now, Proposal { request, term, draft, deadline });
+            node.propose(now, Proposal { request, term, draft, acks: Acks::default(), deadline });
         });
         request
     }

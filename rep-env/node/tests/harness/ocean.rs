@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use rep_node::{
-    DialFailure, Event, Fence, Link, Message, Node, NodeConfig, NodeState, Outcome, Output,
+    Acks, DialFailure, Event, Fence, Link, Message, Node, NodeConfig, NodeState, Outcome, Output,
     PersistFailed, Persisted, Proposal, ReadKind, Recovered, ReplicaMessage, Request, Seed,
     SendFailed, Service, number_members,
 };
@@ -333,7 +333,7 @@ impl Ocean {
         let draft = Draft::new(Kind::Data, Flags::default(), &number.to_le_bytes());
         self.ask(id, Asked::Write(number), |node, now, request| {
             let term = node.admission(now).term;
-            node.propose(now, Proposal { request, term, draft, deadline });
+            node.propose(now, Proposal { request, term, draft, acks: Acks::default(), deadline });
         });
     }
 

@@ -6,7 +6,7 @@ use crate::oracle::{Invariant, Violation};
 use crate::process::Crash;
 use crate::world::{Event, World};
 use rep_node::{PersistFailed, Persisted, Role};
-use rep_vlsn::{GroupId, Kind, LogPoint, NodeId, Record, Vlsn};
+use rep_vlsn::{GroupId, Holder, Kind, LogPoint, NodeId, Record, Vlsn, Written};
 use std::time::Duration;
 
 impl World {
@@ -44,7 +44,13 @@ impl World {
 
     // ---- the log writer
 
-    pub(crate) fn append(&mut self, id: NodeId, group: GroupId, records: Vec<Record>) {
+    pub(crate) fn append(
+        &mut self,
+        id: NodeId,
+        group: GroupId,
+        holder: Holder,
+        records: Vec<Record>,
+    ) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         let leads = live.node.role() == Role::Leader;
@@ -52,7 +58,7 @@ impl World {
             let what = format!("{id}: {error}");
             return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
         }
-        live.tail.stage(&records);
+        live.tail.stage_as(holder, &records);
         let last = records.last().map_or(LogPoint::NULL, Record::point);
         self.note(id, &[22, last.vlsn.get(), last.term.get()], || {
             format!("n{} appends {} entries up to {last}", id.get(), records.len())
@@ -108,7 +114,6 @@ impl World {
 
     pub(crate) fn group_written(&mut self, id: NodeId) {
         let durable = self.oracle.member(id).durable;
-        let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let dvlsn = live.node.dvlsn();
@@ -124,11 +129,45 @@ impl World {
                 if self.spring(id, Moment::Written) {
                     return;
                 }
-                let after = self.disk_latency(id, self.swarm.disk.sync);
-                self.schedule.push(self.now + after, Event::GroupSynced { id, run });
+                if written.told {
+                    let (point, epoch) = (written.last, written.epoch);
+                    let what = Persisted::Written { point, epoch };
+                    self.step(id, |node, now| node.handle_persisted(now, what));
+                }
+                self.plan_sync(id, &written);
             }
             Err(why) => self.disk_failed(id, PersistFailed::Log, why),
         }
+    }
+
+    /// What was written is synced at once, or within the interval.
+    fn plan_sync(&mut self, id: NodeId, written: &Written) {
+        let now = self.now;
+        let run = self.process(id).run;
+        let Some(live) = self.live_mut(id) else { return };
+        if live.syncs.note_written(live.clock.local(now), written) {
+            return self.sync_files(id);
+        }
+        live.log_busy = false;
+        let due = live.syncs.next_timeout().map(|at| live.clock.world(at).max(now));
+        due.into_iter().for_each(|at| self.schedule.push(at, Event::SyncDue { id, run }));
+        self.log_writer(id);
+    }
+
+    /// A busy writer looks by itself whether a sync is due.
+    pub(crate) fn sync_due(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(live) = self.live_mut(id) else { return };
+        if !live.log_busy && live.syncs.is_due(live.clock.local(now)) {
+            live.log_busy = true;
+            self.sync_files(id);
+        }
+    }
+
+    fn sync_files(&mut self, id: NodeId) {
+        let run = self.process(id).run;
+        let after = self.disk_latency(id, self.swarm.disk.sync);
+        self.schedule.push(self.now + after, Event::GroupSynced { id, run });
     }
 
     pub(crate) fn group_synced(&mut self, id: NodeId) {
@@ -139,6 +178,7 @@ impl World {
             Ok(synced) => synced,
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
+        live.syncs.note_synced();
         let current = synced.epoch == live.tail.epoch();
         let (point, epoch) = (synced.point, synced.epoch);
         if current {
@@ -179,6 +219,7 @@ impl World {
             Ok(done) => done,
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
+        live.syncs.note_synced();
         let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
         self.oracle.synced(id, point, 0);
         self.note(id, &[26, point.vlsn.get()], || format!("n{} has cut after {point}", id.get()));

@@ -97,7 +97,7 @@ impl World {
         });
         let call = Call { client: Some(index), node, term, begun: now, what: Asked::Write };
         let request = self.history.begin(call, Some(txn));
-        let proposal = Proposal { request, term, draft, deadline };
+        let proposal = Proposal { request, term, draft, acks: rep_node::Acks::default(), deadline };
         if let Some(live) = self.live_mut(node) {
             live.front.admit(request, pending);
         }
@@ -136,7 +136,17 @@ impl World {
         if let Some(live) = self.live_mut(node) {
             live.front.admit(request, pending);
         }
-        self.ask(node, request, Asking::Propose(Proposal { request, term, draft, deadline }));
+        self.ask(
+            node,
+            request,
+            Asking::Propose(Proposal {
+                request,
+                term,
+                draft,
+                acks: rep_node::Acks::default(),
+                deadline,
+            }),
+        );
         Ok(request)
     }
 
