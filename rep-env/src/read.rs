@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// How much a view has to contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +19,15 @@ pub enum Consistency {
     None,
     /// That very commit, and all before it. Served by any member, once it has it.
     AtLeast(CommitToken),
-    /// Everything that was acknowledged anywhere before the read began. Served by the master, which makes sure that it still is one.
+    /// A state that was the newest at some moment no longer ago than this, counted back from when the handle resolves. Served
+    /// by any member; one that cannot tell asks the master, so the wait is a round trip more often the smaller
+    /// the bound is, and nobody is served who allows less than a round trip.
+    ///
+    /// Time is measured by the clock of the member that serves, and by no other: the bound is off by as much as that clock
+    /// runs slow (0.05 % at most on common hardware), and does not hold across a suspension during which the clock stood still.
+    Bounded(Duration),
+    /// Everything that was acknowledged anywhere before the read began. Served by any member: the master makes sure that it
+    /// still is one, and any other asks it. While there is no master the read waits for one.
     Linearizable,
 }
 

@@ -95,6 +95,8 @@ pub(crate) fn skipped(name: &str) -> Result<(), Box<dyn Any>> {
 
 // ---- reads ----
 
+const BOUND: Duration = Duration::from_millis(100);
+
 fn reads(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
     let group = Here::start(StoreKind::Memory)?;
     let table = Table::begin(name, group.dir.path())?;
@@ -103,6 +105,8 @@ fn reads(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
         ("applied, at the master", group.master(), Consistency::None),
         ("token, at a replica", group.replica(), Consistency::AtLeast(token)),
         ("linearizable, at the master", group.master(), Consistency::Linearizable),
+        ("linearizable, at a replica", group.replica(), Consistency::Linearizable),
+        ("at most 100 ms old, at a replica", group.replica(), Consistency::Bounded(BOUND)),
     ];
     for (what, env, consistency) in cases {
         for width in [1, 32] {

@@ -92,6 +92,7 @@ impl Node {
     /// The master is lost, or its term is over.
     pub(crate) fn unfollow(&mut self) {
         if let Some(following) = self.following.take() {
+            self.recall_reads();
             self.links.unwant(following.master, Slot::Source);
             self.drop_link(following.master, Slot::Source);
         }

@@ -5,13 +5,15 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, [`admission`], [`applying`] and [`status`].
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`] and [`status`].
 
 pub mod admission;
 pub mod applying;
+mod asking;
 pub mod config;
 mod durability;
 pub mod error;
+mod evidence;
 mod facts;
 mod feeding;
 mod following;

@@ -8,13 +8,15 @@ use crate::error::PeerError;
 use crate::links::Service;
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_stream::{FeederMessage, ReplicaMessage};
-use rep_vlsn::Term;
+use rep_vlsn::{Term, Vlsn};
 
 const ELECTION: u8 = 1;
 const HEARTBEAT: u8 = 2;
 const HEARTBEAT_REPLY: u8 = 3;
 const PING: u8 = 4;
 const PONG: u8 = 5;
+const READ_INDEX: u8 = 6;
+const READ_INDEX_REPLY: u8 = 7;
 
 /// One message between members.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,22 @@ pub enum Message {
         /// The ping's.
         nonce: u64,
     },
+    /// A replica asks the master what its reads have to see.
+    ReadIndex {
+        /// The term whose master is meant.
+        term: Term,
+        /// The question's number at who asks; never 0.
+        number: u64,
+    },
+    /// The master answers.
+    ReadIndexReply {
+        /// The question's.
+        term: Term,
+        /// The question's.
+        number: u64,
+        /// Covers every write acknowledged before the question left; 0 if who answers is not master of that term.
+        index: Vlsn,
+    },
     /// From a replica to its source.
     ToFeeder(ReplicaMessage),
     /// From a source to its replica.
@@ -61,7 +79,9 @@ impl Message {
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::Ping { .. }
-            | Message::Pong { .. } => Service::Peer,
+            | Message::Pong { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => Service::Peer,
             Message::ToFeeder(_) | Message::ToReplica(_) => Service::Feeder,
         }
     }
@@ -74,6 +94,8 @@ impl Message {
             Message::HeartbeatReply { .. } => "heartbeat reply",
             Message::Ping { .. } => "ping",
             Message::Pong { .. } => "pong",
+            Message::ReadIndex { .. } => "read index question",
+            Message::ReadIndexReply { .. } => "read index reply",
             Message::ToFeeder(_) => "replica message",
             Message::ToReplica(_) => "feeder message",
         }
@@ -97,6 +119,10 @@ impl Message {
             }
             Message::Ping { nonce } => words(PING, &[*nonce], &[]),
             Message::Pong { nonce } => words(PONG, &[*nonce], &[]),
+            Message::ReadIndex { term, number } => words(READ_INDEX, &[term.get(), *number], &[]),
+            Message::ReadIndexReply { term, number, index } => {
+                words(READ_INDEX_REPLY, &[term.get(), *number, index.get()], &[])
+            }
             Message::ToFeeder(message) => message.encode(),
             Message::ToReplica(message) => message.encode(),
         }
@@ -132,6 +158,15 @@ impl Message {
             }
             PING => numbers(body, 0).map(|[nonce]| Message::Ping { nonce }),
             PONG => numbers(body, 0).map(|[nonce]| Message::Pong { nonce }),
+            READ_INDEX => {
+                let [term, number] = numbers(body, 0)?;
+                Ok(Message::ReadIndex { term: Term::new(term), number })
+            }
+            READ_INDEX_REPLY => {
+                let [term, number, index] = numbers(body, 0)?;
+                let (term, index) = (Term::new(term), Vlsn::new(index));
+                Ok(Message::ReadIndexReply { term, number, index })
+            }
             _ => Err(PeerError::Malformed("unknown tag")),
         }
     }

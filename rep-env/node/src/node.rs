@@ -8,21 +8,23 @@
 
 use crate::admission::Proposal;
 use crate::applying;
+use crate::asking::{Asked, Asking};
 use crate::config::{NodeConfig, Recovered};
 use crate::durability::Durability;
 use crate::error::OpenError;
+use crate::evidence::Evidence;
 use crate::following::Following;
 use crate::founding;
 use crate::links::Links;
 use crate::membership::Membership;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
-use crate::reads::{ReadKind, Reads, Stage};
+use crate::reads::Reads;
 use crate::reign::Reign;
 use crate::watermarks::{Holders, Watermarks};
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
 use rep_vlsn::mutant;
-use rep_vlsn::{Epoch, GroupId, Holder, LogPoint, LogView, NodeId, Record, Term, Vlsn};
+use rep_vlsn::{Epoch, Holder, LogPoint, LogView, NodeId, Record, Term, Vlsn};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -91,6 +93,9 @@ pub struct Node {
     pub(crate) following: Option<Following>,
     pub(crate) watermarks: Watermarks,
     pub(crate) reads: Reads,
+    pub(crate) evidence: Evidence,
+    pub(crate) asking: Asking,
+    pub(crate) asked: Asked,
     pub(crate) applied: LogPoint,
     applying_to: Option<Vlsn>,
     pub(crate) refusals: BTreeMap<NodeId, String>,
@@ -132,6 +137,7 @@ impl Node {
             links: Links::new(config.timing.redial_min, config.timing.redial_max, config.seed),
             next_ping: now,
             watermarks: Watermarks::new(dvlsn),
+            asking: Asking::new(config.seed),
             config,
             log,
             truncating: false,
@@ -143,6 +149,8 @@ impl Node {
             reign: None,
             following: None,
             reads: Reads::default(),
+            evidence: Evidence::default(),
+            asked: Asked::default(),
             applied,
             applying_to: None,
             refusals: BTreeMap::new(),
@@ -290,30 +298,6 @@ impl Node {
         }
     }
 
-    /// Asks when a read may be served.
-    pub fn read(&mut self, now: Duration, request: Request, kind: ReadKind, deadline: Duration) {
-        self.clock = now;
-        if self.is_over() {
-            return self.resolve(request, Outcome::Closed);
-        }
-        match kind {
-            ReadKind::AtLeast { group, point } => {
-                self.reads.add_token(request, group, point, deadline);
-            }
-            ReadKind::Linearizable => match self.read_stage() {
-                Some(stage) => self.reads.add_linearizable(request, stage, deadline),
-                None => self.resolve(request, Outcome::NotMaster { master: self.master() }),
-            },
-        }
-        self.settle(now);
-    }
-
-    fn read_stage(&self) -> Option<Stage> {
-        let reign = self.reign.as_ref()?;
-        let begun = reign.is_begun(self.dvlsn());
-        Some(if begun { Stage::AwaitsRound(self.dvlsn()) } else { Stage::AwaitsTermStart })
-    }
-
     /// Ends everything: pending requests are resolved, links closed. Idempotent.
     pub fn close(&mut self, now: Duration) {
         if !self.closed {
@@ -352,7 +336,7 @@ impl Node {
             self.reign_next_timeout(),
             self.following_next_timeout(),
             self.watermarks.next_timeout().map(named("commit deadline")),
-            self.reads.next_timeout().map(named("read deadline")),
+            self.reads_next_timeout(),
         ];
         candidates.into_iter().flatten().min()
     }
@@ -375,7 +359,7 @@ impl Node {
             reign.holders(me, point.vlsn, durability, needed)
         };
         let mut expired = self.watermarks.expire(now, holders);
-        expired.extend(self.reads.take_expired(now));
+        expired.extend(self.reads.take_expired(now, self.reign.is_some(), self.master()));
         expired.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
     }
 
@@ -434,6 +418,7 @@ impl Node {
     pub(crate) fn learn_membership(&mut self, membership: Membership) {
         self.electorate = membership.electorate();
         self.event(Event::Founded { group: membership.group });
+        self.refuse_foreign_tokens(membership.group);
         self.membership = Some(membership);
     }
 
@@ -524,27 +509,6 @@ impl Node {
         if let Some((from, to)) = applying::next_range(self.applied.vlsn, goal) {
             self.applying_to = Some(to);
             self.outputs.push_back(Output::Apply { from, to });
-        }
-    }
-
-    fn serve_reads(&mut self, now: Duration) {
-        if self.reads.is_empty() {
-            return;
-        }
-        self.begin_read_round(now);
-        let (log, applied, dvlsn) = (&self.log, self.applied, self.dvlsn());
-        // A node that is not born yet cannot tell whose token it is: it waits until it can.
-        let own = self.group();
-        let judge = |group: GroupId, point: LogPoint| match log.point_at(point.vlsn) {
-            _ if own != Some(group) => own.map(|_| Outcome::OtherGroup),
-            Some(held) if point.vlsn <= dvlsn && held != point => {
-                Some(Outcome::RolledBack { point })
-            }
-            _ if point.vlsn <= applied.vlsn => Some(Outcome::Read { at: applied }),
-            _ => None,
-        };
-        for (request, outcome) in self.reads.take_ready(applied, judge) {
-            self.resolve(request, outcome);
         }
     }
 

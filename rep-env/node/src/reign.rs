@@ -11,7 +11,7 @@ use crate::links::{Link, Open, Slot};
 use crate::membership::Membership;
 use crate::message::Message;
 use crate::node::Node;
-use crate::output::{Event, Outcome};
+use crate::output::Event;
 use crate::watermarks::Holders;
 use rep_fsm::Signal;
 use rep_stream::{AckTable, Progress};
@@ -22,6 +22,15 @@ use std::time::Duration;
 
 /// Rounds of heartbeats whose sending time is remembered.
 const ROUNDS_MAX: usize = 64;
+
+/// A round of heartbeats that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    number: u64,
+    at: Duration,
+    /// What was durable when it left; nothing that a read may go by, until the term has begun.
+    index: Option<Vlsn>,
+}
 
 /// A mastership.
 #[derive(Debug)]
@@ -35,7 +44,7 @@ pub(crate) struct Reign {
     /// Whose acknowledgements can count.
     answerable: Vec<NodeId>,
     round: u64,
-    sent: VecDeque<(u64, Duration)>,
+    sent: VecDeque<Round>,
     answered: BTreeMap<NodeId, u64>,
     confirmed_round: u64,
     /// Mastership was confirmed by a commit quorum at this moment, measured from what it answered.
@@ -54,6 +63,18 @@ impl Reign {
     /// Whether the term's first entry is durable.
     pub(crate) fn is_begun(&self, dvlsn: Vlsn) -> bool {
         self.opened.is_some_and(|opened| opened.vlsn <= dvlsn)
+    }
+
+    /// Whether reads may begin a round: none is under way, and the term has begun.
+    pub(crate) fn may_begin_round(&self, dvlsn: Vlsn) -> bool {
+        self.round <= self.confirmed_round && self.read_index(dvlsn).is_some()
+    }
+
+    /// What a read that arrives now has to see. Before its term has begun durably a master may know less to be durable
+    /// than its predecessor has acknowledged.
+    fn read_index(&self, dvlsn: Vlsn) -> Option<Vlsn> {
+        let begun = self.is_begun(dvlsn) || mutant!("reads-before-term-start");
+        begun.then_some(dvlsn)
     }
 
     /// An entry is about to be written. If all before it is durable, the wait for progress begins here.
@@ -94,6 +115,7 @@ impl Node {
     ) {
         assert_eq!(term, self.term(), "the crown is of the fence's term");
         self.unfollow();
+        self.recall_reads();
         self.because("won the election");
         self.step_role(Signal::ElectionWon);
         self.event(Event::Crowned { term });
@@ -167,9 +189,8 @@ impl Node {
         self.step_role(signal);
         self.event(Event::TermOver { term: reign.term });
         reign.fed.keys().for_each(|peer| self.drop_link(*peer, Slot::Fed));
-        for request in self.reads.take_linearizable() {
-            self.resolve(request, Outcome::NotMaster { master: None });
-        }
+        self.recall_reads();
+        self.refuse_replicas(reign.term);
         self.election.reign_ended(now);
         if signal == Signal::GracefulRelinquish {
             self.observe();
@@ -185,14 +206,21 @@ impl Node {
         let Some(reign) = &mut self.reign else { return };
         reign.round += 1;
         reign.next_heartbeat = now + heartbeat;
-        reign.sent.push_back((reign.round, now));
+        let (round, index) = (reign.round, reign.read_index(self.watermarks.dvlsn()));
+        reign.sent.push_back(Round { number: round, at: now, index });
         if reign.sent.len() > ROUNDS_MAX {
             reign.sent.pop_front();
         }
-        self.reads.round_begins(reign.round);
+        if let Some(index) = index {
+            self.reads.question_leaves(round);
+            self.asked.round_leaves(round, index);
+        }
         let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
         peers.into_iter().for_each(|link| self.herald(link));
-        self.confirm();
+        self.confirm(now);
+        if mutant!("reads-skip-round") {
+            self.round_answered(now, round);
+        }
     }
 
     /// Tells one peer that this node reigns, if it does.
@@ -230,12 +258,12 @@ impl Node {
         if let Some(fed) = reign.fed.get_mut(&peer) {
             fed.heard = now;
         }
-        self.confirm();
+        self.confirm(now);
         Ok(())
     }
 
     /// What round a commit quorum has answered, this node among it.
-    fn confirm(&mut self) {
+    fn confirm(&mut self, now: Duration) {
         let need = self.electorate.commit_need;
         let me = self.config.me;
         let Some(reign) = &mut self.reign else { return };
@@ -255,10 +283,7 @@ impl Node {
         }
         let first = reign.confirmed_round == 0;
         reign.confirmed_round = confirmed;
-        if let Some((_, sent)) = reign.sent.iter().find(|(round, _)| *round == confirmed) {
-            reign.confirmed = reign.confirmed.max(*sent);
-        }
-        self.reads.round_confirmed(confirmed);
+        self.round_answered(now, confirmed);
         if first {
             // The proposer waits for just this word, and solicits another term if it comes late.
             let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
@@ -266,11 +291,25 @@ impl Node {
         }
     }
 
-    /// A linearizable read needs a heartbeat that is sent from now on: at once if no round is under way, else
-    /// with the next one.
+    /// A commit quorum has answered `round`, so this node was master when it left; every read that rode it may go by
+    /// what was durable then.
+    fn round_answered(&mut self, now: Duration, round: u64) {
+        let Some(reign) = &mut self.reign else { return };
+        let term = reign.term;
+        let Some(sent) = reign.sent.iter().find(|sent| sent.number == round).copied() else {
+            return;
+        };
+        reign.confirmed = reign.confirmed.max(sent.at);
+        if let Some(index) = sent.index {
+            self.question_answered(now, round, sent.at, index);
+            self.answer_replicas(term, round);
+        }
+    }
+
+    /// Reads want a heartbeat that is sent from now on: at once if no round is under way, else with the next one.
     pub(crate) fn begin_read_round(&mut self, now: Duration) {
-        let under_way = self.reign.as_ref().is_none_or(|reign| reign.round > reign.confirmed_round);
-        if !under_way && self.reads.want_round() {
+        let may = self.reign.as_ref().is_some_and(|reign| reign.may_begin_round(self.dvlsn()));
+        if may && (self.asked.want_round() || self.reads.want_question(now, &self.evidence)) {
             self.beat(now);
         }
     }
@@ -343,7 +382,6 @@ impl Node {
         self.advance_watermarks(durable, durable);
         if begins {
             self.because("its term has begun");
-            self.reads.term_started(self.dvlsn());
         }
         self.count_acknowledged();
     }

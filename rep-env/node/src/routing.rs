@@ -124,6 +124,11 @@ impl Node {
             Message::HeartbeatReply { term, round } => {
                 self.heartbeat_reply(now, &open, term, round)
             }
+            Message::ReadIndex { term, number } => self.read_index_asked(&open, term, number),
+            Message::ReadIndexReply { term, number, index } => {
+                self.read_index(now, link, term, number, index);
+                Ok(())
+            }
             Message::Ping { nonce } => {
                 self.send(link, Message::Pong { nonce });
                 Ok(())
@@ -307,6 +312,10 @@ impl Node {
         let peer = lost.link.peer;
         match lost.slot {
             Slot::Peer => {
+                self.asked.forget(lost.link);
+                if self.asking.is_out_on(lost.link) {
+                    self.recall_reads();
+                }
                 if self.config.me < peer {
                     self.reconnect(now, lost);
                 }

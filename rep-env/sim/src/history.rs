@@ -34,6 +34,11 @@ pub(crate) enum Asked {
         key: Key,
         floor: u64,
     },
+    /// A state that was the newest no longer ago than this.
+    Bounded {
+        key: Key,
+        lag: Duration,
+    },
     /// A state that holds this entry.
     AtLeast {
         key: Key,

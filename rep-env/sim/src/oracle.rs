@@ -74,6 +74,8 @@ pub(crate) struct Oracle {
     /// Highest acknowledged write so far, and per term when the first was.
     acked: Vec<LogPoint>,
     acked_max: u64,
+    /// What it was, and since when.
+    acked_at: Vec<(Duration, u64)>,
     first_ack: BTreeMap<Term, Duration>,
 }
 
@@ -89,6 +91,7 @@ impl Oracle {
             states: BTreeMap::new(),
             acked: Vec::new(),
             acked_max: 0,
+            acked_at: Vec::new(),
             first_ack: BTreeMap::new(),
         }
     }

@@ -54,6 +54,18 @@ pub const TABLE: &[Mutant] = &[
     mutant("stream-old-connection-ack", "rep-stream", "an ack of an earlier connection counts"),
     mutant("vlsn-truncate-on-damage", "rep-vlsn", "rot below the mark is cut like a torn tail"),
     mutant("election-wiped-votes", "rep-election", "a wiped member's promise counts"),
+    mutant("reads-skip-round", "rep-node", "a master serves a read without asking a quorum"),
+    mutant(
+        "reads-before-term-start",
+        "rep-node",
+        "a new master serves reads before its term has begun",
+    ),
+    mutant("reads-any-answer", "rep-node", "a replica takes any answer for that to its question"),
+    mutant(
+        "reads-bound-from-receipt",
+        "rep-node",
+        "a bounded lag counts from the answer, not from the question",
+    ),
     // From here on: the simulator is not the first to look for these, but may be asked.
     mutant(
         "election-two-promises-a-term",

@@ -137,6 +137,7 @@ impl Shared {
             Consistency::AtLeast(token) => {
                 ReadKind::AtLeast { group: token.group(), point: token.point() }
             }
+            Consistency::Bounded(lag) => ReadKind::Bounded { lag },
             Consistency::Linearizable => ReadKind::Linearizable,
         };
         let slot = Arc::new(ReadSlot::pending());

@@ -1,5 +1,5 @@
-use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, view_at};
-use rep_env::{CommitToken, Consistency, Error, GroupId, LogPoint, Verdict, Vlsn};
+use crate::world::{BOTH, Net, World, eventually, get, view_at};
+use rep_env::{CommitToken, Consistency, Error, GroupId, LogPoint, Vlsn};
 use std::time::Duration;
 
 #[test]
@@ -15,16 +15,42 @@ fn a_linearizable_read_sees_every_write_that_was_acknowledged() {
 }
 
 #[test]
-fn a_linearizable_read_at_a_replica_is_redirected() {
-    let world = World::running(Net::Memory, 3);
-    world.put("alice", "1");
-    let replica = world.env(world.replica());
-    let master = replica.wait_for_master(PATIENCE).unwrap();
-    let error = replica.read(Consistency::Linearizable).wait().unwrap_err();
-    assert!(
-        matches!(error.verdict(), Verdict::Redirect(member) if member.name == master.name),
-        "{error}"
-    );
+fn every_member_serves_linearizable_reads() {
+    for net in BOTH {
+        let world = World::running(net, 3);
+        for value in ["1", "2", "3"] {
+            world.put("alice", value);
+            for env in world.running_envs() {
+                let view = env.read(Consistency::Linearizable).wait().unwrap();
+                assert_eq!(get(&view, "alice").as_deref(), Some(value));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_on_its_own_serves_what_is_young_enough_and_refuses_the_rest() {
+    let mut world = World::new(Net::Memory, 3);
+    for at in 0..3 {
+        let config =
+            world.config(at).tune(|timing, _| timing.read_timeout = Duration::from_millis(200));
+        world.open_as(at, config.build().unwrap());
+    }
+    let token = world.put("alice", "1");
+    world.assert_everywhere(token, "alice", "1");
+    let hour = Consistency::Bounded(Duration::from_secs(3600));
+    for env in world.running_envs() {
+        let view = eventually("a bounded read", || env.read(hour).wait().ok());
+        assert_eq!(get(&view, "alice").as_deref(), Some("1"));
+    }
+    world.close(0);
+    world.close(1);
+    let left = world.env(2);
+    let error = eventually("a refusal", || {
+        left.read(Consistency::Bounded(Duration::from_millis(20))).wait().err()
+    });
+    assert!(matches!(error, Error::ReadTimeout { .. }), "{error}");
+    assert_eq!(get(&left.read(hour).wait().unwrap(), "alice").as_deref(), Some("1"));
 }
 
 #[test]

@@ -253,6 +253,9 @@ impl<'p> Session<'p> {
         if let Some(view) = &self.view {
             return Ok(view.clone());
         }
+        if !self.readonly {
+            self.check_master()?;
+        }
         let consistency = match (self.readonly, self.token) {
             (false, _) => Consistency::Linearizable,
             (true, Some(token)) => Consistency::AtLeast(token),
@@ -261,6 +264,15 @@ impl<'p> Session<'p> {
         let view = self.port.env.read(consistency).wait()?;
         self.view = Some(view.clone());
         Ok(view)
+    }
+
+    /// A replica could serve a linearizable read by asking its master; a Redis client expects to be sent there.
+    fn check_master(&self) -> Result<(), Error> {
+        let master = self.port.env.master();
+        match &master {
+            Some(member) if member.name == self.port.env.name() => Ok(()),
+            Some(_) | None => Err(Error::NotMaster { master }),
+        }
     }
 
     // ---- the connection itself ----

@@ -35,6 +35,10 @@ pub(crate) struct Group {
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Stopped without a sign: connected, and deaf.
     pub(crate) frozen: BTreeSet<NodeId>,
+    /// How often each kind of message was sent, and the last of each.
+    pub(crate) sent: BTreeMap<&'static str, (u64, Message)>,
+    /// Kinds of message that get lost on the way.
+    pub(crate) lose: BTreeSet<&'static str>,
     /// How often anybody dialled anybody.
     pub(crate) dialled: u64,
     next: u64,
@@ -63,6 +67,8 @@ impl Group {
             pairs: BTreeMap::new(),
             cut: BTreeSet::new(),
             frozen: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            lose: BTreeSet::new(),
             dialled: 0,
             next: 1,
         };
@@ -312,7 +318,14 @@ impl Group {
                 let what = Persisted::Truncated { point: keep, epoch, last_crc };
                 self.with(id, |node, now| node.handle_persisted(now, what));
             }
-            Output::Send { link, message } => self.transmit(id, link, message.encode()),
+            Output::Send { link, message } => {
+                let (name, bytes) = (message.name(), message.encode());
+                let count = self.sent.get(name).map_or(0, |(count, _)| *count);
+                self.sent.insert(name, (count + 1, message));
+                if !self.lose.contains(name) {
+                    self.transmit(id, link, bytes);
+                }
+            }
             Output::SendEntries { link, range } => {
                 let records = &self.machines[&id].records;
                 let mut bytes = BytesMut::from(&range.header.encode()[..]);
@@ -417,6 +430,18 @@ impl Group {
         let message = Message::decode(service, dialler == frame.to, frame.bytes).unwrap();
         let link = Link { peer: frame.from, service, epoch: frame.pair };
         self.with(frame.to, |node, now| node.handle_message(now, link, message).unwrap());
+    }
+
+    /// How many messages of that kind were sent.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.sent.get(name).map_or(0, |(count, _)| *count)
+    }
+
+    /// The PEER link to `peer`, from the side of `id`.
+    pub(crate) fn peer_link(&self, id: NodeId, peer: NodeId) -> Link {
+        let ends = (id.min(peer), id.max(peer), Service::Peer);
+        let (pair, _) = self.pairs.iter().find(|(_, found)| **found == ends).expect("is linked");
+        Link { peer, service: Service::Peer, epoch: *pair }
     }
 
     /// The link over which `replica` is fed, from the side of its source.

@@ -51,7 +51,11 @@ impl World {
                 self.acts(id, *term, "sends heartbeats");
                 return None;
             }
-            Message::HeartbeatReply { .. } | Message::Ping { .. } | Message::Pong { .. } => {
+            Message::HeartbeatReply { .. }
+            | Message::Ping { .. }
+            | Message::Pong { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => {
                 return None;
             }
             Message::ToFeeder(ReplicaMessage::Ack { synced, .. }) => {

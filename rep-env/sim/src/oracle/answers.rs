@@ -1,4 +1,4 @@
-//! What clients were told: I-8, I-17, I-18, I-22.
+//! What clients were told: I-8, I-17, I-18, I-19, I-22.
 
 use super::{Checked, Invariant, Oracle, ensure};
 use rep_vlsn::{LogPoint, NodeId, Term};
@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     pub(crate) by: NodeId,
-    /// The term of the master that took the call.
+    /// The term of the master that took the write, or that answers the read.
     pub(crate) term: Term,
     pub(crate) begun: Duration,
     pub(crate) now: Duration,
@@ -32,6 +32,7 @@ impl Oracle {
         self.not_deposed(answer, "acknowledges a write")?;
         self.acked.push(point);
         self.acked_max = self.acked_max.max(point.vlsn.get());
+        self.acked_at.push((answer.now, self.acked_max));
         self.first_ack.entry(point.term).or_insert(answer.now);
         Ok(())
     }
@@ -43,6 +44,19 @@ impl Oracle {
         ensure(at.vlsn.get() >= floor, Invariant::LinearizableReads, || {
             format!(
                 "{by} answers a read with {at}, entry {floor} was acknowledged before the read began"
+            )
+        })
+    }
+
+    /// A read is answered with a state that covers `at`, which was the newest no longer than `lag` of the world's time ago.
+    pub(crate) fn bounded_served(&self, answer: Answer, at: LogPoint, lag: Duration) -> Checked {
+        let since = answer.now.saturating_sub(lag);
+        let before = self.acked_at.partition_point(|(when, _)| *when < since);
+        let floor = self.acked_at[..before].last().map_or(0, |(_, vlsn)| *vlsn);
+        ensure(at.vlsn.get() >= floor, Invariant::BoundedReads, || {
+            format!(
+                "{} answers a read of at most {lag:?} ago with {at}; entry {floor} was acknowledged before that",
+                answer.by
             )
         })
     }

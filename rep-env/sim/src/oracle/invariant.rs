@@ -83,6 +83,7 @@ invariants! {
     CorruptionIsNotACrash "I-16" "corruption-is-not-a-crash" Safety "Damage at or below the mark is reported and never cut.";
     LinearizableReads "I-17" "linearizable-reads" Safety "A linearizable read is never older than a write acknowledged before it began.";
     TokenReads "I-18" "commit-point-token" Safety "A read with a token sees that very commit.";
+    BoundedReads "I-19" "bounded-reads" Safety "A read of bounded lag shows a state that was the newest no longer ago than that.";
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";

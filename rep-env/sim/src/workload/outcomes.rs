@@ -4,9 +4,10 @@ use super::State;
 use crate::history::{Asked, Call, Key};
 use crate::oracle::{Answer, Checked, Invariant, ensure};
 use crate::world::World;
-use rep_node::{Outcome, Request};
-use rep_vlsn::{LogPoint, NodeId};
+use rep_node::{Node, Outcome, Request};
+use rep_vlsn::{LogPoint, NodeId, Term};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 impl World {
     pub(crate) fn answer(&mut self, id: NodeId, request: Request, outcome: Outcome) {
@@ -63,7 +64,14 @@ impl World {
                 Ok(())
             }
             (Asked::Linearizable { key, floor }, Outcome::Read { at }) => {
+                let answer = Answer { term: self.reigns_in(id), ..answer };
                 self.oracle.read_served(answer, at, *floor)?;
+                self.look(id, key, at)
+            }
+            (Asked::Bounded { key, lag }, Outcome::Read { at }) => {
+                let slow = self.swarm.process.drift_ppm as f64 / 1e6;
+                let lag = lag.mul_f64(1.0 + 2.0 * slow) + Duration::from_micros(1);
+                self.oracle.bounded_served(answer, at, lag)?;
                 self.look(id, key, at)
             }
             (Asked::AtLeast { key, token }, Outcome::Read { at }) => {
@@ -77,13 +85,19 @@ impl World {
                 Ok(())
             }
             (
-                Asked::Linearizable { .. } | Asked::AtLeast { .. },
+                Asked::Linearizable { .. } | Asked::Bounded { .. } | Asked::AtLeast { .. },
                 Outcome::ReadTimeout | Outcome::Closed,
             ) => Ok(()),
             (what, outcome) => ensure(false, Invariant::ErrorHonesty, || {
                 format!("{id} answers {what:?} with {outcome:?}")
             }),
         }
+    }
+
+    /// The term in which the node reigns, by its own account; the last of all if it does not.
+    fn reigns_in(&mut self, id: NodeId) -> Term {
+        let node = self.live_mut(id).map(|live| &live.node);
+        node.filter(|node| node.master() == Some(id)).map_or(Term::new(u64::MAX - 1), Node::term)
     }
 
     /// A process is gone: what it had not answered is unknown.

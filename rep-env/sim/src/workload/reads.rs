@@ -1,4 +1,4 @@
-//! Reads: of what is applied, with a token, linearizable.
+//! Reads: of what is applied, with a token, of bounded lag, linearizable.
 
 use super::{Asking, database};
 use crate::history::{Asked, Call};
@@ -14,7 +14,7 @@ impl World {
             0 => None,
             some => Some(self.history.tokens[self.rngs.load.below(some) as usize]),
         };
-        match (self.rngs.load.below(4), token) {
+        match (self.rngs.load.below(6), token) {
             (0, _) => {
                 let node = self.any_node();
                 self.read_applied(node, &key);
@@ -24,9 +24,14 @@ impl World {
                 let node = self.any_node();
                 self.read(index, node, Asked::AtLeast { key, token });
             }
-            _ => {
+            (2, _) => {
+                let node = self.any_node();
+                let lag = self.swarm.heartbeat.mul_f64(self.rngs.load.log_uniform(0.02, 8.0));
+                self.read(index, node, Asked::Bounded { key, lag });
+            }
+            (kind, _) => {
                 let floor = self.oracle.acked_max();
-                let node = self.clients[index].target;
+                let node = if kind == 3 { self.any_node() } else { self.clients[index].target };
                 self.read(index, node, Asked::Linearizable { key, floor });
             }
         }
@@ -49,6 +54,7 @@ impl World {
             (Asked::AtLeast { .. }, None) => {
                 return self.client_later(index, self.swarm.load.pause);
             }
+            (Asked::Bounded { lag, .. }, _) => ReadKind::Bounded { lag: *lag },
             (Asked::Linearizable { .. } | Asked::Write, _) => ReadKind::Linearizable,
         };
         let call = Call { client: Some(index), node, term, begun: now, what };

@@ -87,6 +87,8 @@ fn batch_bytes(message: &Message) -> u64 {
         | Message::HeartbeatReply { .. }
         | Message::Ping { .. }
         | Message::Pong { .. }
+        | Message::ReadIndex { .. }
+        | Message::ReadIndexReply { .. }
         | Message::ToFeeder(_) => 0,
     }
 }

@@ -1,0 +1,57 @@
+//! The bytes of PEER frames, pinned: two versions that disagree about them are no group.
+
+use bytes::Bytes;
+use rep_node::{Message, PeerError, Service};
+use rep_vlsn::{Term, Vlsn};
+
+fn decode(frame: &[u8]) -> Result<Message, PeerError> {
+    Message::decode(Service::Peer, true, Bytes::copy_from_slice(frame))
+}
+
+/// A tag, numbers of eight bytes, and what follows them.
+fn frame(tag: u8, numbers: &[u64], rest: &[u8]) -> Vec<u8> {
+    let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+    [tag].into_iter().chain(numbers).chain(rest.iter().copied()).collect()
+}
+
+fn golden() -> Vec<(Message, Vec<u8>)> {
+    let (term, number, round) = (Term::new(0x0102), 0x0304, 0x0506);
+    let index = Vlsn::new(0x0708);
+    vec![
+        (Message::Heartbeat { term, round, quorate: true }, frame(2, &[0x0102, 0x0506], &[1])),
+        (Message::Heartbeat { term, round, quorate: false }, frame(2, &[0x0102, 0x0506], &[0])),
+        (Message::HeartbeatReply { term, round }, frame(3, &[0x0102, 0x0506], &[])),
+        (Message::Ping { nonce: 9 }, frame(4, &[9], &[])),
+        (Message::Pong { nonce: 9 }, frame(5, &[9], &[])),
+        (Message::ReadIndex { term, number }, frame(6, &[0x0102, 0x0304], &[])),
+        (Message::ReadIndexReply { term, number, index }, frame(7, &[0x0102, 0x0304, 0x0708], &[])),
+    ]
+}
+
+#[test]
+fn every_message_of_a_fixed_layout_is_these_bytes() {
+    for (message, bytes) in golden() {
+        assert_eq!(message.encode(), bytes, "{message:?}");
+        assert_eq!(decode(&bytes).unwrap(), message);
+    }
+}
+
+#[test]
+fn a_frame_of_another_length_is_no_message() {
+    for (message, bytes) in golden() {
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "{message:?} cut to {length} bytes");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(matches!(decode(&longer), Err(PeerError::Malformed(_))), "{message:?} and a byte");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_refused() {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=7).contains(tag)) {
+        assert_eq!(decode(&frame(tag, &[1, 1], &[])), Err(PeerError::Malformed("unknown tag")));
+    }
+    let flag = frame(2, &[1, 1], &[2]);
+    assert_eq!(decode(&flag), Err(PeerError::Malformed("a flag is 0 or 1")));
+}
