@@ -26,6 +26,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub enum StoreKind {
     /// One file in the home directory (feature `redb`). Opening after a crash replays little of the log.
     Redb,
+    /// A directory in the home directory (feature `fjall`): applies several times faster than [`Redb`](StoreKind::Redb),
+    /// takes more memory and disk, counts keys by reading them, and opens more slowly after a crash.
+    Fjall,
     /// Memory. Opening replays the whole log.
     Memory,
 }
@@ -258,14 +261,17 @@ impl RepConfigBuilder {
             Some(_) if cfg!(feature = "redb") => StoreKind::Redb,
             Some(_) | None => StoreKind::Memory,
         });
-        if store == StoreKind::Redb && self.ephemeral {
-            return Err(Error::config(
-                "store",
-                "redb keeps a file, and an ephemeral node has no home for it",
-            ));
+        let (name, is_built_in) = match store {
+            StoreKind::Memory => return Ok(store),
+            StoreKind::Redb => ("redb", cfg!(feature = "redb")),
+            StoreKind::Fjall => ("fjall", cfg!(feature = "fjall")),
+        };
+        if self.ephemeral {
+            let problem = format!("{name} keeps files, and an ephemeral node has no home for them");
+            return Err(Error::config("store", problem));
         }
-        if store == StoreKind::Redb && !cfg!(feature = "redb") {
-            return Err(Error::config("store", "redb needs the feature `redb`"));
+        if !is_built_in {
+            return Err(Error::config("store", format!("{name} needs the feature `{name}`")));
         }
         Ok(store)
     }
@@ -349,6 +355,7 @@ mod tests {
         assert_eq!(refused(builder().home("h")), "ephemeral");
         assert_eq!(refused(RepConfig::builder("bank", "n1").members(["n1=a:1"])), "home");
         assert_eq!(refused(builder().store(StoreKind::Redb)), "store");
+        assert_eq!(refused(builder().store(StoreKind::Fjall)), "store");
         assert_eq!(refused(builder().attribute("resp", "x".repeat(1024))), "attribute");
         assert_eq!(
             short(|timing, _| timing.election_timeout = timing.heartbeat * 2),

@@ -67,8 +67,8 @@ pub(crate) struct Args {
     /// Speak unencrypted to the other members on an address that others can reach
     #[arg(long)]
     allow_plaintext: bool,
-    /// Where the databases are kept: `redb`, a file in the home directory, or `memory`, built up again from the log at
-    /// each start
+    /// Where the databases are kept: `redb`, a file in the home directory, `fjall`, a directory there, or `memory`, built
+    /// up again from the log at each start
     #[arg(long, value_name = "ENGINE")]
     store: Option<String>,
     /// Print what all of this comes to, as a file that says the same, and end

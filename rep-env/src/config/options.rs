@@ -146,7 +146,7 @@ static IDENTITY: &[OptionInfo] = &[
 ];
 
 const NAME: &str = "1 to 255 bytes, no `=`, no `,`, no control character";
-const STORES: &str = "`redb`, `memory`";
+const STORES: &str = "`redb`, `fjall`, `memory`";
 
 impl OptionInfo {
     /// What it does, in a sentence or two.
@@ -236,6 +236,7 @@ impl StoreKind {
     fn named(name: &str) -> Result<StoreKind, Error> {
         match name {
             "redb" => Ok(StoreKind::Redb),
+            "fjall" => Ok(StoreKind::Fjall),
             "memory" => Ok(StoreKind::Memory),
             other => Err(Error::config("store", format!("{other:?} is none of {STORES}"))),
         }

@@ -22,6 +22,9 @@ const IDENTITY_VERSION: u8 = 1;
 /// The store's file in the home directory.
 #[cfg(feature = "redb")]
 pub(crate) const STORE_FILE: &str = "store.redb";
+/// The databases' directory.
+#[cfg(feature = "fjall")]
+pub(crate) const STORE_DIRECTORY: &str = "store.fjall";
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {

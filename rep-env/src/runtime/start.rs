@@ -57,8 +57,10 @@ pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
     match (config.store, &config.home) {
         #[cfg(feature = "redb")]
         (StoreKind::Redb, Some(home)) => Ok(Databases::redb(home.join(home::STORE_FILE))?),
-        (StoreKind::Redb, _) => {
-            Err(Error::config("store", "redb needs a home and the feature `redb`"))
+        #[cfg(feature = "fjall")]
+        (StoreKind::Fjall, Some(home)) => Ok(Databases::fjall(home.join(home::STORE_DIRECTORY))?),
+        (StoreKind::Redb | StoreKind::Fjall, _) => {
+            Err(Error::config("store", "needs a home, and a feature of its name"))
         }
         (StoreKind::Memory, _) => Ok(Databases::memory()),
     }

@@ -1,4 +1,4 @@
-//! How fast entries are applied: `cargo run --release -p rep-store --example apply_speed`.
+//! How fast entries are applied: `cargo run --release -p rep-store --all-features --example apply_speed`.
 //!
 //! Random 16-byte keys out of 500,000 with 100-byte values, 100 puts a batch, a checkpoint every 100
 //! batches; then the same with a view taken before each batch and dropped after it.
@@ -11,17 +11,15 @@ const BATCHES: u64 = 10_000;
 const PUTS: u64 = 100;
 const KEYS: u64 = 500_000;
 
-fn main() -> Result<(), StoreError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure("memory", Databases::memory(), BATCHES, false)?;
     measure("memory, a view for each batch", Databases::memory(), BATCHES, true)?;
+    let home = tempfile::tempdir()?;
     #[cfg(feature = "redb")]
-    {
-        let path = std::env::temp_dir().join(format!("apply-speed-{}.redb", std::process::id()));
-        measure("redb", Databases::redb(&path)?, BATCHES / 20, false)?;
-        std::fs::remove_file(path)
-            .map_err(|error| StoreError::SourceFailed { reason: error.to_string() })?;
-    }
-    Ok(())
+    measure("redb", Databases::redb(home.path().join("redb"))?, BATCHES / 20, false)?;
+    #[cfg(feature = "fjall")]
+    measure("fjall", Databases::fjall(home.path().join("fjall"))?, BATCHES, false)?;
+    Ok(home.close()?)
 }
 
 fn measure(name: &str, mut store: Databases, batches: u64, viewed: bool) -> Result<(), StoreError> {

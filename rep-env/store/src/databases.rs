@@ -50,6 +50,21 @@ impl Databases {
         Ok(Databases::over(Box::new(crate::redb::Redb::open(path.as_ref())?)))
     }
 
+    /// Databases in the fjall directory at `path`, which is made if it is not there. After a crash of the process
+    /// they are as of the last checkpoint or later. Dropping the store closes the directory; a [`View`] that
+    /// is left answers with an error from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`] if the directory cannot be opened: another process has it, it is damaged, the disk is full,
+    /// or a power cut left a hole in the journal's last, unsynced part, which the engine refuses to read past. The
+    /// log has what it held; remove the directory, and it is built again. [`StoreError::Format`] if another
+    /// version wrote it, or something else than this store.
+    #[cfg(feature = "fjall")]
+    pub fn fjall(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+        Ok(Databases::over(Box::new(crate::fjall::Fjall::open(path.as_ref())?)))
+    }
+
     pub(crate) fn over(engine: Box<dyn Engine>) -> Self {
         let applied = engine.recovered();
         Databases { engine, applied, poisoned: false, snapshots: Arc::new(()) }

@@ -3,7 +3,11 @@
 use crate::write_set::Run;
 use crate::{Database, StoreError, View};
 use bytes::Bytes;
+#[cfg(any(feature = "redb", feature = "fjall"))]
+use parking_lot::RwLock;
 use rep_vlsn::LogPoint;
+#[cfg(any(feature = "redb", feature = "fjall"))]
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -63,4 +67,38 @@ pub(crate) trait EngineView: Send + Sync {
 
     /// Databases that hold a key, in order of names.
     fn databases(&self) -> Result<Vec<Database>, StoreError>;
+}
+
+/// A view that is published after each batch, for all readers to share.
+#[cfg(any(feature = "redb", feature = "fjall"))]
+impl ViewSource for RwLock<View> {
+    fn view(&self) -> Result<View, StoreError> {
+        Ok(self.read().clone())
+    }
+}
+
+#[cfg(any(feature = "redb", feature = "fjall"))]
+type NetChanges<'a> = BTreeMap<&'a str, BTreeMap<&'a [u8], Option<&'a [u8]>>>;
+
+/// The last change of each key, in order: a key that changes a hundred times in a batch is written once.
+#[cfg(any(feature = "redb", feature = "fjall"))]
+pub(crate) fn net_changes<'a>(runs: &[Run<'a>]) -> NetChanges<'a> {
+    let mut net = NetChanges::new();
+    for run in runs {
+        net.entry(run.database).or_default().extend(run.changes.iter().copied());
+    }
+    net
+}
+
+/// A file is durable once its name is. Synced at every open: an earlier one may have died before this.
+#[cfg(any(feature = "redb", feature = "fjall"))]
+pub(crate) fn sync_parent(path: &std::path::Path) -> Result<(), StoreError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or(std::path::Path::new("."));
+    if cfg!(unix) {
+        std::fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(StoreError::engine("sync its directory"))?;
+    }
+    Ok(())
 }

@@ -94,7 +94,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Wraps what an engine said while it tried to do `operation`.
-    #[cfg(feature = "redb")]
+    #[cfg(any(feature = "redb", feature = "fjall"))]
     pub(crate) fn engine<E: Error + Send + Sync + 'static>(
         operation: &'static str,
     ) -> impl FnOnce(E) -> StoreError {

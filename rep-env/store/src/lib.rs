@@ -4,11 +4,13 @@
 //!
 //! [`state_machine`] is the seam and its contract; [`write_set`] is what an entry says; [`databases`]
 //! is the built-in machine, [`view`] what its readers see; [`overlay`] lets write transactions
-//! pipeline. Engines lie behind a private trait: [`memory`](Databases::memory) and, with the feature
-//! `redb`, a file.
+//! pipeline. Engines lie behind a private trait: [`memory`](Databases::memory) and, with the
+//! features `redb` and `fjall`, a file and a directory.
 
 mod digest;
 mod engine;
+#[cfg(feature = "fjall")]
+mod fjall;
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;

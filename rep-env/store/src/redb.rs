@@ -8,7 +8,7 @@
 //! After every commit one read transaction is published, which all readers share together with the
 //! tables that they opened: a view costs a clone, and tables are looked up once per batch.
 
-use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource};
+use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource, net_changes, sync_parent};
 use crate::write_set::Run;
 use crate::{Database, StoreError, View};
 use ::redb as engine;
@@ -47,7 +47,7 @@ impl Redb {
             .create(path)
             .map_err(StoreError::engine("open its file"))?;
         let redb = Redb::over(file)?;
-        sync_directory(path)?;
+        sync_parent(path)?;
         Ok(redb)
     }
 
@@ -118,12 +118,6 @@ impl Loading for Replacement<'_> {
         write_applied(&self.txn, applied)?;
         self.txn.commit().map_err(StoreError::engine("install"))?;
         self.redb.publish(applied)
-    }
-}
-
-impl ViewSource for RwLock<View> {
-    fn view(&self) -> Result<View, StoreError> {
-        Ok(self.read().clone())
     }
 }
 
@@ -209,6 +203,7 @@ fn begin_durable(file: &engine::Database) -> Result<WriteTransaction, StoreError
 }
 
 fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>]) -> Result<(), StoreError> {
+    // A page of a tree on disk is dear: keys in order visit each page once.
     for (database, changes) in net_changes(runs) {
         let name = table_name(database);
         let mut table =
@@ -222,18 +217,6 @@ fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>]) -> Result<(), StoreError
         }
     }
     Ok(())
-}
-
-type NetChanges<'a> = BTreeMap<&'a str, BTreeMap<&'a [u8], Option<&'a [u8]>>>;
-
-/// The last change of each key. A page of a tree on disk is dear: keys in order visit each page once,
-/// and a key that changes a hundred times in a batch is written once.
-fn net_changes<'a>(runs: &[Run<'a>]) -> NetChanges<'a> {
-    let mut net = NetChanges::new();
-    for run in runs {
-        net.entry(run.database).or_default().extend(run.changes.iter().copied());
-    }
-    net
 }
 
 fn write_applied(txn: &WriteTransaction, applied: LogPoint) -> Result<(), StoreError> {
@@ -272,18 +255,6 @@ fn recover(file: &engine::Database) -> Result<Option<LogPoint>, StoreError> {
         Ok(applied) if format == FORMAT => Ok(Some(LogPoint::decode(applied))),
         _ => Err(StoreError::Format { found: format, known: FORMAT }),
     }
-}
-
-/// A file is durable once its name is. Synced at every open: an earlier one may have died before this.
-fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or(Path::new("."));
-    if cfg!(unix) {
-        std::fs::File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(StoreError::engine("sync its directory"))?;
-    }
-    Ok(())
 }
 
 fn table_name(database: &str) -> String {

@@ -79,3 +79,33 @@ impl Subject for InRedb {
 fn databases_in_redb_keep_the_contract() {
     contract::check(|| InRedb(tempfile::tempdir().unwrap()));
 }
+
+#[cfg(feature = "fjall")]
+struct InFjall(tempfile::TempDir);
+
+#[cfg(feature = "fjall")]
+impl Subject for InFjall {
+    type Machine = Databases;
+
+    fn open(&mut self) -> Databases {
+        Databases::fjall(self.0.path().join("store.fjall")).unwrap()
+    }
+
+    fn payload(&self, vlsn: Vlsn) -> Bytes {
+        payload(vlsn)
+    }
+
+    fn nonsense(&self) -> Option<Bytes> {
+        Some(Bytes::from_static(b"nonsense"))
+    }
+
+    fn observe(reader: &Reader) -> (LogPoint, Digest) {
+        observe(reader)
+    }
+}
+
+#[cfg(feature = "fjall")]
+#[test]
+fn databases_in_fjall_keep_the_contract() {
+    contract::check(|| InFjall(tempfile::tempdir().unwrap()));
+}

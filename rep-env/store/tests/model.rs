@@ -53,10 +53,14 @@ impl Place for MemoryHome {
     }
 }
 
-#[cfg(feature = "redb")]
-impl Place for tempfile::TempDir {
+/// A directory, and how it is opened.
+#[cfg(any(feature = "redb", feature = "fjall"))]
+struct OnDisk(tempfile::TempDir, fn(&std::path::Path) -> Result<Databases, rep_store::StoreError>);
+
+#[cfg(any(feature = "redb", feature = "fjall"))]
+impl Place for OnDisk {
     fn open(&self) -> Databases {
-        Databases::redb(self.path().join("store.redb")).unwrap()
+        self.1(&self.0.path().join("store")).unwrap()
     }
 }
 
@@ -237,7 +241,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn databases_in_redb_are_maps(steps in steps()) {
-        let place = tempfile::tempdir().unwrap();
+        let place = OnDisk(tempfile::tempdir().unwrap(), |path| Databases::redb(path));
+        let mut world = World::new(&place);
+        steps.into_iter().for_each(|step| world.step(step));
+    }
+}
+
+#[cfg(feature = "fjall")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn databases_in_fjall_are_maps(steps in steps()) {
+        let place = OnDisk(tempfile::tempdir().unwrap(), |path| Databases::fjall(path));
         let mut world = World::new(&place);
         steps.into_iter().for_each(|step| world.step(step));
     }

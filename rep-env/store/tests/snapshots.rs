@@ -45,16 +45,19 @@ fn chunks_are_cut_near_their_size() {
     assert!(whole.iter().all(|chunk| (size..size + 1024).contains(&chunk.len())));
 }
 
-#[cfg(feature = "redb")]
+#[cfg(all(feature = "redb", feature = "fjall"))]
 #[test]
 fn engines_make_the_same_chunks_and_take_each_other_s() {
     let home = tempfile::tempdir().unwrap();
-    let open = |name: &str| Databases::redb(home.path().join(name)).unwrap();
-    let (memory, file) = (filled(Databases::memory()), filled(open("a")));
-    assert_eq!(memory.digest().unwrap(), file.digest().unwrap());
+    let redb = |name: &str| Databases::redb(home.path().join(name)).unwrap();
+    let fjall = |name: &str| Databases::fjall(home.path().join(name)).unwrap();
+    let memory = filled(Databases::memory());
     let chunks = drain(memory.snapshot().unwrap());
-    assert_eq!(chunks, drain(file.snapshot().unwrap()));
-    for mut empty in [Databases::memory(), open("b")] {
+    for other in [filled(redb("a")), filled(fjall("b"))] {
+        assert_eq!(memory.digest().unwrap(), other.digest().unwrap());
+        assert_eq!(chunks, drain(other.snapshot().unwrap()));
+    }
+    for mut empty in [Databases::memory(), redb("c"), fjall("d")] {
         empty.install(&mut chunks.iter().cloned().map(Ok)).unwrap();
         assert_eq!(empty.digest().unwrap(), memory.digest().unwrap());
         assert_eq!(empty.applied(), memory.applied());

@@ -1,5 +1,5 @@
 use crate::world::{BOTH, Net, World, eventually, view_at};
-use rep_env::{CommitToken, Error, NodeState, Verdict};
+use rep_env::{CommitToken, Error, NodeState, StoreKind, Verdict};
 use std::fs;
 
 /// Writes numbered keys, pipelined, until the master refuses; notes what was acknowledged, which is something.
@@ -83,18 +83,47 @@ fn everything_is_there_after_all_members_were_closed() {
     }
 }
 
+const STORES: &[StoreKind] = &[
+    StoreKind::Memory,
+    #[cfg(feature = "redb")]
+    StoreKind::Redb,
+    #[cfg(feature = "fjall")]
+    StoreKind::Fjall,
+];
+
 #[test]
-fn a_member_of_memory_store_replays_its_log() {
-    let mut world = World::new(Net::Memory, 1);
-    let open = |world: &mut World| {
-        let config = world.config(0).store(rep_env::StoreKind::Memory).build().unwrap();
-        world.open_as(0, config);
-    };
-    open(&mut world);
-    let token = world.put("alice", "1");
-    world.close(0);
-    open(&mut world);
-    world.assert_everywhere(token, "alice", "1");
+fn a_member_has_its_databases_again_whatever_engine_keeps_them() {
+    for store in STORES {
+        let mut world = World::new(Net::Memory, 1);
+        let open = |world: &mut World| {
+            let config = world.config(0).store(*store).build().unwrap();
+            world.open_as(0, config);
+        };
+        open(&mut world);
+        let token = world.put("alice", "1");
+        world.close(0);
+        open(&mut world);
+        world.assert_everywhere(token, "alice", "1");
+    }
+}
+
+/// Members need not agree on an engine: what they hold is the same.
+#[test]
+fn members_with_different_engines_have_equal_digests() {
+    let mut world = World::new(Net::Memory, 3);
+    for at in 0..3 {
+        let store = STORES[at % STORES.len()];
+        let config = world.config(at).store(store).build().unwrap();
+        world.open_as(at, config);
+    }
+    let mut acked = Vec::new();
+    write_until_refused(&world, &mut acked, 50);
+    let old = world.master();
+    world.close(old);
+    acked.push(("last".into(), world.put("last", "last")));
+    let config = world.config(old).store(STORES[(old + 1) % STORES.len()]).build().unwrap();
+    world.open_as(old, config);
+    assert_all_there(&world, &acked);
 }
 
 #[test]
