@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rep_stream::{AckTable, RolledBackImage, Window, commit_point};
-use rep_vlsn::{Draft, Flags, Incarnation, Kind, LogPoint, LogView, NodeId, Term, Vlsn};
+use rep_vlsn::{Draft, Flags, Incarnation, Kind, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn};
 
 const FIRST: Incarnation = Incarnation([1; 16]);
 const SECOND: Incarnation = Incarnation([2; 16]);
@@ -92,6 +92,23 @@ fn a_truncation_lowers_and_a_removal_forgets() {
     assert_eq!(acks.points(NodeId::new(1)), (at(4), at(4)));
     acks.forget(NodeId::new(2));
     assert_eq!(acks.durable(nodes(1..=2), 1), Vlsn::new(4));
+}
+
+#[test]
+fn the_masters_copy_counts_by_one_class_and_the_others_by_another() {
+    use SyncClass::{NoSync, Sync};
+    let mut acks = AckTable::new();
+    for (number, (synced, written)) in (1u32..).zip([(5, 9), (3, 8), (2, 7)]) {
+        acks.observe(NodeId::new(number), FIRST, at(synced), at(written));
+    }
+    let reached = |need, classes| acks.acknowledged(NodeId::new(1), nodes(1..=3), need, classes);
+    assert_eq!(reached(1, (Sync, NoSync)), Vlsn::new(5), "the master alone");
+    assert_eq!(reached(2, (Sync, NoSync)), Vlsn::new(5), "its own sync is behind their writes");
+    assert_eq!(reached(2, (NoSync, Sync)), Vlsn::new(3), "and here theirs behind its write");
+    assert_eq!(reached(2, (NoSync, NoSync)), Vlsn::new(8));
+    assert_eq!(reached(3, (NoSync, NoSync)), Vlsn::new(7));
+    assert_eq!(reached(3, (Sync, Sync)), Vlsn::new(2));
+    assert_eq!(reached(4, (NoSync, NoSync)), Vlsn::NULL, "there are no four");
 }
 
 #[test]

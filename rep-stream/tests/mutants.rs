@@ -7,7 +7,7 @@ mod pair;
 
 use pair::{ModelLog, Pair, point};
 use rep_stream::{Connection, FeederMessage, ReplicaMessage};
-use rep_vlsn::{Batch, Vlsn, mutants};
+use rep_vlsn::{Batch, Flags, SyncClass, Vlsn, mutants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn predecessors_are_checked() {
@@ -47,6 +47,17 @@ fn acks_wait_for_the_sync() {
     assert_eq!(pair.dvlsn, Vlsn::new(4));
 }
 
+fn acks_wait_for_the_write() {
+    let mut pair = Pair::new(1, ModelLog::of(&[(1, 4)]), ModelLog::default(), 0);
+    pair.run();
+    pair.slow_writer = true;
+    pair.write_with(1, 0, Flags { replica_sync: SyncClass::NoSync, ..Flags::default() });
+    pair.carry_out_send();
+    pair.deliver_to_replica();
+    pair.deliver_to_feeder();
+    assert_eq!(pair.seen.acked, Some((point(1, 4), point(1, 4))));
+}
+
 fn watermarks_cover_what_is_matched() {
     let mut pair = Pair::new(1, ModelLog::of(&[(1, 4)]), ModelLog::default(), 0);
     pair.run();
@@ -72,10 +83,11 @@ fn foreign_tails_are_cut() {
 /// One test, since the set of planted bugs belongs to the process.
 #[test]
 fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
-    let rules: [(&str, fn()); 6] = [
+    let rules: [(&str, fn()); 7] = [
         ("stream-skip-predecessor-check", predecessors_are_checked),
         ("stream-old-connection-ack", old_acks_count_nothing),
         ("stream-ack-before-sync", acks_wait_for_the_sync),
+        ("dur-ack-unwritten", acks_wait_for_the_write),
         ("stream-watermark-unlimited", watermarks_cover_what_is_matched),
         ("stream-truncate-below-dvlsn", durable_entries_stay),
         ("stream-skip-syncup", foreign_tails_are_cut),

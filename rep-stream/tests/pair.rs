@@ -308,6 +308,47 @@ fn an_entry_that_asks_for_no_sync_is_acknowledged_as_received_at_once() {
     assert_eq!(pair.seen.acked, Some((point(1, 4), point(1, 5))));
 }
 
+/// An acknowledgement out of the memory of a process dies with it, and the process may be back before anyone noticed.
+#[test]
+fn an_entry_that_asks_for_no_sync_is_not_acknowledged_before_it_is_written() {
+    let mut pair = streaming(1, 4);
+    pair.slow_writer = true;
+    pair.write_with(1, 0, Flags { replica_sync: SyncClass::NoSync, ..Flags::default() });
+    pair.carry_out_send();
+    pair.deliver_to_replica();
+    assert!(pair.to_feeder.is_empty(), "in memory is not held");
+    pair.write_replica();
+    pair.deliver_to_feeder();
+    assert_eq!(pair.seen.acked, Some((point(1, 4), point(1, 5))));
+}
+
+#[test]
+fn the_news_of_a_write_makes_no_message_where_only_the_sync_is_waited_for() {
+    let mut pair = streaming(1, 4);
+    pair.slow_writer = true;
+    let before = pair.seen.acks_sent;
+    pair.write(3, 0);
+    pair.carry_out_send();
+    pair.deliver_to_replica();
+    pair.write_replica();
+    assert_eq!(pair.seen.acks_sent, before);
+    pair.sync_replica();
+    assert_eq!(pair.seen.acks_sent, before + 1);
+}
+
+/// A window is released by what is written, so a full pipe does not wait for the sync.
+#[test]
+fn much_that_was_written_is_acknowledged_before_the_sync() {
+    let mut pair = streaming(1, 4);
+    pair.slow_writer = true;
+    pair.write(1, 2 << 20);
+    pair.carry_out_send();
+    pair.deliver_to_replica();
+    pair.write_replica();
+    pair.deliver_to_feeder();
+    assert_eq!(pair.seen.acked, Some((point(1, 4), point(1, 5))));
+}
+
 #[test]
 fn an_acknowledgement_that_overtakes_the_senders_report_counts() {
     let mut pair = streaming(1, 4);

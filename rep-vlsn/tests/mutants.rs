@@ -5,8 +5,12 @@ mod common;
 
 use common::world::World;
 use common::{Maker, Rng, reopen, try_open_whole, write};
-use rep_vlsn::{Disk, DiskFile, DurableCell, Epoch, LogPoint, MemDisk, ReadError, Vlsn, mutants};
+use rep_vlsn::{
+    Disk, DiskFile, DurableCell, Epoch, Holder, LogPoint, MemDisk, ReadError, SyncPlan, Vlsn,
+    mutants,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// Random lives of a log, with crashes.
 fn lives() {
@@ -75,6 +79,18 @@ fn epochs() {
     assert!(matches!(read, Err(ReadError::Truncated)));
 }
 
+fn intervals() {
+    let disk = MemDisk::new();
+    let mut opened = reopen(&disk);
+    let mut maker = Maker::new();
+    write(&mut opened.writer, &opened.tail, &[maker.open_term(1, 1)]);
+    let mut plan = SyncPlan::new(Duration::from_millis(100));
+    opened.tail.stage_as(Holder::Master, &[maker.lazy(b"x")]);
+    let written = opened.writer.write_group(Vlsn::NULL).unwrap().unwrap();
+    plan.note_written(Duration::ZERO, &written);
+    assert!(plan.is_due(Duration::from_millis(100)));
+}
+
 fn found(name: &str, suite: fn()) -> bool {
     mutants::enable(name);
     let result = catch_unwind(AssertUnwindSafe(suite));
@@ -85,7 +101,7 @@ fn found(name: &str, suite: fn()) -> bool {
 /// One test, because the set of planted bugs belongs to the process.
 #[test]
 fn every_planted_bug_is_found_and_without_one_nothing_is() {
-    let suites: [(&str, fn()); 9] = [
+    let suites: [(&str, fn()); 10] = [
         ("vlsn-skip-log-sync", lives),
         ("vlsn-skip-cut-cell", lives),
         ("vlsn-keep-stale-tail", lives),
@@ -95,6 +111,7 @@ fn every_planted_bug_is_found_and_without_one_nothing_is() {
         ("vlsn-truncate-on-damage", damage),
         ("vlsn-no-predecessor-chain", strangers),
         ("vlsn-reader-ignores-epoch", epochs),
+        ("dur-never-sync", intervals),
     ];
     for (_, suite) in suites {
         suite();

@@ -5,7 +5,7 @@ pub(crate) mod world;
 
 use rep_vlsn::{
     Disk, Draft, Epoch, Flags, GroupId, Kind, LogConfig, LogPoint, LogReader, LogWriter, MemDisk,
-    NodeId, OpenError, Opened, Record, Tail, Term, Vlsn, open,
+    NodeId, OpenError, Opened, Record, SyncClass, Tail, Term, Vlsn, open,
 };
 
 pub(crate) const GROUP: GroupId = GroupId([7; 16]);
@@ -42,6 +42,13 @@ impl Maker {
 
     pub(crate) fn data(&mut self, payload: &[u8]) -> Record {
         self.stamp(self.last.term, Draft::new(Kind::Data, Flags::default(), payload))
+    }
+
+    /// An entry that asks for no sync anywhere.
+    pub(crate) fn lazy(&mut self, payload: &[u8]) -> Record {
+        let sync = SyncClass::NoSync;
+        let flags = Flags { local_sync: sync, replica_sync: sync, ..Flags::default() };
+        self.stamp(self.last.term, Draft::new(Kind::Data, flags, payload))
     }
 
     pub(crate) fn open_term(&mut self, term: u64, node: u32) -> Record {

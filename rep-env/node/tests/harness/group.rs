@@ -4,11 +4,11 @@
 
 use bytes::{Bytes, BytesMut};
 use rep_node::{
-    Acks, DialFailure, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
+    DialFailure, Durability, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
     Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, Seed, Service,
     number_members,
 };
-use rep_vlsn::{Draft, Flags, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
+use rep_vlsn::{Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -17,9 +17,13 @@ pub(crate) struct Machine {
     pub(crate) incarnation: Incarnation,
     pub(crate) fence: Fence,
     pub(crate) records: Vec<Record>,
+    pub(crate) written: usize,
     pub(crate) synced: usize,
     pub(crate) applied: LogPoint,
+    /// Nothing is written until the test says so.
     pub(crate) hold_log: bool,
+    /// What is appended is written, and not synced.
+    pub(crate) hold_syncs: bool,
     pub(crate) states: Vec<NodeState>,
     pub(crate) events: Vec<Event>,
     pub(crate) halted: Option<HaltReason>,
@@ -92,9 +96,11 @@ impl Group {
             incarnation: Incarnation((self.next as u128).to_le_bytes()),
             fence: Fence::default(),
             records: Vec::new(),
+            written: 0,
             synced: 0,
             applied: LogPoint::NULL,
             hold_log: false,
+            hold_syncs: false,
             states: Vec::new(),
             events: Vec::new(),
             halted: None,
@@ -132,11 +138,24 @@ impl Group {
 
     /// Power is lost: what was not synced is gone.
     pub(crate) fn crash(&mut self, id: NodeId) {
+        let synced = self.machines[&id].synced;
+        self.end(id, synced);
+    }
+
+    /// The process is killed: what was written is still there.
+    pub(crate) fn kill(&mut self, id: NodeId) {
+        let written = self.machines[&id].written;
+        self.end(id, written);
+    }
+
+    fn end(&mut self, id: NodeId, kept: usize) {
         let machine = self.machines.get_mut(&id).unwrap();
         machine.node = None;
         machine.hold_log = false;
+        machine.hold_syncs = false;
         self.frozen.remove(&id);
-        machine.records.truncate(machine.synced);
+        machine.records.truncate(kept);
+        (machine.written, machine.synced) = (kept, kept);
         let broken: Vec<u64> = self.pairs_of(id);
         self.wire.retain(|frame| frame.from != id && frame.to != id);
         broken.into_iter().for_each(|pair| self.break_pair(pair));
@@ -178,15 +197,38 @@ impl Group {
     }
 
     pub(crate) fn propose(&mut self, id: NodeId, payload: &str) -> Request {
+        self.propose_with(id, payload, Durability::default(), Duration::from_secs(5))
+    }
+
+    pub(crate) fn propose_with(
+        &mut self,
+        id: NodeId,
+        payload: &str,
+        durability: Durability,
+        patience: Duration,
+    ) -> Request {
         self.next += 1;
         let request = Request(self.next);
-        let deadline = self.now + Duration::from_secs(5);
-        let draft = Draft::new(Kind::Data, Flags::default(), payload.as_bytes());
+        let deadline = self.now + patience;
+        let draft = Draft::new(Kind::Data, durability.flags(), payload.as_bytes());
+        let acks = durability.acks;
         self.act(id, |node, now| {
             let term = node.term();
-            node.propose(now, Proposal { request, term, draft, acks: Acks::default(), deadline });
+            node.propose(now, Proposal { request, term, draft, acks, deadline });
         });
         request
+    }
+
+    /// The log writer has handed to the operating system what it held back.
+    pub(crate) fn write(&mut self, id: NodeId) {
+        self.persist(id, false);
+        self.settle();
+    }
+
+    /// The log writer has written and synced what it held back.
+    pub(crate) fn sync_now(&mut self, id: NodeId) {
+        self.persist(id, true);
+        self.settle();
     }
 
     pub(crate) fn read(&mut self, id: NodeId, kind: ReadKind) -> Request {
@@ -231,7 +273,8 @@ impl Group {
     /// Disks that were held finish what they were at.
     pub(crate) fn release_disks(&mut self) {
         for id in self.ids() {
-            self.machines.get_mut(&id).unwrap().hold_log = false;
+            let machine = self.machines.get_mut(&id).unwrap();
+            (machine.hold_log, machine.hold_syncs) = (false, false);
             self.sync(id);
         }
         self.settle();
@@ -313,7 +356,7 @@ impl Group {
             Output::Truncate { keep, epoch } => {
                 let machine = self.machines.get_mut(&id).unwrap();
                 machine.records.truncate(keep.vlsn.get() as usize);
-                machine.synced = machine.records.len();
+                (machine.written, machine.synced) = (machine.records.len(), machine.records.len());
                 let last_crc = machine.records.last().map_or(0, Record::header_crc);
                 let what = Persisted::Truncated { point: keep, epoch, last_crc };
                 self.with(id, |node, now| node.handle_persisted(now, what));
@@ -367,14 +410,25 @@ impl Group {
 
     fn sync(&mut self, id: NodeId) {
         let machine = self.machines.get_mut(&id).unwrap();
-        if machine.hold_log {
-            return;
+        if !machine.hold_log {
+            let syncs = !machine.hold_syncs;
+            self.persist(id, syncs);
         }
-        machine.synced = machine.records.len();
-        if let (Some(node), Some(last)) = (&mut machine.node, machine.records.last()) {
-            let epoch = node.log().epoch();
-            node.handle_persisted(self.now, Persisted::Log { point: last.point(), epoch });
+    }
+
+    fn persist(&mut self, id: NodeId, syncs: bool) {
+        let machine = self.machines.get_mut(&id).unwrap();
+        machine.written = machine.records.len();
+        if syncs {
+            machine.synced = machine.written;
         }
+        let (Some(node), Some(last)) = (&mut machine.node, machine.records.last()) else { return };
+        let (point, epoch) = (last.point(), node.log().epoch());
+        let what = match syncs {
+            true => Persisted::Log { point, epoch },
+            false => Persisted::Written { point, epoch },
+        };
+        node.handle_persisted(self.now, what);
     }
 
     fn with(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration)) {
