@@ -37,4 +37,5 @@ pub use rep_net as net;
 pub use rep_node::{Acks, Durability};
 pub use rep_store as store;
 pub use rep_store::{Database, Databases, StateMachine, View};
+pub use rep_vlsn as log;
 pub use rep_vlsn::{GroupId, LogPoint, NodeId, SyncClass, Term, Vlsn};

@@ -48,6 +48,44 @@ pub struct DurableCell<D: Disk> {
     poisoned: bool,
 }
 
+/// What the file of a cell holds, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CellState {
+    /// Whether there is a file: the cell was stored to.
+    pub exists: bool,
+    /// What the newest slot that can be read says.
+    pub value: Option<Bytes>,
+    /// Of each slot that can be read, which store it is from.
+    pub slots: [Option<u64>; 2],
+}
+
+impl CellState {
+    /// Whether the cell was stored to, and nothing of it can be read.
+    pub fn is_damaged(&self) -> bool {
+        self.exists && self.value.is_none()
+    }
+
+    /// The value; `None` if the cell was never stored to.
+    pub(crate) fn settled(self, name: &str) -> Result<Option<Bytes>, CellError> {
+        match self.is_damaged() {
+            true => Err(CellError::Damaged { name: name.to_owned() }),
+            false => Ok(self.value),
+        }
+    }
+}
+
+/// Reads the cell `name` and leaves it as it is, where [`DurableCell::open`] mends it.
+pub(crate) fn peek<D: Disk>(disk: &D, name: &str) -> Result<CellState, CellError> {
+    let Some(file) = disk.open(name).during("open")? else {
+        return Ok(CellState { exists: false, value: None, slots: [None; 2] });
+    };
+    let slots = [read_slot(&file, name, 0)?, read_slot(&file, name, 1)?];
+    let sequences = slots.each_ref().map(|slot| slot.as_ref().map(|slot| slot.sequence));
+    let newest = slots.into_iter().flatten().max_by_key(|slot| slot.sequence);
+    Ok(CellState { exists: true, value: newest.map(|slot| slot.value), slots: sequences })
+}
+
 /// What a slot says, if it verifies.
 struct Slot {
     sequence: u64,

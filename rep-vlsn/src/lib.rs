@@ -5,7 +5,8 @@
 //! [`ids`] names the places, [`history`] says which node opened which term where, `record` and
 //! `batch` are the bytes, `view` is what the protocol cores borrow. Of the log itself, `disk` is what it
 //! stands on, `segment` its files, `tail` its newest end in memory, `writer` and `reader` the two
-//! ways in, `recovery` how it is opened, `checkpoint` what makes that short; `cell` is the small durable record beside it.
+//! ways in, `recovery` how it is opened, `checkpoint` what makes that short; `cell` is the small durable record beside it;
+//! `offline` looks at a log without opening it.
 
 pub mod history;
 pub mod ids;
@@ -33,6 +34,8 @@ pub mod index;
 #[cfg(rep_mutants)]
 pub mod mutants;
 #[cfg(feature = "log")]
+pub mod offline;
+#[cfg(feature = "log")]
 pub mod reader;
 #[cfg(feature = "log")]
 pub mod record;
@@ -55,7 +58,7 @@ pub use ids::{Epoch, GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
 #[cfg(feature = "log")]
 pub use batch::{Batch, BatchError};
 #[cfg(feature = "log")]
-pub use cell::{CELL_BYTES_MAX, DurableCell};
+pub use cell::{CELL_BYTES_MAX, CellState, DurableCell};
 #[cfg(feature = "log")]
 pub use config::LogConfig;
 #[cfg(feature = "file")]
@@ -68,6 +71,8 @@ pub use disk::{Disk, DiskFile};
 pub use error::{CellError, LogError, OpenError, ReadError};
 #[cfg(feature = "log")]
 pub use index::{Position, VlsnIndex};
+#[cfg(feature = "log")]
+pub use offline::{Inspection, OfflineWalk, Place, Seen, UNWRITTEN, inspect, inspect_cell, walk};
 #[cfg(feature = "log")]
 pub use reader::{LogReader, Run};
 #[cfg(feature = "log")]

@@ -22,12 +22,14 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{During, OpenError};
 use crate::files::Files;
 use crate::ids::{Epoch, GroupId, LogPoint, Vlsn};
+use crate::offline::{Inspection, inspect};
 use crate::reader::LogReader;
 use crate::segment::{LOG_DIR, Mark, first_of, segment_name};
 use crate::tail::Tail;
 use crate::view::LogView;
 use crate::writer::{Active, LogWriter};
-use scan::{Known, Scan};
+use scan::Known;
+pub(crate) use scan::{Scan, damage, open_segment, what_is_wrong};
 use std::sync::Arc;
 
 /// An open log: its writer, a reader to be cloned, the tail, and the positions to begin with.
@@ -60,6 +62,8 @@ pub struct RecoveryReport {
     pub entries: u64,
     /// Bytes of the entries that were read.
     pub bytes: u64,
+    /// Local marks that were read and verify.
+    pub marks: u64,
     /// Entries of which the index file told, and which were not read.
     pub told: u64,
     /// Where a torn tail was cut, if there was one: the first entry that is missing.
@@ -91,34 +95,29 @@ pub fn open<D: Disk>(disk: D, config: LogConfig) -> Result<Opened<D>, OpenError>
     let (checkpoint, loaded) = Checkpoint::open(disk.clone());
     let known = Known::of(loaded, &config, cut);
     let keep = cut.and_then(|cut| cut.keep);
-    let scan = Scan::run(&disk, &config, &firsts, keep, known, &mut report)?;
+    let mut scan = Scan::new(&config, &firsts).believing(known);
+    scan.read_all(&disk, &firsts, keep, &mut report)?;
     Recovered { disk, config, cell, cut, scan, report, checkpoint }.finish()
 }
 
-/// Reads and checks every entry of a log that is not open, and changes none; half-made files stay, too.
+/// Reads and checks every entry of a log that is not open, and changes nothing; [`inspect`] tells more.
 ///
 /// # Errors
 ///
 /// [`OpenError::Damaged`] tells the first entry that was synced and cannot be read.
-pub fn verify<D: Disk>(disk: D, config: &LogConfig) -> Result<RecoveryReport, OpenError> {
-    let (_, value) = DurableCell::open(disk.clone(), CUT_CELL)?;
-    let cut = value.map(|value| decode_cut(&value)).transpose()?;
-    let mut report = RecoveryReport::default();
-    let (firsts, _) = segments_to_read(&disk, cut, &mut report)?;
-    let keep = cut.and_then(|cut| cut.keep);
-    let scan = Scan::run(&disk, config, &firsts, keep, Known::default(), &mut report)?;
-    report.entries = scan.entries();
-    Ok(report)
+pub fn verify<D: Disk>(disk: &D) -> Result<RecoveryReport, OpenError> {
+    let Inspection { report, damage, .. } = inspect(disk)?;
+    damage.map_or(Ok(report), Err)
 }
 
-fn decode_cut(value: &[u8]) -> Result<Cut, OpenError> {
+pub(crate) fn decode_cut(value: &[u8]) -> Result<Cut, OpenError> {
     let damaged = || crate::error::CellError::Damaged { name: CUT_CELL.to_owned() };
     Cut::decode(value).ok_or_else(|| damaged().into())
 }
 
 /// The first entries of the segments that belong to the log, in order; and the files that a crash kept from being
 /// removed.
-fn segments_to_read<D: Disk>(
+pub(crate) fn segments_to_read<D: Disk>(
     disk: &D,
     cut: Option<Cut>,
     report: &mut RecoveryReport,

@@ -206,7 +206,7 @@ fn damage_in_what_was_not_read_is_found_by_whoever_reads_it_and_by_a_check() {
         for at in (80..=end).step_by(5) {
             let image = disk.image();
             image.flip_bit(&name, at as u64);
-            let checked = verify(image.clone(), &tiny());
+            let checked = verify(&image);
             let read = try_open_whole(&image.image());
             assert_eq!(checked.is_err(), read.is_err(), "a check tells what an opening tells");
             let Ok(opened) = try_open(&image) else {
@@ -254,7 +254,7 @@ fn a_check_changes_nothing() {
             .collect::<Vec<_>>()
     };
     let before = files(&disk);
-    let report = verify(disk.clone(), &tiny()).unwrap();
+    let report = verify(&disk).unwrap();
     assert_eq!((report.entries, report.told, report.leftovers), (60, 0, 1));
     assert_eq!(files(&disk), before);
 }
@@ -383,7 +383,7 @@ fn lengths_read_back<D: Disk>(disk: &D, crash: fn(&D)) {
     let opened = open(disk.clone(), config.clone()).unwrap();
     assert_eq!((opened.report.bytes, opened.report.told), (0, records.len() as u64));
     drop(opened);
-    assert_eq!(verify(disk.clone(), &config).unwrap().entries, records.len() as u64);
+    assert_eq!(verify(disk).unwrap().entries, records.len() as u64);
 }
 
 /// How long it takes is printed; that little is read is asserted.

@@ -5,7 +5,6 @@
 //! that was acknowledged has to be read back from every node, no write that was refused may have appeared, and all
 //! nodes have to hold the same.
 
-mod client;
 mod group;
 mod home;
 mod load;

@@ -1,10 +1,15 @@
 //! The `rep` binary: a replicated store for any language, and a demonstration that it survives its master.
 //!
-//! `serve` runs one member of a group, with a Redis port if asked; `resp` is that port. `status` asks a running member how
-//! it is. `demo` runs a whole group, kills masters under load and looks for what was lost.
+//! `serve` runs one member of a group, with a Redis port if asked; `resp` is that port. `status` and `ping` ask a running
+//! member how it is, `log` looks at what one that does not run has left. `bench` measures a running group. `demo` runs a whole
+//! group, kills masters under load and looks for what was lost.
 
+mod bench;
+mod client;
 mod demo;
+mod log;
 mod options;
+mod ping;
 mod print;
 mod resp;
 mod serve;
@@ -27,6 +32,12 @@ enum Command {
     Demo(demo::Args),
     /// Run one member of a group until SIGTERM or SIGINT
     Serve(Box<serve::Args>),
+    /// Ask a running member whether it is there, and how fast it answers. Exit code: 0 it answered, 2 it did not
+    Ping(ping::Args),
+    /// Look at the log of a member that does not run. Exit code: 0 it is whole, 1 it is damaged, 2 it cannot be looked at
+    Log(log::Args),
+    /// Write to a running group and print rates and latencies beside what this machine needs for a sync and a round trip
+    Bench(bench::Args),
     /// List what can be set, with defaults, bounds and effects
     Options(options::Args),
     /// Ask a running member how it and its group are. Exit code: 0 there is a master, 1 there is none, 2 nobody answers
@@ -37,6 +48,9 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Ping(args) => ping::run(&args),
+        Command::Log(args) => Ok(log::run(&args)),
+        Command::Bench(args) => bench::run(&args),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),
     };

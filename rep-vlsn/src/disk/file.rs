@@ -22,7 +22,9 @@ pub struct FileDisk {
 #[derive(Debug)]
 struct Home {
     dir: PathBuf,
-    _lock: File,
+    /// `None` in a directory that was never opened but for reading.
+    _lock: Option<File>,
+    read_only: bool,
 }
 
 impl FileDisk {
@@ -36,14 +38,29 @@ impl FileDisk {
         make_home(&dir)?;
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(FileDisk { home: Arc::new(Home { dir, _lock: lock }) }),
-            Err(TryLockError::WouldBlock) => {
-                let what = format!("{} is in use by another process", dir.display());
-                Err(io::Error::new(io::ErrorKind::WouldBlock, what))
-            }
-            Err(TryLockError::Error(error)) => Err(error),
+        take(&lock, &dir)?;
+        Ok(FileDisk { home: Arc::new(Home { dir, _lock: Some(lock), read_only: false }) })
+    }
+
+    /// Opens a directory that exists, locks it, and changes nothing in it: whatever would is refused with
+    /// [`io::ErrorKind::ReadOnlyFilesystem`]. For a copy, or for what a node has left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] as [`FileDisk::open`]; [`io::ErrorKind::NotADirectory`] if there is none.
+    pub fn open_read_only(dir: impl AsRef<Path>) -> io::Result<FileDisk> {
+        let dir = dir.as_ref().to_path_buf();
+        if !dir.is_dir() {
+            let what = format!("there is no directory {}", dir.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
         }
+        let lock = match File::open(dir.join(LOCK)) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        lock.iter().try_for_each(|lock| take(lock, &dir))?;
+        Ok(FileDisk { home: Arc::new(Home { dir, _lock: lock, read_only: true }) })
     }
 
     /// The directory.
@@ -56,6 +73,14 @@ impl FileDisk {
         Ok(self.home.dir.join(name))
     }
 
+    /// The path of something that is about to be changed.
+    fn path_to_change(&self, name: &str) -> io::Result<PathBuf> {
+        match self.home.read_only {
+            true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            false => self.path(name),
+        }
+    }
+
     fn dir_path(&self, dir: &str) -> io::Result<PathBuf> {
         if dir.is_empty() { Ok(self.home.dir.clone()) } else { self.path(dir) }
     }
@@ -65,13 +90,14 @@ impl Disk for FileDisk {
     type File = RealFile;
 
     fn create(&self, name: &str) -> io::Result<RealFile> {
-        let path = self.path(name)?;
+        let path = self.path_to_change(name)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(RealFile { file })
     }
 
     fn open(&self, name: &str) -> io::Result<Option<RealFile>> {
-        match OpenOptions::new().read(true).write(true).open(self.path(name)?) {
+        let write = !self.home.read_only;
+        match OpenOptions::new().read(true).write(write).open(self.path(name)?) {
             Ok(file) => Ok(Some(RealFile { file })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -97,15 +123,15 @@ impl Disk for FileDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from)?, self.path(to)?)
+        fs::rename(self.path_to_change(from)?, self.path_to_change(to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path(name)?)
+        fs::remove_file(self.path_to_change(name)?)
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
-        match fs::create_dir(self.path(dir)?) {
+        match fs::create_dir(self.path_to_change(dir)?) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
@@ -172,6 +198,18 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+/// Locks a directory, by the file that stands for it.
+fn take(lock: &File, dir: &Path) -> io::Result<()> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let what = format!("{} is in use by another process", dir.display());
+            Err(io::Error::new(io::ErrorKind::WouldBlock, what))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::history::History;
 use crate::ids::{GroupId, LogPoint, Vlsn};
 use crate::index::Position;
 use crate::mutant;
+use crate::offline::UNWRITTEN;
 use crate::record::Record;
 use crate::segment::{
     HeaderError, MARK_BYTES, MARK_TAG, Mark, SEGMENT_FORMAT, SEGMENT_HEADER_BYTES, SegmentHeader,
@@ -26,18 +27,18 @@ static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
 
 /// What the files hold.
 #[derive(Debug)]
-pub(super) struct Scan<F> {
-    pub(super) table: Table<F>,
+pub(crate) struct Scan<F> {
+    pub(crate) table: Table<F>,
     pub(super) history: History,
-    pub(super) last: LogPoint,
+    pub(crate) last: LogPoint,
     pub(super) last_crc: u32,
-    pub(super) group: Option<GroupId>,
+    pub(crate) group: Option<GroupId>,
     /// The highest claims of all marks.
-    pub(super) marks: Option<Mark>,
+    pub(crate) marks: Option<Mark>,
     /// The mark behind the last entry, if one stands there.
     pub(super) trailing: Option<Mark>,
     /// Where the log ends; `None` if it has no files.
-    pub(super) end: Option<End<F>>,
+    pub(crate) end: Option<End<F>>,
     /// What the index file says.
     pub(super) known: Known,
     /// What was read, for the index file,
@@ -106,9 +107,9 @@ impl Known {
 
 /// The end of the log, in the last segment.
 #[derive(Debug)]
-pub(super) struct End<F> {
-    pub(super) segment: Arc<Segment<F>>,
-    pub(super) offset: u64,
+pub(crate) struct End<F> {
+    pub(crate) segment: Arc<Segment<F>>,
+    pub(crate) offset: u64,
     /// Whether there is something behind it that has to go.
     pub(super) erase: bool,
     /// From here on no mark vouches for what was read.
@@ -124,18 +125,11 @@ struct Beyond {
 }
 
 impl<F: DiskFile> Scan<F> {
-    /// Reads the segments that begin with `firsts`, up to `keep` if a truncation is to be finished.
-    pub(super) fn run<D: Disk<File = F>>(
-        disk: &D,
-        config: &LogConfig,
-        firsts: &[Vlsn],
-        keep: Option<LogPoint>,
-        known: Known,
-        report: &mut RecoveryReport,
-    ) -> Result<Scan<F>, OpenError> {
+    /// Nothing read yet, of the segments that begin with `firsts`.
+    pub(crate) fn new(config: &LogConfig, firsts: &[Vlsn]) -> Scan<F> {
         let before = firsts.first().map_or(Vlsn::NULL, |first| first.prev());
         let table = Table { segments: BTreeMap::new(), index: config.index(before) };
-        let mut scan = Scan {
+        Scan {
             table,
             history: History::new(),
             last: LogPoint::NULL,
@@ -144,23 +138,39 @@ impl<F: DiskFile> Scan<F> {
             marks: None,
             trailing: None,
             end: None,
-            known,
+            known: Known::default(),
             fresh: Vec::new(),
             untold: None,
             stride: config.stride(),
-        };
+        }
+    }
+
+    /// The same, with what the index file says.
+    pub(super) fn believing(self, known: Known) -> Scan<F> {
+        Scan { known, ..self }
+    }
+
+    /// Reads the segments that begin with `firsts`, up to `keep` if a truncation is to be finished. What was read before an
+    /// error stays.
+    pub(crate) fn read_all<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        firsts: &[Vlsn],
+        keep: Option<LogPoint>,
+        report: &mut RecoveryReport,
+    ) -> Result<(), OpenError> {
         report.segments = firsts.len();
         for (index, first) in firsts.iter().enumerate() {
-            let segment = scan.enter(disk, *first)?;
+            let segment = self.enter(disk, *first)?;
             match firsts.get(index + 1) {
-                Some(next) => scan.read_whole(segment, *next, report)?,
-                None => scan.read_last(segment, keep, report)?,
+                Some(next) => self.read_whole(segment, *next, report)?,
+                None => self.read_last(segment, keep, report)?,
             }
         }
-        if let Some((first, _)) = scan.table.head() {
-            scan.history.clean(first);
+        if let Some((first, _)) = self.table.head() {
+            self.history.clean(first);
         }
-        Ok(scan)
+        Ok(())
     }
 
     /// Opens a segment and checks that it continues the one before.
@@ -169,32 +179,20 @@ impl<F: DiskFile> Scan<F> {
         disk: &D,
         first: Vlsn,
     ) -> Result<Arc<Segment<F>>, OpenError> {
-        let name = segment_name(first);
-        let damaged =
-            |vlsn, what| OpenError::Damaged { vlsn, segment: name.clone(), offset: 0, what };
-        let file = disk.open(&name).during("open segment")?;
-        let file = file.ok_or_else(|| damaged(first, "the segment is missing"))?;
-        let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        let got = file.read_at(0, &mut bytes).during("read segment header")?;
-        let header = match SegmentHeader::decode(&bytes[..got]) {
-            Ok(header) if header.first == first => header,
-            Ok(_) => return Err(damaged(first, "a segment under another one's name")),
-            Err(HeaderError::Damaged) => return Err(damaged(first, "the segment header")),
-            Err(HeaderError::Version(found)) => {
-                return Err(OpenError::Version { segment: name, found, known: SEGMENT_FORMAT });
-            }
-        };
+        let segment = open_segment(disk, first)?;
+        let header = segment.header;
+        let name = || segment.name();
         match self.group {
             None => self.begin_with(&header),
             Some(ours) if ours != header.group => {
-                return Err(OpenError::Foreign { segment: name, ours, found: header.group });
+                return Err(OpenError::Foreign { segment: name(), ours, found: header.group });
             }
             Some(_) if header.prev != self.last || header.prev_crc != self.last_crc => {
-                return Err(damaged(self.last.vlsn.next(), "the segments do not join"));
+                let (vlsn, what) = (self.last.vlsn.next(), "the segments do not join");
+                return Err(OpenError::Damaged { vlsn, segment: name(), offset: 0, what });
             }
             Some(_) => {}
         }
-        let segment = Arc::new(Segment { header, file });
         self.table.segments.insert(first, Arc::clone(&segment));
         Ok(segment)
     }
@@ -274,6 +272,7 @@ impl<F: DiskFile> Scan<F> {
             match scanner.step().during("read")? {
                 Item::Mark(mark) => {
                     self.learn(Some(mark));
+                    report.marks += 1;
                     growing.add_mark(mark);
                     self.trailing = Some(mark);
                 }
@@ -309,7 +308,7 @@ impl<F: DiskFile> Scan<F> {
     }
 
     /// How many entries there are.
-    pub(super) fn entries(&self) -> u64 {
+    pub(crate) fn entries(&self) -> u64 {
         let first = self.table.head().map_or(Vlsn::FIRST, |(first, _)| first);
         self.last.vlsn.next().distance_from(first)
     }
@@ -343,6 +342,28 @@ impl<F: DiskFile> Scan<F> {
     }
 }
 
+/// Opens the segment that begins with entry `first`, and checks its header.
+pub(crate) fn open_segment<D: Disk>(
+    disk: &D,
+    first: Vlsn,
+) -> Result<Arc<Segment<D::File>>, OpenError> {
+    let name = segment_name(first);
+    let damaged = |vlsn, what| OpenError::Damaged { vlsn, segment: name.clone(), offset: 0, what };
+    let file = disk.open(&name).during("open segment")?;
+    let file = file.ok_or_else(|| damaged(first, "the segment is missing"))?;
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    let got = file.read_at(0, &mut bytes).during("read segment header")?;
+    let header = match SegmentHeader::decode(&bytes[..got]) {
+        Ok(header) if header.first == first => header,
+        Ok(_) => return Err(damaged(first, "a segment under another one's name")),
+        Err(HeaderError::Damaged) => return Err(damaged(first, "the segment header")),
+        Err(HeaderError::Version(found)) => {
+            return Err(OpenError::Version { segment: name, found, known: SEGMENT_FORMAT });
+        }
+    };
+    Ok(Arc::new(Segment { header, file }))
+}
+
 fn highest(one: Option<Mark>, other: Option<Mark>) -> Option<Mark> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.highest(other)),
@@ -350,15 +371,15 @@ fn highest(one: Option<Mark>, other: Option<Mark>) -> Option<Mark> {
     }
 }
 
-fn what_is_wrong(stop: Stop) -> &'static str {
+pub(crate) fn what_is_wrong(stop: Stop) -> &'static str {
     match stop {
         Stop::Full => "the file ends before it",
-        Stop::Zero => "zeros in its place",
+        Stop::Zero => UNWRITTEN,
         Stop::Damage(what) => what,
     }
 }
 
-fn damage<F: DiskFile>(scanner: &Scanner<F>, what: &'static str) -> OpenError {
+pub(crate) fn damage<F: DiskFile>(scanner: &Scanner<F>, what: &'static str) -> OpenError {
     let segment = scanner.segment().name();
     OpenError::Damaged { vlsn: scanner.chain().next, segment, offset: scanner.at(), what }
 }

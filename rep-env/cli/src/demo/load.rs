@@ -4,7 +4,7 @@
 //! acknowledged key has to be, a refused one must not be, and of one whose outcome is unknown nothing can be said.
 
 use super::Patience;
-use super::client::Client;
+use crate::client::Client;
 use anyhow::anyhow;
 use parking_lot::Mutex;
 use redis_protocol::resp2::types::BytesFrame;

@@ -1,9 +1,9 @@
 //! Afterwards: what is where.
 
-use super::client::Client;
 use super::group::Group;
 use super::load::{self, Ledger, Told};
 use super::{NodeOutcome, Patience};
+use crate::client::Client;
 use anyhow::{Context, bail};
 use redis_protocol::resp2::types::BytesFrame;
 use std::collections::BTreeSet;

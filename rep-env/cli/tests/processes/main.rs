@@ -11,3 +11,4 @@ mod line;
 mod load;
 mod settings;
 mod strangers;
+mod tools;

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const DIAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     output: Vec<u8>,
     input: BytesMut,
@@ -21,7 +21,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn connect(address: &str) -> anyhow::Result<Self> {
+    pub(crate) fn connect(address: &str) -> anyhow::Result<Self> {
         let resolved = address.to_socket_addrs()?.next().context("no such address")?;
         let stream = TcpStream::connect_timeout(&resolved, DIAL)?;
         stream.set_nodelay(true)?;
@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// Queues a command.
-    pub(super) fn command(&mut self, words: &[&[u8]]) {
+    pub(crate) fn command(&mut self, words: &[&[u8]]) {
         write_header(&mut self.output, b'*', words.len());
         for word in words {
             write_header(&mut self.output, b'$', word.len());
@@ -42,14 +42,14 @@ impl Client {
     }
 
     /// Sends what is queued.
-    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         self.stream.write_all(&self.output)?;
         self.output.clear();
         Ok(())
     }
 
     /// The next answer.
-    pub(super) fn reply(&mut self) -> anyhow::Result<BytesFrame> {
+    pub(crate) fn reply(&mut self) -> anyhow::Result<BytesFrame> {
         loop {
             let decoded = decode_bytes_mut(&mut self.input);
             if let Some((frame, _, _)) = decoded.map_err(|error| anyhow!("{error}"))? {
@@ -63,10 +63,18 @@ impl Client {
     }
 
     /// One command and its answer.
-    pub(super) fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<BytesFrame> {
+    pub(crate) fn ask(&mut self, words: &[&[u8]]) -> anyhow::Result<BytesFrame> {
         self.command(words);
         self.flush()?;
         self.reply()
+    }
+
+    /// One command whose answer is a number.
+    pub(crate) fn integer(&mut self, words: &[&[u8]]) -> anyhow::Result<u64> {
+        match self.ask(words)? {
+            BytesFrame::Integer(number) => Ok(u64::try_from(number)?),
+            other => Err(anyhow!("no number but {other:?}")),
+        }
     }
 }
 
