@@ -1,6 +1,7 @@
 //! What a commit promises, and how its caller learns whether the promise was kept.
 
 use crate::error::Error;
+use crate::sync::{Flaw, broken};
 use crate::waiter::{Slot, deadline};
 use rep_vlsn::{GroupId, LogPoint};
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,9 @@ impl CommitPromise {
 
 impl Drop for CommitPromise {
     fn drop(&mut self) {
+        if broken(Flaw::PromiseDropsSilently) {
+            return;
+        }
         self.slot.resolve(self.no_outcome());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::member::Member;
 use crate::runtime::directory::Directory;
-use crate::sync::Mutex;
+use crate::sync::{Flaw, Mutex, broken};
 use crate::waiter::deadline;
 use rep_fsm::{CellValue, NodeState, Role, Standing, StateCell, Subscription, WaitError};
 use rep_vlsn::{NodeId, Term};
@@ -120,11 +120,17 @@ impl Board {
     ) {
         let mut reasons = self.reasons.lock();
         let number = reasons.iter().position(|known| *known == reason).unwrap_or(reasons.len());
+        let visible = Visible { state, term, master, reason: number as u32 };
+        if broken(Flaw::StateBeforeReason) {
+            drop(reasons);
+            self.cell.set(visible);
+            reasons = self.reasons.lock();
+        }
         if number == reasons.len() {
             reasons.push(reason);
         }
         drop(reasons);
-        self.cell.set(Visible { state, term, master, reason: number as u32 });
+        self.cell.set(visible);
     }
 
     pub(crate) fn get(&self) -> Visible {
@@ -168,7 +174,7 @@ impl Board {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(rep_loom)))]
 mod tests {
     use super::*;
     use crate::member::Attributes;

@@ -13,6 +13,8 @@ pub mod environment;
 pub mod error;
 pub mod events;
 pub mod member;
+#[cfg(all(test, rep_loom))]
+mod models;
 pub mod read;
 pub mod replicate;
 mod runtime;

@@ -1,21 +1,54 @@
 //! The one place that knows whether locks are real or explored: parking_lot and std, or loom's under `--cfg rep_loom`.
 //!
-//! What has to be explored is small: the slot that resolves once ([`waiter`](crate::waiter)), the turn, and the credit.
+//! What has to be explored is small: the slot that resolves once ([`waiter`](crate::waiter)), the turn, the credit, the bell,
+//! the board of states, and the flag by which the log writer is called. Their models lie in `models`.
 
 // What is counted or set once orders nothing that a model would have to try.
 pub(crate) use std::sync::OnceLock;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(not(rep_loom))]
-pub(crate) use real::{Condvar, Mutex, MutexGuard};
+pub(crate) use real::{AtomicBool, Condvar, Mutex, MutexGuard, broken, now};
 
+#[cfg(all(test, rep_loom))]
+pub(crate) use model::set_broken;
 #[cfg(rep_loom)]
-pub(crate) use model::{Condvar, Mutex, MutexGuard};
+pub(crate) use model::{AtomicBool, Condvar, Mutex, MutexGuard, broken, now};
+
+/// Lines that a model can leave out, one at a time: its negative twin, which the checker has to reject. In every other build
+/// nothing is [`broken`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Who waits looks, lets go of the lock, and then sleeps.
+    LookThenSleep,
+    /// Who resolves a slot takes the tasks to be woken, and gives the result a moment later.
+    WakersBeforeResult,
+    /// A promise that is dropped says nothing.
+    PromiseDropsSilently,
+    /// Who was told of a free turn and found it taken counts as told for ever.
+    ToldStaysTold,
+    /// A turn that is closed tells only the first in line.
+    CloseTellsOne,
+    /// A state is published before the words of its reason.
+    StateBeforeReason,
+    /// The log writer lets itself be called again only when it has looked for work.
+    CalledAfterLooking,
+}
 
 #[cfg(not(rep_loom))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::AtomicBool;
     use std::time::Instant;
+
+    /// The present moment, for deadlines.
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
+    pub(crate) const fn broken(_flaw: super::Flaw) -> bool {
+        false
+    }
 
     #[derive(Debug, Default)]
     pub(crate) struct Condvar(parking_lot::Condvar);
@@ -45,8 +78,32 @@ mod real {
 
 #[cfg(rep_loom)]
 mod model {
+    use super::{Flaw, OnceLock};
     pub(crate) use loom::sync::MutexGuard;
+    pub(crate) use loom::sync::atomic::AtomicBool;
+    use std::cell::Cell;
     use std::time::Instant;
+
+    /// In a model the clock stands still: a deadline has passed, or it never comes.
+    pub(crate) fn now() -> Instant {
+        static NOW: OnceLock<Instant> = OnceLock::new();
+        *NOW.get_or_init(Instant::now)
+    }
+
+    thread_local! {
+        static BROKEN: Cell<Option<Flaw>> = const { Cell::new(None) };
+    }
+
+    /// Loom runs all threads of a model on the thread that began it, so each model has its own.
+    pub(crate) fn broken(flaw: Flaw) -> bool {
+        BROKEN.get() == Some(flaw)
+    }
+
+    /// Breaks that line in what runs on this thread from now on.
+    #[cfg(test)]
+    pub(crate) fn set_broken(flaw: Option<Flaw>) {
+        BROKEN.set(flaw);
+    }
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -69,15 +126,17 @@ mod model {
             self.0.notify_all();
         }
 
-        /// In a model a deadline is always past: what matters is that a wait *without* one never sleeps for ever.
+        /// A deadline that has not passed never does: a wait that only its deadline would end is found as a deadlock.
         pub(crate) fn wait_until<'a, T>(
             &self,
             guard: MutexGuard<'a, T>,
             deadline: Option<Instant>,
         ) -> (MutexGuard<'a, T>, bool) {
             match deadline {
-                Some(_) => (guard, true),
-                None => (self.0.wait(guard).expect("a model that panicked has ended"), false),
+                Some(deadline) if deadline <= now() => (guard, true),
+                Some(_) | None => {
+                    (self.0.wait(guard).expect("a model that panicked has ended"), false)
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A commit is answered by the node, by the node's end, or by nobody in time; whoever is first decides, and
 //! every handle sees the same. Handles may sleep ([`Slot::wait`]) or be polled by any executor ([`Slot::poll`]).
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Flaw, Mutex, broken, now};
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 6
 
 /// The moment when a caller's patience ends.
 pub(crate) fn deadline(patience: Duration) -> Instant {
-    Instant::now() + patience.min(TIME_MAX)
+    now() + patience.min(TIME_MAX)
 }
 
 /// A place for one result.
@@ -49,6 +49,10 @@ impl<T: Clone> Slot<T> {
         let mut state = self.state.lock();
         let State::Pending(wakers) = &mut *state else { return None };
         let wakers = std::mem::take(wakers);
+        if broken(Flaw::WakersBeforeResult) {
+            drop(state);
+            state = self.state.lock();
+        }
         *state = State::Resolved(result);
         drop(state);
         self.resolved.notify_all();
@@ -65,6 +69,10 @@ impl<T: Clone> Slot<T> {
             }
             if late {
                 return None;
+            }
+            if broken(Flaw::LookThenSleep) {
+                drop(state);
+                state = self.state.lock();
             }
             (state, late) = self.resolved.wait_until(state, deadline);
         }
@@ -156,31 +164,5 @@ mod tests {
             .collect();
         slot.resolve(5);
         assert!(sleepers.into_iter().all(|sleeper| sleeper.join().unwrap() == Some(5)));
-    }
-}
-
-#[cfg(all(test, rep_loom))]
-mod models {
-    use super::*;
-    use loom::sync::Arc;
-    use loom::thread;
-
-    #[test]
-    fn two_resolvers_and_a_sleeper_agree_on_one_result() {
-        loom::model(|| {
-            let slot = Arc::new(Slot::pending());
-            let resolvers: Vec<_> = [1, 2]
-                .into_iter()
-                .map(|result| {
-                    let slot = Arc::clone(&slot);
-                    thread::spawn(move || slot.resolve(result))
-                })
-                .collect();
-            let seen = slot.wait(None).expect("there is no deadline");
-            let won: Vec<bool> =
-                resolvers.into_iter().map(|resolver| resolver.join().unwrap()).collect();
-            assert_eq!(won.iter().filter(|won| **won).count(), 1);
-            assert_eq!(slot.peek(), Some(seen));
-        });
     }
 }

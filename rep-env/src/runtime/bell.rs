@@ -1,6 +1,6 @@
 //! A bell for those who wait until "something" about the node has changed: they look, listen, and look again.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Flaw, Mutex, broken};
 use std::time::Instant;
 
 /// Rung after each change that somebody may wait for.
@@ -33,6 +33,10 @@ impl Bell {
         while state.strokes == heard.0 {
             if late {
                 return false;
+            }
+            if broken(Flaw::LookThenSleep) {
+                drop(state);
+                state = self.state.lock();
             }
             state.listening += 1;
             (state, late) = self.rung.wait_until(state, Some(deadline));

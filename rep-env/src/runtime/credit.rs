@@ -3,7 +3,7 @@
 //! A proposal, or a batch from the master, enters only while there is credit for its bytes: so what is queued and what is
 //! unsynced stay within one bound, whoever produces, and the pressure reaches the source as a wait.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Flaw, Mutex, broken};
 use std::time::Instant;
 
 /// Bytes that are queued for the node, and bytes that it holds unsynced.
@@ -86,6 +86,10 @@ impl Credit {
             }
             if late {
                 return Err(NoCredit::Full(held));
+            }
+            if broken(Flaw::LookThenSleep) {
+                drop(state);
+                state = self.state.lock();
             }
             state.waiting += 1;
             (state, late) = self.changed.wait_until(state, deadline);

@@ -4,14 +4,15 @@
 use crate::runtime::inbox::Input;
 use crate::runtime::last_words::LastWords;
 use crate::runtime::shared::Shared;
-use crate::sync::{AtomicBool, Ordering};
-use rep_net::queue::{Lane, Queue};
+use crate::sync::{AtomicBool, Flaw, Ordering, broken};
+use rep_net::queue::{Closed, Lane, Queue};
 use rep_node::{PersistFailed, Persisted};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::LogError;
 use rep_vlsn::writer::LogWriter;
 use rep_vlsn::{Epoch, GroupId, LogPoint, SyncPlan};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What the loop asks of the log writer.
 #[derive(Debug)]
@@ -59,6 +60,16 @@ impl LogQueue {
         );
     }
 
+    /// The next command, if it comes by `due`. To be asked for before looking for work: what is staged from here on calls the
+    /// writer again, since the look may have come too early for it.
+    fn next(&self, due: Option<Instant>) -> Result<Option<Command>, Closed> {
+        let command = self.commands.pop(due)?;
+        if matches!(command, Some(Command::Write(_))) && !broken(Flaw::CalledAfterLooking) {
+            self.scheduled.store(false, Ordering::Release);
+        }
+        Ok(command)
+    }
+
     /// What is queued is still done.
     pub(crate) fn close(&self) {
         self.commands.close();
@@ -72,12 +83,9 @@ pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &
     let mut plan = SyncPlan::new(shared.timing.sync_interval);
     loop {
         let due = plan.next_timeout().filter(|_| !failed).map(|at| shared.clock.instant(at));
-        let Ok(command) = queue.commands.pop(due) else { break };
+        let Ok(command) = queue.next(due) else { break };
         let done = match command {
-            Some(Command::Write(group)) => {
-                queue.scheduled.store(false, Ordering::Release);
-                write(&mut writer, &mut plan, group, shared)
-            }
+            Some(Command::Write(group)) => write(&mut writer, &mut plan, group, shared),
             Some(Command::Truncate { keep, epoch }) => {
                 let done = truncate(&mut writer, keep, epoch, shared);
                 plan.note_synced();
@@ -147,4 +155,48 @@ fn truncate<D: Disk>(
         Persisted::Truncated { point: cut.point, epoch: cut.epoch, last_crc: cut.last_crc };
     shared.inbox.completed(Input::Persisted(persisted));
     Ok(())
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use crate::models::{explore, explore_broken};
+    use loom::sync::Mutex;
+    use loom::thread;
+
+    /// A loop that stages twice and calls the writer each time; a writer that writes whatever it finds.
+    fn staged_and_called() {
+        let queue = LogQueue::new();
+        let tail = Arc::new(Mutex::new(0));
+        let writer = thread::spawn({
+            let (queue, tail) = (queue.clone(), Arc::clone(&tail));
+            move || {
+                let mut written = 0;
+                while queue.next(None).is_ok() {
+                    written += std::mem::take(&mut *tail.lock().unwrap());
+                    if broken(Flaw::CalledAfterLooking) {
+                        queue.scheduled.store(false, Ordering::Release);
+                    }
+                }
+                written
+            }
+        });
+        for _ in 0..2 {
+            *tail.lock().unwrap() += 1;
+            queue.write(GroupId::default());
+        }
+        queue.close();
+        assert_eq!(writer.join().unwrap(), 2, "what was staged before the close is written");
+    }
+
+    #[test]
+    fn loom_what_is_staged_is_written_however_often_the_writer_is_called() {
+        explore(staged_and_called);
+    }
+
+    #[test]
+    #[should_panic(expected = "is written")]
+    fn loom_twin_a_writer_called_again_after_it_looked_forgets_an_entry() {
+        explore_broken(Flaw::CalledAfterLooking, staged_and_called);
+    }
 }

@@ -10,7 +10,7 @@
 //! [`PASSING`], after which the turn is kept. And only the first in line is ever woken.
 
 use crate::error::Error;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Flaw, Mutex, MutexGuard, broken, now};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::Thread;
@@ -76,14 +76,14 @@ impl Turn {
         mut state: MutexGuard<'_, State>,
         deadline: Instant,
     ) -> Result<Ticket, Error> {
-        let began = Instant::now();
+        let began = now();
         let (ticket, wake) = (state.draw(), Arc::<Condvar>::default());
         state.row.push_back(Waiting { ticket, wake: Arc::clone(&wake) });
         loop {
             if state.closed {
                 return Err(self.leave(state, ticket, Error::Closed));
             }
-            let now = Instant::now();
+            let now = now();
             let first = state.is_first(ticket);
             if first && state.is_free(now, self.txn_timeout) {
                 state.forget_first();
@@ -94,7 +94,7 @@ impl Turn {
                 let error = state.timeout(now, now.duration_since(began));
                 return Err(self.leave(state, ticket, error));
             }
-            state.waking &= !first;
+            state.waking &= !first || broken(Flaw::ToldStaysTold);
             let look = state.next_look(now, self.txn_timeout).min(deadline);
             (state, _) = wake.wait_until(state, Some(look));
         }
@@ -103,7 +103,7 @@ impl Turn {
     /// Takes the turn if nobody has it or waits for it.
     pub(crate) fn try_take(&self) -> Result<Ticket, Error> {
         let mut state = self.state.lock();
-        let now = Instant::now();
+        let now = now();
         if state.closed {
             return Err(Error::Closed);
         }
@@ -138,7 +138,8 @@ impl Turn {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        state.row.iter().for_each(|waiting| waiting.wake.notify_all());
+        let told = if broken(Flaw::CloseTellsOne) { 1 } else { usize::MAX };
+        state.row.iter().take(told).for_each(|waiting| waiting.wake.notify_all());
     }
 
     fn holding(&self, ticket: Ticket, then: impl FnOnce(&mut Holder)) -> Result<(), Error> {
@@ -146,7 +147,7 @@ impl Turn {
         if state.closed {
             return Err(Error::Closed);
         }
-        let (now, timeout) = (Instant::now(), self.txn_timeout);
+        let (now, timeout) = (now(), self.txn_timeout);
         match state.holder.as_mut().filter(|holder| holder.ticket == ticket) {
             Some(holder) if holder.committing || now.duration_since(holder.since) < timeout => {
                 then(holder);
@@ -163,7 +164,7 @@ impl Turn {
             state.row.retain(|waiting| waiting.ticket != ticket);
         }
         // The one behind may be first in line now, and nobody else would tell it.
-        if state.is_free(Instant::now(), self.txn_timeout) {
+        if state.is_free(now(), self.txn_timeout) {
             state.tell_first();
         }
         error
@@ -181,7 +182,7 @@ impl State {
         if self.closed {
             return Err(Error::Closed);
         }
-        let now = Instant::now();
+        let now = now();
         let kept = !self.row.is_empty()
             && self.told.is_none_or(|told| now.duration_since(told) >= PASSING);
         if kept || !self.is_free(now, txn_timeout) {
@@ -201,7 +202,7 @@ impl State {
         if let Some(first) = self.row.front().filter(|_| !self.waking) {
             first.wake.notify_all();
             self.waking = true;
-            self.told.get_or_insert_with(Instant::now);
+            self.told.get_or_insert_with(now);
         }
     }
 

@@ -1,0 +1,67 @@
+//! The state as applications see it: published by the loop, and once more by whoever sees the loop's end.
+
+use super::{explore, explore_broken};
+use crate::events::Board;
+use crate::member::Attributes;
+use crate::runtime::directory::Directory;
+use crate::sync::Flaw;
+use loom::thread;
+use rep_fsm::NodeState;
+use rep_vlsn::Term;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn board() -> Board {
+    let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
+    Board::new(Arc::new(Directory::new("a", &members, Attributes::new())))
+}
+
+fn told_while_it_ends() {
+    let board = board();
+    let events = board.subscribe();
+    let looping = thread::spawn({
+        let board = board.clone();
+        move || {
+            board.publish(NodeState::Unknown, Term::ZERO, None, "opened");
+            board.publish(NodeState::Shutdown, Term::ZERO, None, "closed");
+        }
+    });
+    let ending = thread::spawn({
+        let board = board.clone();
+        move || board.publish(NodeState::Shutdown, Term::ZERO, None, "ended")
+    });
+    let told: Vec<_> = events.collect();
+    assert_eq!((told[0].old, told[0].reason), (told[0].new, "not opened yet"));
+    assert!(told.windows(2).all(|pair| pair[0].new == pair[1].old), "a gap: {told:?}");
+    let shutdowns = told.iter().filter(|event| event.new == NodeState::Shutdown).count();
+    let last = told.last().map(|event| event.new);
+    assert_eq!((shutdowns, last), (1, Some(NodeState::Shutdown)), "{told:?}");
+    looping.join().unwrap();
+    ending.join().unwrap();
+}
+
+#[test]
+fn loom_a_listener_is_told_the_present_first_and_shutdown_last() {
+    explore(told_while_it_ends);
+}
+
+fn reason_read_at_once() {
+    let board = board();
+    let publishing = thread::spawn({
+        let board = board.clone();
+        move || board.publish(NodeState::Unknown, Term::ZERO, None, "opened")
+    });
+    assert!(["not opened yet", "opened"].contains(&board.reason()));
+    publishing.join().unwrap();
+}
+
+#[test]
+fn loom_every_state_that_is_seen_has_its_words() {
+    explore(reason_read_at_once);
+}
+
+#[test]
+#[should_panic(expected = "index out of bounds")]
+fn loom_twin_a_state_published_before_its_words_is_found() {
+    explore_broken(Flaw::StateBeforeReason, reason_read_at_once);
+}

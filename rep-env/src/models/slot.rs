@@ -1,0 +1,87 @@
+//! One result, awaited by threads and by tasks.
+
+use super::{explore, explore_broken};
+use crate::sync::Flaw;
+use crate::waiter::Slot;
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Two answers and a sleeper: all agree on one of them.
+fn resolved_twice() {
+    let slot = Arc::new(Slot::pending());
+    let resolvers: Vec<_> = [1, 2]
+        .into_iter()
+        .map(|result| {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || slot.resolve(result))
+        })
+        .collect();
+    let seen = slot.wait(None).expect("there is no deadline");
+    let won = resolvers.into_iter().map(|resolver| resolver.join().unwrap());
+    assert_eq!(won.filter(|won| *won).count(), 1);
+    assert_eq!(slot.peek(), Some(seen));
+}
+
+#[test]
+fn loom_two_answers_and_a_sleeper_agree_on_one() {
+    explore(resolved_twice);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_twin_a_sleeper_that_lets_go_before_it_sleeps_is_found() {
+    explore_broken(Flaw::LookThenSleep, resolved_twice);
+}
+
+/// What an executor does for a task: sleeps until it is woken.
+struct Parked(Mutex<bool>, Condvar);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+}
+
+fn block_on<T: Clone>(slot: &Slot<T>) -> T {
+    let parked = Arc::new(Parked(Mutex::new(false), Condvar::new()));
+    let waker = Waker::from(Arc::clone(&parked));
+    loop {
+        if let Poll::Ready(result) = slot.poll(&mut Context::from_waker(&waker)) {
+            return result;
+        }
+        let mut woken = parked.0.lock().unwrap();
+        while !std::mem::take(&mut *woken) {
+            woken = parked.1.wait(woken).unwrap();
+        }
+    }
+}
+
+/// A task that polls while the answer comes, beside a thread that sleeps for it.
+fn polled_while_it_resolves() {
+    let slot = Arc::new(Slot::pending());
+    let answering = thread::spawn({
+        let slot = Arc::clone(&slot);
+        move || slot.resolve(7)
+    });
+    let sleeping = thread::spawn({
+        let slot = Arc::clone(&slot);
+        move || slot.wait(None)
+    });
+    assert_eq!(block_on(&slot), 7);
+    assert!(answering.join().unwrap());
+    assert_eq!(sleeping.join().unwrap(), Some(7));
+}
+
+#[test]
+fn loom_a_task_that_polls_while_the_answer_comes_is_woken() {
+    explore(polled_while_it_resolves);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_twin_tasks_taken_before_the_answer_is_given_are_forgotten() {
+    explore_broken(Flaw::WakersBeforeResult, polled_while_it_resolves);
+}
