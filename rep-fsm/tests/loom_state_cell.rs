@@ -10,6 +10,17 @@ use loom::thread;
 use rep_fsm::cell::WORDS;
 use rep_fsm::{CellValue, StateCell, StateEvent, WaitError};
 
+/// Runs `model` through all its interleavings and says how many those were.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counting = std::sync::Arc::clone(&executions);
+    loom::model(move || {
+        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
+}
+
 /// Two words that have to match, as a state and its term have to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pair(u64);
@@ -33,7 +44,7 @@ impl CellValue for Pair {
 
 #[test]
 fn loom_a_reader_sees_whole_values_while_the_ring_goes_around() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(0));
         let reader = {
             let cell = cell.clone();
@@ -50,7 +61,7 @@ fn loom_a_reader_sees_whole_values_while_the_ring_goes_around() {
 
 #[test]
 fn loom_a_reader_never_goes_back() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(0));
         let reader = {
             let cell = cell.clone();
@@ -64,7 +75,7 @@ fn loom_a_reader_never_goes_back() {
 
 #[test]
 fn loom_once_a_demotion_returned_nobody_told_of_it_sees_the_master() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(1));
         let demoted = Arc::new(AtomicBool::new(false));
         let writer = {
@@ -83,7 +94,7 @@ fn loom_once_a_demotion_returned_nobody_told_of_it_sees_the_master() {
 
 #[test]
 fn loom_a_waiter_never_sleeps_past_the_last_value() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(0));
         let waiter = {
             let cell = cell.clone();
@@ -97,7 +108,7 @@ fn loom_a_waiter_never_sleeps_past_the_last_value() {
 
 #[test]
 fn loom_two_writers_leave_one_story_for_a_subscriber() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(0));
         let mut news = cell.subscribe();
         let other = {
@@ -121,13 +132,42 @@ fn loom_two_writers_leave_one_story_for_a_subscriber() {
 
 #[test]
 fn loom_a_subscriber_is_woken_and_ends() {
-    loom::model(|| {
+    explore(|| {
         let cell = StateCell::new(Pair(0));
         let news = cell.subscribe();
         let listener = thread::spawn(move || news.last());
         cell.set(LAST);
         let last = listener.join().unwrap().expect("the present value at least");
         assert_eq!(last.value(), LAST);
+    });
+}
+
+#[test]
+fn loom_a_slow_subscriber_is_told_one_story_within_its_bound() {
+    explore(|| {
+        let cell = StateCell::new(Pair(0));
+        let mut news = cell.subscribe_bounded(4);
+        let writer = {
+            let cell = cell.clone();
+            thread::spawn(move || {
+                (1..=4).for_each(|value| assert!(cell.set(Pair(value))));
+                cell.set(LAST)
+            })
+        };
+        let first = news.next().expect("the present value at least");
+        assert!(matches!(first, StateEvent::Present(_)));
+        let mut before = first.value();
+        let mut items = 1;
+        for event in news {
+            let StateEvent::Changed { old, new } = event else { panic!("Present comes once") };
+            assert_eq!(old, before);
+            before = new;
+            items += 1;
+        }
+        assert_eq!(before, LAST);
+        // The bound, the one that was taken meanwhile, and no more.
+        assert!(items <= 6, "{items} items");
+        assert!(writer.join().unwrap());
     });
 }
 
@@ -164,7 +204,7 @@ impl TwinSlots {
 }
 
 fn read_while_the_ring_goes_around(store: Ordering, load: Ordering) {
-    loom::model(move || {
+    explore(move || {
         let slots = Arc::new(TwinSlots::new(store, load));
         let writer = {
             let slots = Arc::clone(&slots);
@@ -199,7 +239,7 @@ fn loom_twin_words_loaded_relaxed_are_torn() {
 fn loom_twin_a_version_compared_outside_the_lock_is_slept_over() {
     // std's Arc, because loom's looks for its model when it is dropped, and a deadlock ends the model first.
     use std::sync::Arc as StdArc;
-    loom::model(|| {
+    explore(|| {
         let version = StdArc::new(AtomicU64::new(0));
         let hub = StdArc::new((Mutex::new(()), Condvar::new()));
         let writer = {

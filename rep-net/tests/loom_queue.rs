@@ -10,11 +10,18 @@ use std::time::Instant;
 use loom::thread;
 use rep_net::queue::{Closed, Flaw, Lane, PushError, Queue};
 
+/// Runs `model` through all its interleavings and says how many those were.
 fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counting = std::sync::Arc::clone(&executions);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound =
         Some(std::env::var("LOOM_MAX_PREEMPTIONS").map_or(3, |bound| bound.parse().unwrap()));
-    builder.check(model);
+    builder.check(move || {
+        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
 }
 
 fn queue(items_max: usize, flaw: Option<Flaw>) -> Queue<u32> {

@@ -215,6 +215,28 @@ fn a_caller_that_says_hello_too_slowly_is_dropped_and_disturbs_nobody() {
 }
 
 #[test]
+fn a_listener_that_answers_by_drips_is_given_up_at_the_deadline() {
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(slow.local_addr().unwrap());
+    let dripping = thread::spawn(move || {
+        let (mut stream, _) = slow.accept().unwrap();
+        // A frame of the longest answer there may be, of which a byte comes now and then.
+        let answer = framed(&[b'r'; 4096]);
+        for byte in answer {
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    });
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let given_up = TcpTransport::default().dial(&address, &hello(), deadline).unwrap_err();
+    assert!(matches!(given_up, DialError::TimedOut { .. }), "{given_up}");
+    assert!(Instant::now() >= deadline);
+    dripping.join().unwrap();
+}
+
+#[test]
 fn one_caller_too_many_without_a_hello_is_told_busy_and_room_comes_back() {
     let party = party(|limits| limits.half_open_max = 3);
     let waiting: Vec<Raw> = (0..3).map(|_| Raw::connect(party.address())).collect();
@@ -265,6 +287,63 @@ fn a_half_read_frame_survives_deadlines() {
         raw.0.write_all(piece).unwrap();
     }
     assert_eq!(channel.receive(soon()).unwrap().unwrap(), b"piece by piece"[..]);
+}
+
+#[test]
+fn frames_split_at_every_byte_are_received_between_deadlines() {
+    // A length whose bytes came apart, with a receive in between that gave up, once put a stream out of step for ever.
+    let party = party(|_| ());
+    let (mut raw, channel) = Raw::accepted(&party);
+    let bytes = [framed(b"first"), framed(b""), framed(b"third")].concat();
+    let frames = [&b"first"[..], b"", b"third"];
+    for split in 0..=bytes.len() {
+        let mut received = Vec::new();
+        for part in [&bytes[..split], &bytes[split..]] {
+            raw.0.write_all(part).unwrap();
+            received.extend(channel.receive(Instant::now()).unwrap());
+        }
+        while received.len() < frames.len() {
+            received.push(channel.receive(soon()).unwrap().expect("the rest has been sent"));
+        }
+        assert_eq!(received, frames, "split at {split}");
+    }
+    assert_eq!(channel.receive(Instant::now()), Ok(None));
+}
+
+#[test]
+fn a_close_at_any_moment_ends_all_who_wait_on_either_side() {
+    let party = party(|limits| limits.read_block_bytes = 4096);
+    for moment in 0..300_usize {
+        let (dialled, accepted) = party.connect();
+        let closing = if moment % 2 == 0 { &dialled } else { &accepted };
+        thread::scope(|scope| {
+            let sending = |end: &Arc<dyn Channel>| {
+                (0_u32..).take_while(|number| end.send(long_frame(*number)).is_ok()).count()
+            };
+            let receiving = |end: &Arc<dyn Channel>| {
+                let next = || end.receive(soon()).ok().map(|frame| frame.expect("in time"));
+                (0_u32..)
+                    .zip(std::iter::from_fn(next))
+                    .all(|(number, frame)| frame == long_frame(number))
+            };
+            let receivers = [&dialled, &accepted].map(|end| {
+                scope.spawn(move || sending(end));
+                scope.spawn(move || receiving(end))
+            });
+            (0..moment * 20).for_each(|_| std::hint::spin_loop());
+            closing.close();
+            for receiver in receivers {
+                assert!(
+                    receiver.join().unwrap(),
+                    "what came before the end is the beginning of what was sent"
+                );
+            }
+        });
+    }
+}
+
+fn long_frame(number: u32) -> Bytes {
+    Bytes::from(number.to_le_bytes().repeat(2_000))
 }
 
 #[test]

@@ -5,6 +5,17 @@
 use loom::thread;
 use rep_vlsn::{Draft, Epoch, Kind, LogPoint, NodeId, Record, Tail, Term, Vlsn};
 
+/// Runs `model` through all its interleavings and says how many those were.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counting = std::sync::Arc::clone(&executions);
+    loom::model(move || {
+        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
+}
+
 fn opening() -> Record {
     let point = LogPoint::new(Term::new(1), Vlsn::FIRST);
     Draft::opening(Kind::GroupFounded, NodeId::new(1), b"").stamp(point, 0, 0)
@@ -33,7 +44,7 @@ fn write_one(tail: &Tail, files: &mut Vec<Record>, epoch_of: impl Fn(&Tail, Epoc
 
 #[test]
 fn loom_a_writer_that_waits_is_woken_by_what_is_staged_and_by_the_end() {
-    loom::model(|| {
+    explore(|| {
         let tail = tail();
         let writer = {
             let tail = tail.clone();
@@ -54,7 +65,7 @@ fn loom_a_writer_that_waits_is_woken_by_what_is_staged_and_by_the_end() {
 
 #[test]
 fn loom_a_reader_that_waits_for_an_entry_is_woken_by_it_or_by_the_end() {
-    loom::model(|| {
+    explore(|| {
         let tail = tail();
         let reader = {
             let tail = tail.clone();
@@ -68,7 +79,7 @@ fn loom_a_reader_that_waits_for_an_entry_is_woken_by_it_or_by_the_end() {
 }
 
 fn a_cut_meets_a_write(epoch_of: impl Fn(&Tail, Epoch) -> Epoch + Clone + Send + Sync + 'static) {
-    loom::model(move || {
+    explore(move || {
         let tail = tail();
         tail.stage(&[opening(), second(2)]);
         let epoch_of = epoch_of.clone();

@@ -130,7 +130,7 @@ fn docs(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
 }
 
 fn models(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
-    loom::run(workspace, &loom::Args { filter: None, bound: 3 }, tally)
+    loom::run(workspace, &loom::Args::all(3), tally)
 }
 
 /// Seeds that nobody has run yet: the same ones each time would be a test of yesterday's bugs.

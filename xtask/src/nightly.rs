@@ -68,7 +68,7 @@ fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
 }
 
 fn models(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
-    loom::run(workspace, &loom::Args { filter: None, bound: 4 }, tally)
+    loom::run(workspace, &loom::Args::all(4), tally)
 }
 
 fn simulate(workspace: &Workspace, minutes: f64) -> anyhow::Result<()> {
