@@ -95,7 +95,9 @@ fn run_binary(
     let mut cargo = workspace.cargo_with_cfg("rep_loom", "loom");
     cargo
         .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        .env("LOOM_MAX_PREEMPTIONS", args.bound.to_string());
+        .env("LOOM_MAX_PREEMPTIONS", args.bound.to_string())
+        // What twins die of is known.
+        .env("RUST_BACKTRACE", "0");
     cargo.args(["test", "--release", "-p", models.package]);
     match models.binary {
         // Its features add nothing that has a model, and much that has to be built.
