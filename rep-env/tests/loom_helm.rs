@@ -17,6 +17,17 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+/// Runs `model` through all its interleavings and says how many those were.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counting = std::sync::Arc::clone(&executions);
+    loom::model(move || {
+        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
+}
+
 /// What is driven: it counts what it was given, and where the count can be seen.
 struct Node {
     seen: Arc<AtomicUsize>,
@@ -95,7 +106,7 @@ impl World {
 /// Two bring news, each doing one turn at most; then it is over, and the watch ends.
 #[test]
 fn loom_news_is_driven_whoever_brings_it_and_the_watch_ends() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new(8);
         let watch = world.clone();
         let watch = thread::spawn(move || watch.watch());
@@ -114,7 +125,7 @@ fn loom_news_is_driven_whoever_brings_it_and_the_watch_ends() {
 /// A lane for one item: who finds it full cannot drive, and is served all the same.
 #[test]
 fn loom_who_waits_for_room_is_served_by_the_watch() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new(1);
         let watch = world.clone();
         let watch = thread::spawn(move || watch.watch());
@@ -130,7 +141,7 @@ fn loom_who_waits_for_room_is_served_by_the_watch() {
 /// A thread that may not drive hands over.
 #[test]
 fn loom_what_is_handed_over_is_driven_by_the_watch() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new(8);
         let watch = world.clone();
         let watch = thread::spawn(move || watch.watch());
@@ -145,7 +156,7 @@ fn loom_what_is_handed_over_is_driven_by_the_watch() {
 /// Closed from outside while somebody drives: the driver finds out, what was driven is let go once, the watch ends.
 #[test]
 fn loom_a_close_meets_a_driver_and_the_watch_ends() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new(8);
         let watch = world.clone();
         let watch = thread::spawn(move || watch.watch());
@@ -188,7 +199,7 @@ impl Twin {
 #[test]
 #[should_panic(expected = "news was left behind")]
 fn loom_twin_looking_and_then_leaving_loses_news() {
-    loom::model(|| {
+    explore(|| {
         let twin = Arc::new(Twin {
             news: loom::sync::Mutex::new(0),
             driven: loom::sync::Mutex::new(false),

@@ -1,6 +1,7 @@
 //! A commit on its way through the inbox, while the node closes: its handle is told, once, whatever happens.
 
 use super::{explore, explore_broken};
+use crate::Acks;
 use crate::commit::{CommitHandle, CommitPromise, CommitSlot, CommitToken};
 use crate::error::Error;
 use crate::runtime::inbox::{Inbox, Input};
@@ -9,6 +10,7 @@ use loom::thread;
 use rep_node::{Proposal, Request};
 use rep_vlsn::{Draft, GroupId, Kind, LogPoint, NodeId, Term, Vlsn};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 fn token() -> CommitToken {
@@ -18,33 +20,32 @@ fn token() -> CommitToken {
 fn proposed(promise: CommitPromise) -> Input {
     let term = Term::new(1);
     let draft = Draft::opening(Kind::TermStart, NodeId::new(1), b"");
-    let proposal = Proposal { request: Request(1), term, draft, deadline: Duration::ZERO };
+    let (request, acks, deadline) = (Request(1), Acks::default(), Duration::ZERO);
+    let proposal = Proposal { request, term, draft, acks, deadline };
     Input::Propose { proposal, credit: 0, promise }
 }
 
-/// A loop that takes once, a close, and a caller whose commit came before, between or after.
+/// A driver that looks once, a close, and a caller whose commit came before, between or after.
 fn committed_while_it_closes() {
-    let (inbox, slot) = (Inbox::new(), Arc::new(CommitSlot::pending()));
-    let looping = thread::spawn({
-        let inbox = inbox.clone();
+    let (inbox, slot) = (Arc::new(Inbox::new()), Arc::new(CommitSlot::pending()));
+    let driving = thread::spawn({
+        let inbox = Arc::clone(&inbox);
         move || {
-            let mut inputs = Vec::new();
-            let _ = inbox.take(&mut inputs, 8, None);
-            for input in inputs {
+            for input in inbox.take_all() {
                 if let Input::Propose { promise, .. } = input {
-                    promise.resolve(Ok(token()));
+                    promise.settle(Ok(token())).into_iter().for_each(Waker::wake);
                 }
             }
         }
     });
     let closing = thread::spawn({
-        let inbox = inbox.clone();
+        let inbox = Arc::clone(&inbox);
         move || inbox.close()
     });
     inbox.propose(proposed(CommitPromise::new(Arc::clone(&slot))));
     let outcome = CommitHandle::new(slot).wait();
     assert!(outcome == Ok(token()) || outcome == Err(Error::Closed), "{outcome:?}");
-    looping.join().unwrap();
+    driving.join().unwrap();
     closing.join().unwrap();
 }
 

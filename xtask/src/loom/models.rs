@@ -39,11 +39,11 @@ pub(super) const MODELS: &[Models] = &[
         package: "rep-env",
         binary: Binary::Test("loom_helm"),
         models: &[
-            ("loom_a_close_meets_a_driver_and_the_watch_ends", 1),
-            ("loom_news_is_driven_whoever_brings_it_and_the_watch_ends", 1),
+            ("loom_a_close_meets_a_driver_and_the_watch_ends", 800),
+            ("loom_news_is_driven_whoever_brings_it_and_the_watch_ends", 500),
             ("loom_twin_looking_and_then_leaving_loses_news", 0),
-            ("loom_what_is_handed_over_is_driven_by_the_watch", 1),
-            ("loom_who_waits_for_room_is_served_by_the_watch", 1),
+            ("loom_what_is_handed_over_is_driven_by_the_watch", 70),
+            ("loom_who_waits_for_room_is_served_by_the_watch", 100),
         ],
     },
     Models {
