@@ -122,7 +122,10 @@ impl Source {
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut test = self.path.contains("/tests/")
             || self.path.contains("/benches/")
-            || self.path.ends_with("_tests.rs");
+            || self.path.ends_with("_tests.rs")
+            // Models that lie beside the code they look at.
+            || self.path.ends_with("/src/models.rs")
+            || self.path.contains("/src/models/");
         self.text.lines().enumerate().map(move |(at, text)| {
             // Unit tests stand at the end of a file, so everything from there on is theirs.
             test |= text.starts_with("#[cfg(test)]") || text.starts_with("#[cfg(all(test");
