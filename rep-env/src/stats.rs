@@ -75,6 +75,8 @@ pub struct ReplicaStats {
     pub connected: bool,
     /// The last entry sent to it.
     pub sent: u64,
+    /// The last entry that it is known to hold, on stable storage or not; `None` unless this node is master.
+    pub received: Option<u64>,
     /// The last entry that it is known to have on stable storage; `None` unless this node is master.
     pub synced: Option<u64>,
     /// Entries of this node's log that it is not known to have.

@@ -106,14 +106,19 @@ impl Display for Line<'_> {
         }
         let Some(replica) = replica else { return Ok(()) };
         write!(f, ", {}", if replica.connected { "connected" } else { "not connected" })?;
-        if let Some(synced) = replica.synced {
-            write!(f, ", has synced {synced}")?;
+        if let Some((received, synced)) = replica.received.zip(replica.synced) {
+            let (state, sent) = (&replica.state, replica.sent);
+            let state = if state.is_empty() { "no stream" } else { state };
+            write!(f, ", {state}: sent {sent}, received {received}, synced {synced}")?;
         }
         if let Some(lag @ 1..) = replica.lag {
             write!(f, ", {lag} behind")?;
         }
         if let Some(heard) = replica.heard_ms_ago {
             write!(f, ", heard {heard} ms ago")?;
+        }
+        if let Some(trip) = replica.round_trip_us {
+            write!(f, ", round trip {trip} us")?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`] and [`status`].
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], and [`status`] with `problems` (what is wrong, in words).
 
 pub mod admission;
 pub mod applying;
@@ -23,6 +23,7 @@ pub mod membership;
 pub mod message;
 pub mod node;
 pub mod output;
+mod problems;
 mod reads;
 mod reign;
 mod routing;

@@ -84,6 +84,11 @@ impl Reign {
         }
     }
 
+    /// How long dvlsn has not moved although writes wait.
+    pub(crate) fn without_progress(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.progress)
+    }
+
     /// The voters known to hold `vlsn` as it asked, and the others.
     pub(crate) fn holders(
         &self,

@@ -55,8 +55,10 @@ pub struct MemberStatus {
     pub connected: bool,
     /// Smoothed round trip, if measured.
     pub round_trip: Option<Duration>,
-    /// If this node is master: how far the member is known to have synced.
+    /// If this node is master: the last entry that the member is known to have synced.
     pub synced: Option<Vlsn>,
+    /// If this node is master: the last entry that the member is known to hold, synced or not.
+    pub received: Option<Vlsn>,
     /// If this node is master: where the stream to the member stands.
     pub stream: Option<Progress>,
 }
@@ -78,7 +80,7 @@ impl Node {
             cvlsn: self.cvlsn(),
             applied: self.applied,
             members: self.config.members.keys().map(|id| self.member_status(*id)).collect(),
-            problems: self.problems(now),
+            problems: self.problems(now).iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -92,40 +94,10 @@ impl Node {
             connected: self.links.get(id, Slot::Peer).is_some(),
             round_trip: self.links.round_trips().get(&id).copied(),
             synced: reign.map(|reign| reign.acks.points(id).0.vlsn),
+            received: reign.map(|reign| reign.acks.points(id).1.vlsn),
             stream: reign.and_then(|reign| {
                 reign.progress().find(|(peer, _)| *peer == id).map(|(_, progress)| progress)
             }),
-        }
-    }
-
-    fn problems(&self, now: Duration) -> Vec<String> {
-        let mut problems = Vec::new();
-        if let Some(reason) = &self.halted {
-            problems.push(format!("halted: {reason}"));
-        }
-        if let Some(why) = &self.log_failed {
-            problems.push(format!("the log failed and takes no more entries: {why}; restart"));
-        }
-        if self.master().is_none() && !self.is_over() {
-            problems.push(self.why_no_master());
-        }
-        if self.reign.is_some() && self.live_voters(now).0 < self.electorate.commit_need {
-            let (live, need) = (self.live_voters(now).0, self.electorate.commit_need);
-            problems.push(format!("writes wait: {live} of {need} needed voters would acknowledge"));
-        }
-        problems.extend(self.refusals.iter().map(|(by, reason)| {
-            let name = self.config.members.get(by).map_or("?", |seed| &seed.name);
-            format!("{name}: {reason}")
-        }));
-        problems
-    }
-
-    fn why_no_master(&self) -> String {
-        let (reach, need) = (self.voters_in_reach(), self.electorate.election_need);
-        if reach < need {
-            format!("no master: {reach} of {need} needed voters are in reach")
-        } else {
-            format!("no master: an election is under way at term {}", self.term().get())
         }
     }
 }

@@ -98,6 +98,7 @@ pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusRepo
     });
     let mut problems = status.problems.clone();
     problems.extend(shared.failure().map(|failure| format!("halted: {failure}")));
+    problems.extend(overlay_full(stats.overlay_bytes, shared.limits.overlay_bytes_max));
     problems.dedup();
     Some(StatusReport {
         group_name: shared.group_name.clone(),
@@ -122,6 +123,13 @@ pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusRepo
     })
 }
 
+/// What only the driver knows of why writes wait.
+fn overlay_full(bytes: u64, bytes_max: u64) -> Option<String> {
+    let words =
+        format!("writes wait: {bytes} of {bytes_max} bytes are committed and not applied yet");
+    (bytes >= bytes_max).then_some(words)
+}
+
 /// The counters, and what the node knows of the other members.
 pub(crate) fn stats_of(shared: &Shared, status: Option<&NodeStatus>) -> Stats {
     let mut stats = shared.counters.picture();
@@ -138,6 +146,7 @@ fn replica_stats(shared: &Shared, status: &NodeStatus, member: &MemberStatus) ->
         name: shared.directory.name_of(member.id),
         state: member.stream.as_ref().map(progress_name).unwrap_or_default().to_owned(),
         connected: member.connected,
+        received: member.received.map(|received| received.get()),
         synced: member.synced.map(|synced| synced.get()),
         lag: member.synced.map(|synced| status.last.vlsn.distance_from(synced)),
         round_trip_us: member.round_trip.map(|time| time.as_micros() as u64),
@@ -163,5 +172,17 @@ fn progress_name(progress: &Progress) -> &'static str {
         Progress::Restore => "restore",
         Progress::Closed => "closed",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_overlay_is_why_writes_wait() {
+        assert_eq!(overlay_full(7, 8), None);
+        let words = "writes wait: 8 of 8 bytes are committed and not applied yet";
+        assert_eq!(overlay_full(8, 8).as_deref(), Some(words));
     }
 }

@@ -10,5 +10,6 @@ mod group;
 mod line;
 mod load;
 mod settings;
+mod status;
 mod strangers;
 mod tools;
