@@ -35,6 +35,10 @@ use crate::transport::Address;
 ///    [`NetError::Lost`] (or `Closed`, where the network cannot tell them apart), for ever.
 /// 7. **A broken peer is refused.** A frame whose length or checksum is wrong ends the channel with [`NetError::Frame`]; no
 ///    memory is spent on what a peer merely announces.
+/// 8. **Sending without waiting.** [`try_send_parts`](Channel::try_send_parts) takes a frame as far as there is room right
+///    now, and never waits: not for the peer, and not for another sender. Frames keep the order of the calls that took
+///    them. Of one frame at most the channel keeps a rest; until [`flush`](Channel::flush), or the next send that waits,
+///    has sent it, no other frame is taken without waiting, and a close may cut it off like any send in progress.
 pub trait Channel: Send + Sync + Debug {
     /// Sends one frame, blocking while there is no room for it.
     ///
@@ -47,6 +51,24 @@ pub trait Channel: Send + Sync + Debug {
     /// # Errors
     /// As [`send`](Channel::send).
     fn send_parts(&self, parts: &[Bytes]) -> Result<(), NetError>;
+
+    /// Sends one frame that lies in several slices if that can be done without waiting, for callers that have no time.
+    /// [`TrySent::NotNow`] is always allowed, and all that a channel does which knows no better.
+    ///
+    /// # Errors
+    /// As [`send`](Channel::send).
+    fn try_send_parts(&self, parts: &[Bytes]) -> Result<TrySent, NetError> {
+        let _ = parts;
+        Ok(TrySent::NotNow)
+    }
+
+    /// Sends what was only partly taken, blocking while there is no room for it.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] or [`NetError::Lost`].
+    fn flush(&self) -> Result<(), NetError> {
+        Ok(())
+    }
 
     /// The next frame; `Ok(None)` if none was complete by `deadline`.
     ///
@@ -63,6 +85,18 @@ pub trait Channel: Send + Sync + Debug {
 
     /// The longest frame that this channel takes.
     fn frame_bytes_max(&self) -> usize;
+}
+
+/// What became of a frame that was not to be waited for.
+#[must_use = "a frame that was taken only partly has to be flushed, and one that was not taken has to be sent"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrySent {
+    /// It is on its way.
+    Whole,
+    /// It was taken, and a rest of it waits for [`flush`](Channel::flush), or for the next send that waits.
+    Partly,
+    /// Nothing of it was taken.
+    NotNow,
 }
 
 /// Who is on the other side of a channel: what it announced, and, where the transport can prove names, proved.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, TrySent};
 use crate::error::NetError;
 
 /// Two connected ends of one channel.
@@ -50,6 +50,14 @@ const RULES: &[(&str, Rule)] = &[
     ("a send does not wait for a receive", a_send_does_not_wait_for_a_receive),
     ("a second receiver keeps its own deadline", a_second_receiver_keeps_its_own_deadline),
     ("a send waits for a reader and loses nothing", a_send_waits_for_a_reader_and_loses_nothing),
+    (
+        "what is sent without waiting keeps its place among the rest",
+        what_is_sent_without_waiting_keeps_its_place,
+    ),
+    (
+        "a send without waiting does not wait for a reader",
+        a_send_without_waiting_does_not_wait_for_a_reader,
+    ),
     ("both directions full at once make progress", both_directions_full_make_progress),
     ("frames of many senders do not interleave", frames_of_many_senders_do_not_interleave),
     ("close ends a receive on the same side", close_ends_a_receive_on_the_same_side),
@@ -191,6 +199,61 @@ fn a_send_waits_for_a_reader_and_loses_nothing((left, right): Ends) {
             "64 MiB went out with nobody reading: nothing bounds the memory"
         );
         for _ in 0..count {
+            assert!(next(&right) == frame, "a frame changed");
+        }
+    });
+    assert_eq!(right.receive(Instant::now()), Ok(None));
+}
+
+fn what_is_sent_without_waiting_keeps_its_place((left, right): Ends) {
+    let bytes_max = left.frame_bytes_max();
+    let half = pattern(bytes_max / 2 + 1);
+    let refused = left.try_send_parts(&[half.clone(), half.clone()]);
+    let too_large = NetError::FrameTooLarge { bytes: half.len() * 2, bytes_max };
+    assert!(refused == Err(too_large) || refused == Ok(TrySent::NotNow), "{refused:?}");
+    let frame = |number: usize| pattern(number * 97 % bytes_max.min(50_000));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..2_000 {
+                let frame = frame(number);
+                let parts = [frame.slice(..frame.len() / 2), frame.slice(frame.len() / 2..)];
+                match left.try_send_parts(&parts).expect("the channel is open") {
+                    TrySent::Whole => {}
+                    // Sometimes the next send that waits does it.
+                    TrySent::Partly if number % 2 == 0 => {}
+                    TrySent::Partly => left.flush().expect("flushed"),
+                    TrySent::NotNow => left.send_parts(&parts).expect("sent"),
+                }
+            }
+            left.flush().expect("flushed");
+        });
+        for number in 0..2_000 {
+            assert!(next(&right) == frame(number), "frame {number} changed, or its place did");
+        }
+    });
+    left.close();
+    let late = left.try_send_parts(&[Bytes::from_static(b"late")]);
+    assert!(matches!(late, Err(NetError::Closed) | Ok(TrySent::NotNow)), "{late:?}");
+}
+
+fn a_send_without_waiting_does_not_wait_for_a_reader((left, right): Ends) {
+    let frame = pattern(left.frame_bytes_max().min(64 << 10));
+    let (mut taken, mut partly) = (0, false);
+    while taken * frame.len() <= 64 << 20 && !partly {
+        match left.try_send_parts(std::slice::from_ref(&frame)).expect("the channel is open") {
+            TrySent::Whole => taken += 1,
+            TrySent::Partly => (taken, partly) = (taken + 1, true),
+            TrySent::NotNow => break,
+        }
+    }
+    assert!(taken * frame.len() <= 64 << 20, "nothing bounds the memory");
+    if partly {
+        let parts = std::slice::from_ref(&frame);
+        assert_eq!(left.try_send_parts(parts), Ok(TrySent::NotNow), "a rest is in the way");
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| left.flush().expect("flushed"));
+        for _ in 0..taken {
             assert!(next(&right) == frame, "a frame changed");
         }
     });

@@ -23,7 +23,7 @@ pub mod transport;
 mod workers;
 
 pub use bytes::Bytes;
-pub use channel::{Channel, Peer};
+pub use channel::{Channel, Peer, TrySent};
 pub use error::{DialError, FrameError, HelloError, NetError, ServiceError};
 pub use hello::{Hello, RefuseReason, Versions};
 pub use limits::Limits;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::channel::{Channel, Peer};
+use crate::channel::{Channel, Peer, TrySent};
 use crate::error::NetError;
 use crate::limits::Limits;
 use crate::queue::{Lane, PushError, Queue};
@@ -66,6 +66,25 @@ impl MemChannel {
         self.incoming.close_and_discard();
     }
 
+    fn check_length(&self, bytes: usize) -> Result<(), NetError> {
+        let bytes_max = self.frame_bytes_max;
+        if bytes > bytes_max {
+            return Err(NetError::FrameTooLarge { bytes, bytes_max });
+        }
+        Ok(())
+    }
+
+    fn join(&self, parts: &[Bytes]) -> Result<Bytes, NetError> {
+        let bytes = parts.iter().map(Bytes::len).sum();
+        self.check_length(bytes)?;
+        if let [whole] = parts {
+            return Ok(whole.clone());
+        }
+        let mut frame = BytesMut::with_capacity(bytes);
+        parts.iter().for_each(|part| frame.extend_from_slice(part));
+        Ok(frame.freeze())
+    }
+
     fn ended(&self) -> NetError {
         if self.crashed.load(Ordering::Acquire) {
             let kind = std::io::ErrorKind::ConnectionReset;
@@ -77,27 +96,24 @@ impl MemChannel {
 
 impl Channel for MemChannel {
     fn send(&self, frame: Bytes) -> Result<(), NetError> {
-        let bytes = frame.len();
-        if bytes > self.frame_bytes_max {
-            return Err(NetError::FrameTooLarge { bytes, bytes_max: self.frame_bytes_max });
-        }
-        match self.outgoing.push(0, bytes, frame, None) {
+        self.check_length(frame.len())?;
+        match self.outgoing.push(0, frame.len(), frame, None) {
             Ok(()) => Ok(()),
             Err(PushError::Full(_) | PushError::Closed(_)) => Err(self.ended()),
         }
     }
 
     fn send_parts(&self, parts: &[Bytes]) -> Result<(), NetError> {
-        if let [whole] = parts {
-            return self.send(whole.clone());
+        self.send(self.join(parts)?)
+    }
+
+    fn try_send_parts(&self, parts: &[Bytes]) -> Result<TrySent, NetError> {
+        let frame = self.join(parts)?;
+        match self.outgoing.try_push(0, frame.len(), frame) {
+            Ok(()) => Ok(TrySent::Whole),
+            Err(PushError::Full(_)) => Ok(TrySent::NotNow),
+            Err(PushError::Closed(_)) => Err(self.ended()),
         }
-        let bytes = parts.iter().map(Bytes::len).sum();
-        if bytes > self.frame_bytes_max {
-            return Err(NetError::FrameTooLarge { bytes, bytes_max: self.frame_bytes_max });
-        }
-        let mut frame = BytesMut::with_capacity(bytes);
-        parts.iter().for_each(|part| frame.extend_from_slice(part));
-        self.send(frame.freeze())
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {

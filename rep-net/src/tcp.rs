@@ -9,6 +9,7 @@
 
 mod channel;
 mod listener;
+mod writing;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -159,6 +159,14 @@ impl<I, D> Helm<I, D> {
         self.put_down(state, post);
     }
 
+    /// Frees the helm after a turn that left something to do for the watch, news or not.
+    pub(crate) fn entrust(&self, post: Box<Post<I, D>>, due: Option<Instant>) {
+        let mut state = self.state.lock();
+        state.due = due;
+        state.handed_over = true;
+        self.put_down(state, post);
+    }
+
     /// The watch sees to whatever is left here now.
     pub(crate) fn hand_over(&self) {
         let mut state = self.state.lock();

@@ -4,9 +4,10 @@
 //! alive whatever else is queued; data from the master; proposals and reads. What data and proposals may
 //! hold in bytes is the [credit](super::credit)'s to say; the lanes bound items.
 //!
-//! Who has the [helm](super::helm) steps the node with what was left, and lets go of the helm before it wakes any task: a
-//! waker is foreign code, which may come back here. A thread that comes back in this way does not drive once more, for the
-//! pile of its calls would have no bound; it leaves that to the watch.
+//! Who has the [helm](super::helm) steps the node with what was left. To wake tasks is another matter, for a waker is
+//! foreign code. Only threads of our own do it: a caller may hold a lock that the waker wants. They let go of the helm
+//! before, for the waker may come back here; and a thread that comes back in this way does not drive once more, for the
+//! pile of its calls would have no bound. Whatever cannot be done on the spot is the watch's to do.
 
 use crate::commit::CommitPromise;
 use crate::read::ReadPromise;
@@ -24,7 +25,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something that happened, for the node.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ const CONTROL_BYTES_MAX: usize = 16 << 20;
 const INPUTS_MAX: usize = 256;
 /// Turns that a thread does in a row before it hands over to the watch: it has work of its own.
 const SHARE_TURNS: usize = 8;
+
+type AtHelm = Box<Post<Input, NodeLoop>>;
 
 /// Where everybody leaves what the node has to know.
 #[derive(Debug)]
@@ -173,9 +176,8 @@ impl Inbox {
         }
     }
 
-    fn drive_on(&self, post: Box<Post<Input, NodeLoop>>) {
+    fn drive_on(&self, post: AtHelm) {
         let _driving = Driving::begin();
-        let _own = post.driven.threads().enter();
         let mut next = Some(post);
         for turn in 1..=SHARE_TURNS {
             let Some(post) = next else { return };
@@ -185,11 +187,7 @@ impl Inbox {
     }
 
     /// One turn; if there is to be another, the helm with its news.
-    fn turn(
-        &self,
-        mut post: Box<Post<Input, NodeLoop>>,
-        goes_on: bool,
-    ) -> Option<Box<Post<Input, NodeLoop>>> {
+    fn turn(&self, mut post: AtHelm, goes_on: bool) -> Option<AtHelm> {
         let shared = Arc::clone(post.driven.shared());
         let stepped = catch_unwind(AssertUnwindSafe(move || {
             let Post { driven, inputs } = &mut *post;
@@ -197,23 +195,35 @@ impl Inbox {
             post
         }));
         // The thread that drove is anybody's, and not to blame: the environment fails, the thread goes on.
-        let Ok(mut post) = stepped else {
+        let Ok(post) = stepped else {
             shared.fail("a step of the node panicked; this is a bug in the library".to_owned());
             shared.loop_ended(None);
             self.0.end();
             return None;
         };
+        let due = post.driven.due();
+        if !post.driven.has_to_tell() {
+            return self.0.after_turn(post, due, goes_on);
+        }
+        match post.driven.threads().is_own() {
+            true => self.tell(post, due, goes_on),
+            false => {
+                self.0.entrust(post, due);
+                None
+            }
+        }
+    }
+
+    /// Wakes tasks, or tells everybody that all is over.
+    fn tell(&self, mut post: AtHelm, due: Option<Instant>, goes_on: bool) -> Option<AtHelm> {
+        let shared = Arc::clone(post.driven.shared());
         if let Some(status) = post.driven.last_status() {
             shared.loop_ended(Some(status));
             drop(post);
             self.0.end();
             return None;
         }
-        let due = post.driven.due();
         let wakers = post.driven.take_wakers();
-        if wakers.is_empty() {
-            return self.0.after_turn(post, due, goes_on);
-        }
         self.0.let_go(post, due);
         wakers.into_iter().for_each(|waker| wake(&shared, waker));
         if goes_on {

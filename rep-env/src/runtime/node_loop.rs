@@ -8,7 +8,7 @@ use crate::replicate::Places;
 use crate::runtime::applier::Range;
 use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::LogQueue;
-use crate::runtime::peers::Peers;
+use crate::runtime::peers::{Peers, RangeSent};
 use crate::runtime::shared::{Positions, Shared};
 use crate::runtime::threads::Threads;
 use crate::sync::Ordering;
@@ -36,7 +36,7 @@ pub(crate) struct NodeLoop {
     changes: Vec<Change>,
     /// Who wants to know how the node is. Told last of all, for the same reason.
     askers: Vec<Arc<Slot<NodeStatus>>>,
-    /// Tasks that have their answer, to be woken when the helm is free again.
+    /// Tasks that have their answer and do not know yet.
     wakers: Vec<Waker>,
     closed: bool,
     /// Its last account of itself, once all is over.
@@ -99,7 +99,7 @@ impl NodeLoop {
         &self.shared
     }
 
-    /// Whoever drives does the work of these.
+    /// The threads that may wake tasks.
     pub(crate) fn threads(&self) -> &Threads {
         self.hands.peers.threads()
     }
@@ -109,12 +109,17 @@ impl NodeLoop {
         self.node.next_timeout().map(|(at, _)| self.shared.clock.instant(at))
     }
 
+    /// Tasks are to be woken, or all is over.
+    pub(crate) fn has_to_tell(&self) -> bool {
+        !self.wakers.is_empty() || self.last_status.is_some()
+    }
+
     /// Tasks to be woken now.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
     }
 
-    /// There is one after the last turn.
+    /// There is one once all is over.
     pub(crate) fn last_status(&mut self) -> Option<NodeStatus> {
         self.last_status.take()
     }
@@ -223,11 +228,11 @@ impl NodeLoop {
                     self.node.handle_link_down(now, link);
                 }
             }
-            Output::SendEntries { link, range } => {
-                if !peers.send_entries(link, range) {
-                    self.node.handle_link_down(now, link);
-                }
-            }
+            Output::SendEntries { link, range } => match peers.send_entries(link, range, tail) {
+                RangeSent::Now { last, bytes } => self.node.handle_sent(now, link, last, bytes),
+                RangeSent::Later => {}
+                RangeSent::LinkLost => self.node.handle_link_down(now, link),
+            },
             Output::Connect { peer, service } => {
                 if let Err(why) = peers.dial(peer, service) {
                     self.node.handle_dial_failed(now, peer, service, why);

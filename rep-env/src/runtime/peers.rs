@@ -1,10 +1,11 @@
 //! Channels to the other members: dialled or accepted, then two threads each.
 //!
-//! The loop never touches a socket. A dial runs in a thread of its own; a channel that exists gets one thread that reads
-//! (and decodes, so that the loop meets only what has been checked) and one that writes what the loop queued. The first frame
-//! on a PEER channel, each way, is the driver's own: the sender's attributes.
+//! A dial runs in a thread of its own; a channel that exists gets one thread that reads (and decodes, so that the node meets
+//! only what has been checked) and one that writes what could not be written at once ([`outgoing`]). The first frame
+//! on a PEER channel, each way, is the runtime's own: the sender's attributes.
 
 pub(crate) mod announce;
+mod outgoing;
 mod receiver;
 mod sender;
 
@@ -13,21 +14,21 @@ use crate::runtime::shared::Shared;
 use crate::runtime::threads::Threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use bytes::Bytes;
-use rep_net::queue::{Lane, PushError, Queue};
+use outgoing::{Handed, SentRun};
 use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
 use rep_node::output::SendRange;
 use rep_node::{DialFailure, Link, Service};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::ReadError;
 use rep_vlsn::reader::{LogReader, Run};
-use rep_vlsn::{Batch, Epoch, Incarnation, NodeId, Vlsn};
+use rep_vlsn::tail::Tail;
+use rep_vlsn::{Batch, Epoch, Incarnation, LogPoint, NodeId, Vlsn};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Frames that wait for one channel at most.
-const OUTGOING_ITEMS_MAX: usize = 4096;
+pub(crate) use outgoing::Outgoing;
 
 /// The name under which a service is asked for.
 pub(crate) fn service_name(service: Service) -> &'static str {
@@ -134,15 +135,14 @@ impl Context {
         let link = Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) };
         let incarnation = Incarnation(channel.peer().incarnation);
         let bytes_max = self.shared.limits.outgoing_bytes_max as usize;
-        let queue = Queue::new([Lane { items_max: OUTGOING_ITEMS_MAX, bytes_max }]);
-        let outgoing = Outgoing { queue, channel: Arc::clone(&channel) };
+        let outgoing = Outgoing::new(Arc::clone(&channel), bytes_max);
         match &mut *self.open.lock() {
             Some(open) => drop(open.insert(link.epoch, outgoing.clone())),
             None => return channel.close(),
         }
         if service == Service::Peer {
             let own = self.shared.directory.attributes_of(self.shared.directory.me());
-            outgoing.frame(announce::encode(&own));
+            outgoing.queue_frame(announce::encode(&own));
         }
         self.shared.inbox.control(Input::LinkUp {
             link,
@@ -165,6 +165,17 @@ impl Context {
         }
     }
 
+    fn count_sent(&self, link: Link, bytes: usize) {
+        let counters = &self.shared.counters.peers[&link.peer];
+        counters.frames_sent.add(1);
+        counters.bytes_sent.add(bytes as u64);
+    }
+
+    fn count_entries(&self, link: Link, run: &SentRun) {
+        self.count_sent(link, run.bytes);
+        self.shared.counters.peers[&link.peer].sent.set(run.last.vlsn.get());
+    }
+
     /// Ends every channel, and lets none begin.
     fn end_all(&self) {
         let open = self.open.lock().take();
@@ -181,7 +192,7 @@ impl Context {
         let (context, to) = (Arc::clone(self), outgoing.clone());
         self.threads.start(format!("rep-send-{name}"), move || sender::run(&context, link, &to))?;
         let context = Arc::clone(self);
-        let channel = outgoing.channel;
+        let channel = outgoing.into_channel();
         self.threads.start(format!("rep-recv-{name}"), move || {
             receiver::run(&context, link, dialled, &*channel)
         })
@@ -206,45 +217,18 @@ fn failure_of(error: &DialError) -> DialFailure {
     }
 }
 
-/// What waits to be sent over one channel.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    queue: Queue<Job>,
-    channel: Arc<dyn Channel>,
+/// What became of a range that was to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RangeSent {
+    /// It is sent.
+    Now { last: LogPoint, bytes: usize },
+    /// The inbox will be told.
+    Later,
+    /// The link had to be given up, because its peer does not read.
+    LinkLost,
 }
 
-#[derive(Debug)]
-enum Job {
-    Frame(Bytes),
-    Entries(SendRange),
-}
-
-impl Outgoing {
-    /// Queues a frame; false if the peer does not read, or the channel is gone.
-    fn frame(&self, frame: Bytes) -> bool {
-        self.push(frame.len(), Job::Frame(frame))
-    }
-
-    fn push(&self, bytes: usize, job: Job) -> bool {
-        match self.queue.try_push(0, bytes, job) {
-            Ok(()) => true,
-            Err(PushError::Full(_) | PushError::Closed(_)) => false,
-        }
-    }
-
-    /// Sends what is queued, then closes.
-    fn finish(&self) {
-        self.queue.close();
-    }
-
-    /// Closes at once.
-    fn abandon(&self) {
-        self.queue.close_and_discard();
-        self.channel.close();
-    }
-}
-
-/// The loop's side of all channels.
+/// The node's side of all channels.
 #[derive(Debug)]
 pub(crate) struct Peers {
     context: Arc<Context>,
@@ -270,20 +254,35 @@ impl Peers {
     /// False if the link had to be given up, because its peer does not read.
     #[must_use]
     pub(crate) fn send(&mut self, link: Link, frame: Bytes) -> bool {
-        self.deliver(link, |outgoing| outgoing.frame(frame))
-    }
-
-    /// As [`Peers::send`].
-    #[must_use]
-    pub(crate) fn send_entries(&mut self, link: Link, range: SendRange) -> bool {
-        self.deliver(link, |outgoing| outgoing.push(0, Job::Entries(range)))
-    }
-
-    fn deliver(&mut self, link: Link, push: impl FnOnce(&Outgoing) -> bool) -> bool {
         let Some(outgoing) = self.links.get(&link) else { return true };
-        if push(outgoing) {
-            return true;
+        let bytes = frame.len();
+        match outgoing.frame(frame) {
+            Handed::Sent => {
+                self.context.count_sent(link, bytes);
+                true
+            }
+            Handed::Queued => true,
+            Handed::Full => self.give_up(link),
         }
+    }
+
+    /// Sends a range, or queues it.
+    pub(crate) fn send_entries(&mut self, link: Link, range: SendRange, tail: &Tail) -> RangeSent {
+        let Some(outgoing) = self.links.get(&link) else { return RangeSent::Later };
+        match outgoing.entries(range, tail) {
+            (Handed::Sent, Some(run)) => {
+                self.context.count_entries(link, &run);
+                RangeSent::Now { last: run.last, bytes: run.bytes }
+            }
+            (Handed::Sent | Handed::Queued, _) => RangeSent::Later,
+            (Handed::Full, _) => {
+                self.give_up(link);
+                RangeSent::LinkLost
+            }
+        }
+    }
+
+    fn give_up(&mut self, link: Link) -> bool {
         tracing::warn!(?link, "a member does not read: its channel is given up");
         self.down(link);
         false

@@ -65,11 +65,6 @@ impl Threads {
         Ok(())
     }
 
-    /// Until the guard is dropped, the present thread counts as one of these: it does their work.
-    pub(crate) fn enter(&self) -> Entered {
-        Entered { belonged_to: BELONGS_TO.replace(self.shared.number) }
-    }
-
     /// Is the present thread one of these?
     pub(crate) fn is_own(&self) -> bool {
         BELONGS_TO.get() == self.shared.number
@@ -90,18 +85,6 @@ impl Threads {
             (state, late) = self.shared.ended.wait_until(state, Some(deadline));
         }
         Ok(())
-    }
-}
-
-/// A thread works for an environment for a while.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    belonged_to: u64,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        BELONGS_TO.set(self.belonged_to);
     }
 }
 

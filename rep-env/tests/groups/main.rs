@@ -3,6 +3,7 @@
 mod admin;
 mod close;
 mod counting;
+mod drivers;
 mod failover;
 mod handles;
 mod home;

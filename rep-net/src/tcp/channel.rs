@@ -1,19 +1,18 @@
 //! One TCP connection: the handshake, then the channel.
 
-#[cfg(not(target_os = "linux"))]
-use std::io::Write;
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::channel::{Channel, Peer};
+use crate::channel::{Channel, Peer, TrySent};
 use crate::error::{FrameError, NetError};
 use crate::frame::{self, FRAME_HEADER_BYTES, FrameDecoder};
 use crate::hello::HELLO_BYTES_MAX;
 use crate::limits::Limits;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::tcp::writing::{Writing, write_all};
 
 /// A channel over one TCP connection.
 #[derive(Debug)]
@@ -23,8 +22,8 @@ pub(super) struct TcpChannel {
     frame_bytes_max: usize,
     /// Set by our own close; tells the errors that it causes from those that just happen.
     closed: AtomicBool,
-    /// One writer at a time; and what ended the writing.
-    writing: Mutex<Option<NetError>>,
+    /// One writer at a time.
+    writing: Mutex<Writing>,
     /// The reading half, absent while a thread reads with it. So that others can wait for it until their own deadline.
     reading: Mutex<Option<Box<ReadHalf>>>,
     reading_returned: Condvar,
@@ -45,36 +44,20 @@ impl Channel for TcpChannel {
     }
 
     fn send_parts(&self, parts: &[Bytes]) -> Result<(), NetError> {
-        let bytes = parts.iter().map(Bytes::len).sum();
-        if bytes > self.frame_bytes_max {
-            return Err(NetError::FrameTooLarge { bytes, bytes_max: self.frame_bytes_max });
-        }
-        let header = frame::header(parts);
-        let mut failed = self.writing.lock();
-        if self.closed.load(Ordering::Acquire) {
-            return Err(NetError::Closed);
-        }
-        if let Some(error) = &*failed {
-            return Err(error.clone());
-        }
-        let written = match parts {
-            [part] => {
-                write_all(&self.stream, &mut [IoSlice::new(&header), IoSlice::new(part)], None)
-            }
-            parts => {
-                let mut slices = Vec::with_capacity(1 + parts.len());
-                slices.push(IoSlice::new(&header));
-                slices.extend(parts.iter().map(|part| IoSlice::new(part)));
-                write_all(&self.stream, &mut slices, None)
-            }
-        };
-        written.map_err(|error| {
-            // Part of a frame may be out: nothing sensible can follow it.
-            let error = self.why(&error);
-            *failed = Some(error.clone());
-            self.shut();
-            error
+        let header = self.header_of(parts)?;
+        self.write_with(&mut self.writing.lock(), |writing| {
+            writing.write(&self.stream, &header, parts)
         })
+    }
+
+    fn try_send_parts(&self, parts: &[Bytes]) -> Result<TrySent, NetError> {
+        let header = self.header_of(parts)?;
+        let Some(mut writing) = self.writing.try_lock() else { return Ok(TrySent::NotNow) };
+        self.write_with(&mut writing, |writing| writing.try_write(&self.stream, &header, parts))
+    }
+
+    fn flush(&self) -> Result<(), NetError> {
+        self.write_with(&mut self.writing.lock(), |writing| writing.flush(&self.stream))
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
@@ -100,6 +83,35 @@ impl Channel for TcpChannel {
 }
 
 impl TcpChannel {
+    fn header_of(&self, parts: &[Bytes]) -> Result<[u8; FRAME_HEADER_BYTES], NetError> {
+        let bytes = parts.iter().map(Bytes::len).sum();
+        let bytes_max = self.frame_bytes_max;
+        if bytes > bytes_max {
+            return Err(NetError::FrameTooLarge { bytes, bytes_max });
+        }
+        Ok(frame::header(parts))
+    }
+
+    fn write_with<R>(
+        &self,
+        writing: &mut Writing,
+        write: impl FnOnce(&mut Writing) -> io::Result<R>,
+    ) -> Result<R, NetError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(NetError::Closed);
+        }
+        if let Some(error) = &writing.failed {
+            return Err(error.clone());
+        }
+        write(writing).map_err(|error| {
+            // Part of a frame may be out: nothing sensible can follow it.
+            let error = self.why(&error);
+            writing.failed = Some(error.clone());
+            self.shut();
+            error
+        })
+    }
+
     fn take_read_half(&self, deadline: Instant) -> Option<Box<ReadHalf>> {
         let mut reading = self.reading.lock();
         let mut timed_out = false;
@@ -233,7 +245,7 @@ impl Handshake {
             peer,
             frame_bytes_max: limits.frame_bytes_max,
             closed: AtomicBool::new(false),
-            writing: Mutex::new(None),
+            writing: Mutex::new(Writing::default()),
             reading: Mutex::new(Some(Box::new(half))),
             reading_returned: Condvar::default(),
         })
@@ -292,75 +304,10 @@ fn set_timeout(
 /// A socket cannot be asked to wait for no time at all.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-fn left_until(deadline: Instant) -> Duration {
+pub(super) fn left_until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)
 }
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// Writes all slices; in one system call, if the socket takes them.
-fn write_all(
-    stream: &TcpStream,
-    mut slices: &mut [IoSlice<'_>],
-    deadline: Option<Instant>,
-) -> io::Result<()> {
-    while !slices.is_empty() {
-        match write_some(stream, slices, deadline) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(bytes) => IoSlice::advance_slices(&mut slices, bytes),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Writes what the socket takes, waiting until it takes something.
-///
-/// The waiting is done with `poll`, because a blocking write does not notice that the peer has closed: the end of its stream wakes those who
-/// read, and a peer that is gone without having made room would leave the writer to find out by a timer.
-#[cfg(target_os = "linux")]
-fn write_some(
-    stream: &TcpStream,
-    slices: &[IoSlice<'_>],
-    deadline: Option<Instant>,
-) -> io::Result<usize> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-
-    let slices = &slices[..slices.len().min(SLICES_MAX)];
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    loop {
-        match sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), flags) {
-            Ok(bytes) => return Ok(bytes),
-            Err(rustix::io::Errno::AGAIN) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let mut wanted = [PollFd::new(stream, PollFlags::OUT | PollFlags::RDHUP)];
-        let left = deadline.and_then(|deadline| Timespec::try_from(left_until(deadline)).ok());
-        if poll(&mut wanted, left.as_ref())? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        if wanted[0].revents().contains(PollFlags::RDHUP) {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-    }
-}
-
-/// The system takes no more slices than this in one call.
-#[cfg(target_os = "linux")]
-const SLICES_MAX: usize = 1024;
-
-#[cfg(not(target_os = "linux"))]
-fn write_some(
-    mut stream: &TcpStream,
-    slices: &[IoSlice<'_>],
-    deadline: Option<Instant>,
-) -> io::Result<usize> {
-    if let Some(deadline) = deadline {
-        stream.set_write_timeout(Some(left_until(deadline)))?;
-    }
-    stream.write_vectored(slices)
 }

@@ -1,6 +1,7 @@
-//! The thread that writes one channel.
+//! The thread that writes one channel, when whoever drives the node could not.
 
-use super::{Context, Job, Outgoing};
+use super::Context;
+use super::outgoing::{Job, Outgoing, SentRun};
 use crate::runtime::inbox::Input;
 use bytes::Bytes;
 use rep_net::{Channel, NetError};
@@ -9,20 +10,17 @@ use rep_node::{Link, SendFailed};
 use rep_vlsn::error::ReadError;
 
 pub(super) fn run(context: &Context, link: Link, outgoing: &Outgoing) {
-    while let Ok(Some(job)) = outgoing.queue.pop(None) {
-        let sent = match job {
-            Job::Frame(frame) => {
-                let bytes = frame.len();
-                outgoing.channel.send(frame).map(|()| count(context, link, bytes))
-            }
-            Job::Entries(range) => send_entries(context, link, &*outgoing.channel, range),
-        };
-        if sent.is_err() {
-            break;
+    let send = |channel: &dyn Channel, job| match job {
+        Job::Frame(frame) => {
+            let bytes = frame.len();
+            channel.send(frame)?;
+            context.count_sent(link, bytes);
+            Ok(None)
         }
-    }
-    // The reader learns of it, and tells the node.
-    outgoing.abandon();
+        Job::Entries(range) => send_entries(context, link, channel, range).map(Some),
+        Job::Rest => channel.flush().map(|()| None),
+    };
+    outgoing.work(send, |input| context.shared.inbox.completed(input));
 }
 
 /// Sends slices of the log behind a header; no record is encoded again.
@@ -31,34 +29,22 @@ fn send_entries(
     link: Link,
     channel: &dyn Channel,
     range: SendRange,
-) -> Result<(), NetError> {
-    let inbox = &context.shared.inbox;
+) -> Result<Input, NetError> {
     let run = match context.entries.run(range.from, range.to, range.bytes_max, range.log_epoch) {
-        Ok(run) => run,
+        Ok(run) if run.prev == range.header.prev => run,
+        Ok(_) => return Ok(Input::SendFailed { link, why: SendFailed::Truncated }),
         Err(error) => {
             tracing::debug!(?link, %error, "entries cannot be sent");
-            inbox.completed(Input::SendFailed { link, why: failure_of(&error) });
-            return Ok(());
+            return Ok(Input::SendFailed { link, why: failure_of(&error) });
         }
     };
-    if run.prev != range.header.prev {
-        inbox.completed(Input::SendFailed { link, why: SendFailed::Truncated });
-        return Ok(());
-    }
+    let sent = SentRun { last: run.last, bytes: run.bytes };
     let mut parts = Vec::with_capacity(1 + run.slices.len());
     parts.push(Bytes::copy_from_slice(&range.header.encode()));
     parts.extend(run.slices);
     channel.send_parts(&parts)?;
-    count(context, link, run.bytes);
-    context.shared.counters.peers[&link.peer].sent.set(run.last.vlsn.get());
-    inbox.completed(Input::Sent { link, last: run.last, bytes: run.bytes });
-    Ok(())
-}
-
-fn count(context: &Context, link: Link, bytes: usize) {
-    let counters = &context.shared.counters.peers[&link.peer];
-    counters.frames_sent.add(1);
-    counters.bytes_sent.add(bytes as u64);
+    context.count_entries(link, &sent);
+    Ok(Input::Sent { link, last: sent.last, bytes: sent.bytes })
 }
 
 fn failure_of(error: &ReadError) -> SendFailed {

@@ -1,0 +1,164 @@
+//! Writing to a connection: whole frames, in order, by those who wait and by those who do not.
+
+#[cfg(not(target_os = "linux"))]
+use std::io::Write;
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::channel::TrySent;
+use crate::error::NetError;
+use crate::frame::FRAME_HEADER_BYTES;
+#[cfg(target_os = "linux")]
+use crate::tcp::channel::left_until;
+
+/// What the writers of one connection share, one of them at a time.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    /// What ended the writing.
+    pub(super) failed: Option<NetError>,
+    /// What is left of a frame of which the socket took only a part; at most one frame.
+    rest: Vec<u8>,
+}
+
+impl Writing {
+    /// Writes a frame behind whatever is left of the one before, waiting for room.
+    pub(super) fn write(
+        &mut self,
+        stream: &TcpStream,
+        header: &[u8; FRAME_HEADER_BYTES],
+        parts: &[Bytes],
+    ) -> io::Result<()> {
+        self.flush(stream)?;
+        match parts {
+            [part] => write_all(stream, &mut [IoSlice::new(header), IoSlice::new(part)], None),
+            parts => write_all(stream, &mut slices_of(header, parts), None),
+        }
+    }
+
+    /// Writes of a frame what there is room for now, and keeps the rest.
+    pub(super) fn try_write(
+        &mut self,
+        stream: &TcpStream,
+        header: &[u8; FRAME_HEADER_BYTES],
+        parts: &[Bytes],
+    ) -> io::Result<TrySent> {
+        if !self.rest.is_empty() || parts.len() >= SLICES_MAX {
+            return Ok(TrySent::NotNow);
+        }
+        let slices = slices_of(header, parts);
+        let written = match write_now(stream, &slices) {
+            Err(error) if is_for_later(&error) => return Ok(TrySent::NotNow),
+            written => written?,
+        };
+        self.keep_rest(&slices, written);
+        Ok(if self.rest.is_empty() { TrySent::Whole } else { TrySent::Partly })
+    }
+
+    /// Writes what is left of a frame, waiting for room.
+    pub(super) fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let rest = std::mem::take(&mut self.rest);
+        write_all(stream, &mut [IoSlice::new(&rest)], None)
+    }
+
+    fn keep_rest(&mut self, slices: &[IoSlice<'_>], written: usize) {
+        let mut skip = written;
+        for slice in slices {
+            let skipped = skip.min(slice.len());
+            skip -= skipped;
+            self.rest.extend_from_slice(&slice[skipped..]);
+        }
+    }
+}
+
+fn slices_of<'a>(header: &'a [u8; FRAME_HEADER_BYTES], parts: &'a [Bytes]) -> Vec<IoSlice<'a>> {
+    let mut slices = Vec::with_capacity(1 + parts.len());
+    slices.push(IoSlice::new(header));
+    slices.extend(parts.iter().map(|part| IoSlice::new(part)));
+    slices
+}
+
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Writes what the socket takes now.
+#[cfg(target_os = "linux")]
+fn write_now(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), flags)?)
+}
+
+/// Elsewhere a socket cannot be asked to wait for one call and not for another: nothing is written without waiting.
+#[cfg(not(target_os = "linux"))]
+fn write_now(_stream: &TcpStream, _slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Writes all slices; in one system call, if the socket takes them.
+pub(super) fn write_all(
+    stream: &TcpStream,
+    mut slices: &mut [IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    while !slices.is_empty() {
+        match write_some(stream, slices, deadline) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(bytes) => IoSlice::advance_slices(&mut slices, bytes),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the socket takes, waiting until it takes something.
+///
+/// The waiting is done with `poll`, because a blocking write does not notice that the peer has closed: the end of its stream wakes those who
+/// read, and a peer that is gone without having made room would leave the writer to find out by a timer.
+#[cfg(target_os = "linux")]
+fn write_some(
+    stream: &TcpStream,
+    slices: &[IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let slices = &slices[..slices.len().min(SLICES_MAX)];
+    loop {
+        match write_now(stream, slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return written,
+        }
+        let mut wanted = [PollFd::new(stream, PollFlags::OUT | PollFlags::RDHUP)];
+        let left = deadline.and_then(|deadline| Timespec::try_from(left_until(deadline)).ok());
+        if poll(&mut wanted, left.as_ref())? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if wanted[0].revents().contains(PollFlags::RDHUP) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+    }
+}
+
+/// The system takes no more slices than this in one call.
+const SLICES_MAX: usize = 1024;
+
+#[cfg(not(target_os = "linux"))]
+fn write_some(
+    mut stream: &TcpStream,
+    slices: &[IoSlice<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    if let Some(deadline) = deadline {
+        stream.set_write_timeout(Some(left_until(deadline)))?;
+    }
+    stream.write_vectored(slices)
+}
