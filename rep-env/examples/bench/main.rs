@@ -26,6 +26,7 @@ struct Options {
     time: Duration,
     kills: usize,
     gib: f64,
+    writers: Vec<usize>,
     rep: Option<String>,
 }
 
@@ -47,6 +48,7 @@ fn options() -> Result<Options, String> {
         time: Duration::from_secs(3),
         kills: 20,
         gib: 1.0 / 16.0,
+        writers: Vec::new(),
         rep: None,
     };
     let mut words = std::env::args().skip(1);
@@ -57,13 +59,17 @@ fn options() -> Result<Options, String> {
             "--secs" => options.time = Duration::from_secs(number(&value()?)?),
             "--kills" => options.kills = number(&value()?)? as usize,
             "--gib" => options.gib = value()?.parse().map_err(|_| "--gib needs a number")?,
+            "--writers" => options.writers.push(number(&value()?)? as usize),
             "--rep" => options.rep = Some(value()?),
             _ => {
                 return Err(format!(
-                    "unknown: {word}; known: --only, --secs, --kills, --gib, --rep"
+                    "unknown: {word}; known: --only, --secs, --kills, --gib, --writers, --rep"
                 ));
             }
         }
+    }
+    if options.writers.is_empty() {
+        options.writers.extend(parts::WIDTHS);
     }
     Ok(options)
 }

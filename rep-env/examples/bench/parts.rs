@@ -30,7 +30,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("recovery", crate::log::recovery),
 ];
 
-const WIDTHS: [usize; 4] = [1, 8, 32, 128];
+pub(crate) const WIDTHS: [usize; 4] = [1, 8, 32, 128];
 const KEYS: usize = 10_000;
 
 // ---- writes ----
@@ -40,7 +40,7 @@ fn facade(name: &str, store: StoreKind, options: &Options) -> Result<(), Box<dyn
     let table = Table::begin(name, group.dir.path())?;
     let env = group.master();
     let mut one = None;
-    for width in WIDTHS {
+    for &width in &options.writers {
         let before = cpu_secs(&[std::process::id()]);
         let load = load::run(width, options.time, |worker| {
             let mut number = worker;
@@ -67,7 +67,7 @@ fn redis(name: &str, store: &'static str, options: &Options) -> Result<(), Box<d
     let table = Table::begin(name, group.dir.path())?;
     let port = &group.ports[group.wait_for_master()];
     let mut one = None;
-    for width in WIDTHS {
+    for &width in &options.writers {
         let before = cpu_secs(&group.processes());
         let load = load::run(width, options.time, |worker| {
             let mut client = Client::connect(port).expect("the master takes clients");
