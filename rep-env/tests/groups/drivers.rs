@@ -43,7 +43,7 @@ fn a_waker_may_begin_and_commit() {
         let world = World::running(net, 3);
         world.put("alice", "0");
         let env = world.env(world.master()).clone();
-        let (tell, told) = mpsc::channel::<Result<CommitHandle, Error>>();
+        let (tell, told) = mpsc::sync_channel::<Result<CommitHandle, Error>>(1);
         let own = env.clone();
         when_committed(&env, move || tell.send(begin_commit(&own, "2")).unwrap());
         let token: CommitToken = told.recv_timeout(PATIENCE).unwrap().unwrap().wait().unwrap();
@@ -59,7 +59,7 @@ fn wakers_that_commit_in_turn_do_not_pile_up_their_calls() {
     struct Chain {
         env: ReplicatedEnvironment,
         state: Mutex<(usize, Option<CommitHandle>)>,
-        done: mpsc::Sender<()>,
+        done: mpsc::SyncSender<()>,
     }
 
     impl Chain {
@@ -96,7 +96,7 @@ fn wakers_that_commit_in_turn_do_not_pile_up_their_calls() {
     let env =
         ReplicatedEnvironment::open(config.transport(hub.transport()).build().unwrap()).unwrap();
     env.wait_for_master(PATIENCE).unwrap();
-    let (done, is_done) = mpsc::channel();
+    let (done, is_done) = mpsc::sync_channel(1);
     let chain = Arc::new(Chain { env, state: Mutex::new((0, None)), done });
     chain.go_on();
     is_done.recv_timeout(PATIENCE).unwrap();
@@ -108,7 +108,7 @@ fn closing_from_a_waker_is_refused_and_the_last_drop_there_does_not_hang() {
     for net in BOTH {
         let world = World::running(net, 1);
         world.put("alice", "0");
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         let own = world.env(0).clone();
         when_committed(world.env(0), move || tell.send(own.close()).unwrap());
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Err(Error::WouldDeadlock));
@@ -129,7 +129,7 @@ fn a_waker_that_panics_harms_nobody_but_its_own_task() {
     let world = World::running(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master()).clone();
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     when_committed(&env, move || {
         tell.send(()).unwrap();
         panic!("as a broken executor would");
