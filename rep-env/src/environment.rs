@@ -14,6 +14,7 @@ use crate::stats::Stats;
 use crate::transaction::{self, WriteTxn};
 use crate::waiter::deadline;
 use rep_fsm::{NodeState, WaitError};
+use rep_net::ServiceHandler;
 use rep_store::{Database, Databases, Reader, StateMachine, View};
 use rep_vlsn::{GroupId, Vlsn};
 use std::any::TypeId;
@@ -191,6 +192,24 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     /// Counters, and how the other members are doing.
     pub fn stats(&self) -> Stats {
         report::stats_of(self.shared(), self.shared().ask_status().as_ref())
+    }
+
+    /// Offers a service of the application on this node's port, under `name`, until the environment is closed. See
+    /// [`services`](crate::services).
+    ///
+    /// A member's address is in [`members`](Self::members); a caller dials it with
+    /// [`Hello::new(group_name, name)`](rep_net::Hello::new) over the transport that the members speak.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the name is the node's own, taken, empty or longer than 255 bytes; [`Error::Closed`],
+    /// [`Error::Halted`].
+    pub fn register_service(
+        &self,
+        name: &str,
+        handler: Arc<dyn ServiceHandler>,
+    ) -> Result<(), Error> {
+        self.runtime().services.register(name, handler)
     }
 
     /// Leaves the group's company: whoever waits is told, channels and files are closed, threads are waited for until

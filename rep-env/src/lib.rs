@@ -18,6 +18,7 @@ mod models;
 pub mod read;
 pub mod replicate;
 mod runtime;
+pub mod services;
 pub mod stats;
 mod sync;
 pub mod transaction;

@@ -24,6 +24,7 @@ pub(crate) use start::{Started, databases, start};
 
 use crate::admin::Admin;
 use crate::error::Error;
+use crate::services::Services;
 use inbox::Input;
 use rep_net::{Address, Listener};
 use shared::Shared;
@@ -35,6 +36,7 @@ use threads::Threads;
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Services,
     threads: Threads,
     listener: Box<dyn Listener>,
 }
@@ -53,6 +55,7 @@ impl Runtime {
         let deadline = began + self.shared.timing.close_timeout;
         self.shared.begin_close();
         self.shared.inbox.control(Input::Close);
+        self.services.close();
         self.listener.close();
         self.threads
             .wait(deadline)

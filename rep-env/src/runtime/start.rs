@@ -13,6 +13,7 @@ use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource};
 use crate::config::{RepConfig, StoreKind};
 use crate::error::Error;
 use crate::replicate::{Places, Results};
+use crate::services::Services;
 use rep_net::queue::{Lane, Queue};
 use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
 use rep_node::{Node, NodeConfig, OpenError, Recovered, Seed, Service, Timing};
@@ -73,7 +74,7 @@ fn start_on<D: Disk, M: StateMachine>(
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
 ) -> Result<Started<M>, Error> {
-    let home = Home::open(disk, &path, &config)?;
+    let home = Home::open(disk.clone(), &path, &config)?;
     let machine = make(&config)?;
     let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
     let recovered = recovered(&home, machine.applied(), &*entries)?;
@@ -108,10 +109,13 @@ fn start_on<D: Disk, M: StateMachine>(
     // between finds an inbox that is not read yet.
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
     let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest);
-    let listener = listen(config, &context, admin)?;
-    let runtime = Runtime { shared: Arc::clone(&shared), threads: threads.clone(), listener };
+    let table = Arc::new(ServiceTable::new());
+    let listener = listen(config, &context, admin, Arc::clone(&table))?;
+    let services = Services::new(table, Arc::clone(&shared), threads.clone());
+    let runtime =
+        Runtime { shared: Arc::clone(&shared), services, threads: threads.clone(), listener };
     let results = Arc::new(Results::new());
-    let started = start_threads(home, machine, node, entries, Arc::clone(&results), context);
+    let started = start_threads(home, disk, machine, node, entries, Arc::clone(&results), context);
     if let Err(error) = started {
         shared.begin_close();
         shared.loop_ended(None);
@@ -122,6 +126,7 @@ fn start_on<D: Disk, M: StateMachine>(
 
 fn start_threads<D: Disk, M: StateMachine>(
     home: Home<D>,
+    disk: D,
     machine: M,
     node: Node,
     entries: Arc<dyn Entries>,
@@ -146,7 +151,11 @@ fn start_threads<D: Disk, M: StateMachine>(
     threads.start("rep-promise", move || promise_writer::run(promise, &fences, &own))?;
     let (ranges, applier) =
         (hands.ranges.clone(), Applier::new(machine, entries, results, Arc::clone(&shared)));
-    threads.start("rep-apply", move || applier.run(&ranges))?;
+    threads.start("rep-apply", move || {
+        // The machine may keep files in the home: the directory's lock is held for as long as it is at work.
+        let _lock = disk;
+        applier.run(&ranges);
+    })?;
     shared.inbox.install(NodeLoop::new(node, hands, Arc::clone(&shared)));
     threads.start("rep-watch", move || shared.inbox.keep_watch())
 }
@@ -212,8 +221,8 @@ fn listen(
     config: RepConfig,
     context: &Arc<Context>,
     admin: Admin,
+    table: Arc<ServiceTable>,
 ) -> Result<Box<dyn Listener>, Error> {
-    let table = Arc::new(ServiceTable::new());
     let host = Host::new(&*config.group, &*config.name, context.incarnation.0);
     let registered = table.host(host).and_then(|()| {
         for service in [Service::Peer, Service::Feeder] {

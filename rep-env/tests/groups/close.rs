@@ -177,3 +177,114 @@ fn closing_from_within_is_refused_and_the_last_drop_there_does_not_hang() {
     drop(place);
     assert_eq!(events.by_ref().last().unwrap().new, NodeState::Shutdown);
 }
+
+/// Its disk hangs for as long as somebody holds the gate.
+struct Stuck {
+    applied: LogPoint,
+    gate: Arc<Mutex<()>>,
+}
+
+impl StateMachine for Stuck {
+    type Reader = ();
+    type Output = ();
+
+    fn reader(&self) {}
+
+    fn applied(&self) -> LogPoint {
+        self.applied
+    }
+
+    fn apply(&mut self, batch: &[Entry], results: &mut Vec<()>) -> Result<(), StoreError> {
+        drop(self.gate.lock().unwrap());
+        self.applied = batch.last().expect("never empty").point;
+        let data = batch.iter().filter(|entry| entry.kind == rep_vlsn::Kind::Data).count();
+        results.extend(std::iter::repeat_n((), data));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<LogPoint, StoreError> {
+        drop(self.gate.lock().unwrap());
+        Ok(self.applied)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn rep_env::store::Snapshot>, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn install(
+        &mut self,
+        _chunks: &mut rep_env::store::state_machine::Chunks<'_>,
+    ) -> Result<LogPoint, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn digest(&self) -> Result<rep_env::store::Digest, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+}
+
+/// The thread that applies was stuck and the others had ended, with the lock: another environment opened the same home, while
+/// the old machine still wrote there.
+#[test]
+fn a_thread_stuck_in_its_disk_is_left_and_named_and_keeps_the_directory() {
+    let (mut world, gate) = (World::new(Net::Memory, 1), Arc::new(Mutex::new(())));
+    let mut open = || {
+        let config = world.config(0).tune(|timing, _| {
+            timing.close_timeout = std::time::Duration::from_millis(100);
+        });
+        let machine = Stuck { applied: LogPoint::NULL, gate: Arc::clone(&gate) };
+        ReplicatedEnvironment::open_with(config.build().unwrap(), machine)
+    };
+    let env = open().unwrap();
+    env.wait_for_master(PATIENCE).unwrap();
+    env.replicate(b"entry").unwrap().wait().unwrap();
+    let held = gate.lock().unwrap();
+    let stuck = env.close().unwrap_err();
+    let Error::CloseTimeout { threads, .. } = &stuck else { panic!("{stuck}") };
+    assert!(threads.contains(&"rep-apply".to_owned()), "{stuck}");
+    assert!(matches!(env.close(), Err(Error::CloseTimeout { .. })), "it is still stuck");
+    assert!(matches!(open(), Err(Error::Locked { .. })), "its directory is still its own");
+    drop(held);
+    crate::world::eventually("the end", || env.close().ok());
+    open().unwrap().close().unwrap();
+}
+
+#[test]
+fn many_may_close_at_once_and_again() {
+    let world = World::running(Net::Tcp, 1);
+    world.put("alice", "1");
+    thread::scope(|scope| {
+        let closers: Vec<_> = (0..4).map(|_| scope.spawn(|| world.env(0).close())).collect();
+        for closer in closers {
+            assert_eq!(closer.join().unwrap(), Ok(()));
+        }
+    });
+    assert_eq!(world.env(0).close(), Ok(()));
+}
+
+/// What only tells of a name, a place or the past still does; what would do something says `Closed`.
+#[test]
+fn every_method_of_a_closed_environment_has_an_answer() {
+    let world = World::running(Net::Memory, 1);
+    let token = world.put("alice", "1");
+    let env = world.env(0);
+    let view = crate::world::view_at(env, token);
+    let group = env.group();
+    env.close().unwrap();
+    assert_eq!(
+        (env.name(), env.group_name(), env.group(), env.members().len()),
+        ("n1", "bank", group, 1)
+    );
+    assert_eq!(env.local_addr(), world.address(0));
+    assert_eq!(env.vlsn_range().unwrap().end(), &token.point().vlsn);
+    assert_eq!(env.subscribe().map(|event| event.new).collect::<Vec<_>>(), [NodeState::Shutdown]);
+    let read = env.read(Consistency::AtLeast(token)).wait();
+    assert_eq!(read.unwrap_err(), Error::Closed);
+    assert_eq!(env.reader(Consistency::None).wait().unwrap_err(), Error::Closed);
+    // A view that was had before stays what it was, or says that it cannot.
+    match view.get(&env.database("accounts"), b"alice") {
+        Ok(value) => assert_eq!(value.as_deref(), Some(&b"1"[..])),
+        Err(StoreError::Engine { .. }) => {}
+        Err(other) => panic!("{other}"),
+    }
+}

@@ -1,8 +1,9 @@
-use crate::world::{Net, World, get, view_at};
-use rep_env::Consistency;
+use crate::world::{Net, World, eventually, get, view_at};
+use rep_env::{CommitHandle, Consistency};
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -98,4 +99,90 @@ fn handles_outlive_threads_and_environments_are_shared() {
     points.dedup();
     assert_eq!(points.len(), 200);
     is_static(env.read(Consistency::None)).wait().unwrap();
+}
+
+/// Begins to wait for a commit, until one is still on its way when it is asked for.
+fn pending_commit(world: &World, value: &str, waker: &Waker) -> CommitHandle {
+    let env = world.env(world.master());
+    eventually("a commit on its way", || {
+        let mut txn = env.begin().ok()?;
+        txn.put(&env.database("accounts"), b"alice", value.as_bytes()).ok()?;
+        let mut handle = txn.commit().ok()?;
+        let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(waker));
+        polled.is_pending().then_some(handle)
+    })
+}
+
+#[test]
+fn a_handle_may_wander_from_task_to_task() {
+    let world = World::running(Net::Tcp, 3);
+    world.put("alice", "0");
+    let here = Waker::from(Arc::new(Unpark(thread::current())));
+    let handle = pending_commit(&world, "1", &here);
+    let there = thread::spawn(move || block_on(handle));
+    let token = there.join().unwrap().unwrap();
+    world.assert_everywhere(token, "alice", "1");
+}
+
+#[test]
+fn a_handle_dropped_in_the_middle_of_being_awaited_cancels_nothing() {
+    let world = World::running(Net::Tcp, 3);
+    world.put("alice", "0");
+    drop(pending_commit(&world, "1", Waker::noop()));
+    let token = world.put("bob", "1");
+    world.assert_everywhere(token, "alice", "1");
+}
+
+/// As a runtime does: one task spawns others, each of which begins, commits and waits, on any of its threads.
+#[test]
+fn tasks_of_a_small_runtime_commit_side_by_side() {
+    let world = World::running(Net::Memory, 3);
+    world.put("alice", "0");
+    let env = world.env(world.master()).clone();
+    let (tasks, row) = mpsc::sync_channel::<Pin<Box<dyn Future<Output = ()> + Send>>>(40);
+    let done = Arc::new(AtomicUsize::new(0));
+    for number in 0..40 {
+        let (env, done) = (env.clone(), Arc::clone(&done));
+        let task = async move {
+            // No turn is held over an await: a transaction is built and committed in one step.
+            let handle = {
+                let mut txn = env.begin().unwrap();
+                txn.put(&env.database("accounts"), format!("key-{number}").as_bytes(), b"x")
+                    .unwrap();
+                txn.commit().unwrap()
+            };
+            let token = handle.await.unwrap();
+            env.read(Consistency::AtLeast(token)).await.unwrap();
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        tasks.send(Box::pin(task)).unwrap();
+    }
+    drop(tasks);
+    let row = Mutex::new(row);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let next = row.lock().unwrap().try_recv();
+                    let Ok(task) = next else { return };
+                    block_on(task);
+                }
+            });
+        }
+    });
+    assert_eq!(done.load(Ordering::Relaxed), 40);
+}
+
+#[test]
+fn the_pairs_of_a_range_outlive_their_view_and_an_absent_database_is_empty() {
+    let world = World::running(Net::Memory, 1);
+    let token = world.put("alice", "1");
+    let env = world.env(0);
+    let pairs = view_at(env, token).range(&env.database("accounts"), ..);
+    let pairs = thread::spawn(move || pairs.map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(pairs.join().unwrap(), [("alice".into(), "1".into())]);
+    let (view, absent) = (view_at(env, token), env.database("absent"));
+    assert_eq!(view.get(&absent, b"alice").unwrap(), None);
+    assert_eq!((view.len(&absent).unwrap(), view.range(&absent, ..).count()), (0, 0));
+    assert_eq!(env.begin().unwrap().get(&absent, b"alice").unwrap(), None);
 }

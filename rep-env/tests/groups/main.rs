@@ -10,6 +10,7 @@ mod home;
 mod hostile;
 mod own_machine;
 mod reads;
+mod services;
 mod watching;
 mod world;
 mod writes;
