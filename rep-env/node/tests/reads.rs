@@ -364,6 +364,7 @@ fn evidence_counts_from_the_question_and_not_from_its_answer() {
     group.run_for(ms(100));
     let link = group.peer_link(replica, master);
     let index = group.node(replica).dvlsn();
+    let asked = group.count(QUESTION);
     group.act(replica, |node, now| {
         let answer = Message::ReadIndexReply { term, number, index };
         node.handle_message(now, link, answer).unwrap();
@@ -371,7 +372,6 @@ fn evidence_counts_from_the_question_and_not_from_its_answer() {
     assert_eq!(group.outcome(replica, slow), None, "the answer is 100 ms old as it arrives");
     let patient = group.read(replica, bounded(ms(150)));
     assert!(served(&group, replica, patient).is_some());
-    let asked = group.count(QUESTION);
     group.run_for(ms(50));
     assert_eq!(group.count(QUESTION), asked, "asking again at once would end the same way");
     group.lose.clear();
