@@ -115,6 +115,8 @@ impl World {
         }
         for id in self.ids() {
             self.process(id).home.disk.revive();
+            self.process_mut(id).sync_takes = None;
+            self.free_disk(id);
             if let Some(live) = self.live_mut(id) {
                 live.crash_in = None;
             }

@@ -131,8 +131,11 @@ impl Oracle {
         self.members.get_mut(&node).expect("only members are reported")
     }
 
+    /// Of those with whom the group was founded.
     fn majority(&self) -> usize {
-        self.members.len() / 2 + 1
+        let voters =
+            if self.founding.is_empty() { self.members.len() } else { self.founding.len() };
+        voters / 2 + 1
     }
 
     /// Members of the group that durably hold the entry, and wiped or foreign ones that do.

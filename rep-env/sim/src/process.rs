@@ -50,6 +50,14 @@ pub(crate) struct Process {
     pub(crate) paused: bool,
     /// What happened to it while it was stopped.
     pub(crate) stalled: Vec<Event>,
+    /// What its flags list, if not every member of the world.
+    pub(crate) flags: Option<Vec<String>>,
+    /// Each sync takes so long, whatever the world's disks take.
+    pub(crate) sync_takes: Option<Duration>,
+    /// The disk hangs: nothing that it was asked for is finished.
+    pub(crate) hung: bool,
+    /// What it will have finished when it goes on.
+    pub(crate) unfinished: Vec<Event>,
     /// Numbers of links: never one twice, over all runs.
     pub(crate) links: u64,
 }
@@ -120,6 +128,10 @@ impl Process {
             powered: true,
             paused: false,
             stalled: Vec::new(),
+            flags: None,
+            sync_takes: None,
+            hung: false,
+            unfinished: Vec::new(),
             links: 0,
         }
     }
@@ -131,9 +143,12 @@ impl Process {
 }
 
 /// The members as every node's flags list them.
-pub(crate) fn seeds(nodes: u32) -> Vec<Seed> {
-    let seed = |id: u32| Seed { name: format!("n{id}"), address: format!("sim:{id}") };
-    (1..=nodes).map(seed).collect()
+pub(crate) fn names(nodes: u32) -> Vec<String> {
+    (1..=nodes).map(|id| format!("n{id}")).collect()
+}
+
+fn listed(name: &String) -> Seed {
+    Seed { name: name.clone(), address: format!("sim:{name}") }
 }
 
 impl World {
@@ -204,6 +219,10 @@ impl World {
         let clock = Clock { started: self.now, ppm: self.drift() };
         let node = match Node::new(config, recovered, Duration::ZERO) {
             Ok(node) => node,
+            Err(error) if self.process(id).flags.is_some() => {
+                self.process_mut(id).life = Life::Broken(error.to_string());
+                return;
+            }
             Err(error) => {
                 let what = format!("{id} refuses its own directory: {error}");
                 return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
@@ -243,7 +262,9 @@ impl World {
     fn node_config(&mut self, id: NodeId) -> NodeConfig {
         let group = GroupId(self.mint());
         let seed = digest(self.process(id).run, &id.get().to_le_bytes()) ^ self.seed;
-        let members = number_members(&seeds(self.swarm.nodes));
+        let names_listed = self.process(id).flags.clone();
+        let names_listed = names_listed.unwrap_or_else(|| names(self.swarm.nodes));
+        let members = number_members(&names_listed.iter().map(listed).collect::<Vec<_>>());
         let incarnation = self.process(id).incarnation;
         let mut config = NodeConfig::new("sim", id, incarnation, members, group, seed);
         let timing = &mut config.timing;
@@ -275,6 +296,7 @@ impl World {
         process.life = Life::Down;
         process.paused = false;
         process.stalled.clear();
+        process.unfinished.clear();
         let disk = process.home.disk.clone();
         match how {
             Crash::Kill => disk.kill(),
@@ -315,6 +337,24 @@ impl World {
         let missed = std::mem::take(&mut process.stalled);
         for (order, event) in (0..).zip(missed) {
             // In the order in which they came: a connection's frames do not overtake each other in a stop.
+            self.schedule.push(self.now + Duration::from_nanos(order), event);
+        }
+    }
+
+    /// The disk takes orders and finishes none.
+    pub(crate) fn hang_disk(&mut self, id: NodeId) {
+        self.note(id, &[8], || format!("the disk of n{} hangs", id.get()));
+        self.process_mut(id).hung = true;
+    }
+
+    /// A disk that hung finishes what it was asked for, in that order.
+    pub(crate) fn free_disk(&mut self, id: NodeId) {
+        if !std::mem::take(&mut self.process_mut(id).hung) {
+            return;
+        }
+        self.note(id, &[9], || format!("the disk of n{} goes on", id.get()));
+        let unfinished = std::mem::take(&mut self.process_mut(id).unfinished);
+        for (order, event) in (0..).zip(unfinished) {
             self.schedule.push(self.now + Duration::from_nanos(order), event);
         }
     }

@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) failover: Option<Failover>,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
+    /// What members have told their applications, if somebody listens.
+    heard: Option<BTreeMap<NodeId, Vec<rep_node::Event>>>,
 }
 
 impl World {
@@ -100,6 +102,7 @@ impl World {
             failover: None,
             trace: Trace::new(detail),
             failure: None,
+            heard: None,
             swarm,
         }
     }
@@ -146,6 +149,9 @@ impl World {
             if process.paused {
                 return self.process_mut(id).stalled.push(event);
             }
+            if process.hung && event.is_of_disk() {
+                return self.process_mut(id).unfinished.push(event);
+            }
         }
         match event {
             Event::Net(event) => self.net(event),
@@ -160,10 +166,7 @@ impl World {
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
             Event::Restart { id } => self.start(id),
             Event::Resume { id } => self.resume(id),
-            Event::Mend { from, to } => {
-                let coming = self.network.mend(self.now, from, to);
-                self.net_coming(coming);
-            }
+            Event::Mend { from, to } => self.mend(from, to),
             Event::Client { index, wake } => self.client_acts(index, wake),
             Event::Fault { kind } => self.fault(kind),
             Event::Recipe => self.recipe(),
@@ -298,12 +301,33 @@ impl World {
         masters.max().map(|(_, id)| id)
     }
 
+    /// The master that runs: one that is stopped may still think that it leads.
+    pub(crate) fn running_master(&self) -> Option<NodeId> {
+        self.master().filter(|id| !self.process(*id).paused)
+    }
+
     pub(crate) fn mint(&mut self) -> [u8; 16] {
         let (a, b) = (self.rngs.ids.next_u64(), self.rngs.ids.next_u64());
         let mut out = [0; 16];
         out[..8].copy_from_slice(&a.to_le_bytes());
         out[8..].copy_from_slice(&b.to_le_bytes());
         out
+    }
+
+    /// From now on somebody listens to what members tell.
+    pub(crate) fn listen(&mut self) {
+        self.heard = Some(BTreeMap::new());
+    }
+
+    pub(crate) fn hear(&mut self, id: NodeId, event: &rep_node::Event) {
+        if let Some(heard) = &mut self.heard {
+            heard.entry(id).or_default().push(event.clone());
+        }
+    }
+
+    /// What a member has told since this was asked last.
+    pub(crate) fn told_by(&mut self, id: NodeId) -> Vec<rep_node::Event> {
+        self.heard.as_mut().and_then(|heard| heard.remove(&id)).unwrap_or_default()
     }
 
     pub(crate) fn note(&mut self, id: NodeId, facts: &[u64], line: impl FnOnce() -> String) {
@@ -327,6 +351,17 @@ impl World {
 }
 
 impl Event {
+    /// Something that a disk finishes.
+    fn is_of_disk(&self) -> bool {
+        matches!(
+            self,
+            Event::FenceStored { .. }
+                | Event::GroupWritten { .. }
+                | Event::GroupSynced { .. }
+                | Event::LogCut { .. }
+        )
+    }
+
     /// The run that the event belongs to: nobody else hears of it.
     fn of_run(&self) -> Option<(NodeId, u64)> {
         match self {

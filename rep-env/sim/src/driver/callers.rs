@@ -36,6 +36,7 @@ impl World {
 
     pub(crate) fn heard(&mut self, id: NodeId, event: rep_node::Event) {
         self.note(id, &[42], || format!("n{}: {event:?}", id.get()));
+        self.hear(id, &event);
         match event {
             rep_node::Event::TermOver { .. } => {
                 if let Some(live) = self.live_mut(id) {

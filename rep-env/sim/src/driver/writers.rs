@@ -242,6 +242,9 @@ impl World {
     }
 
     pub(crate) fn disk_latency(&mut self, id: NodeId, mean: Duration) -> Duration {
+        if let Some(takes) = self.process(id).sync_takes {
+            return takes;
+        }
         // A disk may hang for longer than a master is suffered to wait for it, and not for ever.
         let most = self.swarm.election_timeout * 10;
         latency(&self.swarm.disk, &mut self.rngs.disk, id.get(), mean).min(most)

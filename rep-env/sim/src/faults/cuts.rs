@@ -42,6 +42,11 @@ impl World {
         }
     }
 
+    pub(crate) fn mend(&mut self, from: NodeId, to: NodeId) {
+        let coming = self.network.mend(self.now, from, to);
+        self.net_coming(coming);
+    }
+
     pub(crate) fn isolate(&mut self, id: NodeId) {
         for other in self.ids() {
             self.cut_until(id, other, None);
@@ -51,10 +56,8 @@ impl World {
 
     pub(crate) fn rejoin(&mut self, id: NodeId) {
         for other in self.ids() {
-            for (from, to) in [(id, other), (other, id)] {
-                let coming = self.network.mend(self.now, from, to);
-                self.net_coming(coming);
-            }
+            self.mend(id, other);
+            self.mend(other, id);
         }
     }
 }
