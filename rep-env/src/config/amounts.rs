@@ -144,7 +144,7 @@ amounts! {
     /// The newest records, kept for replicas and the store.
     tail_bytes_max = 16 MiB, 64 KiB..=1024 GiB;
     /// Frames that wait to be sent to one member; more mean that it does not read, and the connection is given up.
-    outgoing_bytes_max = 16 MiB, 1 MiB..=1024 GiB;
+    outgoing_bytes_max = 16 MiB, 4 KiB..=1024 GiB;
     /// Applied bytes after which the store is made durable.
     checkpoint_bytes = 64 MiB, 64 KiB..=1024 GiB;
     /// Length of one file of the log.

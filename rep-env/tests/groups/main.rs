@@ -8,6 +8,7 @@ mod failover;
 mod handles;
 mod home;
 mod hostile;
+mod options;
 mod own_machine;
 mod reads;
 mod services;

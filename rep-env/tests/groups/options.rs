@@ -1,0 +1,91 @@
+//! Every option has an effect, and here it is seen.
+//!
+//! An option that is parsed, bounded, documented and read by nobody looks exactly like one that works. So each row of the
+//! table of options has a test, and a row without one is found. What takes time is never timed: of two groups that differ
+//! in the option alone, one has got somewhere while the other, in the same time, has not.
+
+mod cable;
+mod identity;
+mod memory;
+mod time;
+
+use crate::world::{Net, World};
+use cable::{Cable, Weather};
+use rep_env::config::{Limits, RepConfigBuilder, Timing, options};
+use rep_env::{CommitHandle, Error, ReplicatedEnvironment};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As good as never.
+const NEVER: Duration = Duration::from_secs(1_000_000);
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Which test sees which option.
+const SEEN: &[(&str, fn())] = &[
+    ("group", identity::a_directory_knows_its_group),
+    ("name", identity::a_directory_knows_its_node),
+    ("listen", identity::a_node_listens_where_it_is_told),
+    ("advertise", identity::an_advertised_address_that_nobody_was_told_of_is_refused),
+    ("home", identity::what_is_written_is_in_the_home),
+    ("ephemeral", identity::an_ephemeral_node_leaves_nothing),
+    ("members", identity::the_members_are_those_listed),
+    ("store", identity::the_store_is_what_was_chosen),
+    ("attribute", identity::an_attribute_reaches_the_others),
+    ("allow_plaintext", identity::plaintext_that_others_could_read_has_to_be_allowed),
+    ("transport", identity::members_meet_on_the_transport_they_were_given),
+    ("listener", identity::a_node_listens_on_the_socket_it_was_given),
+    ("heartbeat", time::a_master_says_that_it_is_there_as_often_as_told),
+    ("election_timeout", time::a_master_that_hears_nobody_goes_on_as_long_as_told),
+    ("round_timeout", time::a_round_that_is_not_answered_is_tried_again_as_soon_as_told),
+    ("disk_stall", time::a_master_whose_writes_stay_behind_goes_on_as_long_as_told),
+    ("sync_interval", time::what_asked_for_no_sync_waits_for_one_as_long_as_told),
+    ("redial_min", time::the_first_pause_before_a_redial_is_as_long_as_told),
+    ("redial_max", time::pauses_before_a_redial_grow_as_long_as_told),
+    ("dial_timeout", time::a_dial_that_nobody_answers_is_given_up_as_soon_as_told),
+    ("replicas_wait", time::a_commit_waits_for_members_as_long_as_told),
+    ("busy_wait", time::a_commit_waits_for_room_as_long_as_told),
+    ("ack_timeout", time::a_logged_commit_waits_for_acknowledgements_as_long_as_told),
+    ("read_timeout", time::a_read_waits_as_long_as_told),
+    ("begin_timeout", time::a_transaction_waits_for_its_turn_as_long_as_told),
+    ("txn_timeout", time::a_transaction_holds_the_turn_as_long_as_told),
+    ("close_timeout", time::a_close_waits_for_the_threads_as_long_as_told),
+    ("checkpoint_interval", time::the_store_is_made_durable_as_often_as_told),
+    ("unsynced_bytes_max", memory::no_more_than_so_much_waits_for_the_disk),
+    ("overlay_bytes_max", memory::no_more_than_so_much_is_committed_and_not_applied),
+    ("tail_bytes_max", memory::so_much_of_the_log_is_sent_without_the_disk),
+    ("outgoing_bytes_max", memory::a_member_that_does_not_read_is_given_up_at_so_much),
+    ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
+    ("segment_bytes", memory::a_file_of_the_log_is_so_long),
+];
+
+#[test]
+fn every_option_is_seen_by_a_test() {
+    let seen: BTreeMap<&str, fn()> = SEEN.iter().copied().collect();
+    let all: BTreeMap<&str, ()> = options().map(|info| (info.name, ())).collect();
+    assert!(seen.keys().eq(all.keys()), "{:?}\nare seen, of\n{:?}", seen.keys(), all.keys());
+}
+
+/// A running group in memory of `count` members, as `tune` changes them, in weather of its own.
+fn group(count: usize, tune: impl Fn(&mut Timing, &mut Limits)) -> (World, Arc<Weather>) {
+    let mut world = World::new(Net::Memory, count);
+    let weather = Arc::new(Weather::default());
+    for at in 0..count {
+        let config = under(&weather, &mut world, at).tune(&tune).build().unwrap();
+        world.open_as(at, config);
+    }
+    (world, weather)
+}
+
+/// How member `at` is configured, with its cables in this weather.
+fn under(weather: &Arc<Weather>, world: &mut World, at: usize) -> RepConfigBuilder {
+    let cable = Cable::new(world.hub.transport(), Arc::clone(weather));
+    world.config(at).transport(Arc::new(cable))
+}
+
+/// One write, handed over and not waited for.
+fn begin_put(env: &ReplicatedEnvironment, value: &[u8]) -> Result<CommitHandle, Error> {
+    let mut txn = env.begin()?;
+    txn.put(&env.database("accounts"), b"alice", value)?;
+    txn.commit()
+}

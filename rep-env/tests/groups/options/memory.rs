@@ -1,0 +1,154 @@
+//! How much memory, and how much of a file, things may take.
+
+use super::{NEVER, Weather, begin_put, group, under};
+use crate::world::{Net, World, eventually, put};
+use rep_env::config::{Limits, Timing};
+use rep_env::net::mem::Hub;
+use rep_env::{Error, ReplicatedEnvironment};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+fn alone(tune: impl Fn(&mut Timing, &mut Limits)) -> (World, ReplicatedEnvironment) {
+    let (world, _) = group(1, tune);
+    world.put("alice", "0");
+    let env = world.env(0).clone();
+    (world, env)
+}
+
+/// Commits almost a megabyte at a time, faster than a disk takes it, until that is refused; the bound that is named.
+fn fill(env: &ReplicatedEnvironment) -> u64 {
+    let value = vec![7; 900 << 10];
+    let refused = eventually("a refusal", || begin_put(env, &value).err());
+    match refused {
+        Error::Busy { bytes_max, .. } => bytes_max,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+pub(super) fn no_more_than_so_much_waits_for_the_disk() {
+    for bytes_max in [1 << 20, 2 << 20] {
+        let (_world, env) = alone(|timing, limits| {
+            timing.busy_wait = std::time::Duration::ZERO;
+            limits.overlay_bytes_max = 1 << 40;
+            limits.unsynced_bytes_max = bytes_max;
+        });
+        assert_eq!(fill(&env), bytes_max);
+        assert!(env.stats().unsynced_bytes <= bytes_max);
+    }
+}
+
+#[test]
+pub(super) fn no_more_than_so_much_is_committed_and_not_applied() {
+    for bytes_max in [1 << 20, 2 << 20] {
+        let (_world, env) = alone(|timing, limits| {
+            timing.busy_wait = std::time::Duration::ZERO;
+            limits.overlay_bytes_max = bytes_max;
+        });
+        assert_eq!(fill(&env), bytes_max);
+        assert!(env.stats().overlay_bytes <= bytes_max);
+    }
+}
+
+fn segments(world: &World, at: usize) -> Vec<PathBuf> {
+    let files = fs::read_dir(world.home(at).join("log")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|ext| ext == "seg")).collect()
+}
+
+/// A member is away while a megabyte is written, and the others' files are spoilt before it is back: what it can still
+/// get comes from memory.
+#[test]
+pub(super) fn so_much_of_the_log_is_sent_without_the_disk() {
+    let away_while_written = |bytes_max| {
+        let (mut world, weather) = group(3, move |_, limits| limits.tail_bytes_max = bytes_max);
+        world.put("alice", "0");
+        let master = world.master();
+        let away = (master + 1) % 3;
+        world.close(away);
+        for number in 0..20 {
+            world.put("alice", &format!("{number}{}", "x".repeat(50 << 10)));
+        }
+        assert_eq!(world.master(), master);
+        let others = (0..3).filter(|at| *at != away);
+        for path in others.flat_map(|at| segments(&world, at)) {
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            let len = file.metadata().unwrap().len() as usize;
+            file.write_all_at(&vec![7; len - 80], 80).unwrap();
+        }
+        let last = *world.env(master).vlsn_range().unwrap().end();
+        let config = under(&weather, &mut world, away);
+        let config = config.tune(|_, limits| limits.tail_bytes_max = bytes_max).build().unwrap();
+        world.open_as(away, config);
+        (world, away, last)
+    };
+    let has_all = |(world, away, last): &(World, usize, _)| {
+        world.env(*away).vlsn_range().is_some_and(|range| range.end() >= last)
+    };
+    let files = away_while_written(64 << 10);
+    let memory = away_while_written(16 << 20);
+    eventually("all of it", || has_all(&memory).then_some(()));
+    assert!(!has_all(&files));
+}
+
+#[test]
+pub(super) fn a_member_that_does_not_read_is_given_up_at_so_much() {
+    let of = |bytes_max| {
+        let mut world = World::new(Net::Memory, 2);
+        let mut limits = rep_env::net::Limits::default();
+        limits.queue_items_max = 4;
+        world.hub = Hub::new(limits);
+        let weather = Arc::new(Weather::default());
+        for at in 0..2 {
+            let config = under(&weather, &mut world, at).tune(|timing, limits| {
+                timing.heartbeat = std::time::Duration::from_millis(1);
+                timing.election_timeout = std::time::Duration::from_secs(5);
+                limits.outgoing_bytes_max = bytes_max;
+            });
+            world.open_as(at, config.build().unwrap());
+        }
+        world.put("alice", "0");
+        (world, weather)
+    };
+    // The member with the smaller name dials: what the master sends is held back at that end.
+    let hold = |(world, weather): &(World, Arc<Weather>)| {
+        let master = world.master();
+        if master == 0 {
+            weather.hold_sends()
+        } else {
+            weather.hold_reads()
+        }
+        world.env(master).clone()
+    };
+    let (never, soon) = (of(16 << 20), of(4 << 10));
+    let (never, soon) = (hold(&never), hold(&soon));
+    let is_connected = |env: &ReplicatedEnvironment| env.stats().replicas[0].connected;
+    eventually("an end", || (!is_connected(&soon)).then_some(()));
+    assert!(is_connected(&never));
+}
+
+#[test]
+pub(super) fn the_store_is_made_durable_after_so_much() {
+    let of = |bytes| {
+        let (world, env) = alone(move |timing, limits| {
+            timing.checkpoint_interval = NEVER;
+            limits.checkpoint_bytes = bytes;
+        });
+        put(&env, "alice", &"x".repeat(100 << 10)).unwrap();
+        (world, env)
+    };
+    let ((_late_world, late), (_soon_world, soon)) = (of(64 << 20), of(64 << 10));
+    eventually("a checkpoint", || (soon.stats().checkpoints >= 1).then_some(()));
+    assert_eq!(late.stats().checkpoints, 0);
+}
+
+#[test]
+pub(super) fn a_file_of_the_log_is_so_long() {
+    for bytes in [1 << 20, 3 << 20] {
+        let (world, _) = alone(move |_, limits| limits.segment_bytes = bytes);
+        let lengths = segments(&world, 0).into_iter().map(|path| fs::metadata(path).unwrap().len());
+        assert_eq!(lengths.collect::<Vec<_>>(), [bytes]);
+    }
+}

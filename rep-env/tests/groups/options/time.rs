@@ -1,0 +1,372 @@
+//! How long things may take. Two groups differ in one option: what the one has done, the other has not.
+
+use super::{NEVER, SHORT, Weather, begin_put, group};
+use crate::world::{Net, World, eventually, put, view_at};
+use rep_env::config::{Limits, RepConfigBuilder, Timing};
+use rep_env::store::{Entry, StateMachine, StoreError};
+use rep_env::{
+    CommitToken, Consistency, Durability, Error, LogPoint, NodeState, RepConfig,
+    ReplicatedEnvironment, SyncClass, Term, Vlsn,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longer than what happens here takes; but a group is not founded any sooner.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Nobody is given up for being slow.
+fn calm(timing: &mut Timing) {
+    timing.disk_stall = NEVER;
+    timing.ack_timeout = NEVER;
+}
+
+/// A calm group of two that differs from others in what `tune` does, its master, and the weather it lives in.
+fn pair(tune: impl Fn(&mut Timing, &mut Limits)) -> (World, ReplicatedEnvironment, Arc<Weather>) {
+    let (world, weather) = group(2, |timing, limits| {
+        calm(timing);
+        tune(timing, limits);
+    });
+    world.put("alice", "0");
+    let master = world.env(world.master()).clone();
+    (world, master, weather)
+}
+
+/// A node alone, writable.
+fn alone(tune: impl Fn(&mut Timing, &mut Limits)) -> (World, ReplicatedEnvironment) {
+    let (world, _) = group(1, tune);
+    world.put("alice", "0");
+    let env = world.env(0).clone();
+    (world, env)
+}
+
+/// Does something that is to wait, in a thread of its own.
+fn waiting<T: Send + 'static>(
+    env: &ReplicatedEnvironment,
+    wait: impl FnOnce(&ReplicatedEnvironment) -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let env = env.clone();
+    thread::spawn(move || wait(&env))
+}
+
+/// What waits still does; it ends when its environment does.
+fn still_waits<T>(env: &ReplicatedEnvironment, waiter: JoinHandle<T>) {
+    assert!(!waiter.is_finished(), "it did not wait");
+    env.close().unwrap();
+    waiter.join().unwrap();
+}
+
+fn frames_sent(env: &ReplicatedEnvironment) -> u64 {
+    env.stats().replicas.iter().map(|replica| replica.frames_sent).sum()
+}
+
+#[test]
+pub(super) fn a_master_says_that_it_is_there_as_often_as_told() {
+    let often = pair(|timing, _| timing.heartbeat = Duration::from_millis(2));
+    let rarely = pair(|timing, _| {
+        timing.heartbeat = Duration::from_secs(1);
+        timing.election_timeout = Duration::from_secs(3);
+    });
+    let (begun, rare) = (frames_sent(&often.1), frames_sent(&rarely.1));
+    eventually("many heartbeats", || (frames_sent(&often.1) >= begun + 200).then_some(()));
+    assert!(frames_sent(&rarely.1) < rare + 100);
+}
+
+#[test]
+pub(super) fn a_master_that_hears_nobody_goes_on_as_long_as_told() {
+    let soon = pair(|timing, _| timing.election_timeout = Duration::from_millis(400));
+    let never = pair(|timing, _| timing.election_timeout = LONG);
+    never.2.cut();
+    soon.2.cut();
+    eventually("an end", || (soon.1.state() != NodeState::Master).then_some(()));
+    assert_eq!(never.1.state(), NodeState::Master);
+}
+
+#[test]
+pub(super) fn a_round_that_is_not_answered_is_tried_again_as_soon_as_told() {
+    let of = |round| {
+        pair(move |timing, _| {
+            timing.election_timeout = Duration::from_millis(150);
+            timing.round_timeout = round;
+        })
+    };
+    let (soon, never) = (of(Duration::from_millis(5)), of(NEVER));
+    never.2.cut();
+    soon.2.cut();
+    let ended = |env: &ReplicatedEnvironment| (env.state() == NodeState::Unknown).then_some(());
+    eventually("an end", || ended(&never.1));
+    eventually("an end", || ended(&soon.1));
+    let (begun, asked) = (frames_sent(&soon.1), frames_sent(&never.1));
+    eventually("many rounds", || (frames_sent(&soon.1) >= begun + 30).then_some(()));
+    assert!(frames_sent(&never.1) < asked + 15, "{asked}: {}", frames_sent(&never.1));
+}
+
+#[test]
+pub(super) fn a_master_whose_writes_stay_behind_goes_on_as_long_as_told() {
+    let soon = pair(|timing, _| timing.disk_stall = Duration::from_millis(300));
+    let never = pair(|_, _| {});
+    for (_, master, weather) in [&never, &soon] {
+        weather.cut_streams();
+        drop(begin_put(master, b"1").unwrap());
+    }
+    eventually("an end", || (soon.1.state() != NodeState::Master).then_some(()));
+    assert_eq!(never.1.state(), NodeState::Master);
+}
+
+#[test]
+pub(super) fn what_asked_for_no_sync_waits_for_one_as_long_as_told() {
+    let (_soon_world, soon) = alone(|timing, _| timing.sync_interval = Duration::from_millis(5));
+    let (_never_world, never) = alone(|timing, _| {
+        timing.disk_stall = NEVER;
+        timing.sync_interval = NEVER / 2;
+    });
+    let weak = |env: &ReplicatedEnvironment| {
+        let mut txn = env.begin().unwrap();
+        txn.put(&env.database("accounts"), b"alice", b"1").unwrap();
+        let durability = Durability::default().local(SyncClass::NoSync).replica(SyncClass::NoSync);
+        txn.commit_with(durability).unwrap().wait().unwrap()
+    };
+    let (unsynced, synced) = (weak(&never), weak(&soon));
+    // What is not synced is not durable, and shows in no read.
+    let waiter = waiting(&never, move |env| env.read(Consistency::AtLeast(unsynced)).wait().err());
+    view_at(&soon, synced);
+    still_waits(&never, waiter);
+}
+
+/// A node whose only companion is not there: how often it dials.
+fn lonely(min: Duration, max: Duration) -> (World, ReplicatedEnvironment) {
+    let mut world = World::new(Net::Memory, 2);
+    let config = world.config(0).tune(|timing, _| {
+        timing.redial_min = min;
+        timing.redial_max = max;
+    });
+    let env = world.open_as(0, config.build().unwrap());
+    (world, env)
+}
+
+fn dials_of(soon: &ReplicatedEnvironment, late: &ReplicatedEnvironment, few: u64) {
+    eventually("many dials", || (soon.stats().dials >= 200).then_some(()));
+    assert!(late.stats().dials < few, "{}", late.stats().dials);
+}
+
+#[test]
+pub(super) fn the_first_pause_before_a_redial_is_as_long_as_told() {
+    let (_late_world, late) = lonely(NEVER, NEVER);
+    let (_soon_world, soon) = lonely(Duration::from_millis(1), Duration::from_millis(1));
+    dials_of(&soon, &late, 10);
+}
+
+#[test]
+pub(super) fn pauses_before_a_redial_grow_as_long_as_told() {
+    let (_late_world, late) = lonely(Duration::from_millis(1), NEVER);
+    let (_soon_world, soon) = lonely(Duration::from_millis(1), Duration::from_millis(2));
+    dials_of(&soon, &late, 60);
+}
+
+#[test]
+pub(super) fn a_dial_that_nobody_answers_is_given_up_as_soon_as_told() {
+    // The other member's port is bound, and nobody ever looks at who calls.
+    let silent = |patience| {
+        let mut world = World::new(Net::Tcp, 2);
+        let config = world.config(0).tune(|timing, _| timing.dial_timeout = patience);
+        let env = world.open_as(0, config.build().unwrap());
+        (world, env)
+    };
+    let (_never_world, never) = silent(NEVER);
+    eventually("a dial", || (never.stats().dials > 0).then_some(()));
+    let (_soon_world, soon) = silent(Duration::from_millis(20));
+    eventually("dials given up", || (soon.stats().dials_failed >= 3).then_some(()));
+    assert_eq!(never.stats().dials_failed, 0);
+}
+
+#[test]
+pub(super) fn a_commit_waits_for_members_as_long_as_told() {
+    let of = |patience| {
+        pair(move |timing, _| {
+            timing.replicas_wait = patience;
+            timing.election_timeout = LONG;
+        })
+    };
+    let left = |(mut world, ..): (World, ReplicatedEnvironment, Arc<Weather>)| {
+        let master = world.master();
+        world.close(1 - master);
+        let env = world.env(master).clone();
+        eventually("a loss that is noticed", || {
+            let mut txn = env.begin().unwrap();
+            txn.put(&env.database("accounts"), b"alice", b"1").unwrap();
+            txn.try_commit().err()
+        });
+        (world, env)
+    };
+    let (never, soon) = (of(NEVER), of(SHORT));
+    let ((_never_world, never), (_soon_world, soon)) = (left(never), left(soon));
+    let waiter = waiting(&never, |env| begin_put(env, b"2").err());
+    let error = begin_put(&soon, b"2").unwrap_err();
+    assert!(matches!(error, Error::InsufficientReplicas { .. }), "{error}");
+    still_waits(&never, waiter);
+}
+
+#[test]
+pub(super) fn a_commit_waits_for_room_as_long_as_told() {
+    let of = |patience| {
+        pair(move |timing, limits| {
+            timing.busy_wait = patience;
+            limits.overlay_bytes_max = 1 << 20;
+        })
+    };
+    let (never, soon) = (of(NEVER), of(SHORT));
+    let value = vec![7; 700 << 10];
+    for (_, master, weather) in [&never, &soon] {
+        weather.cut_streams();
+        drop(begin_put(master, &value).unwrap());
+    }
+    let another = value.clone();
+    let waiter = waiting(&never.1, move |env| begin_put(env, &another).err());
+    let error = begin_put(&soon.1, &value).unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    still_waits(&never.1, waiter);
+}
+
+#[test]
+pub(super) fn a_logged_commit_waits_for_acknowledgements_as_long_as_told() {
+    let (never, soon) = (pair(|_, _| {}), pair(|timing, _| timing.ack_timeout = SHORT));
+    never.2.cut_streams();
+    let pending = begin_put(&never.1, b"1").unwrap();
+    soon.2.cut_streams();
+    let error = begin_put(&soon.1, b"1").unwrap().wait().unwrap_err();
+    assert!(matches!(error, Error::InsufficientAcks { .. }), "{error}");
+    assert!(pending.outcome().is_none());
+}
+
+#[test]
+pub(super) fn a_read_waits_as_long_as_told() {
+    let of = |patience| alone(move |timing, _| timing.read_timeout = patience);
+    let ((_never_world, never), (_soon_world, soon)) = (of(NEVER), of(SHORT));
+    let read_ahead = |env: &ReplicatedEnvironment| {
+        let last = *env.vlsn_range().unwrap().end();
+        let ahead = LogPoint::new(Term::new(1), Vlsn::new(last.get() + 1000));
+        let token = CommitToken::new(env.group().unwrap(), ahead);
+        env.read(Consistency::AtLeast(token)).wait().err()
+    };
+    let waiter = waiting(&never, read_ahead);
+    let error = read_ahead(&soon).unwrap();
+    assert!(matches!(error, Error::ReadTimeout { .. }), "{error}");
+    still_waits(&never, waiter);
+}
+
+#[test]
+pub(super) fn a_transaction_waits_for_its_turn_as_long_as_told() {
+    let of = |patience| {
+        alone(move |timing, _| {
+            timing.begin_timeout = patience;
+            timing.txn_timeout = NEVER;
+        })
+    };
+    let ((_never_world, never), (_soon_world, soon)) = (of(NEVER), of(SHORT));
+    let (_held, _also_held) = (never.begin().unwrap(), soon.begin().unwrap());
+    let waiter = waiting(&never, |env| env.begin().err());
+    let error = soon.begin().unwrap_err();
+    assert!(matches!(error, Error::BeginTimeout { .. }), "{error}");
+    still_waits(&never, waiter);
+}
+
+#[test]
+pub(super) fn a_transaction_holds_the_turn_as_long_as_told() {
+    let of = |hold| {
+        alone(move |timing, _| {
+            timing.txn_timeout = hold;
+            timing.begin_timeout = if hold == NEVER { SHORT } else { NEVER };
+        })
+    };
+    let ((_never_world, never), (_soon_world, soon)) = (of(NEVER), of(SHORT));
+    let (held, expired) = (never.begin().unwrap(), soon.begin().unwrap());
+    drop(soon.begin().unwrap());
+    assert!(matches!(expired.commit(), Err(Error::TxnExpired { .. })));
+    assert!(matches!(never.begin(), Err(Error::BeginTimeout { .. })));
+    held.commit().unwrap().wait().unwrap();
+}
+
+#[test]
+pub(super) fn the_store_is_made_durable_as_often_as_told() {
+    let of = |interval| {
+        let (world, env) = alone(move |timing, _| timing.checkpoint_interval = interval);
+        put(&env, "alice", "1").unwrap();
+        (world, env)
+    };
+    let ((_never_world, never), (_soon_world, soon)) = (of(NEVER), of(Duration::from_millis(5)));
+    let begun = never.stats().checkpoints;
+    eventually("checkpoints", || (soon.stats().checkpoints >= 1).then_some(()));
+    assert_eq!(never.stats().checkpoints, begun);
+}
+
+/// A machine that is stuck until it is let go.
+struct Stuck {
+    applied: LogPoint,
+    begun: Arc<AtomicBool>,
+    go: Arc<AtomicBool>,
+}
+
+impl StateMachine for Stuck {
+    type Reader = ();
+    type Output = ();
+
+    fn reader(&self) {}
+
+    fn applied(&self) -> LogPoint {
+        self.applied
+    }
+
+    fn apply(&mut self, batch: &[Entry], _results: &mut Vec<()>) -> Result<(), StoreError> {
+        self.begun.store(true, Ordering::SeqCst);
+        while !self.go.load(Ordering::SeqCst) {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        self.applied = batch.last().expect("never empty").point;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<LogPoint, StoreError> {
+        Ok(self.applied)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn rep_env::store::Snapshot>, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn install(
+        &mut self,
+        _chunks: &mut rep_env::store::state_machine::Chunks<'_>,
+    ) -> Result<LogPoint, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+
+    fn digest(&self) -> Result<rep_env::store::Digest, StoreError> {
+        Err(StoreError::Busy { what: "a test" })
+    }
+}
+
+#[test]
+pub(super) fn a_close_waits_for_the_threads_as_long_as_told() {
+    let go = Arc::new(AtomicBool::new(false));
+    let open = |patience| {
+        let hub = rep_env::net::mem::Hub::default();
+        let begun = Arc::new(AtomicBool::new(false));
+        let stuck = Arc::clone(&begun);
+        let machine = Stuck { applied: LogPoint::NULL, begun, go: Arc::clone(&go) };
+        let config: RepConfigBuilder = RepConfig::builder("bank", "n1").members(["n1=here"]);
+        let config = config.ephemeral().transport(hub.transport());
+        let config = config.tune(|timing, _| timing.close_timeout = patience).build().unwrap();
+        let env = ReplicatedEnvironment::open_with(config, machine).unwrap();
+        eventually("an entry that is being applied", || stuck.load(Ordering::SeqCst).then_some(()));
+        env
+    };
+    let (never, soon) = (open(NEVER), open(SHORT));
+    let closing = thread::spawn(move || never.close());
+    let error = soon.close().unwrap_err();
+    assert!(matches!(error, Error::CloseTimeout { .. }), "{error}");
+    assert!(!closing.is_finished());
+    go.store(true, Ordering::SeqCst);
+    closing.join().unwrap().unwrap();
+    eventually("an end", || soon.close().ok());
+}
