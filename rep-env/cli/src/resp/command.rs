@@ -3,31 +3,95 @@
 //! What is not understood is refused, options too: a client that asks for an expiry and is told OK would believe that
 //! the key goes away.
 
-use super::reads::{Read, Scan};
+use super::reads::Read;
 use super::reply::{Reply, Version};
 use super::request::Request;
-use super::writes::{When, Write};
+use super::writes::Write;
 use bytes::Bytes;
+use std::time::Duration;
+
+mod arguments;
+
+use arguments::{
+    append, auth, client, config, dbsize, decr, decrby, del, discard, echo, exec, exists, flushdb,
+    get, getset, hello, incr, incrby, info, keys, mget, mset, multi, ping, quit, readonly,
+    readwrite, role, scan, select, set, setnx, strlen, unwatch, wait, watch,
+};
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Read(Read),
     Write(Write),
+    /// Removes every key.
+    FlushDb,
     /// The answer is known without looking at anything.
     Answer(Reply),
     Hello {
         version: Option<Version>,
         name: Option<Bytes>,
+        /// User and password.
+        auth: Option<(Bytes, Bytes)>,
+    },
+    Auth {
+        user: Bytes,
+        password: Bytes,
     },
     Quit,
     /// Reads of this connection take what is applied here, or no longer do.
     ReadOnly(bool),
+    Multi,
+    Exec,
+    Discard,
+    Watch(Vec<Bytes>),
+    Unwatch,
+    /// Until so many replicas have synced what this connection wrote; a timeout of zero is none.
+    Wait {
+        replicas: i64,
+        timeout: Duration,
+    },
     Info(Vec<Bytes>),
     Role,
     ClientId,
     ClientName,
     SetClientName(Bytes),
+}
+
+impl Command {
+    /// Whether who has not said the password may ask for it.
+    pub(super) fn is_for_strangers(&self) -> bool {
+        matches!(self, Command::Auth { .. } | Command::Hello { .. } | Command::Quit)
+    }
+
+    /// Whether it is carried out at once even after `MULTI`.
+    pub(super) fn ends_multi(&self) -> bool {
+        matches!(self, Command::Exec | Command::Discard | Command::Quit)
+    }
+
+    /// Whether all writes before it have to be decided before it runs.
+    pub(super) fn waits_for_writes(&self) -> bool {
+        match self {
+            Command::Read(_)
+            | Command::FlushDb
+            | Command::Hello { .. }
+            | Command::Watch(_)
+            | Command::Wait { .. }
+            | Command::Info(_)
+            | Command::Role => true,
+            Command::Write(_)
+            | Command::Answer(_)
+            | Command::Auth { .. }
+            | Command::Quit
+            | Command::ReadOnly(_)
+            | Command::Multi
+            | Command::Exec
+            | Command::Discard
+            | Command::Unwatch
+            | Command::ClientId
+            | Command::ClientName
+            | Command::SetClientName(_) => false,
+        }
+    }
 }
 
 /// Arguments, without the command's name.
@@ -63,11 +127,24 @@ const TABLE: &[Spec] = &[
     Spec { name: "mget", arity: -2, flags: READ, keys: ALL, summary: "The values of keys.", parse: mget },
     Spec { name: "mset", arity: -3, flags: WRITE, keys: (1, -1, 2), summary: "Sets keys, all or none.", parse: mset },
     Spec { name: "exists", arity: -2, flags: READ, keys: ALL, summary: "How many of these keys there are.", parse: exists },
+    Spec { name: "setnx", arity: 3, flags: WRITE, keys: ONE, summary: "Sets a key that is not there.", parse: setnx },
+    Spec { name: "getset", arity: 3, flags: WRITE, keys: ONE, summary: "Sets a key; its old value.", parse: getset },
+    Spec { name: "append", arity: 3, flags: WRITE, keys: ONE, summary: "Lengthens a value.", parse: append },
+    Spec { name: "strlen", arity: 2, flags: READ, keys: ONE, summary: "The length of a value.", parse: strlen },
     Spec { name: "decr", arity: 2, flags: WRITE, keys: ONE, summary: "Subtracts 1 from a number.", parse: decr },
     Spec { name: "incrby", arity: 3, flags: WRITE, keys: ONE, summary: "Adds to a number.", parse: incrby },
     Spec { name: "decrby", arity: 3, flags: WRITE, keys: ONE, summary: "Subtracts from a number.", parse: decrby },
     Spec { name: "scan", arity: -2, flags: READ, keys: NONE, summary: "Iterates over keys; MATCH, COUNT.", parse: scan },
+    Spec { name: "keys", arity: 2, flags: READ, keys: NONE, summary: "All keys that match a pattern.", parse: keys },
+    Spec { name: "flushdb", arity: -1, flags: WRITE, keys: NONE, summary: "Removes every key, in steps.", parse: flushdb },
     Spec { name: "dbsize", arity: 1, flags: READ, keys: NONE, summary: "How many keys there are.", parse: dbsize },
+    Spec { name: "multi", arity: 1, flags: FAST, keys: NONE, summary: "Begins a transaction.", parse: multi },
+    Spec { name: "exec", arity: 1, flags: FAST, keys: NONE, summary: "Carries out a transaction.", parse: exec },
+    Spec { name: "discard", arity: 1, flags: FAST, keys: NONE, summary: "Forgets a transaction.", parse: discard },
+    Spec { name: "watch", arity: -2, flags: FAST, keys: ALL, summary: "EXEC fails if these keys change.", parse: watch },
+    Spec { name: "unwatch", arity: 1, flags: FAST, keys: NONE, summary: "Watches no key any more.", parse: unwatch },
+    Spec { name: "wait", arity: 3, flags: FAST, keys: NONE, summary: "Waits for replicas to hold what was written.", parse: wait },
+    Spec { name: "auth", arity: -2, flags: FAST, keys: NONE, summary: "Says the password.", parse: auth },
     Spec { name: "ping", arity: -1, flags: FAST, keys: NONE, summary: "PONG, or the argument.", parse: ping },
     Spec { name: "echo", arity: 2, flags: FAST, keys: NONE, summary: "The argument.", parse: echo },
     Spec { name: "hello", arity: -1, flags: FAST, keys: NONE, summary: "Chooses version 2 or 3 of the protocol.", parse: hello },
@@ -130,202 +207,7 @@ impl Spec {
     }
 }
 
-// ---- reads and writes ----
-
-fn one(mut args: Args) -> Bytes {
-    args.next().unwrap_or_default()
-}
-
-fn get(args: Args) -> Parsed {
-    Ok(Command::Read(Read::Get(one(args))))
-}
-
-fn mget(args: Args) -> Parsed {
-    Ok(Command::Read(Read::MGet(args.collect())))
-}
-
-fn exists(args: Args) -> Parsed {
-    Ok(Command::Read(Read::Exists(args.collect())))
-}
-
-fn dbsize(_: Args) -> Parsed {
-    Ok(Command::Read(Read::DbSize))
-}
-
-fn scan(mut args: Args) -> Parsed {
-    let cursor = args.next().and_then(|cursor| std::str::from_utf8(&cursor).ok()?.parse().ok());
-    let mut scan = Scan { cursor: cursor.ok_or("ERR invalid cursor")?, pattern: None, count: 10 };
-    while let Some(option) = args.next() {
-        let value = args.next().ok_or("ERR syntax error")?;
-        match &*option.to_ascii_uppercase() {
-            b"MATCH" => scan.pattern = Some(value),
-            b"COUNT" => match number(&value).ok_or(NOT_A_NUMBER)? {
-                count @ 1.. => scan.count = count.unsigned_abs(),
-                _ => return Err("ERR syntax error".to_owned()),
-            },
-            _ => return Err(unsupported("scan", &option)),
-        }
-    }
-    Ok(Command::Read(Read::Scan(scan)))
-}
-
-fn set(mut args: Args) -> Parsed {
-    let (Some(key), Some(value)) = (args.next(), args.next()) else {
-        return Err("ERR syntax error".to_owned());
-    };
-    let (mut when, mut get) = (When::Always, false);
-    for option in args {
-        match &*option.to_ascii_uppercase() {
-            b"NX" if when != When::Present => when = When::Absent,
-            b"XX" if when != When::Absent => when = When::Present,
-            b"NX" | b"XX" => return Err("ERR syntax error".to_owned()),
-            b"GET" => get = true,
-            _ => return Err(unsupported("set", &option)),
-        }
-    }
-    Ok(Command::Write(Write::Set { key, value, when, get }))
-}
-
-fn mset(args: Args) -> Parsed {
-    if !args.len().is_multiple_of(2) {
-        return Err("ERR wrong number of arguments for 'mset' command".to_owned());
-    }
-    Ok(Command::Write(Write::MSet(args.collect())))
-}
-
-fn del(args: Args) -> Parsed {
-    Ok(Command::Write(Write::Del(args.collect())))
-}
-
-fn incr(args: Args) -> Parsed {
-    Ok(Command::Write(Write::Add { key: one(args), delta: 1 }))
-}
-
-fn decr(args: Args) -> Parsed {
-    Ok(Command::Write(Write::Add { key: one(args), delta: -1 }))
-}
-
-fn incrby(mut args: Args) -> Parsed {
-    let key = args.next().unwrap_or_default();
-    let delta = number(&one(args)).ok_or(NOT_A_NUMBER)?;
-    Ok(Command::Write(Write::Add { key, delta }))
-}
-
-fn decrby(mut args: Args) -> Parsed {
-    let key = args.next().unwrap_or_default();
-    let delta = number(&one(args)).ok_or(NOT_A_NUMBER)?;
-    let delta = delta.checked_neg().ok_or("ERR decrement would overflow")?;
-    Ok(Command::Write(Write::Add { key, delta }))
-}
-
-const NOT_A_NUMBER: &str = "ERR value is not an integer or out of range";
-
-// ---- the connection ----
-
-fn ping(mut args: Args) -> Parsed {
-    match (args.next(), args.next()) {
-        (None, _) => Ok(Command::Answer(Reply::Status("PONG"))),
-        (Some(text), None) => Ok(Command::Answer(Reply::Bulk(text))),
-        (Some(_), Some(_)) => Err("ERR wrong number of arguments for 'ping' command".to_owned()),
-    }
-}
-
-fn echo(args: Args) -> Parsed {
-    Ok(Command::Answer(Reply::Bulk(one(args))))
-}
-
-fn quit(_: Args) -> Parsed {
-    Ok(Command::Quit)
-}
-
-fn select(args: Args) -> Parsed {
-    match number(&one(args)) {
-        Some(0) => Ok(Command::Answer(Reply::OK)),
-        Some(_) => Err("ERR DB index is out of range".to_owned()),
-        None => Err("ERR invalid DB index".to_owned()),
-    }
-}
-
-fn hello(mut args: Args) -> Parsed {
-    let version = match args.next().as_deref() {
-        None => None,
-        Some(b"2") => Some(Version::Resp2),
-        Some(b"3") => Some(Version::Resp3),
-        Some(_) => return Err("NOPROTO unsupported protocol version".to_owned()),
-    };
-    let mut name = None;
-    while let Some(option) = args.next() {
-        match &*option.to_ascii_uppercase() {
-            b"SETNAME" => name = Some(client_name(args.next().ok_or("ERR syntax error")?)?),
-            _ => return Err(unsupported("hello", &option)),
-        }
-    }
-    Ok(Command::Hello { version, name })
-}
-
-fn readonly(_: Args) -> Parsed {
-    Ok(Command::ReadOnly(true))
-}
-
-fn readwrite(_: Args) -> Parsed {
-    Ok(Command::ReadOnly(false))
-}
-
-fn client(mut args: Args) -> Parsed {
-    let what = args.next().unwrap_or_default();
-    match (&*what.to_ascii_uppercase(), args.len()) {
-        (b"ID", 0) => Ok(Command::ClientId),
-        (b"GETNAME", 0) => Ok(Command::ClientName),
-        (b"SETNAME", 1) => Ok(Command::SetClientName(client_name(one(args))?)),
-        (b"SETINFO", 2) => set_info(args),
-        _ => Err(unsupported("client", &what)),
-    }
-}
-
-/// What a client says of its library concerns nobody but those who read the log.
-fn set_info(mut args: Args) -> Parsed {
-    let (what, value) = (args.next().unwrap_or_default(), one(args));
-    match &*what.to_ascii_uppercase() {
-        b"LIB-NAME" | b"LIB-VER" => {
-            tracing::debug!(what = %printable(&what), value = %printable(&value), "a client");
-            Ok(Command::Answer(Reply::OK))
-        }
-        _ => Err(unsupported("client setinfo", &what)),
-    }
-}
-
-fn client_name(name: Bytes) -> Result<Bytes, String> {
-    if name.len() > 255 || !name.iter().all(u8::is_ascii_graphic) {
-        return Err("ERR client names are up to 255 printable characters without spaces".into());
-    }
-    Ok(name)
-}
-
-// ---- the node ----
-
-fn info(args: Args) -> Parsed {
-    Ok(Command::Info(args.collect()))
-}
-
-fn role(_: Args) -> Parsed {
-    Ok(Command::Role)
-}
-
-/// The two settings that redis-benchmark asks for, with what is true of every write here.
-fn config(mut args: Args) -> Parsed {
-    let what = args.next().unwrap_or_default();
-    if !what.eq_ignore_ascii_case(b"GET") || args.len() == 0 {
-        return Err(unsupported("config", &what));
-    }
-    let pairs: Result<Vec<_>, String> = args
-        .map(|name| match &*name.to_ascii_lowercase() {
-            b"save" => Ok((Reply::text("save"), Reply::text(""))),
-            b"appendonly" => Ok((Reply::text("appendonly"), Reply::text("yes"))),
-            _ => Err(unsupported("config get", &name)),
-        })
-        .collect();
-    Ok(Command::Answer(Reply::Map(pairs?)))
-}
+// ---- the table itself ----
 
 fn command(mut args: Args) -> Parsed {
     let Some(what) = args.next() else {
@@ -370,6 +252,8 @@ fn printable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::reads::Scan;
+    use crate::resp::writes::{Answer, When};
 
     fn parsed(line: &str) -> Parsed {
         parse(line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect())
@@ -385,8 +269,12 @@ mod tests {
 
     #[test]
     fn names_and_options_are_read_in_any_case() {
-        let expected =
-            Write::Set { key: bytes("k"), value: bytes("v"), when: When::Absent, get: true };
+        let expected = Write::Set {
+            key: bytes("k"),
+            value: bytes("v"),
+            when: When::Absent,
+            answer: Answer::Old,
+        };
         assert_eq!(parsed("sEt k v nx gEt"), Ok(Command::Write(expected)));
         assert_eq!(parsed("get k"), Ok(Command::Read(Read::Get(bytes("k")))));
         let expected = Scan { cursor: 7, pattern: Some(bytes("a*")), count: 3 };
@@ -405,7 +293,12 @@ mod tests {
             "scan 0 type string",
             "scan 0 count 0",
             "scan x",
-            "hello 3 auth a b",
+            "hello 3 auth a",
+            "auth a b c",
+            "wait 1 -1",
+            "wait x 1",
+            "flushdb now",
+            "getset k",
             "config set save x",
             "config get maxmemory",
             "client kill x",
@@ -419,7 +312,9 @@ mod tests {
             "decrby k -9223372036854775808",
             "ping a b",
             "expire k 1",
-            "multi",
+            "multi 1",
+            "exec now",
+            "watch",
         ] {
             let refusal = refusal(line);
             assert!(refusal.starts_with("ERR "), "{line}: {refusal}");

@@ -1,137 +1,223 @@
-//! The thread of one client: bytes in, commands, bytes out.
-//!
-//! Replies are flushed when the input is used up. While writes are undecided the thread looks for more input before it
-//! waits for them, so that a client that goes on sending goes on being served.
+//! One client: its socket, and its session. Nothing here waits.
 
-use super::reply::Version;
-use super::request::Requests;
+use super::memory::{Charge, SHARE};
+use super::poll::{Interest, Poll, Ready};
 use super::server::Port;
-use super::session::Session;
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown, sockopt};
-use std::io::{self, Read, Write};
+use super::session::{OUT_MAX, Session};
+use bytes::{Buf, Bytes, BytesMut};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use std::io;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-/// Replies are sent when there are so many bytes of them, even if there is more input.
-const FLUSH_BYTES: usize = 64 << 10;
-/// Bytes read at a time.
-const READ_BYTES: usize = 32 << 10;
 /// A client that takes no reply for so long is hung up on.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// So is one that wants more memory than its share for so long while there is none, or keeps some and says nothing.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the last words to a client: how long it may go on talking before it is hung up on.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Serves one client until it leaves, or is asked to.
-pub(crate) fn serve(port: &Port, stream: &TcpStream, id: i64) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    Connection {
-        stream,
-        session: Session::new(port, id),
-        requests: Requests::default(),
-        scratch: vec![0; READ_BYTES].into(),
+/// A client that is connected, and was counted when it was accepted.
+#[derive(Debug)]
+pub(super) struct Connection<'p> {
+    stream: TcpStream,
+    pub(super) session: Session<'p>,
+    port: &'p Port,
+    charge: Charge<'p>,
+    /// What the poll was told.
+    interest: Interest,
+    /// The client says no more, or is not listened to any more.
+    deaf: bool,
+    /// The client itself has said its last.
+    ended: bool,
+    /// Its socket took no more, since then.
+    stuck: Option<Instant>,
+    /// It wants memory that there is not, since then.
+    starving: Option<Instant>,
+    /// When bytes last came.
+    heard: Instant,
+    /// All is said; until then it may still be talking.
+    farewell: Option<Instant>,
+    gone: bool,
+    /// It is among those that are to be run in this round.
+    pub(super) active: bool,
+    /// It is among those that are to be flushed in this round.
+    pub(super) touched: bool,
+}
+
+impl<'p> Connection<'p> {
+    pub(super) fn new(
+        stream: TcpStream,
+        id: i64,
+        port: &'p Port,
+        poll: &Poll,
+        now: Instant,
+    ) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        let interest = Interest { read: true, write: false };
+        poll.add(&stream, id as u64, interest)?;
+        Ok(Connection {
+            stream,
+            session: Session::new(port, id),
+            port,
+            charge: Charge::new(&port.memory),
+            interest,
+            deaf: false,
+            ended: false,
+            stuck: None,
+            starving: None,
+            heard: now,
+            farewell: None,
+            gone: false,
+            active: false,
+            touched: false,
+        })
     }
-    .run()
+
+    /// Its socket is ready: takes what has come.
+    pub(super) fn ready(&mut self, ready: Ready, scratch: &mut [u8], now: Instant) {
+        if ready.gone && !ready.read {
+            self.gone = true;
+        }
+        if !ready.read || self.deaf && self.farewell.is_none() {
+            return;
+        }
+        match recv(&self.stream, &mut *scratch, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => (self.deaf, self.ended) = (true, true),
+            // What is said after the farewell is thrown away.
+            Ok((bytes, _)) if self.farewell.is_none() => {
+                self.session.arrived(&scratch[..bytes]);
+                self.heard = now;
+            }
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.gone = true,
+        }
+    }
+
+    /// Takes no more commands than have come.
+    pub(super) fn stop_listening(&mut self) {
+        self.deaf = true;
+    }
+
+    /// Sends what can be sent, and tells the poll what is wanted next. False if the connection is over.
+    pub(super) fn flush(&mut self, id: i64, poll: &Poll, now: Instant) -> bool {
+        let commands = self.session.take_count();
+        self.port.counters.commands.fetch_add(commands, Ordering::Relaxed);
+        if self.gone || !self.send(now) {
+            return false;
+        }
+        self.charge.set(self.session.bytes());
+        if self.session.is_done(self.deaf)
+            && self.session.out().is_empty()
+            && !self.say_farewell(now)
+        {
+            return false;
+        }
+        let interest = Interest { read: self.wants_to_read(now), write: self.stuck.is_some() };
+        if interest != self.interest {
+            self.interest = interest;
+            return poll.change(&self.stream, id as u64, interest).is_ok();
+        }
+        true
+    }
+
+    /// False if there is nobody to send to.
+    fn send(&mut self, now: Instant) -> bool {
+        let out = self.session.out();
+        while !out.is_empty() {
+            match send(&self.stream, out, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    out.advance(sent);
+                    self.stuck = None;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.stuck.get_or_insert(now);
+                    return true;
+                }
+                Err(_) => return false,
+            }
+        }
+        // What is larger was one large reply; it is not kept for the next.
+        if out.capacity() > 4 * OUT_MAX {
+            *out = BytesMut::new();
+        }
+        self.stuck = None;
+        true
+    }
+
+    /// Closing a socket that has unread input would take the last answers back, so what the client still sends is thrown away for a
+    /// moment. False once that is over.
+    fn say_farewell(&mut self, now: Instant) -> bool {
+        if self.ended {
+            return false;
+        }
+        match self.farewell {
+            Some(until) => now < until,
+            None => {
+                self.farewell = Some(now + LINGER);
+                shutdown(&self.stream, Shutdown::Write).is_ok()
+            }
+        }
+    }
+
+    fn wants_to_read(&mut self, now: Instant) -> bool {
+        if self.farewell.is_some() {
+            return !self.ended;
+        }
+        if self.deaf || self.session.is_held_up() {
+            self.starving = None;
+            return false;
+        }
+        let room = self.session.bytes() < SHARE || self.port.memory.has_room(0);
+        self.starving = if room { None } else { Some(self.starving.unwrap_or(now)) };
+        room
+    }
+
+    /// When this has to be looked at even if nothing happens.
+    pub(super) fn alarm(&self, now: Instant) -> Option<Instant> {
+        let alarms = [
+            self.session.alarm(),
+            self.farewell,
+            self.stuck.map(|since| since + WRITE_TIMEOUT),
+            // Room may come at any time, through a client of another front, and so may want of it.
+            (self.starving.is_some() || self.charge.beyond_share() > 0).then(|| now + LINGER),
+        ];
+        alarms.into_iter().flatten().min()
+    }
+
+    /// Hangs up on a client that has kept others waiting for too long.
+    pub(super) fn check_patience(&mut self, now: Instant) {
+        let late = |since: Option<Instant>, patience| {
+            since.is_some_and(|since| now.duration_since(since) >= patience)
+        };
+        if late(self.stuck, WRITE_TIMEOUT) {
+            self.gone = true;
+        }
+        // It keeps an unfinished command, and others starve.
+        let keeps = self.charge.beyond_share() > 0
+            && !self.session.is_held_up()
+            && !self.port.memory.has_room(0);
+        if late(self.starving, MEMORY_TIMEOUT) || keeps && late(Some(self.heard), MEMORY_TIMEOUT) {
+            tracing::warn!("a client is hung up on: the memory of the Redis port is full");
+            self.gone = true;
+        }
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.port.clients.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Tells a client why it is not served.
-pub(crate) fn refuse(mut stream: &TcpStream, why: &str) {
-    let mut out = bytes::BytesMut::new();
-    super::reply::Reply::error(why).write(Version::default(), &mut out);
+pub(super) fn refuse(stream: &TcpStream, why: &str) {
+    let text = Bytes::from(format!("-{why}\r\n"));
     // It may be gone, or take nothing; that is its affair.
-    let _ = stream.set_write_timeout(Some(LINGER)).and_then(|()| stream.write_all(&out));
-}
-
-struct Connection<'p> {
-    stream: &'p TcpStream,
-    session: Session<'p>,
-    requests: Requests,
-    scratch: Box<[u8]>,
-}
-
-impl Connection<'_> {
-    fn run(mut self) -> io::Result<()> {
-        loop {
-            if !self.run_requests()? {
-                return self.end();
-            }
-            let read = if self.session.waits() {
-                self.session.settle_decided();
-                self.flush()?;
-                match recv(self.stream, &mut *self.scratch, RecvFlags::DONTWAIT) {
-                    Ok((read, _)) => Some(read),
-                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
-                    Err(error) => return Err(error.into()),
-                }
-            } else {
-                self.session.arrived();
-                self.flush()?;
-                Some(self.read()?)
-            };
-            match read {
-                None => self.session.settle_some(),
-                Some(0) => return self.end(),
-                Some(bytes) => {
-                    self.requests.buffer().extend_from_slice(&self.scratch[..bytes]);
-                    self.session.arrived();
-                }
-            }
-        }
-    }
-
-    /// Runs every command that is whole; false if the connection is to end.
-    fn run_requests(&mut self) -> io::Result<bool> {
-        loop {
-            match self.requests.next() {
-                Ok(Some(request)) => self.session.run(request),
-                Ok(None) => return Ok(true),
-                Err(error) => {
-                    self.session.refuse(error);
-                    return Ok(false);
-                }
-            }
-            if self.session.quits() {
-                return Ok(false);
-            }
-            if self.session.out().len() >= FLUSH_BYTES {
-                self.flush()?;
-            }
-        }
-    }
-
-    fn read(&mut self) -> io::Result<usize> {
-        loop {
-            match self.stream.read(&mut self.scratch) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.session.count();
-        let out = self.session.out();
-        if !out.is_empty() {
-            self.stream.write_all(out)?;
-            // What is larger was one large reply; it is not kept for the next.
-            if out.capacity() > 4 * FLUSH_BYTES { *out = Default::default() } else { out.clear() }
-        }
-        Ok(())
-    }
-
-    /// Answers what is unanswered. Closing a socket that has unread input would take the answers back, so what the
-    /// client still sends is read for a moment and thrown away.
-    fn end(mut self) -> io::Result<()> {
-        self.session.settle_all();
-        self.flush()?;
-        shutdown(self.stream, Shutdown::Write)?;
-        self.stream.set_read_timeout(Some(LINGER))?;
-        for _ in 0..64 {
-            if self.read()? == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
+    let _ = send(stream, &text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }

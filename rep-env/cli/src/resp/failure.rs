@@ -7,7 +7,7 @@
 
 use super::ATTRIBUTE;
 use super::reply::Reply;
-use rep_env::{Error, Member};
+use rep_env::{CommitToken, Error, Member, View};
 
 /// A write that was never logged.
 pub(crate) fn refused(error: &Error) -> Reply {
@@ -60,6 +60,30 @@ fn without_effect(error: &Error) -> Reply {
         | Error::ReadTimeout { .. } => format!("TRYAGAIN {error}"),
         error => format!("ERR {error}"),
     })
+}
+
+/// Whether this node was still master in the term of `token` when `view`, which is linearizable, was asked for: what was read in
+/// that term was true then.
+pub(crate) fn same_term(view: &View, token: CommitToken) -> Result<(), Reply> {
+    if view.applied().term == token.point().term {
+        return Ok(());
+    }
+    Err(refused(&Error::NotMaster { master: None }))
+}
+
+/// A command of several transactions, some of which are done, was stopped by this.
+pub(crate) fn half_done(reply: &Reply) -> Reply {
+    match reply {
+        Reply::Error(text) => {
+            Reply::Error(format!("UNKNOWNOUTCOME only a part of it was done before this: {text}"))
+        }
+        reply => reply.clone(),
+    }
+}
+
+/// A command whose reply would not fit into what all clients together may make the port keep.
+pub(crate) fn no_memory() -> Reply {
+    Reply::error("TRYAGAIN the memory of this port is full; nothing happened")
 }
 
 /// Where the Redis port of a member is, or `?` if it has not announced one to this node.

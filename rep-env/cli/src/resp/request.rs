@@ -40,10 +40,17 @@ pub(crate) enum ProtocolError {
     Http,
 }
 
+/// What is taken of a client that has not said the password yet.
+const STRANGER_ARGUMENTS_MAX: usize = 10;
+/// Bytes of its commands.
+const STRANGER_BYTES_MAX: usize = 16 << 10;
+
 /// Cuts requests out of what arrives; keeps what it has understood of an unfinished one.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     buffer: BytesMut,
+    /// Whoever sends them is a stranger, of whom little is taken.
+    stranger: bool,
     /// The array under way: how many bulk strings are missing, and those that are here.
     missing: usize,
     taken: Request,
@@ -55,6 +62,24 @@ impl Requests {
     /// Where the next bytes are to be read to.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
+    }
+
+    /// From now on little is taken at a time, or no longer.
+    pub(crate) fn set_stranger(&mut self, stranger: bool) {
+        self.stranger = stranger;
+    }
+
+    /// Bytes that are kept here, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.len() + self.taken_bytes + self.taken.capacity() * size_of::<Bytes>()
+    }
+
+    fn arguments_max(&self) -> usize {
+        if self.stranger { STRANGER_ARGUMENTS_MAX } else { ARGUMENTS_MAX }
+    }
+
+    fn bytes_max(&self) -> usize {
+        if self.stranger { STRANGER_BYTES_MAX } else { REQUEST_BYTES_MAX }
     }
 
     /// The next whole request, if it is here.
@@ -87,7 +112,7 @@ impl Requests {
 
     fn begin(&mut self, count: i64) -> Result<(), ProtocolError> {
         let count = usize::try_from(count).map_err(|_| ProtocolError::Count)?;
-        if count > ARGUMENTS_MAX {
+        if count > self.arguments_max() {
             return Err(ProtocolError::Count);
         }
         self.missing = count;
@@ -126,10 +151,10 @@ impl Requests {
             return Ok(None);
         };
         let length = usize::try_from(length).map_err(|_| ProtocolError::Length)?;
-        if length > BULK_BYTES_MAX {
+        if length > BULK_BYTES_MAX.min(self.bytes_max()) {
             return Err(ProtocolError::Length);
         }
-        if self.taken_bytes + length > REQUEST_BYTES_MAX {
+        if self.taken_bytes + length > self.bytes_max() {
             return Err(ProtocolError::TooLong);
         }
         Ok(Some((start, length)))
@@ -252,6 +277,19 @@ mod tests {
         assert_eq!(parse(&[&whole[..], b"$1\r\n"].concat()), Err(ProtocolError::TooLong));
         assert_eq!(parse(&[b'a'; LINE_BYTES_MAX]), Err(ProtocolError::LongLine));
         assert_eq!(parse(b"get \"a\r\n"), Err(ProtocolError::Quotes));
+    }
+
+    #[test]
+    fn little_is_taken_of_a_stranger() {
+        let parse = |bytes: &[u8]| {
+            let mut requests = Requests::default();
+            requests.set_stranger(true);
+            requests.buffer().extend_from_slice(bytes);
+            all(&mut requests)
+        };
+        assert_eq!(parse(b"*11\r\n"), Err(ProtocolError::Count));
+        assert_eq!(parse(b"*1\r\n$16385\r\n"), Err(ProtocolError::Length));
+        assert_eq!(parse(b"*3\r\n$4\r\nAUTH\r\n$1\r\na\r\n$1\r\nb\r\n").unwrap().len(), 1);
     }
 
     #[test]

@@ -1,39 +1,75 @@
-//! Accepting clients, a thread for each.
+//! The port as a whole: what its threads share, how it begins and ends.
 
+use super::DATABASE;
+use super::front::{self, Start};
+use super::helper::Helper;
+use super::mailbox::{Letter, Mailbox};
+use super::memory::Memory;
+use super::password::Password;
+use super::poll::Poll;
 use super::scan::Cursors;
-use super::{DATABASE, connection};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+use rep_env::config::Timing;
 use rep_env::{Database, ReplicatedEnvironment};
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// What can be chosen about the port.
 #[derive(Clone, Debug)]
 pub(crate) struct RespConfig {
+    /// Threads that serve clients.
+    pub(crate) fronts: usize,
     /// Clients at a time; one more is refused with an error.
     pub(crate) clients_max: usize,
+    /// Bytes that all clients together may make the port keep beyond a small share for each.
+    pub(crate) memory_bytes_max: usize,
+    /// What clients have to say first.
+    pub(crate) password: Option<Password>,
+    /// How long a write waits for its turn.
+    pub(crate) begin_timeout: Duration,
+    /// How long a write waits for enough live members.
+    pub(crate) replicas_wait: Duration,
+    /// How long a write waits for room.
+    pub(crate) busy_wait: Duration,
+}
+
+impl RespConfig {
+    /// Writes wait for as long as those of a program that uses the library.
+    pub(crate) fn timing(mut self, timing: &Timing) -> Self {
+        self.begin_timeout = timing.begin_timeout;
+        self.replicas_wait = timing.replicas_wait;
+        self.busy_wait = timing.busy_wait;
+        self
+    }
 }
 
 impl Default for RespConfig {
     fn default() -> Self {
-        RespConfig { clients_max: 1024 }
+        RespConfig {
+            fronts: 1,
+            clients_max: 1024,
+            memory_bytes_max: 256 << 20,
+            password: None,
+            begin_timeout: Duration::ZERO,
+            replicas_wait: Duration::ZERO,
+            busy_wait: Duration::ZERO,
+        }
+        .timing(&Timing::default())
     }
 }
 
 /// A Redis port that is being served. Dropped without [`close`](RespServer::close), it is closed.
 #[derive(Debug)]
 pub(crate) struct RespServer {
-    port: Arc<Port>,
     local: SocketAddr,
-    acceptor: Option<JoinHandle<()>>,
+    fronts: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
 }
 
-/// What all connections share.
+/// What all clients and threads share.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) env: ReplicatedEnvironment,
@@ -41,11 +77,13 @@ pub(crate) struct Port {
     pub(crate) cursors: Cursors,
     pub(crate) counters: Counters,
     pub(crate) began: Instant,
-    config: RespConfig,
-    clients: Mutex<BTreeMap<i64, Arc<TcpStream>>>,
-    /// A client has left.
-    left: Condvar,
-    closing: AtomicBool,
+    pub(crate) config: RespConfig,
+    pub(super) memory: Memory,
+    /// Clients that are connected.
+    pub(super) clients: AtomicUsize,
+    /// One front at a time builds a transaction.
+    pub(super) turn: Mutex<()>,
+    futures: AtomicU64,
 }
 
 /// Numbers for `INFO`.
@@ -63,12 +101,32 @@ impl RespServer {
         config: RespConfig,
     ) -> io::Result<Self> {
         let local = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
         let port = Arc::new(Port::new(env, config));
-        let acceptor = thread::Builder::new().name("resp-accept".to_owned()).spawn({
+        let helper = Helper::start(Arc::clone(&port))?;
+        let polls = (0..port.config.fronts.max(1)).map(|_| {
+            let poll = Poll::new()?;
+            let mailbox = Arc::new(Mailbox::new(poll.bell()));
+            Ok((poll, mailbox))
+        });
+        let polls = polls.collect::<io::Result<Vec<_>>>()?;
+        let mailboxes: Vec<_> = polls.iter().map(|(_, mailbox)| Arc::clone(mailbox)).collect();
+        let mut server = RespServer { local, fronts: Vec::new() };
+        let mut listener = Some(listener);
+        for (poll, mailbox) in polls {
+            let start = Start {
+                poll,
+                mailbox: Arc::clone(&mailbox),
+                listener: listener.take(),
+                fronts: mailboxes.clone(),
+                helper: helper.clone(),
+            };
             let port = Arc::clone(&port);
-            move || accept(&port, &listener)
-        })?;
-        Ok(RespServer { port, local, acceptor: Some(acceptor) })
+            let name = format!("resp-{}", server.fronts.len() + 1);
+            let thread = thread::Builder::new().name(name).spawn(move || serve(&port, start))?;
+            server.fronts.push((mailbox, thread));
+        }
+        Ok(server)
     }
 
     /// Where it listens.
@@ -78,22 +136,27 @@ impl RespServer {
 
     /// Takes no more commands; waits for `patience` at most until those that were taken are answered.
     pub(crate) fn close(&mut self, patience: Duration) {
-        let Some(acceptor) = self.acceptor.take() else { return };
-        self.port.closing.store(true, Ordering::SeqCst);
-        // The acceptor sleeps until somebody comes.
-        let woken = TcpStream::connect_timeout(&reachable(self.local), Duration::from_secs(1));
-        if woken.is_ok() && acceptor.join().is_err() {
-            tracing::error!("the Redis port's acceptor has panicked");
+        let until = Instant::now() + patience;
+        for (mailbox, _) in &self.fronts {
+            mailbox.put(Letter::Close(until));
         }
-        self.port.hang_up(Shutdown::Read);
-        self.port.wait_until_empty(patience);
-        self.port.hang_up(Shutdown::Both);
+        for (_, thread) in self.fronts.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the Redis port has panicked");
+            }
+        }
     }
 }
 
 impl Drop for RespServer {
     fn drop(&mut self) {
         self.close(Duration::ZERO);
+    }
+}
+
+fn serve(port: &Port, start: Start) {
+    if let Err(error) = front::run(port, start) {
+        tracing::error!(%error, "the Redis port cannot go on");
     }
 }
 
@@ -106,103 +169,30 @@ impl Port {
             cursors: Cursors::new(),
             counters: Counters::default(),
             began: Instant::now(),
+            memory: Memory::new(config.memory_bytes_max),
+            clients: AtomicUsize::new(0),
+            turn: Mutex::new(()),
+            futures: AtomicU64::new(0),
             config,
-            clients: Mutex::default(),
-            left: Condvar::new(),
-            closing: AtomicBool::new(false),
         }
     }
 
     /// Clients that are connected.
     pub(crate) fn clients(&self) -> usize {
-        self.clients.lock().len()
+        self.clients.load(Ordering::SeqCst)
     }
 
-    fn hang_up(&self, how: Shutdown) {
-        for client in self.clients.lock().values() {
-            // One that is gone needs no farewell.
-            let _ = client.shutdown(how);
-        }
+    pub(super) fn is_full(&self) -> bool {
+        self.clients() >= self.config.clients_max
     }
 
-    fn wait_until_empty(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        let mut clients = self.clients.lock();
-        while !clients.is_empty() {
-            if self.left.wait_until(&mut clients, deadline).timed_out() {
-                return;
-            }
-        }
+    /// A number for a client that has just come, from 1.
+    pub(super) fn next_client(&self) -> i64 {
+        self.counters.clients.fetch_add(1, Ordering::Relaxed) as i64 + 1
     }
 
-    /// Remembers a client, if there is room.
-    fn admit(&self, id: i64, stream: &Arc<TcpStream>) -> bool {
-        let mut clients = self.clients.lock();
-        let room = clients.len() < self.config.clients_max;
-        if room {
-            clients.insert(id, Arc::clone(stream));
-        }
-        room
-    }
-}
-
-fn accept(port: &Arc<Port>, listener: &TcpListener) {
-    for id in 1.. {
-        let accepted = listener.accept();
-        if port.closing.load(Ordering::SeqCst) {
-            return;
-        }
-        match accepted {
-            Ok((stream, _)) => welcome(port, Arc::new(stream), id),
-            Err(error) => {
-                // Out of file descriptors, most likely: give those who are here time to leave.
-                tracing::warn!(%error, "cannot accept a client");
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-}
-
-fn welcome(port: &Arc<Port>, stream: Arc<TcpStream>, id: i64) {
-    port.counters.clients.fetch_add(1, Ordering::Relaxed);
-    if !port.admit(id, &stream) {
-        return connection::refuse(&stream, "ERR max number of clients reached");
-    }
-    let client = Client { port: Arc::clone(port), stream, id };
-    let spawned = thread::Builder::new().name(format!("resp-{id}")).spawn(move || client.serve());
-    if let Err(error) = spawned {
-        tracing::warn!(%error, "no thread for a client");
-    }
-}
-
-/// A client that is connected; forgotten when this is dropped, however its thread ends.
-struct Client {
-    port: Arc<Port>,
-    stream: Arc<TcpStream>,
-    id: i64,
-}
-
-impl Client {
-    fn serve(&self) {
-        if let Err(error) = connection::serve(&self.port, &self.stream, self.id) {
-            tracing::debug!(client = self.id, %error, "a client is gone");
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
-        self.port.clients.lock().remove(&self.id);
-        self.port.left.notify_all();
-    }
-}
-
-/// Where this machine reaches a listener of its own.
-fn reachable(local: SocketAddr) -> SocketAddr {
-    match local {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
-        other => other,
+    /// A number for a future, never used again.
+    pub(super) fn next_future(&self) -> u64 {
+        self.futures.fetch_add(1, Ordering::Relaxed)
     }
 }

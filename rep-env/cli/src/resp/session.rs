@@ -1,257 +1,405 @@
-//! One client's commands, in order.
+//! One client's commands, in order. It waits for nothing and knows no socket: whoever holds it feeds it bytes, passes on
+//! what it asks for, and tells it what came of that.
 //!
-//! A write is handed over and its reply kept until it is durable, while the next commands run: many writes of one
-//! connection share a sync. Replies leave in the order of the commands, so a reply behind an undecided write waits too;
-//! the row is bounded, and full means that the oldest is waited for. A read waits for all writes before it. Reads that
-//! arrived together share one view: it is taken after the last of them had come, so it is new enough for each.
+//! A write is handed over and a place kept for its reply while the next commands run: many writes of one connection are
+//! on their way together. Replies leave in the order of the commands; the row of undecided ones is bounded, and while it is full
+//! no more commands are taken. A read waits for all writes before it. Reads that arrived together share one view: it
+//! is asked for after the last of them had come, so it is new enough for each.
 
-use super::command::{self, Command};
-use super::failure;
-use super::reads::Read;
-use super::reply::{Reply, Version};
-use super::request::Request;
-use super::server::Port;
-use super::writes::Write;
-use bytes::{Bytes, BytesMut};
-use rep_env::{CommitHandle, CommitToken, Consistency, Error, View};
-use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+mod row;
 
 #[cfg(test)]
 mod cut_off_tests;
+#[cfg(test)]
+mod tests;
 
-/// Replies that may wait for an undecided write.
-const ROW_MAX: usize = 1024;
-/// Bytes of values in these replies, `SET ... GET` for instance.
-const ROW_BYTES_MAX: usize = 8 << 20;
+use super::command::{self, Command};
+use super::failure;
+use super::helper::{Flush, Help, Task};
+use super::multi::{Multi, Queued};
+use super::reads::Read;
+use super::reply::{Reply, Version};
+use super::request::{Request, Requests};
+use super::server::Port;
+use super::writes::{LIGHT_KEYS_MAX, Write, check_room};
+use bytes::{Bytes, BytesMut};
+use rep_env::{CommitToken, Consistency, Error, View};
+use row::Row;
+use std::time::{Duration, Instant};
+
+/// No more commands are run while so many bytes of replies wait to be sent.
+pub(super) const OUT_MAX: usize = 64 << 10;
+/// Commands that one client runs before it is another's turn.
+const COMMANDS_MAX: usize = 1024;
+/// How often `WAIT` looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a connection has said, and what it has not been answered yet.
 #[derive(Debug)]
-pub(crate) struct Session<'p> {
+pub(super) struct Session<'p> {
     port: &'p Port,
     id: i64,
-    version: Version,
     name: Bytes,
+    authenticated: bool,
     readonly: bool,
-    quits: bool,
-    row: VecDeque<Waiting>,
-    row_bytes: usize,
-    out: BytesMut,
+    ending: bool,
+    requests: Requests,
+    /// There is no whole command among the bytes that have come.
+    exhausted: bool,
+    row: Row,
+    stop: Option<Stop>,
+    /// Bytes of the command that waits.
+    stop_bytes: usize,
     /// Shared by the reads that have arrived together; gone with the next write.
     view: Option<View>,
+    /// Bytes have come since the view was asked for.
+    newer_bytes: bool,
     /// The last commit of this connection: what it has written, it reads.
     token: Option<CommitToken>,
+    multi: Multi,
     commands: u64,
 }
 
-/// A reply in the row: what to answer, once the commit is decided if there is one.
+/// What a command waits for before it can run, and all behind it.
 #[derive(Debug)]
-struct Waiting {
-    commit: Option<CommitHandle>,
-    reply: Reply,
+enum Stop {
+    /// Every write before it.
+    Row(Command),
+    View(Wants),
+    /// The helper's answer.
+    Helper,
+    Wait(Wait),
 }
 
-/// A command that was carried out in a transaction, and whether that changes anything.
-struct Begun {
-    commit: CommitHandle,
-    reply: Reply,
-    changes: bool,
+/// What a view is wanted for.
+#[derive(Debug)]
+enum Wants {
+    Read(Read),
+    Watch(Vec<Bytes>),
+}
+
+/// A `WAIT`: for so many replicas, until then or for ever, looking again at that moment.
+#[derive(Debug)]
+struct Wait {
+    replicas: i64,
+    until: Option<Instant>,
+    again: Option<Instant>,
+}
+
+/// What sessions ask for.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    pub(super) writes: Vec<Job>,
+    pub(super) looks: Vec<(i64, Consistency)>,
+    pub(super) tasks: Vec<(i64, Task)>,
+}
+
+/// A write to be carried out, and where its reply goes.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) client: i64,
+    pub(super) place: u64,
+    pub(super) write: Write,
+    /// When it was asked for.
+    pub(super) since: Instant,
 }
 
 impl<'p> Session<'p> {
-    pub(crate) fn new(port: &'p Port, id: i64) -> Self {
+    pub(super) fn new(port: &'p Port, id: i64) -> Self {
+        let authenticated = port.config.password.is_none();
+        let mut requests = Requests::default();
+        requests.set_stranger(!authenticated);
         Session {
             port,
             id,
-            version: Version::default(),
             name: Bytes::new(),
+            authenticated,
             readonly: false,
-            quits: false,
-            row: VecDeque::new(),
-            row_bytes: 0,
-            out: BytesMut::new(),
+            ending: false,
+            requests,
+            exhausted: true,
+            row: Row::default(),
+            stop: None,
+            stop_bytes: 0,
             view: None,
+            newer_bytes: false,
             token: None,
+            multi: Multi::default(),
             commands: 0,
         }
     }
 
-    /// Carries out one command. Its reply may have to wait.
-    pub(crate) fn run(&mut self, request: Request) {
-        self.commands += 1;
-        match command::parse(request) {
-            Ok(Command::Read(read)) => self.read(read),
-            Ok(Command::Write(write)) => self.write(write),
-            Ok(Command::Answer(reply)) => self.answer(reply),
-            Ok(Command::Hello { version, name }) => self.hello(version, name),
-            Ok(Command::Quit) => {
-                self.answer(Reply::OK);
-                self.quits = true;
-            }
-            Ok(Command::ReadOnly(readonly)) => {
-                self.readonly = readonly;
-                self.view = None;
-                self.answer(Reply::OK);
-            }
-            Ok(Command::Info(sections)) => self.answer(self.port.info(&sections)),
-            Ok(Command::Role) => self.answer(self.port.role()),
-            Ok(Command::ClientId) => self.answer(Reply::Integer(self.id)),
-            Ok(Command::ClientName) if self.name.is_empty() => self.answer(Reply::Null),
-            Ok(Command::ClientName) => self.answer(Reply::Bulk(self.name.clone())),
-            Ok(Command::SetClientName(name)) => {
-                self.name = name;
-                self.answer(Reply::OK);
-            }
-            Err(text) => self.answer(Reply::Error(text)),
-        }
-    }
+    // ---- what the outside says ----
 
     /// New bytes have come: what arrives with them may ask for a newer view.
-    pub(crate) fn arrived(&mut self) {
+    pub(super) fn arrived(&mut self, bytes: &[u8]) {
+        self.requests.buffer().extend_from_slice(bytes);
+        self.exhausted = false;
+        self.newer_bytes = true;
         self.view = None;
     }
 
-    /// Whether a reply waits for an undecided write.
-    pub(crate) fn waits(&self) -> bool {
-        !self.row.is_empty()
+    /// Runs commands until one has to wait, or there is none, or it is another client's turn; true in that last case.
+    pub(super) fn advance(&mut self, now: Instant, asks: &mut Asks) -> bool {
+        for _ in 0..COMMANDS_MAX {
+            if self.is_held_up() {
+                return false;
+            }
+            if let Some(Stop::Row(command)) = self.stop.take() {
+                self.run(command, now, asks);
+                continue;
+            }
+            match self.requests.next() {
+                Ok(Some(request)) => self.take(request, now, asks),
+                Ok(None) => {
+                    self.exhausted = true;
+                    self.view = None;
+                    return false;
+                }
+                Err(error) => {
+                    self.row.answer(Reply::Error(format!("ERR Protocol error: {error}")));
+                    self.ending = true;
+                }
+            }
+        }
+        true
     }
 
-    /// Waits for the oldest undecided write, and takes whatever is decided with it.
-    pub(crate) fn settle_some(&mut self) {
-        self.settle_oldest();
-        self.settle_decided();
+    /// The write of `place` is on its way to the log; its reply costs so many bytes.
+    pub(super) fn began(&mut self, place: u64, bytes: usize) {
+        self.row.began(place, bytes);
     }
 
-    /// Takes the replies whose writes are decided, as far as the order allows.
-    pub(crate) fn settle_decided(&mut self) {
-        while let Some(oldest) = self.row.front() {
-            let outcome = match &oldest.commit {
-                None => None,
-                Some(commit) => match commit.outcome() {
-                    None => return,
-                    decided => decided,
-                },
-            };
-            self.settle(outcome);
+    /// The write of `place` is decided.
+    pub(super) fn settled(&mut self, place: u64, reply: Reply, token: Option<CommitToken>) {
+        self.token = self.token.max(token);
+        self.row.settle(place, reply);
+    }
+
+    /// The view that was asked for, or why there is none.
+    pub(super) fn seen(&mut self, view: Result<View, Error>, asks: &mut Asks) {
+        let Some(Stop::View(wants)) = self.stop.take() else { return };
+        match (view, wants) {
+            (Ok(view), Wants::Read(read)) => {
+                self.view = (!self.newer_bytes).then(|| view.clone());
+                self.read_in(view, read, asks);
+            }
+            (Ok(view), Wants::Watch(keys)) => {
+                let reply = self.watch_in(&view, keys);
+                self.row.answer(reply.unwrap_or_else(|error| failure::unread(&error)));
+            }
+            (Err(error), _) => self.row.answer(failure::unread(&error)),
         }
     }
 
-    /// Waits for every undecided write.
-    pub(crate) fn settle_all(&mut self) {
-        while self.waits() {
-            self.settle_oldest();
+    /// What the helper found.
+    pub(super) fn helped(&mut self, help: Help, now: Instant) {
+        match (self.stop.take(), help) {
+            (Some(Stop::Helper), Help::Reply(reply)) => self.answer_read(reply),
+            (Some(Stop::Helper), Help::Wrote(reply, token)) => {
+                self.token = self.token.max(token);
+                self.row.answer(reply);
+            }
+            (Some(Stop::Wait(wait)), Help::Synced(synced)) => self.counted(wait, synced, now),
+            (stop, _) => self.stop = stop,
         }
+    }
+
+    /// Time has passed: asks again for what it waits for by looking.
+    pub(super) fn due(&mut self, now: Instant, asks: &mut Asks) {
+        if let Some(Stop::Wait(wait)) = &mut self.stop
+            && wait.again.is_some_and(|again| again <= now)
+        {
+            wait.again = None;
+            asks.tasks.push((self.id, Task::Synced));
+        }
+    }
+
+    /// When [`due`](Session::due) has something to do.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        match &self.stop {
+            Some(Stop::Wait(wait)) => wait.again,
+            _ => None,
+        }
+    }
+
+    // ---- what the outside asks ----
+
+    /// Whether no command can run before something else happens; more bytes are of no use then.
+    pub(super) fn is_held_up(&self) -> bool {
+        let stopped = match &self.stop {
+            None => false,
+            Some(Stop::Row(_)) => !self.row.is_empty(),
+            Some(_) => true,
+        };
+        self.ending || stopped || self.row.is_full() || self.row.out_bytes() >= OUT_MAX
+    }
+
+    /// Whether a command can run now.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.is_held_up() && (!self.exhausted || self.stop.is_some())
+    }
+
+    /// Whether everything that was said is answered, and nothing more will be.
+    pub(super) fn is_done(&self, no_more_comes: bool) -> bool {
+        let all = self.ending || no_more_comes && self.exhausted;
+        all && self.row.is_empty() && self.stop.is_none()
     }
 
     /// Bytes for the client.
-    pub(crate) fn out(&mut self) -> &mut BytesMut {
-        &mut self.out
+    pub(super) fn out(&mut self) -> &mut BytesMut {
+        self.row.out()
     }
 
-    /// Whether the client has said goodbye.
-    pub(crate) fn quits(&self) -> bool {
-        self.quits
+    /// Bytes that are kept for it.
+    pub(super) fn bytes(&self) -> usize {
+        let unanswered = self.row.bytes() + self.row.out_bytes();
+        let stopped = if self.stop.is_some() { self.stop_bytes } else { 0 };
+        self.requests.bytes() + stopped + self.multi.bytes() + unanswered
     }
 
-    /// The last words to a client that cannot be understood.
-    pub(crate) fn refuse(&mut self, why: impl std::fmt::Display) {
-        self.answer(Reply::Error(format!("ERR Protocol error: {why}")));
+    /// Commands that were taken since this was last asked.
+    pub(super) fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.commands)
     }
 
-    /// Tells the port how many commands there were since it was last told.
-    pub(crate) fn count(&mut self) {
-        let commands = std::mem::take(&mut self.commands);
-        self.port.counters.commands.fetch_add(commands, Ordering::Relaxed);
-    }
+    // ---- commands ----
 
-    // ---- the row ----
-
-    fn answer(&mut self, reply: Reply) {
-        if self.row.is_empty() {
-            reply.write(self.version, &mut self.out);
-        } else {
-            self.queue(Waiting { commit: None, reply });
-        }
-    }
-
-    fn queue(&mut self, waiting: Waiting) {
-        self.row_bytes += waiting.reply.bytes();
-        self.row.push_back(waiting);
-        while self.row.len() > ROW_MAX || self.row_bytes > ROW_BYTES_MAX {
-            self.settle_oldest();
-        }
-    }
-
-    fn settle_oldest(&mut self) {
-        let commit = self.row.front_mut().and_then(|oldest| oldest.commit.take());
-        self.settle(commit.map(CommitHandle::wait));
-    }
-
-    /// Answers the oldest in the row, whose commit, if there was one, ended like this.
-    fn settle(&mut self, outcome: Option<Result<CommitToken, Error>>) {
-        let Some(Waiting { reply, .. }) = self.row.pop_front() else { return };
-        self.row_bytes -= reply.bytes();
-        let reply = match outcome {
-            None => reply,
-            Some(Ok(token)) => {
-                self.token = self.token.max(Some(token));
-                reply
+    fn take(&mut self, request: Request, now: Instant, asks: &mut Asks) {
+        self.commands += 1;
+        let bytes = request.iter().map(|word| word.len() + size_of::<Bytes>()).sum();
+        self.stop_bytes = 0;
+        match command::parse(request) {
+            Err(text) => {
+                self.multi.spoil();
+                self.row.answer(Reply::Error(text));
             }
-            Some(Err(error)) => failure::unresolved(&error),
+            Ok(command) if !self.authenticated && !command.is_for_strangers() => {
+                self.row.answer(Reply::error("NOAUTH Authentication required."));
+            }
+            Ok(command) if self.multi.is_open() && !command.ends_multi() => {
+                self.queue(command, bytes);
+            }
+            Ok(command) if command.waits_for_writes() && !self.row.is_empty() => {
+                self.stop = Some(Stop::Row(command));
+                self.stop_bytes = bytes;
+            }
+            Ok(command) => {
+                self.stop_bytes = bytes;
+                self.run(command, now, asks);
+            }
+        }
+    }
+
+    fn run(&mut self, command: Command, now: Instant, asks: &mut Asks) {
+        match command {
+            Command::Read(read) => self.read(read, asks),
+            Command::Write(write) => self.write(write, now, asks),
+            Command::Answer(reply) => self.row.answer(reply),
+            Command::Hello { version, name, auth } => self.hello(version, name, auth),
+            Command::Auth { user, password } => {
+                let reply = self.authenticate(&user, &password).err().unwrap_or(Reply::OK);
+                self.row.answer(reply);
+            }
+            Command::Quit => {
+                self.row.answer(Reply::OK);
+                self.ending = true;
+            }
+            Command::ReadOnly(readonly) => {
+                self.readonly = readonly;
+                self.view = None;
+                self.row.answer(Reply::OK);
+            }
+            Command::Multi => {
+                let reply = self.multi.begin();
+                self.row.answer(reply);
+            }
+            Command::Exec => match self.multi.exec() {
+                Ok(exec) => self.write(Write::Exec(exec), now, asks),
+                Err(reply) => self.row.answer(reply),
+            },
+            Command::Discard => {
+                let reply = self.multi.discard();
+                self.row.answer(reply);
+            }
+            Command::Watch(keys) => self.watch(keys, asks),
+            Command::Unwatch => {
+                self.multi.unwatch();
+                self.row.answer(Reply::OK);
+            }
+            Command::Wait { replicas, timeout } => self.wait(replicas, timeout, now, asks),
+            Command::FlushDb => self.ask_helper(Task::Flush(Flush::default()), asks),
+            Command::Info(sections) => self.ask_helper(Task::Info(sections), asks),
+            Command::Role => self.ask_helper(Task::Role, asks),
+            Command::ClientId => self.row.answer(Reply::Integer(self.id)),
+            Command::ClientName if self.name.is_empty() => self.row.answer(Reply::Null),
+            Command::ClientName => self.row.answer(Reply::Bulk(self.name.clone())),
+            Command::SetClientName(name) => {
+                self.name = name;
+                self.row.answer(Reply::OK);
+            }
+        }
+    }
+
+    fn queue(&mut self, command: Command, bytes: usize) {
+        let queued = match command {
+            Command::Read(read) if read.fits_into_multi() => Queued::Read(read),
+            Command::Write(write) => Queued::Write(write),
+            Command::Answer(reply) => Queued::Answer(reply),
+            Command::Unwatch => Queued::Answer(Reply::OK),
+            Command::Multi => return self.row.answer(self.multi.begin()),
+            Command::Watch(_) => {
+                return self.row.answer(Reply::error("ERR WATCH inside MULTI is not allowed"));
+            }
+            _ => {
+                self.multi.spoil();
+                let text = "ERR this command is not supported inside MULTI";
+                return self.row.answer(Reply::error(text));
+            }
         };
-        reply.write(self.version, &mut self.out);
+        let room = check_room(&self.port.memory, self.bytes() + bytes);
+        let reply = match room {
+            Ok(()) => self.multi.queue(queued, bytes),
+            Err(refusal) => {
+                self.multi.spoil();
+                refusal.reply()
+            }
+        };
+        self.row.answer(reply);
     }
 
     // ---- writes ----
 
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: Write, now: Instant, asks: &mut Asks) {
         self.view = None;
-        match self.commit(write) {
-            Ok(Begun { commit, reply, changes: true }) => {
-                self.queue(Waiting { commit: Some(commit), reply });
-            }
-            Ok(Begun { commit, reply, changes: false }) => {
-                let reply = self.saw(commit).map_or_else(|refusal| refusal, |()| reply);
-                self.answer(reply);
-            }
-            Err(error) => self.answer(failure::refused(&error)),
+        if write.keys() > LIGHT_KEYS_MAX {
+            return self.write_slowly(write, asks);
+        }
+        let place = self.row.keep_place(std::mem::take(&mut self.stop_bytes).max(write.bytes()));
+        asks.writes.push(Job { client: self.id, place, write, since: now });
+    }
+
+    /// The helper carries it out once all before it is decided.
+    fn write_slowly(&mut self, write: Write, asks: &mut Asks) {
+        if self.row.is_empty() {
+            self.ask_helper(Task::Write(write), asks);
+        } else {
+            self.stop_bytes = self.stop_bytes.max(write.bytes());
+            self.stop = Some(Stop::Row(Command::Write(write)));
         }
     }
 
-    fn commit(&self, write: Write) -> Result<Begun, Error> {
-        let mut txn = self.port.env.begin()?;
-        let reply = write.run(&mut txn, &self.port.database)?;
-        let changes = !txn.is_empty();
-        Ok(Begun { commit: txn.commit()?, reply, changes })
-    }
-
-    /// A command that turned out to change nothing is a read: a `DEL` says that there is no such key, an `INCR` that the value
-    /// is no number. So it needs what a read needs. What it read has to be durable; and this node must still have
-    /// been master when it read, which a round of heartbeats begun afterwards tells, if it is of the same term.
-    fn saw(&mut self, commit: CommitHandle) -> Result<(), Reply> {
-        self.settle_all();
-        let token = commit.wait().map_err(|error| failure::unresolved(&error))?;
-        let confirmed = self.port.env.read(Consistency::Linearizable).wait();
-        match confirmed.map(|view| view.applied().term == token.point().term) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(failure::refused(&Error::NotMaster { master: None })),
-            Err(error) => Err(failure::refused(&error)),
-        }
+    fn ask_helper(&mut self, task: Task, asks: &mut Asks) {
+        self.view = None;
+        self.stop = Some(Stop::Helper);
+        asks.tasks.push((self.id, task));
     }
 
     // ---- reads ----
 
-    fn read(&mut self, read: Read) {
-        self.settle_all();
-        let reply = self.look().and_then(|view| {
-            read.run(&view, &self.port.database, &self.port.cursors).map_err(Error::from)
-        });
-        self.answer(reply.unwrap_or_else(|error| failure::unread(&error)));
-    }
-
-    fn look(&mut self) -> Result<View, Error> {
-        if let Some(view) = &self.view {
-            return Ok(view.clone());
+    fn read(&mut self, read: Read, asks: &mut Asks) {
+        if let Some(view) = self.view.clone() {
+            return self.read_in(view, read, asks);
         }
         if !self.readonly {
             self.check_master()?;
@@ -261,9 +409,68 @@ impl<'p> Session<'p> {
             (true, Some(token)) => Consistency::AtLeast(token),
             (true, None) => Consistency::None,
         };
-        let view = self.port.env.read(consistency).wait()?;
-        self.view = Some(view.clone());
-        Ok(view)
+        self.look(consistency, Wants::Read(read), asks);
+    }
+
+    fn look(&mut self, consistency: Consistency, wants: Wants, asks: &mut Asks) {
+        self.newer_bytes = false;
+        self.stop = Some(Stop::View(wants));
+        asks.looks.push((self.id, consistency));
+    }
+
+    fn read_in(&mut self, view: View, read: Read, asks: &mut Asks) {
+        if read.is_slow() {
+            self.stop = Some(Stop::Helper);
+            return asks.tasks.push((self.id, Task::Read(view, read)));
+        }
+        let reply = read.run(&view, &self.port.database, &self.port.cursors);
+        self.answer_read(reply.unwrap_or_else(|error| failure::unread(&error.into())));
+    }
+
+    fn answer_read(&mut self, reply: Reply) {
+        let room = check_room(&self.port.memory, reply.bytes());
+        self.row.answer(room.err().map_or(reply, |refusal| refusal.reply()));
+    }
+
+    // ---- watching and waiting ----
+
+    fn watch(&mut self, keys: Vec<Bytes>, asks: &mut Asks) {
+        if !self.multi.may_watch(keys.len()) {
+            return self.row.answer(Reply::error("ERR too many keys are watched"));
+        }
+        // Only the master can say that nothing has changed since.
+        self.look(Consistency::Linearizable, Wants::Watch(keys), asks);
+    }
+
+    fn watch_in(&mut self, view: &View, keys: Vec<Bytes>) -> Result<Reply, Error> {
+        let values: Result<Vec<_>, _> =
+            keys.iter().map(|key| view.get(&self.port.database, key)).collect();
+        for (key, value) in keys.into_iter().zip(values?) {
+            self.multi.watch(key, value.as_ref(), view.applied());
+        }
+        Ok(Reply::OK)
+    }
+
+    fn wait(&mut self, replicas: i64, timeout: Duration, now: Instant, asks: &mut Asks) {
+        let until = (!timeout.is_zero()).then(|| now + timeout);
+        self.stop = Some(Stop::Wait(Wait { replicas, until, again: None }));
+        asks.tasks.push((self.id, Task::Synced));
+    }
+
+    /// The replicas have synced up to these entries; `None` if this node is not the master.
+    fn counted(&mut self, mut wait: Wait, synced: Option<Vec<u64>>, now: Instant) {
+        let Some(synced) = synced else {
+            let text = "UNBLOCKED only a master can WAIT for its replicas";
+            return self.row.answer(Reply::error(text));
+        };
+        let wanted = self.token.map_or(0, |token| token.point().vlsn.get());
+        let count = synced.iter().filter(|synced| **synced >= wanted).count() as i64;
+        if count >= wait.replicas || wait.until.is_some_and(|until| until <= now) {
+            return self.row.answer(Reply::Integer(count));
+        }
+        let again = now + LOOK_AGAIN;
+        wait.again = Some(wait.until.map_or(again, |until| until.min(again)));
+        self.stop = Some(Stop::Wait(wait));
     }
 
     /// A replica could serve a linearizable read by asking its master; a Redis client expects to be sent there.
@@ -277,173 +484,42 @@ impl<'p> Session<'p> {
 
     // ---- the connection itself ----
 
-    /// What was asked before is answered in the version that was spoken then.
-    fn hello(&mut self, version: Option<Version>, name: Option<Bytes>) {
-        self.settle_all();
-        self.version = version.unwrap_or(self.version);
+    fn hello(
+        &mut self,
+        version: Option<Version>,
+        name: Option<Bytes>,
+        auth: Option<(Bytes, Bytes)>,
+    ) {
+        if let Some((user, password)) = auth
+            && let Err(reply) = self.authenticate(&user, &password)
+        {
+            return self.row.answer(reply);
+        }
+        if !self.authenticated {
+            let text = "NOAUTH HELLO must be called with the client already authenticated, \
+                otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
+                and select the RESP protocol version at the same time";
+            return self.row.answer(Reply::error(text));
+        }
+        self.row.set_version(version.unwrap_or(self.row.version()));
         self.name = name.unwrap_or_else(|| self.name.clone());
-        self.answer(self.port.greeting(self.version, self.id));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resp::request::Requests;
-    use proptest::prelude::*;
-    use redis_protocol::resp2::decode::decode_bytes_mut as decode2;
-    use redis_protocol::resp3::decode::complete::decode_bytes_mut as decode3;
-    use rep_env::net::mem::Hub;
-    use rep_env::{RepConfig, ReplicatedEnvironment};
-    use std::sync::LazyLock;
-    use std::time::Duration;
-
-    /// A group of one, shared by all cases: none of them depends on what is in it.
-    static PORT: LazyLock<Port> = LazyLock::new(|| {
-        let config = RepConfig::builder("bank", "n1")
-            .members(["n1=here"])
-            .transport(Hub::default().transport())
-            .ephemeral();
-        let env = ReplicatedEnvironment::open(config.build().unwrap()).unwrap();
-        env.wait_for_master(Duration::from_secs(60)).unwrap();
-        Port::new(env, Default::default())
-    });
-
-    /// Words from which commands are made, good ones and bad ones.
-    fn word() -> impl Strategy<Value = Vec<u8>> {
-        let known = [
-            "get",
-            "SET",
-            "mget",
-            "MSET",
-            "del",
-            "EXISTS",
-            "incr",
-            "DECR",
-            "incrby",
-            "decrby",
-            "scan",
-            "DBSIZE",
-            "ping",
-            "ECHO",
-            "HELLO",
-            "select",
-            "readonly",
-            "READWRITE",
-            "info",
-            "role",
-            "command",
-            "client",
-            "config",
-            "nx",
-            "XX",
-            "GET",
-            "match",
-            "COUNT",
-            "setname",
-            "docs",
-            "id",
-            "save",
-            "0",
-            "1",
-            "2",
-            "3",
-            "-1",
-            "9223372036854775807",
-            "a",
-            "b",
-            "*",
-            "[",
-        ];
-        prop_oneof![
-            8 => prop::sample::select(known.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
-            1 => prop::collection::vec(any::<u8>(), 0..12),
-        ]
+        self.row.answer(self.port.greeting(self.row.version(), self.id));
     }
 
-    fn count_replies(version: Version, out: &mut BytesMut) -> usize {
-        let mut count = 0;
-        while !out.is_empty() {
-            match version {
-                Version::Resp2 => drop(decode2(out).unwrap().expect("a whole reply")),
-                Version::Resp3 => drop(decode3(out).unwrap().expect("a whole reply")),
-            }
-            count += 1;
-        }
-        count
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-        #[test]
-        fn every_command_has_exactly_one_reply(
-            requests in prop::collection::vec(prop::collection::vec(word(), 1..6), 0..20),
-        ) {
-            let mut session = Session::new(&PORT, 1);
-            let mut answered = 0;
-            for request in &requests {
-                // A change of version is answered in the new one, and what came before in the old one.
-                if request[0].eq_ignore_ascii_case(b"hello") {
-                    session.settle_all();
-                    answered += count_replies(session.version, &mut session.out);
+    fn authenticate(&mut self, user: &[u8], password: &[u8]) -> Result<(), Reply> {
+        match &self.port.config.password {
+            None => Err(Reply::error("ERR AUTH called, but this port has no password")),
+            Some(right) => {
+                // Both are looked at, so that the time tells nothing.
+                let right = right.is(password);
+                if !(right & (user == b"default")) {
+                    let text = "WRONGPASS invalid username-password pair or user is disabled.";
+                    return Err(Reply::error(text));
                 }
-                session.run(request.iter().map(|word| Bytes::copy_from_slice(word)).collect());
-                prop_assert!(session.row.len() <= ROW_MAX);
+                self.authenticated = true;
+                self.requests.set_stranger(false);
+                Ok(())
             }
-            session.settle_all();
-            answered += count_replies(session.version, &mut session.out);
-            prop_assert_eq!(answered, requests.len());
         }
-
-        #[test]
-        fn any_bytes_in_any_pieces_do_no_harm(
-            pieces in prop::collection::vec(
-                prop_oneof![
-                    3 => word(),
-                    3 => prop::sample::select(vec!["\r\n", "*1\r\n", "*3\r\n$3\r\nset\r\n$1\r\nk\r\n", "$", "*", "$4\r\n", " "])
-                        .prop_map(|piece| piece.as_bytes().to_vec()),
-                    1 => prop::collection::vec(any::<u8>(), 0..20),
-                ],
-                0..60,
-            ),
-        ) {
-            let mut session = Session::new(&PORT, 1);
-            let mut requests = Requests::default();
-            let mut fed = 0;
-            'all: for piece in &pieces {
-                requests.buffer().extend_from_slice(piece);
-                fed += piece.len();
-                loop {
-                    match requests.next() {
-                        Ok(Some(request)) => session.run(request),
-                        Ok(None) => break,
-                        Err(error) => {
-                            session.refuse(error);
-                            break 'all;
-                        }
-                    }
-                }
-                // What is kept is what has come, not what was announced.
-                prop_assert!(requests.buffer().len() <= fed);
-                prop_assert!(requests.buffer().capacity() <= (64 << 10) + 4 * fed);
-            }
-            session.settle_all();
-            prop_assert!(session.row_bytes == 0 && !session.waits());
-        }
-    }
-
-    #[test]
-    fn the_row_of_undecided_writes_is_bounded() {
-        let mut session = Session::new(&PORT, 1);
-        let words = |words: &[&'static str]| -> Request {
-            words.iter().map(|word| Bytes::from_static(word.as_bytes())).collect()
-        };
-        for _ in 0..2 * ROW_MAX {
-            session.run(words(&["SET", "bounded", "x"]));
-            assert!(session.row.len() <= ROW_MAX);
-        }
-        session.settle_all();
-        assert_eq!(count_replies(Version::Resp2, &mut session.out), 2 * ROW_MAX);
     }
 }
