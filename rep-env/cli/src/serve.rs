@@ -6,7 +6,7 @@ mod settings;
 mod values;
 
 use crate::print::print;
-use crate::resp::{self, RespConfig, RespServer};
+use crate::resp::{self, Password, RespConfig, RespServer};
 use anyhow::{Context, bail};
 use rep_env::{RepConfig, ReplicatedEnvironment};
 use settings::Settings;
@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +61,10 @@ pub(crate) struct Args {
     /// Where clients reach the Redis port, if not where it listens
     #[arg(long, value_name = "HOST:PORT")]
     resp_advertise: Option<String>,
-    /// Serve the Redis protocol, which is neither encrypted nor has a password, on an address that others can reach
+    /// A file whose first line is the password that Redis clients have to say
+    #[arg(long, value_name = "FILE")]
+    resp_password_file: Option<String>,
+    /// Serve the Redis protocol without a password, and unencrypted, on an address that others can reach
     #[arg(long)]
     resp_allow_plaintext: bool,
     /// Speak unencrypted to the other members on an address that others can reach
@@ -88,12 +91,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     log_to_stderr();
     let mut signals = signals(args.end_with_stdin)?;
-    let plaintext = settings.is_on("resp_allow_plaintext");
-    let listener = settings.text("resp").map(|address| bind(address, plaintext)).transpose()?;
+    let password = settings.text("resp_password_file").map(Path::new).map(Password::read);
+    let password = password.transpose()?;
+    let open = password.is_some() || settings.is_on("resp_allow_plaintext");
+    let listener = settings.text("resp").map(|address| bind(address, open)).transpose()?;
     let config = config(&settings, listener.as_ref())?;
+    let resp = RespConfig { password, ..RespConfig::default() }.timing(&config.timing);
     let env = ReplicatedEnvironment::open(config)?;
     let mut server = match listener {
-        Some(listener) => Some(serve_redis(listener, &env)?),
+        Some(listener) => Some(serve_redis(listener, &env, resp)?),
         None => None,
     };
     announce(&env, server.as_ref())?;
@@ -120,6 +126,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         ("home", &args.home),
         ("resp", &args.resp),
         ("resp_advertise", &args.resp_advertise),
+        ("resp_password_file", &args.resp_password_file),
         ("store", &args.store),
     ];
     for (key, text) in texts {
@@ -140,16 +147,16 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// Listens for Redis clients. Nothing protects that port, so it is not opened to others by accident.
-pub(crate) fn bind(address: &str, allow_plaintext: bool) -> anyhow::Result<TcpListener> {
+/// Listens for Redis clients. Only a password protects that port, so without one it is not opened to others by accident.
+pub(crate) fn bind(address: &str, may_be_open: bool) -> anyhow::Result<TcpListener> {
     let resolved: Vec<SocketAddr> = address
         .to_socket_addrs()
         .with_context(|| format!("--resp {address} is no address"))?
         .collect();
-    if !allow_plaintext && !resolved.iter().all(|address| address.ip().is_loopback()) {
+    if !may_be_open && !resolved.iter().all(|address| address.ip().is_loopback()) {
         bail!(
             "--resp {address} can be reached by others, who could read and write everything; \
-             --resp-allow-plaintext permits that"
+             --resp-password-file asks them for a password, --resp-allow-plaintext permits that"
         );
     }
     TcpListener::bind(&*resolved).with_context(|| format!("cannot listen on {address} (--resp)"))
@@ -159,9 +166,9 @@ pub(crate) fn bind(address: &str, allow_plaintext: bool) -> anyhow::Result<TcpLi
 pub(crate) fn serve_redis(
     listener: TcpListener,
     env: &ReplicatedEnvironment,
+    config: RespConfig,
 ) -> anyhow::Result<RespServer> {
-    RespServer::start(listener, env.clone(), RespConfig::default())
-        .context("cannot serve the Redis port")
+    RespServer::start(listener, env.clone(), config).context("cannot serve the Redis port")
 }
 
 fn config(settings: &Settings, listener: Option<&TcpListener>) -> anyhow::Result<RepConfig> {

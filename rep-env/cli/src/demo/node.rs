@@ -1,7 +1,7 @@
 //! One member: a process that can be killed, or threads of this one that can at least be cut off.
 
 use super::home::TempHome;
-use crate::resp;
+use crate::resp::{self, RespConfig, RespServer};
 use crate::serve;
 use anyhow::{Context, bail, ensure};
 use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
@@ -169,7 +169,7 @@ impl Drop for Process {
 #[derive(Debug)]
 pub(super) struct Threads {
     env: ReplicatedEnvironment,
-    server: resp::RespServer,
+    server: RespServer,
     hub: Hub,
     address: Address,
 }
@@ -183,7 +183,7 @@ impl Threads {
             .transport(hub.transport())
             .attribute(resp::ATTRIBUTE, &place.resp);
         let env = ReplicatedEnvironment::open(config.build()?)?;
-        let server = serve::serve_redis(listener, &env)?;
+        let server = serve::serve_redis(listener, &env, RespConfig::default())?;
         Ok(Threads { env, server, hub: hub.clone(), address: Address::new(&*place.address) })
     }
 

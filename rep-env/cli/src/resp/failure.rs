@@ -86,6 +86,11 @@ pub(crate) fn no_memory() -> Reply {
     Reply::error("TRYAGAIN the memory of this port is full; nothing happened")
 }
 
+/// A command that takes long, while too many such commands wait already.
+pub(crate) fn no_time() -> Reply {
+    Reply::error("TRYAGAIN too many slow commands are waiting; nothing happened")
+}
+
 /// Where the Redis port of a member is, or `?` if it has not announced one to this node.
 pub(crate) fn port_of(member: &Member) -> &str {
     member.attributes.get(ATTRIBUTE).map_or("?", String::as_str)

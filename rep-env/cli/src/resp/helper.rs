@@ -1,6 +1,6 @@
 //! What would hold up a front: commands that look at very many keys, and questions that the node takes its time to answer.
-//! One thread per port does them, one after the other. Each client waits for one task at most, so the number of clients
-//! bounds the queue; a task that needs many steps goes to its end after each.
+//! One thread per port does them, one after the other; a task that needs many steps lets others in between. A client
+//! waits for one task at a time, but may be gone before it is done, so the queue has a bound of its own.
 
 use super::failure;
 use super::mailbox::{Letter, Mailbox};
@@ -10,12 +10,17 @@ use super::server::Port;
 use super::writes::{Refusal, Write};
 use bytes::Bytes;
 use rep_env::{CommitToken, Consistency, Error, NodeState, View};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 
+/// Tasks that wait at most; beyond that they are refused.
+const ORDERS_MAX: usize = 1024;
+/// Tasks of many steps that are begun at a time.
+const BEGUN_MAX: usize = 16;
 /// Keys that one step of `FLUSHDB` removes at most.
 const FLUSH_KEYS: usize = 1024;
 /// Bytes of these keys and their values.
@@ -53,7 +58,7 @@ pub(super) enum Help {
 
 /// Where tasks go. The helper ends with the last of these.
 #[derive(Clone, Debug)]
-pub(super) struct Helper(Sender<Order>);
+pub(super) struct Helper(SyncSender<Order>);
 
 #[derive(Debug)]
 struct Order {
@@ -62,30 +67,50 @@ struct Order {
     from: Arc<Mailbox>,
 }
 
+impl Order {
+    fn answer(&self, help: Help) {
+        self.from.put(Letter::Helped(self.client, help));
+    }
+}
+
 impl Helper {
     pub(super) fn start(port: Arc<Port>) -> io::Result<Self> {
-        let (orders, queue) = mpsc::channel();
+        let (orders, queue) = mpsc::sync_channel(ORDERS_MAX);
         thread::Builder::new().name("resp-helper".to_owned()).spawn(move || work(&port, &queue))?;
         Ok(Helper(orders))
     }
 
     /// Has `task` done for a client of the front that reads `from`.
     pub(super) fn ask(&self, client: i64, task: Task, from: &Arc<Mailbox>) {
-        // It is there as long as this is.
-        let _ = self.0.send(Order { client, task, from: Arc::clone(from) });
+        let order = Order { client, task, from: Arc::clone(from) };
+        if let Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) =
+            self.0.try_send(order)
+        {
+            order.answer(Help::Reply(failure::no_time()));
+        }
     }
 }
 
 fn work(port: &Port, queue: &Receiver<Order>) {
-    let mut begun = Vec::new();
-    while let Some(mut order) =
-        queue.try_recv().ok().or_else(|| begun.pop()).or_else(|| queue.recv().ok())
-    {
-        match port.help(order.task) {
-            Ok(help) => order.from.put(Letter::Helped(order.client, help)),
-            Err(task) => {
-                order.task = task;
-                begun.insert(0, order);
+    let mut begun: VecDeque<Order> = VecDeque::new();
+    loop {
+        let new = match begun.len() {
+            0 => match queue.recv() {
+                Ok(order) => Some(order),
+                Err(_) => return,
+            },
+            1..BEGUN_MAX => queue.try_recv().ok(),
+            _ => None,
+        };
+        // One that is new, one that was begun, in turn.
+        let old = begun.pop_front();
+        for mut order in new.into_iter().chain(old) {
+            match port.help(order.task.clone()) {
+                Ok(help) => order.answer(help),
+                Err(rest) => {
+                    order.task = rest;
+                    begun.push_back(order);
+                }
             }
         }
     }

@@ -195,7 +195,7 @@ impl<'p> Session<'p> {
     /// What the helper found.
     pub(super) fn helped(&mut self, help: Help, now: Instant) {
         match (self.stop.take(), help) {
-            (Some(Stop::Helper), Help::Reply(reply)) => self.answer_read(reply),
+            (Some(Stop::Helper | Stop::Wait(_)), Help::Reply(reply)) => self.answer_read(reply),
             (Some(Stop::Helper), Help::Wrote(reply, token)) => {
                 self.token = self.token.max(token);
                 self.row.answer(reply);

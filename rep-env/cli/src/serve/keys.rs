@@ -44,11 +44,19 @@ static OWN: &[Own] = &[
         needs: Some("resp"),
     },
     Own {
+        name: "resp_password_file",
+        kind: TEXT,
+        default: "no password",
+        bound: "a file; 1 to 512 bytes in its first line",
+        effect: "Redis clients have to say that password first.",
+        needs: Some("resp"),
+    },
+    Own {
         name: "resp_allow_plaintext",
         kind: OptionKind::Switch,
         default: "no",
         bound: "",
-        effect: "Serves the Redis protocol unencrypted on an address that others can reach.",
+        effect: "Serves the Redis protocol without a password on an address that others can reach.",
         needs: Some("resp"),
     },
 ];

@@ -183,7 +183,6 @@ fn what_is_not_supported_is_refused_and_has_no_effect() {
         "SET a 1 KEEPTTL",
         "SETEX a 10 1",
         "EXPIRE a 1",
-        "MULTI",
         "FLUSHALL",
         "CONFIG SET appendonly no",
         "CONFIG GET maxmemory",
