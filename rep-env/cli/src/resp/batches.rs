@@ -23,8 +23,10 @@ use std::time::{Duration, Instant};
 const WRITES_MAX: usize = 1024;
 /// Bytes of these writes. One alone may be larger.
 const BYTES_MAX: usize = 256 << 10;
-/// After so long a transaction that could not be is tried again.
-const RETRY: Duration = Duration::from_millis(1);
+/// After so long a turn that was taken is tried for again.
+const TURN_AGAIN: Duration = Duration::from_millis(1);
+/// After so long a transaction is built again that could not be committed for want of members or room.
+const COMMIT_AGAIN: Duration = Duration::from_millis(5);
 
 /// Writes that are to be carried out, and transactions that are not decided yet.
 #[derive(Debug, Default)]
@@ -106,7 +108,8 @@ impl Batches {
                     let count = members.len().max(1);
                     if let Some(patience) = port.patience(&refusal) {
                         if !self.refuse_after(patience, now, &refusal, told) {
-                            return Some(now + RETRY);
+                            let again = if members.is_empty() { TURN_AGAIN } else { COMMIT_AGAIN };
+                            return Some(now + again);
                         }
                     } else if matches!(refusal, Unbuilt::Write(_)) && !members.is_empty() {
                         self.take = Some(count);

@@ -12,10 +12,6 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A client that takes no reply for so long is hung up on.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// So is one that wants more memory than its share for so long while there is none, or keeps some and says nothing.
-const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the last words to a client: how long it may go on talking before it is hung up on.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -58,7 +54,7 @@ impl<'p> Connection<'p> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         sockopt::set_socket_keepalive(&stream, true)?;
-        let interest = Interest { read: true, write: false };
+        let interest = Interest { read: true, ..Interest::default() };
         poll.add(&stream, id as u64, interest)?;
         Ok(Connection {
             stream,
@@ -83,7 +79,8 @@ impl<'p> Connection<'p> {
         if ready.gone && !ready.read {
             self.gone = true;
         }
-        if !ready.read || self.deaf && self.farewell.is_none() {
+        let wanted = self.farewell.is_some() || !self.deaf && self.has_room();
+        if !ready.read || !wanted {
             return;
         }
         match recv(&self.stream, &mut *scratch, RecvFlags::DONTWAIT) {
@@ -91,6 +88,7 @@ impl<'p> Connection<'p> {
             // What is said after the farewell is thrown away.
             Ok((bytes, _)) if self.farewell.is_none() => {
                 self.session.arrived(&scratch[..bytes]);
+                self.charge.set(self.session.bytes());
                 self.heard = now;
             }
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
@@ -173,9 +171,13 @@ impl<'p> Connection<'p> {
             self.starving = None;
             return false;
         }
-        let room = self.session.bytes() < SHARE || self.port.memory.has_room(0);
+        let room = self.has_room();
         self.starving = if room { None } else { Some(self.starving.unwrap_or(now)) };
         room
+    }
+
+    fn has_room(&self) -> bool {
+        self.session.bytes() < SHARE || self.port.memory.has_room(1)
     }
 
     /// When this has to be looked at even if nothing happens.
@@ -183,7 +185,7 @@ impl<'p> Connection<'p> {
         let alarms = [
             self.session.alarm(),
             self.farewell,
-            self.stuck.map(|since| since + WRITE_TIMEOUT),
+            self.stuck.map(|since| since + self.port.config.client_timeout),
             // Room may come at any time, through a client of another front, and so may want of it.
             (self.starving.is_some() || self.charge.beyond_share() > 0).then(|| now + LINGER),
         ];
@@ -195,14 +197,15 @@ impl<'p> Connection<'p> {
         let late = |since: Option<Instant>, patience| {
             since.is_some_and(|since| now.duration_since(since) >= patience)
         };
-        if late(self.stuck, WRITE_TIMEOUT) {
+        let memory_timeout = self.port.config.memory_timeout;
+        if late(self.stuck, self.port.config.client_timeout) {
             self.gone = true;
         }
         // It keeps an unfinished command, and others starve.
         let keeps = self.charge.beyond_share() > 0
             && !self.session.is_held_up()
-            && !self.port.memory.has_room(0);
-        if late(self.starving, MEMORY_TIMEOUT) || keeps && late(Some(self.heard), MEMORY_TIMEOUT) {
+            && !self.port.memory.has_room(1);
+        if late(self.starving, memory_timeout) || keeps && late(Some(self.heard), memory_timeout) {
             tracing::warn!("a client is hung up on: the memory of the Redis port is full");
             self.gone = true;
         }

@@ -4,6 +4,9 @@
 //! run; commit what was written, all of it together; ask for one view for all who read; send each client its replies in one go.
 //! Then it sleeps until there is news. What would hold up the others is the helper's.
 
+#[cfg(test)]
+mod tests;
+
 use super::batches::{Batches, News, Told};
 use super::connection::{Connection, refuse};
 use super::helper::Helper;
@@ -72,7 +75,7 @@ struct Front<'p> {
 /// Serves clients until the port is closed.
 pub(super) fn run(port: &Port, start: Start) -> io::Result<()> {
     if let Some(listener) = &start.listener {
-        start.poll.add(listener, LISTENER, Interest { read: true, write: false })?;
+        start.poll.add(listener, LISTENER, Interest { read: true, ..Interest::default() })?;
     }
     let mut front = Front {
         port,
@@ -315,7 +318,7 @@ impl<'p> Front<'p> {
 
     fn watch_listener(&self, read: bool) {
         if let Some(listener) = &self.start.listener {
-            let interest = Interest { read, write: false };
+            let interest = Interest { read, ..Interest::default() };
             if let Err(error) = self.start.poll.change(listener, LISTENER, interest) {
                 tracing::error!(%error, "the Redis port accepts nobody any more");
             }

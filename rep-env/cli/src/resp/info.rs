@@ -79,7 +79,10 @@ impl Port {
         line(text, format_args!("# {title}"));
         match name {
             "server" => self.server(text),
-            "clients" => line(text, format_args!("connected_clients:{}", self.clients())),
+            "clients" => {
+                line(text, format_args!("connected_clients:{}", self.clients()));
+                line(text, format_args!("clients_memory_bytes:{}", self.memory.used()));
+            }
             "stats" => self.stats(stats, text),
             "replication" => self.replication(text),
             _ => self.keyspace(text),

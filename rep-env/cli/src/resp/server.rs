@@ -27,6 +27,10 @@ pub(crate) struct RespConfig {
     pub(crate) clients_max: usize,
     /// Bytes that all clients together may make the port keep beyond a small share for each.
     pub(crate) memory_bytes_max: usize,
+    /// A client that takes no reply for so long is hung up on.
+    pub(crate) client_timeout: Duration,
+    /// So is one that wants more memory than its share for so long while there is none, or keeps some and says nothing.
+    pub(crate) memory_timeout: Duration,
     /// What clients have to say first.
     pub(crate) password: Option<Password>,
     /// How long a write waits for its turn.
@@ -53,6 +57,8 @@ impl Default for RespConfig {
             fronts: 1,
             clients_max: 1024,
             memory_bytes_max: 256 << 20,
+            client_timeout: Duration::from_secs(30),
+            memory_timeout: Duration::from_secs(10),
             password: None,
             begin_timeout: Duration::ZERO,
             replicas_wait: Duration::ZERO,

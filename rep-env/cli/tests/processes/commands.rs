@@ -4,14 +4,14 @@ use crate::group::{Group, PATIENCE, connect, eventually};
 use redis::{Commands, Connection, RedisResult, Value};
 
 /// A group of one is enough for what a command means.
-fn one() -> (Group, Connection) {
+pub(crate) fn one() -> (Group, Connection) {
     let group = Group::running(1);
     group.master();
     let connection = group.connect(0);
     (group, connection)
 }
 
-fn ask(connection: &mut Connection, line: &str) -> RedisResult<Value> {
+pub(crate) fn ask(connection: &mut Connection, line: &str) -> RedisResult<Value> {
     let mut words = line.split(' ');
     let mut command = redis::cmd(words.next().unwrap());
     words.for_each(|word| {
@@ -21,7 +21,7 @@ fn ask(connection: &mut Connection, line: &str) -> RedisResult<Value> {
 }
 
 /// The reply's error, as the client shows it.
-fn refusal(connection: &mut Connection, line: &str) -> (String, String) {
+pub(crate) fn refusal(connection: &mut Connection, line: &str) -> (String, String) {
     let error = ask(connection, line).expect_err(line);
     (error.code().unwrap_or("").to_owned(), error.detail().unwrap_or("").to_owned())
 }
@@ -280,4 +280,139 @@ fn without_a_majority_writes_and_reads_are_refused_and_nothing_happens() {
     (0..3).filter(|at| *at != master).for_each(|at| group.start(at));
     assert_eq!(group.get("k").as_deref(), Some("before"));
     assert_eq!(group.get(&refused), None);
+}
+
+#[test]
+fn values_are_lengthened_measured_and_exchanged_in_both_versions_of_the_protocol() {
+    let (group, _) = one();
+    for protocol in ["resp2", "resp3"] {
+        let url = format!("redis://{}/?protocol={protocol}", group.resp[0]);
+        let client = redis::Client::open(url).unwrap();
+        let mut c = client.get_connection_with_timeout(PATIENCE).unwrap();
+        assert_eq!(ask(&mut c, "FLUSHDB"), Ok(Value::Okay));
+        assert_eq!(ask(&mut c, "SETNX a 1"), Ok(Value::Int(1)));
+        assert_eq!(ask(&mut c, "SETNX a 2"), Ok(Value::Int(0)));
+        assert_eq!(ask(&mut c, "GETSET a 3"), Ok(Value::BulkString(b"1".into())));
+        assert_eq!(ask(&mut c, "GETSET b 4"), Ok(Value::Nil));
+        assert_eq!(ask(&mut c, "APPEND a 56"), Ok(Value::Int(3)));
+        assert_eq!(ask(&mut c, "APPEND new xy"), Ok(Value::Int(2)));
+        assert_eq!(ask(&mut c, "STRLEN a"), Ok(Value::Int(3)));
+        assert_eq!(ask(&mut c, "STRLEN absent"), Ok(Value::Int(0)));
+        assert_eq!(ask(&mut c, "GET a"), Ok(Value::BulkString(b"356".into())));
+        assert_eq!(ask(&mut c, "INCR a"), Ok(Value::Int(357)));
+        let () =
+            redis::cmd("APPEND").arg("a").arg(&[0_u8, 255, b'\r', b'\n']).query(&mut c).unwrap();
+        assert_eq!(c.get::<_, Vec<u8>>("a"), Ok(b"357\x00\xff\r\n".to_vec()));
+        let large = vec![7_u8; 6 << 20];
+        let () = c.set("large", &large).unwrap();
+        let error = redis::cmd("APPEND").arg("large").arg(&large).query::<()>(&mut c).unwrap_err();
+        assert!(error.to_string().contains("maximum allowed size"), "{error}");
+        assert_eq!(ask(&mut c, "STRLEN large"), Ok(Value::Int(6 << 20)));
+    }
+}
+
+#[test]
+fn keys_are_found_by_pattern_and_all_of_them_removed() {
+    let (group, mut c) = one();
+    let mut pipe = redis::pipe();
+    for number in 0..3000 {
+        pipe.set(format!("key:{number}"), number).ignore();
+    }
+    let () = pipe.query(&mut c).unwrap();
+    let mut found: Vec<String> = redis::cmd("KEYS").arg("key:?").query(&mut c).unwrap();
+    found.sort();
+    let expected: Vec<String> = (0..10).map(|number| format!("key:{number}")).collect();
+    assert_eq!(found, expected);
+    let all: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut c).unwrap();
+    assert_eq!(all.len(), 3000);
+    // Whoever else writes is served meanwhile, and a command behind it sees what it has done.
+    let mut other = group.connect(0);
+    let writer = std::thread::spawn(move || {
+        (0..50).for_each(|number| other.set::<_, _, ()>("zzz", number).unwrap());
+    });
+    let mut pipe = redis::pipe();
+    pipe.set("key:new", 1).cmd("FLUSHDB").exists("key:new").exists("key:2999");
+    let replies: Vec<Value> = pipe.query(&mut c).unwrap();
+    assert_eq!(replies, [Value::Okay, Value::Okay, Value::Int(0), Value::Int(0)]);
+    writer.join().unwrap();
+    let left: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut c).unwrap();
+    assert!(left.iter().all(|key| key == "zzz"), "{left:?}");
+    for line in ["FLUSHDB", "FLUSHDB ASYNC", "FLUSHDB SYNC"] {
+        assert_eq!(ask(&mut c, line), Ok(Value::Okay));
+    }
+    assert_eq!(ask(&mut c, "DBSIZE"), Ok(Value::Int(0)));
+    assert_eq!(ask(&mut c, "KEYS *"), Ok(Value::Array(vec![])));
+}
+
+#[test]
+fn commands_of_many_keys_do_what_short_ones_do() {
+    let (_group, mut c) = one();
+    let names: Vec<String> = (0..5000).map(|number| format!("k{number}")).collect();
+    let pairs: Vec<&String> = names.iter().flat_map(|name| [name, name]).collect();
+    let mut pipe = redis::pipe();
+    pipe.set("k0", "before").cmd("MSET").arg(&pairs);
+    pipe.cmd("EXISTS").arg(&names).cmd("MGET").arg(&names).get("k0");
+    pipe.cmd("DEL").arg(&names).cmd("DEL").arg(&names).cmd("DBSIZE");
+    let replies: Vec<Value> = pipe.query(&mut c).unwrap();
+    let text = |name: &String| Value::BulkString(name.as_bytes().into());
+    assert_eq!(replies[..3], [Value::Okay, Value::Okay, Value::Int(5000)]);
+    assert_eq!(replies[3], Value::Array(names.iter().map(text).collect()));
+    assert_eq!(replies[4..], [text(&names[0]), Value::Int(5000), Value::Int(0), Value::Int(0)]);
+}
+
+#[test]
+fn a_client_may_wait_until_replicas_hold_what_it_wrote() {
+    let mut group = Group::running(3);
+    let (master, _) = group.put(&[0, 1, 2], "k", "v");
+    let mut c = group.connect(master);
+    let others: Vec<usize> = (0..3).filter(|at| *at != master).collect();
+    let () = c.set("k", "w").unwrap();
+    assert_eq!(ask(&mut c, "WAIT 2 0"), Ok(Value::Int(2)));
+    assert_eq!(ask(&mut c, "WAIT 0 0"), Ok(Value::Int(2)));
+    group.kill(others[0]);
+    let () = c.set("k", "x").unwrap();
+    assert_eq!(ask(&mut c, "WAIT 1 0"), Ok(Value::Int(1)));
+    assert_eq!(ask(&mut c, "WAIT 2 50"), Ok(Value::Int(1)));
+    // In a pipeline it waits for the writes before it, and what is behind waits for it.
+    let mut pipe = redis::pipe();
+    pipe.set("k", "y").cmd("WAIT").arg(1).arg(0).get("k");
+    let replies: Vec<Value> = pipe.query(&mut c).unwrap();
+    assert_eq!(replies, [Value::Okay, Value::Int(1), Value::BulkString(b"y".into())]);
+    group.start(others[0]);
+    assert_eq!(ask(&mut c, "WAIT 2 60000"), Ok(Value::Int(2)));
+    assert_eq!(refusal(&mut c, "WAIT 1 -1").0, "ERR");
+    assert_eq!(refusal(&mut c, "WAIT x 1").0, "ERR");
+}
+
+#[test]
+fn pipelines_of_any_length_are_answered_in_order() {
+    let (group, _) = one();
+    let talkers: Vec<_> = [1, 2, 16, 100, 1000]
+        .into_iter()
+        .map(|length| {
+            let mut c = group.connect(0);
+            std::thread::spawn(move || {
+                for round in 0..3 {
+                    let mut pipe = redis::pipe();
+                    (0..length).for_each(|number| {
+                        let key = format!("{length}-{}", number % 7);
+                        pipe.set(&key, round * length + number).ignore();
+                        pipe.cmd("INCR").arg(format!("{length}-count"));
+                        if number % 3 == 0 {
+                            pipe.get(key);
+                        }
+                    });
+                    let replies: Vec<i64> = pipe.query(&mut c).unwrap();
+                    let mut replies = replies.into_iter();
+                    for number in 0..length {
+                        assert_eq!(replies.next(), Some(round * length + number + 1));
+                        if number % 3 == 0 {
+                            assert_eq!(replies.next(), Some(round * length + number));
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    talkers.into_iter().for_each(|talker| talker.join().unwrap());
 }

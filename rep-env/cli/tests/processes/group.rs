@@ -79,8 +79,13 @@ impl Group {
 
     /// Starts a member, and waits until it listens.
     pub(crate) fn start(&mut self, at: usize) {
+        self.start_with(at, &[]);
+    }
+
+    /// As [`start`](Group::start), with more said on its command line.
+    pub(crate) fn start_with(&mut self, at: usize, more: &[&str]) {
         let mut command = self.serve(at);
-        command.args(["--resp", &self.resp[at]]);
+        command.args(["--resp", &self.resp[at]]).args(more);
         let log = self.home(at).with_extension("log");
         command.stderr(File::options().create(true).append(true).open(&log).unwrap());
         let mut child = command.spawn().unwrap();

@@ -9,7 +9,12 @@ mod failover;
 mod group;
 mod line;
 mod load;
+mod password;
 mod settings;
 mod status;
 mod strangers;
+<<<<<<< HEAD
 mod tools;
+=======
+mod transactions;
+>>>>>>> 3956b7d (Test the port's crowds, transactions and passwords, and tell of them)
