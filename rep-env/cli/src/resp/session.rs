@@ -23,7 +23,7 @@ use super::request::{Request, Requests};
 use super::server::Port;
 use super::writes::{LIGHT_KEYS_MAX, Write, check_room};
 use bytes::{Bytes, BytesMut};
-use rep_env::{CommitToken, Consistency, Error, View};
+use rep_env::{CommitToken, Consistency, Error, NodeState, View};
 use row::Row;
 use std::time::{Duration, Instant};
 
@@ -401,9 +401,6 @@ impl<'p> Session<'p> {
         if let Some(view) = self.view.clone() {
             return self.read_in(view, read, asks);
         }
-        if !self.readonly {
-            self.check_master()?;
-        }
         let consistency = match (self.readonly, self.token) {
             (false, _) => Consistency::Linearizable,
             (true, Some(token)) => Consistency::AtLeast(token),
@@ -413,6 +410,11 @@ impl<'p> Session<'p> {
     }
 
     fn look(&mut self, consistency: Consistency, wants: Wants, asks: &mut Asks) {
+        if consistency == Consistency::Linearizable
+            && let Err(error) = self.check_master()
+        {
+            return self.row.answer(failure::unread(&error));
+        }
         self.newer_bytes = false;
         self.stop = Some(Stop::View(wants));
         asks.looks.push((self.id, consistency));
@@ -475,10 +477,9 @@ impl<'p> Session<'p> {
 
     /// A replica could serve a linearizable read by asking its master; a Redis client expects to be sent there.
     fn check_master(&self) -> Result<(), Error> {
-        let master = self.port.env.master();
-        match &master {
-            Some(member) if member.name == self.port.env.name() => Ok(()),
-            Some(_) | None => Err(Error::NotMaster { master }),
+        match self.port.env.state() {
+            NodeState::Master => Ok(()),
+            _ => Err(Error::NotMaster { master: self.port.env.master() }),
         }
     }
 

@@ -13,8 +13,5 @@ mod password;
 mod settings;
 mod status;
 mod strangers;
-<<<<<<< HEAD
 mod tools;
-=======
 mod transactions;
->>>>>>> 3956b7d (Test the port's crowds, transactions and passwords, and tell of them)
