@@ -477,9 +477,13 @@ impl<'p> Session<'p> {
 
     /// A replica could serve a linearizable read by asking its master; a Redis client expects to be sent there.
     fn check_master(&self) -> Result<(), Error> {
-        match self.port.env.state() {
+        let env = &self.port.env;
+        match env.state() {
             NodeState::Master => Ok(()),
-            _ => Err(Error::NotMaster { master: self.port.env.master() }),
+            _ => {
+                let master = env.master().filter(|master| master.name != env.name());
+                Err(Error::NotMaster { master })
+            }
         }
     }
 
