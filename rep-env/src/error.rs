@@ -324,3 +324,39 @@ impl Error {
         Error::Config { option, problem: problem.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rep_vlsn::{GroupId, LogPoint, Term, Vlsn};
+
+    #[test]
+    fn who_is_missing_is_named_and_so_is_what_to_do() {
+        let (policy, missing) = (Acks::All, vec!["n2".to_owned(), "n3".to_owned()]);
+        let error = Error::InsufficientReplicas { policy, needed: 3, live: 1, missing };
+        assert_eq!(
+            error.to_string(),
+            "1 live members, 3 are needed for all members; nothing was logged. Not in reach or not in sync: n2, n3. \
+             Bring them back, or ask for fewer acknowledgements."
+        );
+    }
+
+    #[test]
+    fn an_unknown_outcome_names_who_did_not_acknowledge_or_says_why_nobody_can_tell() {
+        let point = LogPoint::new(Term::new(2), Vlsn::new(7));
+        let token = CommitToken::new(GroupId::default(), point);
+        let unknown = |needed, acked_by: &[&str], missing: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let (acked_by, missing) = (names(acked_by), names(missing));
+            Error::InsufficientAcks { token, needed, acked_by, missing }
+        };
+        let error = unknown(3, &["n1", "n2"], &["n3"]);
+        assert!(
+            error.to_string().contains("2 of 3 acknowledged it in time, and not n3"),
+            "{error}"
+        );
+        assert_eq!(error.verdict(), Verdict::OutcomeUnknown(token));
+        let over = unknown(0, &[], &[]).to_string();
+        assert!(over.contains("this node's mastership ended"), "{over}");
+    }
+}

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Stats {
     /// Transactions that were admitted and handed to the node.
     pub commits_begun: u64,
-    /// Commits that became durable.
+    /// Commits that succeeded: their entries came as far as they asked.
     pub commits_durable: u64,
     /// Commits whose outcome stayed unknown.
     pub commits_unknown: u64,

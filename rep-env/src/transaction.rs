@@ -165,8 +165,10 @@ impl<'env> WriteTxn<'env> {
         self.commit_with(Durability::default())
     }
 
-    /// Decides whether the transaction may be logged, hands it over, and gives the turn back. The handle tells what became of it.
-    /// One that wrote nothing waits for the newest commit that it read from: what it saw is durable then, but another master,
+    /// Decides whether the transaction may be logged, hands it over, and gives the turn back. The handle tells what became of it:
+    /// success, once the entry has come as far as `durability` asks.
+    ///
+    /// One that wrote nothing waits for the newest commit that it read from: what it saw is as sure then as that commit asked, but another master,
     /// of which this one has not heard yet, may have gone on from there. A linearizable read begun after it tells.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod admin;
 mod close;
 mod counting;
 mod drivers;
+mod durability;
 mod failover;
 mod handles;
 mod home;
