@@ -229,6 +229,7 @@ impl Node {
             return self.halt(HaltReason::Breach { what });
         }
         self.log.truncate(keep);
+        self.watermarks.roll_back(keep.vlsn);
         self.truncating = true;
         let kept = self.unsynced.partition_point(|entry| entry.0 <= keep.vlsn);
         let cut: u64 = self.unsynced.drain(kept..).map(|entry| entry.2).sum();

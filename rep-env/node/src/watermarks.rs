@@ -78,6 +78,12 @@ impl Watermarks {
         (self.dvlsn > before).then_some(before)
     }
 
+    /// Entries after `keep` are cut away: what was acknowledged of them is lost, and other entries will have their
+    /// numbers.
+    pub(crate) fn roll_back(&mut self, keep: Vlsn) {
+        self.cvlsn = self.cvlsn.min(keep).max(self.dvlsn);
+    }
+
     // ---- a reign
 
     /// A reign begins or ends: what is held in it is counted from nothing.

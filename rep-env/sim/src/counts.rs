@@ -26,6 +26,8 @@ pub struct Counts {
     pub rollbacks: u64,
     /// Writes acknowledged.
     pub acked: u64,
+    /// Acknowledged writes that a later master lacked: only power cuts, wipes and weak policies explain one.
+    pub lost: u64,
     /// Writes whose outcome is unknown.
     pub unknown: u64,
     /// Writes that failed for certain.
@@ -57,7 +59,7 @@ impl Counts {
     }
 
     /// All counters by name.
-    pub fn by_name(&self) -> [(&'static str, u64); 20] {
+    pub fn by_name(&self) -> [(&'static str, u64); 21] {
         [
             ("kills", self.kills),
             ("power cuts", self.power_cuts),
@@ -69,6 +71,7 @@ impl Counts {
             ("elections", self.elections),
             ("rollbacks", self.rollbacks),
             ("acked", self.acked),
+            ("lost", self.lost),
             ("unknown", self.unknown),
             ("failed", self.failed),
             ("reads", self.reads),
@@ -95,6 +98,7 @@ impl Counts {
             &mut self.elections,
             &mut self.rollbacks,
             &mut self.acked,
+            &mut self.lost,
             &mut self.unknown,
             &mut self.failed,
             &mut self.reads,

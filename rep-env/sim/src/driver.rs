@@ -84,13 +84,15 @@ impl World {
             self.schedule.push(world + Duration::from_nanos(late), Event::Timer { id, run, at });
         }
         self.observe(id);
+        self.is_synced_in_time(id);
     }
 
     /// What the node claims to be durable.
     fn observe(&mut self, id: NodeId) {
         let Some(live) = self.live_mut(id) else { return };
         let is_master = live.node.role() == Role::Leader;
-        let mark = Watermark { dvlsn: live.node.dvlsn(), term: live.node.term(), is_master };
+        let (dvlsn, cvlsn) = (live.node.dvlsn(), live.node.cvlsn());
+        let mark = Watermark { dvlsn, cvlsn, term: live.node.term(), is_master };
         let checked = self.oracle.watermark(id, mark);
         self.check(checked);
         self.learn_commits();

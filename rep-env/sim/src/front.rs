@@ -4,7 +4,7 @@
 //! against the picture that the node published after its last step, and only an admitted write set enters the
 //! overlay and the proposal lane, in that order. So overlay order is log order.
 
-use rep_node::{Admission, Request};
+use rep_node::{Acks, Admission, Request};
 use rep_store::{Overlay, Pending, Reader, Seq, StoreError};
 use rep_vlsn::{GroupId, Term, Vlsn};
 use std::collections::BTreeMap;
@@ -48,11 +48,11 @@ impl Front {
     }
 
     /// Whether a transaction that began in `term` is admitted now: master still, and enough live replicas.
-    pub(crate) fn admits(&self, term: Term) -> bool {
+    pub(crate) fn admits(&self, term: Term, acks: Acks) -> bool {
         let now = &self.admission;
         now.writable
             && now.term == term
-            && now.live >= now.needed
+            && now.live >= now.need(acks)
             && now.unsynced_bytes < now.unsynced_bytes_max
     }
 

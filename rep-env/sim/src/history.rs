@@ -7,7 +7,7 @@
 
 use crate::oracle::{Checked, Invariant, ensure};
 use bytes::Bytes;
-use rep_node::{Outcome, Request};
+use rep_node::{Durability, Outcome, Request};
 use rep_vlsn::{LogPoint, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct Call {
 /// What a call asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    Write,
+    Write(Durability),
     /// The newest value; `floor` is the highest VLSN acknowledged when it began.
     Linearizable {
         key: Key,

@@ -4,11 +4,14 @@
 //! leaving; watermarks claimed) and keeps its own picture of every log, with its own digests and its own
 //! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
 //!
-//! `elections` watches terms and promises, `logs` the entries, `answers` what clients were told.
+//! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `durability` how far an
+//! entry has come and what may be lost of it, `answers` what clients were told.
 
 mod answers;
+mod durability;
 mod elections;
 mod invariant;
+mod lives;
 mod logs;
 
 pub(crate) use invariant::{Checked, ensure};
@@ -18,8 +21,9 @@ pub(crate) use answers::Answer;
 use bytes::Bytes;
 use elections::Elections;
 pub(crate) use logs::Watermark;
+use rep_node::Durability;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One entry as the oracle knows it.
@@ -39,6 +43,12 @@ pub(crate) struct Member {
     pub(crate) log: Vec<Entry>,
     /// How many of them are on disk.
     pub(crate) durable: usize,
+    /// How many of them the operating system has: these survive the process.
+    pub(crate) written: usize,
+    /// Entries that it held and lost, by (VLSN, term), and whether they were synced: it may have acknowledged them.
+    held: BTreeMap<(u64, u64), bool>,
+    /// Its machine lost power since it last came up.
+    power_lost: bool,
     /// How many of them the last durable local mark vouches for.
     pub(crate) marked: usize,
     /// The highest point that it has acknowledged in this incarnation (a truncation lowers it).
@@ -48,6 +58,7 @@ pub(crate) struct Member {
     /// Its disk was damaged: it is out of the game until wiped.
     pub(crate) damaged: bool,
     dvlsn: u64,
+    cvlsn: u64,
     applied: u64,
 }
 
@@ -69,6 +80,13 @@ pub(crate) struct Oracle {
     /// (VLSN, term) to chain digest, over all logs.
     entries: BTreeMap<(u64, u64), u64>,
     claims: Vec<Claim>,
+    /// What entries asked for, where that is not the default.
+    asked: BTreeMap<(u64, u64), Durability>,
+    /// Acknowledged writes that nobody had claimed to be durable then, and those of them that some master lacked.
+    weak: BTreeSet<(u64, u64)>,
+    lost: BTreeSet<(u64, u64)>,
+    /// The highest cvlsn that a master has claimed.
+    cvlsn_max: u64,
     /// State digest at each applied VLSN.
     states: BTreeMap<u64, [u8; 16]>,
     /// Highest acknowledged write so far, and per term when the first was.
@@ -88,6 +106,10 @@ impl Oracle {
             elections: Elections::default(),
             entries: BTreeMap::new(),
             claims: Vec::new(),
+            asked: BTreeMap::new(),
+            weak: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            cvlsn_max: 0,
             states: BTreeMap::new(),
             acked: Vec::new(),
             acked_max: 0,

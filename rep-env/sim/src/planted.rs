@@ -72,6 +72,26 @@ pub const TABLE: &[Mutant] = &[
         "rep-election",
         "a voter promises one term to two proposers",
     ),
+    mutant(
+        "election-no-prevote-check",
+        "rep-election",
+        "a pre-vote is granted although the master is heard",
+    ),
+    mutant("dur-ack-unwritten", "rep-stream", "a replica acknowledges what it has in memory alone"),
+    mutant(
+        "dur-all-is-majority",
+        "rep-election",
+        "a commit that asked for all members is content with most",
+    ),
+    mutant("dur-apply-acknowledged", "rep-node", "what is acknowledged and not durable is applied"),
+    mutant("dur-never-sync", "rep-vlsn", "what asked for no sync is never synced"),
+    mutant(
+        "dur-old-term",
+        "rep-node",
+        "an earlier term's commit succeeds by the copies of a later one",
+    ),
+    mutant("dur-own-unwritten", "rep-node", "the master counts its own copy before it is written"),
+    mutant("dur-received-for-sync", "rep-stream", "a copy that is only written counts as synced"),
     mutant("stream-skip-syncup", "rep-stream", "a replica keeps what lies after the matchpoint"),
     mutant(
         "stream-truncate-below-dvlsn",

@@ -76,6 +76,10 @@ pub(crate) struct Live {
     pub(crate) promise_busy: bool,
     pub(crate) log_busy: bool,
     pub(crate) syncs: SyncPlan,
+    /// When the oldest write that is not synced was done.
+    pub(crate) unsynced_since: Option<Duration>,
+    /// When the log writer last had its hands free.
+    pub(crate) free_since: Duration,
     /// Durable entries when the group being synced was written: what its mark says.
     pub(crate) mark: usize,
     pub(crate) cut: Option<(LogPoint, Epoch)>,
@@ -180,6 +184,7 @@ impl World {
     fn boot_crashed(&mut self, id: NodeId) {
         let disk = self.process(id).home.disk.clone();
         disk.power_cut(&mut || self.rngs.disk.next_u64());
+        self.oracle.stopped(id, false);
         self.restart_later(id);
     }
 
@@ -241,6 +246,8 @@ impl World {
             promise_busy: false,
             log_busy: false,
             syncs: SyncPlan::new(self.swarm.heartbeat),
+            unsynced_since: None,
+            free_since: self.now,
             mark: 0,
             cut: None,
             dropped: None,
@@ -307,7 +314,7 @@ impl World {
         let silence = silent.then(|| self.swarm.election_timeout * 6);
         let coming = self.network.process_ended(self.now, id, how == Crash::Kill, silence);
         self.net_coming(coming);
-        self.oracle.stopped(id);
+        self.oracle.stopped(id, how == Crash::Kill);
         self.lose_calls(id, live.open_calls);
     }
 
@@ -335,6 +342,7 @@ impl World {
         let process = self.process_mut(id);
         process.paused = false;
         let missed = std::mem::take(&mut process.stalled);
+        self.hands_free(id);
         for (order, event) in (0..).zip(missed) {
             // In the order in which they came: a connection's frames do not overtake each other in a stop.
             self.schedule.push(self.now + Duration::from_nanos(order), event);
@@ -353,6 +361,7 @@ impl World {
             return;
         }
         self.note(id, &[9], || format!("the disk of n{} goes on", id.get()));
+        self.hands_free(id);
         let unfinished = std::mem::take(&mut self.process_mut(id).unfinished);
         for (order, event) in (0..).zip(unfinished) {
             self.schedule.push(self.now + Duration::from_nanos(order), event);

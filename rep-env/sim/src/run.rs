@@ -138,6 +138,7 @@ impl World {
     fn outcome(&self) -> Outcome {
         let mut counts = self.counts.clone();
         let net = &self.network.counts;
+        counts.lost = self.oracle.lost_count();
         counts.frames = net.frames;
         counts.dropped = net.dropped;
         counts.duplicated = net.duplicated;
@@ -216,6 +217,10 @@ impl World {
             self.oracle.holds_all_acked(id)?;
             self.look_at_everything(id)?;
             let Some(live) = self.live_mut(id) else { continue };
+            let untold = live.dropped;
+            ensure(untold.is_none(), Invariant::RollbackFloor, || {
+                format!("{id} has cut {untold:?} and never said so")
+            })?;
             let digest = live.store.digest().ok();
             let same = first.is_none() || digest == first;
             ensure(same, Invariant::ReplicaEquality, || {

@@ -13,6 +13,7 @@
 //! | `await converged` | until all logs and states are equal |
 //! | `name old master` | calls the present master `old` from now on; `name a other`: a member that has no such name yet |
 //! | `write n1 k=v` | a transaction at n1, committed; tells its outcome when it is known |
+//! | `write n1 k=v nosync/nosync/majority` | as it asks: `sync`, `write` or `nosync` here and at replicas, `all`, `majority` or `none` |
 //! | `log n1 k=v` | the same, without waiting; `outcome k=v`: what its caller has been told by now |
 //! | `read n1 k` | a linearizable read; `look n1 k`: whatever is applied there |
 //! | `crash n1 kill` | ends a process: `kill`, or `powercut` for its machine |
@@ -33,8 +34,8 @@ use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::world::World;
-use rep_node::Request;
-use rep_vlsn::NodeId;
+use rep_node::{Acks, Durability, Request};
+use rep_vlsn::{NodeId, SyncClass};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -104,8 +105,12 @@ impl Stage {
             ["await", "master"] => self.await_master(PATIENCE),
             ["await", "master", time] => self.await_master(duration(time).ok_or_else(unknown)?),
             ["await", "converged"] => self.await_converged(),
-            ["write", name, pair] => self.write(name, pair),
-            ["log", name, pair] => self.log(name, pair),
+            ["write", name, pair] => self.write(name, pair, Durability::default()),
+            ["write", name, pair, how] => {
+                self.write(name, pair, durability(how).ok_or_else(unknown)?)
+            }
+            ["log", name, pair] => self.log(name, pair, Durability::default()),
+            ["log", name, pair, how] => self.log(name, pair, durability(how).ok_or_else(unknown)?),
             ["outcome", pair] => self.outcome_of(pair),
             ["read", name, key] => self.read(name, key),
             ["look", name, key] => self.look(name, key),
@@ -226,4 +231,21 @@ fn duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         _ => None,
     }
+}
+
+fn durability(text: &str) -> Option<Durability> {
+    let [local, replica, acks] = text.split('/').collect::<Vec<_>>().try_into().ok()?;
+    let acks = match acks {
+        "all" => Acks::All,
+        "majority" => Acks::SimpleMajority,
+        "none" => Acks::None,
+        _ => return None,
+    };
+    let class = |word| match word {
+        "sync" => Some(SyncClass::Sync),
+        "write" => Some(SyncClass::WriteNoSync),
+        "nosync" => Some(SyncClass::NoSync),
+        _ => None,
+    };
+    Some(Durability::default().local(class(local)?).replica(class(replica)?).acks(acks))
 }

@@ -119,6 +119,8 @@ pub enum Recipe {
     Reconnects,
     /// A member is wiped and the others must come from it.
     WipedVoter,
+    /// Everybody goes at once, or most do, and comes back one by one.
+    Blackout,
 }
 
 /// The clients of a run.
@@ -137,6 +139,8 @@ pub struct LoadSwarm {
     pub slow_turns: f64,
     /// Patience for an acknowledgement, in election timeouts.
     pub patience: f64,
+    /// Share of writes that ask for another durability than the default.
+    pub weak: f64,
 }
 
 impl Swarm {
@@ -187,6 +191,7 @@ impl Swarm {
         swarm.load.pause = Duration::from_nanos(rng.log_uniform(2e7, 2e8) as u64);
         swarm.load.reads = rng.pick(&[0.1, 0.3, 0.6]);
         swarm.load.patience = 8.0;
+        swarm.load.weak = rng.pick(&[0.0, 0.5]);
         swarm
     }
 
@@ -321,13 +326,14 @@ impl ProcessSwarm {
 }
 
 impl Recipe {
-    const ALL: [Recipe; 6] = [
+    const ALL: [Recipe; 7] = [
         Recipe::LoneTail,
         Recipe::PromiseCrash,
         Recipe::ShortReigns,
         Recipe::SolicitCrash,
         Recipe::Reconnects,
         Recipe::WipedVoter,
+        Recipe::Blackout,
     ];
 
     fn draw(rng: &mut Rng) -> Option<Self> {
@@ -345,6 +351,7 @@ impl LoadSwarm {
             reads: rng.pick(&[0.1, 0.3, 0.6]),
             slow_turns: sometimes(rng, 0.02, 0.5),
             patience: rng.log_uniform(0.5, 8.0),
+            weak: rng.pick(&[0.0, 0.0, 0.5, 1.0]),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the node tells its callers, and what it says has happened.
 
 use crate::faults::Moment;
+use crate::history::Asked;
 use crate::oracle::{Invariant, ensure};
 use crate::world::World;
 use rep_node::{Outcome, Request};
@@ -13,6 +14,11 @@ impl World {
         });
         if let Some(live) = self.live_mut(id) {
             live.front.staged(request, point.vlsn);
+        }
+        if let Some(Asked::Write(durability)) =
+            self.history.calls.get(&request).map(|call| &call.what)
+        {
+            self.oracle.asked(point, *durability);
         }
         self.history.staged(request, point);
     }

@@ -58,8 +58,8 @@ impl World {
             | Message::ReadIndexReply { .. } => {
                 return None;
             }
-            Message::ToFeeder(ReplicaMessage::Ack { synced, .. }) => {
-                (self.oracle.ack_leaves(id, *synced), Moment::AckSent)
+            Message::ToFeeder(ReplicaMessage::Ack { synced, received, .. }) => {
+                (self.oracle.ack_leaves(id, *synced, *received), Moment::AckSent)
             }
             // It says where the logs agree; nobody counts it as synced.
             Message::ToFeeder(ReplicaMessage::Ready { .. }) => return Some(Moment::ReadySent),

@@ -2,7 +2,7 @@
 
 use crate::disk::latency;
 use crate::faults::Moment;
-use crate::oracle::{Invariant, Violation};
+use crate::oracle::{Invariant, Violation, ensure};
 use crate::process::Crash;
 use crate::world::{Event, World};
 use rep_node::{PersistFailed, Persisted, Role};
@@ -113,9 +113,12 @@ impl World {
     }
 
     pub(crate) fn group_written(&mut self, id: NodeId) {
+        let now = self.now;
+        self.hands_free(id);
         let durable = self.oracle.member(id).durable;
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
+        live.unsynced_since.get_or_insert(now);
         let dvlsn = live.node.dvlsn();
         match live.writer.write_group(dvlsn).map_err(|error| error.to_string()) {
             Ok(None) => self.log_writer(id),
@@ -123,6 +126,7 @@ impl World {
                 live.log_busy = true;
                 live.mark = durable;
                 let last = written.last;
+                self.oracle.written(id, last);
                 self.note(id, &[23, last.vlsn.get()], || {
                     format!("n{} has written up to {last}", id.get())
                 });
@@ -164,6 +168,28 @@ impl World {
         }
     }
 
+    pub(crate) fn hands_free(&mut self, id: NodeId) {
+        let now = self.now;
+        if let Some(live) = self.live_mut(id) {
+            live.free_since = now;
+        }
+    }
+
+    /// I-39: nothing that is written waits longer than the interval for a sync that could have begun.
+    pub(crate) fn is_synced_in_time(&mut self, id: NodeId) {
+        let (now, interval) = (self.now, self.swarm.heartbeat);
+        let Some(live) = self.live_mut(id) else { return };
+        let Some(since) = live.unsynced_since.filter(|_| !live.log_busy) else { return };
+        // Clocks run slow by some percent, and the wake-up is an event like others.
+        let due = (since + interval.mul_f64(1.05)).max(live.free_since) + Duration::from_millis(1);
+        let checked = ensure(now <= due, Invariant::SyncedInTime, || {
+            format!(
+                "{id} wrote at {since:?} what it does not sync at {now:?}; the interval is {interval:?}"
+            )
+        });
+        self.check(checked);
+    }
+
     fn sync_files(&mut self, id: NodeId) {
         let run = self.process(id).run;
         let after = self.disk_latency(id, self.swarm.disk.sync);
@@ -171,6 +197,7 @@ impl World {
     }
 
     pub(crate) fn group_synced(&mut self, id: NodeId) {
+        self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let mark = live.mark;
@@ -179,6 +206,7 @@ impl World {
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
         live.syncs.note_synced();
+        live.unsynced_since = None;
         let current = synced.epoch == live.tail.epoch();
         let (point, epoch) = (synced.point, synced.epoch);
         if current {
@@ -212,6 +240,7 @@ impl World {
     }
 
     pub(crate) fn log_cut(&mut self, id: NodeId) {
+        self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let Some((keep, epoch)) = live.cut.take() else { return };
@@ -220,6 +249,7 @@ impl World {
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
         live.syncs.note_synced();
+        live.unsynced_since = None;
         let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
         self.oracle.synced(id, point, 0);
         self.note(id, &[26, point.vlsn.get()], || format!("n{} has cut after {point}", id.get()));

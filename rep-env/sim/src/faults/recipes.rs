@@ -24,6 +24,7 @@ impl World {
             Recipe::ShortReigns => self.short_reigns(),
             Recipe::Reconnects => self.reconnects(),
             Recipe::WipedVoter => self.wiped_voter(),
+            Recipe::Blackout => self.blackout(),
         };
         let jitter = self.rngs.process.latency_ns(pause.as_nanos() as u64);
         self.schedule.push(self.now + Duration::from_nanos(jitter), Event::Recipe);
@@ -130,6 +131,20 @@ impl World {
             _ => {}
         }
         self.swarm.election_timeout.mul_f64(0.4)
+    }
+
+    /// All processes, or most, are killed at one moment, or their machines lose power. What was acknowledged a moment
+    /// ago is on as many disks as it asked for, and no further.
+    fn blackout(&mut self) -> Duration {
+        let how = self.rngs.process.pick(&[Crash::Kill, Crash::Kill, Crash::PowerCut]);
+        let spared = self.rngs.process.chance(0.5).then(|| self.victim());
+        for id in self.ids() {
+            if Some(id) != spared {
+                let back = self.swarm.election_timeout.mul_f64(0.3);
+                self.crash_and_back(id, how, Some(back));
+            }
+        }
+        self.swarm.election_timeout * self.rngs.process.pick(&[2, 4, 8])
     }
 
     /// A member loses its directory, and then the others lose their master.

@@ -1,6 +1,7 @@
 //! What clients were told: I-8, I-17, I-18, I-19, I-22.
 
 use super::{Checked, Invariant, Oracle, ensure};
+use rep_node::{Acks, Durability};
 use rep_vlsn::{LogPoint, NodeId, Term};
 use std::time::Duration;
 
@@ -15,24 +16,34 @@ pub(crate) struct Answer {
 }
 
 impl Oracle {
-    /// A client is told that its write is committed.
-    pub(crate) fn write_acked(&mut self, answer: Answer, point: LogPoint) -> Checked {
+    /// A client is told that its write is committed, as it asked.
+    pub(crate) fn write_acked(
+        &mut self,
+        answer: Answer,
+        point: LogPoint,
+        asked: Durability,
+    ) -> Checked {
         let at = point.vlsn.get() as usize;
         let by = answer.by;
         let entry = self.member(by).log.get(at.wrapping_sub(1)).cloned();
-        let held = entry.filter(|entry| entry.term == point.term);
-        let chain = held.map(|entry| entry.chain);
-        ensure(chain.is_some(), Invariant::AckedCommitLoss, || {
+        let held = entry.is_some_and(|entry| entry.term == point.term);
+        ensure(held, Invariant::AckedCommitLoss, || {
             format!("{by} acknowledges {point}, which its log does not hold")
         })?;
-        let (voters, _) = self.holders(point.vlsn.get(), point.term, chain.unwrap_or_default());
-        ensure(voters.len() >= self.majority(), Invariant::AckedCommitLoss, || {
-            format!("{by} acknowledges {point}, durable at {voters:?} only")
-        })?;
-        self.not_deposed(answer, "acknowledges a write")?;
-        self.acked.push(point);
-        self.acked_max = self.acked_max.max(point.vlsn.get());
-        self.acked_at.push((answer.now, self.acked_max));
+        if asked.acks != Acks::None {
+            self.not_deposed(answer, "acknowledges a write")?;
+        }
+        let durable = self.claimed_term(point.vlsn.get()) == Some(point.term);
+        if !durable || asked.acks == Acks::All {
+            self.is_held_as_asked(by, point, asked)?;
+        }
+        if durable {
+            self.acked.push(point);
+            self.acked_max = self.acked_max.max(point.vlsn.get());
+            self.acked_at.push((answer.now, self.acked_max));
+        } else {
+            self.weak.insert((point.vlsn.get(), point.term.get()));
+        }
         self.first_ack.entry(point.term).or_insert(answer.now);
         Ok(())
     }
@@ -73,6 +84,17 @@ impl Oracle {
         })
     }
 
+    /// A read with a token is told that the entry is gone.
+    pub(crate) fn token_refused(&self, by: NodeId, point: LogPoint, token: LogPoint) -> Checked {
+        let durable = self.claimed_term(token.vlsn.get());
+        let gone = durable.is_some_and(|term| term != token.term);
+        ensure(point == token && gone, Invariant::TokenReads, || {
+            format!(
+                "{by} says that {point} was rolled back, asked for {token}; durable there is an entry of {durable:?}"
+            )
+        })
+    }
+
     /// I-22: nothing begun after a newer master acknowledged a write is answered by an older one.
     fn not_deposed(&self, answer: Answer, does: &str) -> Checked {
         let newer = self.first_ack.range(answer.term.next()..).find(|(_, at)| **at < answer.begun);
@@ -96,6 +118,7 @@ impl Oracle {
                 "acknowledged {missing:?} is not in the log of {node}, which ends at {}",
                 log.len()
             )
-        })
+        })?;
+        self.holds_what_nobody_lost(node)
     }
 }

@@ -105,7 +105,8 @@ impl Oracle {
         ensure(term > opened, Invariant::OnePromise, || {
             format!("{node} reigns in {term} on a promise of an earlier run")
         })?;
-        self.is_complete(node, term)
+        self.is_complete(node, term)?;
+        self.holds_what_a_majority_holds(node, term)
     }
 
     /// I-6 for a new master.

@@ -1,15 +1,16 @@
 //! Entries, watermarks and states: I-5, I-7, I-9 to I-16.
 
-use super::{Checked, Claim, Entry, Invariant, Member, Oracle, ensure};
+use super::{Checked, Claim, Entry, Invariant, Oracle, ensure};
 use crate::trace::digest;
 use bytes::Bytes;
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
 use std::ops::RangeInclusive;
 
 /// A master's or replica's watermark, as it claims it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watermark {
     pub(crate) dvlsn: Vlsn,
+    pub(crate) cvlsn: Vlsn,
     /// The term in which it is claimed.
     pub(crate) term: Term,
     pub(crate) is_master: bool,
@@ -42,6 +43,7 @@ impl Oracle {
     pub(crate) fn synced(&mut self, node: NodeId, point: LogPoint, marked: usize) {
         let member = self.member_mut(node);
         member.durable = point.vlsn.get() as usize;
+        member.written = member.written.max(member.durable);
         member.marked = marked;
     }
 
@@ -66,7 +68,10 @@ impl Oracle {
             )
         })?;
         let member = self.member_mut(node);
+        member.lets_go(kept);
         member.log.truncate(kept);
+        member.cvlsn = member.cvlsn.min(kept as u64).max(member.dvlsn);
+        member.written = member.written.min(kept);
         member.durable = member.durable.min(kept);
         member.marked = member.marked.min(kept);
         member.acked = member.acked.min(kept);
@@ -87,7 +92,12 @@ impl Oracle {
     }
 
     /// An acknowledgement leaves.
-    pub(crate) fn ack_leaves(&mut self, node: NodeId, synced: LogPoint) -> Checked {
+    pub(crate) fn ack_leaves(
+        &mut self,
+        node: NodeId,
+        synced: LogPoint,
+        received: LogPoint,
+    ) -> Checked {
         let upto = synced.vlsn.get() as usize;
         let member = self.member(node);
         ensure(upto <= member.durable, Invariant::AckAfterSync, || {
@@ -96,6 +106,12 @@ impl Oracle {
         let held = upto == 0 || member.log[upto - 1].term == synced.term;
         ensure(held, Invariant::AckAfterSync, || {
             format!("{node} acknowledges {synced}, which it does not hold")
+        })?;
+        let (reached, written) = (received.vlsn.get() as usize, member.written);
+        let held = reached == 0
+            || member.log.get(reached - 1).is_some_and(|entry| entry.term == received.term);
+        ensure(reached <= written && held, Invariant::AckAfterSync, || {
+            format!("{node} says that it holds {received}; written are {written} entries")
         })?;
         ensure(self.counts(node), Invariant::WipedVoter, || {
             format!("{node} was wiped and acknowledges {synced}")
@@ -107,6 +123,11 @@ impl Oracle {
 
     /// A node claims that everything up to its dvlsn is durable in the group.
     pub(crate) fn watermark(&mut self, node: NodeId, mark: Watermark) -> Checked {
+        self.durable(node, mark)?;
+        self.acknowledged(node, mark.cvlsn.get(), mark.is_master.then_some(mark.term))
+    }
+
+    fn durable(&mut self, node: NodeId, mark: Watermark) -> Checked {
         let dvlsn = mark.dvlsn.get();
         let before = self.member(node).dvlsn;
         if dvlsn == before {
@@ -193,85 +214,5 @@ impl Oracle {
         ensure(first == state, Invariant::ReplicaEquality, || {
             format!("the state of {node} at {point} is not that of others there")
         })
-    }
-
-    // ---- lives and deaths of processes
-
-    /// A process is gone, and with it what was only in its memory.
-    pub(crate) fn stopped(&mut self, node: NodeId) {
-        let member = self.member_mut(node);
-        member.dvlsn = 0;
-        member.applied = 0;
-    }
-
-    /// A directory is wiped: the member is another incarnation from now on.
-    pub(crate) fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
-        let counted = self.counts(node);
-        let member = self.member_mut(node);
-        let mut held = std::mem::take(&mut member.log);
-        held.truncate(member.durable);
-        let lost = if counted && held.len() > member.lost.len() {
-            held
-        } else {
-            std::mem::take(&mut member.lost)
-        };
-        *member = Member { incarnation, lost, ..Member::default() };
-    }
-
-    /// A disk is damaged at or below its mark.
-    pub(crate) fn damaged(&mut self, node: NodeId) {
-        let counted = self.counts(node);
-        let member = self.member_mut(node);
-        member.damaged = true;
-        if counted {
-            member.lost = member.log[..member.durable].to_vec();
-        }
-    }
-
-    pub(crate) fn born(&mut self, node: NodeId, incarnation: Incarnation) {
-        self.member_mut(node).incarnation = incarnation;
-    }
-
-    /// A log was recovered. It must hold what was acknowledged, nothing but what was staged, and reach the
-    /// mark; applied and dvlsn start within it.
-    pub(crate) fn recovered(
-        &mut self,
-        node: NodeId,
-        entries: Vec<(LogPoint, Bytes)>,
-        applied: Vlsn,
-        dvlsn: Vlsn,
-    ) -> Checked {
-        let found = entries.len();
-        let member = self.member(node);
-        let (acked, durable, marked) = (member.acked, member.durable, member.marked);
-        ensure(found >= marked, Invariant::CorruptionIsNotACrash, || {
-            format!(
-                "the log of {node} ends at {found} after recovery, its mark vouched for {marked}"
-            )
-        })?;
-        ensure(found >= acked.max(durable), Invariant::AckAfterSync, || {
-            format!(
-                "the log of {node} ends at {found} after recovery; {durable} were synced, {acked} acknowledged"
-            )
-        })?;
-        ensure(applied.get() <= found as u64, Invariant::AppliedBound, || {
-            format!("the store of {node} holds {applied}, its log ends at {found}")
-        })?;
-        let staged = std::mem::take(&mut self.member_mut(node).log);
-        for (at, (point, bytes)) in entries.into_iter().enumerate() {
-            // What was staged and not synced may be there or not; and a cut may not have happened yet.
-            let known = staged.get(at).is_some_and(|entry| entry.bytes == bytes);
-            let seen = known || self.entries.contains_key(&(point.vlsn.get(), point.term.get()));
-            ensure(seen, Invariant::VlsnDense, || {
-                format!("{node} recovered {point}, which nobody wrote")
-            })?;
-            self.appended(node, point, bytes)?;
-        }
-        let member = self.member_mut(node);
-        member.durable = found;
-        member.marked = found;
-        member.applied = applied.get();
-        member.dvlsn = dvlsn.get();
-        Ok(())
     }
 }

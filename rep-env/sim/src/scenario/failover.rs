@@ -10,7 +10,7 @@ use crate::process::Crash;
 use crate::run::Outcome;
 use crate::swarm::Swarm;
 use crate::world::World;
-use rep_node::{Outcome as Answer, Request};
+use rep_node::{Durability, Outcome as Answer, Request};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -76,7 +76,8 @@ fn measure(world: &mut World, old: NodeId, bound: Duration) {
 /// A write, asked for now at whoever is master; when it was acknowledged.
 fn first_write(world: &mut World, limit: Duration) -> Option<Duration> {
     let master = world.master()?;
-    let request: Request = world.write_at(master, "k", b"after", limit).ok()?;
+    let request: Request =
+        world.write_at(master, ("k", b"after"), Durability::default(), limit).ok()?;
     world.run_until(limit, |world| world.history.outcomes.contains_key(&request));
     let committed = matches!(world.history.outcomes.get(&request), Some(Answer::Committed { .. }));
     committed.then_some(world.now)

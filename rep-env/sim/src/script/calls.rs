@@ -3,31 +3,31 @@
 use super::{PATIENCE, Stage, Told};
 use crate::history::{Asked, Call};
 use crate::workload::{Asking, database};
-use rep_node::{Outcome, ReadKind, Request};
+use rep_node::{Durability, Outcome, ReadKind, Request};
 use std::time::Duration;
 
 /// A caller of `log` looks after so long whether its entry has its place.
 const MOMENT: Duration = Duration::from_millis(10);
 
 impl Stage {
-    pub(super) fn write(&mut self, name: &str, pair: &str) -> Told {
+    pub(super) fn write(&mut self, name: &str, pair: &str, how: Durability) -> Told {
         let id = self.node(name)?;
         if let Some(live) = self.world.live_mut(id) {
             let admission = &live.front.admission;
-            if admission.writable && !live.front.admits(admission.term) {
-                let (live_now, needed) = (admission.live, admission.needed);
+            if admission.writable && !live.front.admits(admission.term, how.acks) {
+                let (live_now, needed) = (admission.live, admission.need(how.acks));
                 return Ok(format!("refused: {live_now} of {needed} voters are live\n"));
             }
         }
-        match self.begin(name, pair)? {
+        match self.begin(name, pair, how)? {
             Ok(request) => Ok(self.outcome(request)),
             Err(refused) => Ok(refused),
         }
     }
 
     /// As a write, without waiting, and whether or not anybody would acknowledge it.
-    pub(super) fn log(&mut self, name: &str, pair: &str) -> Told {
-        let request = match self.begin(name, pair)? {
+    pub(super) fn log(&mut self, name: &str, pair: &str, how: Durability) -> Told {
+        let request = match self.begin(name, pair, how)? {
             Ok(request) => request,
             Err(refused) => return Ok(refused),
         };
@@ -37,7 +37,12 @@ impl Stage {
         Ok(at.map_or("not logged\n".into(), |at| format!("logged at {at}\n")))
     }
 
-    fn begin(&mut self, name: &str, pair: &str) -> Result<Result<Request, String>, String> {
+    fn begin(
+        &mut self,
+        name: &str,
+        pair: &str,
+        how: Durability,
+    ) -> Result<Result<Request, String>, String> {
         let id = self.node(name)?;
         let (key, value) = pair.split_once('=').ok_or("a write is key=value")?;
         let Some(live) = self.world.live_mut(id) else { return Ok(Err("down\n".into())) };
@@ -47,7 +52,7 @@ impl Stage {
                 master.map_or(String::new(), |master| format!("; {} is", self.name_of(master)));
             return Ok(Err(format!("refused: {name} is not master{hint}\n")));
         }
-        self.world.write_at(id, key, value.as_bytes(), PATIENCE / 3).map(Ok)
+        self.world.write_at(id, (key, value.as_bytes()), how, PATIENCE / 3).map(Ok)
     }
 
     pub(super) fn outcome_of(&mut self, pair: &str) -> Told {

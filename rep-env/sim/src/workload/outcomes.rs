@@ -31,7 +31,7 @@ impl World {
     fn judge(&mut self, id: NodeId, request: Request, call: &Call, outcome: Outcome) -> Checked {
         let answer = Answer { by: id, term: call.term, begun: call.begun, now: self.now };
         match (&call.what, outcome) {
-            (Asked::Write, Outcome::Committed { point }) => {
+            (Asked::Write(durability), Outcome::Committed { point }) => {
                 let staged = self.history.point_of(request);
                 ensure(staged == Some(point), Invariant::ErrorHonesty, || {
                     format!("call {} was staged at {staged:?} and committed at {point}", request.0)
@@ -39,16 +39,16 @@ impl World {
                 self.counts.acked += 1;
                 self.history.tokens.push(point);
                 self.faults.acked_at = Some((self.now, call.begun));
-                self.oracle.write_acked(answer, point)
+                self.oracle.write_acked(answer, point, *durability)
             }
-            (Asked::Write, Outcome::TermOver { .. }) => {
+            (Asked::Write(_), Outcome::TermOver { .. }) => {
                 self.counts.failed += 1;
                 let staged = self.history.point_of(request);
                 ensure(staged.is_none(), Invariant::FailMeansNoEffect, || {
                     format!("call {} was refused, and staged at {staged:?}", request.0)
                 })
             }
-            (Asked::Write, Outcome::RolledBack { point }) => {
+            (Asked::Write(_), Outcome::RolledBack { point }) => {
                 self.counts.failed += 1;
                 self.history.failed(point);
                 let durable = self.oracle.claimed_term(point.vlsn.get());
@@ -59,7 +59,7 @@ impl World {
                     )
                 })
             }
-            (Asked::Write, Outcome::Unknown { .. } | Outcome::Closed) => {
+            (Asked::Write(_), Outcome::Unknown { .. } | Outcome::Closed) => {
                 self.counts.unknown += 1;
                 Ok(())
             }
@@ -77,6 +77,9 @@ impl World {
             (Asked::AtLeast { key, token }, Outcome::Read { at }) => {
                 self.oracle.token_served(id, at, *token)?;
                 self.look(id, key, at)
+            }
+            (Asked::AtLeast { token, .. }, Outcome::RolledBack { point }) => {
+                self.oracle.token_refused(id, point, *token)
             }
             (Asked::Linearizable { .. }, Outcome::NotMaster { master }) => {
                 if let Some((index, master)) = call.client.zip(master) {
@@ -105,7 +108,7 @@ impl World {
         for request in open {
             let Some(call) = self.history.calls.remove(&request) else { continue };
             debug_assert_eq!(call.node, id);
-            if matches!(call.what, Asked::Write) {
+            if matches!(call.what, Asked::Write(_)) {
                 self.counts.unknown += 1;
             }
             self.release(call.client, request);

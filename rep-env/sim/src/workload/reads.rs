@@ -55,7 +55,7 @@ impl World {
                 return self.client_later(index, self.swarm.load.pause);
             }
             (Asked::Bounded { lag, .. }, _) => ReadKind::Bounded { lag: *lag },
-            (Asked::Linearizable { .. } | Asked::Write, _) => ReadKind::Linearizable,
+            (Asked::Linearizable { .. } | Asked::Write(_), _) => ReadKind::Linearizable,
         };
         let call = Call { client: Some(index), node, term, begun: now, what };
         let request = self.history.begin(call, None);

@@ -4,8 +4,8 @@ use super::{Asking, Building, State, database};
 use crate::history::{Asked, Call, Txn};
 use crate::world::World;
 use bytes::Bytes;
-use rep_node::{Proposal, Request};
-use rep_vlsn::{Draft, Flags, Kind, NodeId};
+use rep_node::{Acks, Durability, Proposal, Request};
+use rep_vlsn::{Draft, Kind, NodeId, SyncClass};
 use std::time::Duration;
 
 impl World {
@@ -77,7 +77,7 @@ impl World {
 
     pub(super) fn commit(&mut self, index: usize, building: Building) {
         let Building { node, run, term, pending, txn } = building;
-        let patience = self.patience();
+        let (patience, durability) = (self.patience(), self.any_durability());
         let now = self.now;
         let (same, paused) = (self.process(node).run == run, self.process(node).paused);
         let Some(live) = self.live_mut(node).filter(|_| same) else {
@@ -86,23 +86,38 @@ impl World {
         if live.front.turn == Some(index) {
             live.front.turn = None;
         }
-        if paused || !live.front.admits(term) {
+        if paused || !live.front.admits(term, durability.acks) {
             // Definite: nothing was logged.
             self.counts.failed += 1;
             return self.client_later(index, self.swarm.load.pause);
         }
         let deadline = live.clock.local(now) + patience;
-        let draft = Draft::build(Kind::Data, Flags::default(), |buffer| {
+        let draft = Draft::build(Kind::Data, durability.flags(), |buffer| {
             pending.writes().encode_into(buffer)
         });
-        let call = Call { client: Some(index), node, term, begun: now, what: Asked::Write };
+        let what = Asked::Write(durability);
+        let call = Call { client: Some(index), node, term, begun: now, what };
         let request = self.history.begin(call, Some(txn));
-        let proposal = Proposal { request, term, draft, acks: rep_node::Acks::default(), deadline };
+        let proposal = Proposal { request, term, draft, acks: durability.acks, deadline };
         if let Some(live) = self.live_mut(node) {
             live.front.admit(request, pending);
         }
         self.ask(node, request, Asking::Propose(proposal));
         self.after_asking(index, request);
+    }
+
+    /// How far an entry has to come: most callers leave it at the default, in a world where anybody does not.
+    fn any_durability(&mut self) -> Durability {
+        if !self.rngs.load.chance(self.swarm.load.weak) {
+            return Durability::default();
+        }
+        let classes = [SyncClass::Sync, SyncClass::WriteNoSync, SyncClass::NoSync];
+        let acks = [Acks::All, Acks::SimpleMajority, Acks::SimpleMajority, Acks::None];
+        let rng = &mut self.rngs.load;
+        Durability::default()
+            .local(rng.pick(&classes))
+            .replica(rng.pick(&classes))
+            .acks(rng.pick(&acks))
     }
 
     /// A single write at `node`, without a client, with so much patience.
@@ -113,8 +128,8 @@ impl World {
     pub(crate) fn write_at(
         &mut self,
         node: NodeId,
-        key: &str,
-        value: &[u8],
+        (key, value): (&str, &[u8]),
+        durability: Durability,
         patience: Duration,
     ) -> Result<Request, String> {
         let now = self.now;
@@ -127,26 +142,18 @@ impl World {
             .put_bytes(&database(), key_bytes, value.clone())
             .map_err(|error| error.to_string())?;
         let deadline = live.clock.local(now) + patience;
-        let draft = Draft::build(Kind::Data, Flags::default(), |buffer| {
+        let draft = Draft::build(Kind::Data, durability.flags(), |buffer| {
             pending.writes().encode_into(buffer)
         });
-        let call = Call { client: None, node, term, begun: now, what: Asked::Write };
+        let what = Asked::Write(durability);
+        let call = Call { client: None, node, term, begun: now, what };
         let txn = Txn { reads: Vec::new(), writes: vec![(key.to_owned(), Some(value))] };
         let request = self.history.begin(call, Some(txn));
         if let Some(live) = self.live_mut(node) {
             live.front.admit(request, pending);
         }
-        self.ask(
-            node,
-            request,
-            Asking::Propose(Proposal {
-                request,
-                term,
-                draft,
-                acks: rep_node::Acks::default(),
-                deadline,
-            }),
-        );
+        let proposal = Proposal { request, term, draft, acks: durability.acks, deadline };
+        self.ask(node, request, Asking::Propose(proposal));
         Ok(request)
     }
 

@@ -1,0 +1,182 @@
+//! How far an entry has come, and what may be lost of it: I-8 for weaker policies, and cvlsn's share of I-10.
+//!
+//! A member *holds* an entry once the operating system has it. Such an entry survives the process and not the machine. So a
+//! write that a majority holds is in the log of every later master, until power cuts or wipes have taken it from so many that
+//! fewer than a majority hold it. The moment to look is a crowning: whoever promised the new term writes nothing of an older
+//! one any more, so what holds now held when it promised.
+
+use super::{Checked, Entry, Invariant, Member, Oracle, ensure};
+use rep_node::{Acks, Durability};
+use rep_vlsn::{LogPoint, NodeId, SyncClass, Term, Vlsn};
+
+impl Oracle {
+    /// An entry has its place and asks for this.
+    pub(crate) fn asked(&mut self, point: LogPoint, durability: Durability) {
+        if durability != Durability::default() {
+            self.asked.insert((point.vlsn.get(), point.term.get()), durability);
+        }
+    }
+
+    /// The operating system has the log up to `point`.
+    pub(crate) fn written(&mut self, node: NodeId, point: LogPoint) {
+        let member = self.member_mut(node);
+        let upto = point.vlsn.get() as usize;
+        // A truncation may have overtaken it.
+        if member.log.get(upto.wrapping_sub(1)).is_some_and(|entry| entry.term == point.term) {
+            member.written = member.written.max(upto);
+        }
+    }
+
+    pub(crate) fn lost_count(&self) -> u64 {
+        self.lost.len() as u64
+    }
+
+    /// Enough members have, or had when they acknowledged it, what the entry asked for.
+    pub(super) fn is_held_as_asked(
+        &self,
+        master: NodeId,
+        point: LogPoint,
+        asked: Durability,
+    ) -> Checked {
+        let (need, holders) = self.holders_as_asked(master, point, asked);
+        let own = holders.contains(&master);
+        ensure(own && holders.len() >= need, Invariant::AckedCommitLoss, || {
+            format!(
+                "{master} counts {point} as held as {asked:?}; so it is at {holders:?} only, {need} are needed"
+            )
+        })
+    }
+
+    fn holders_as_asked(
+        &self,
+        master: NodeId,
+        point: LogPoint,
+        asked: Durability,
+    ) -> (usize, Vec<NodeId>) {
+        let voters = self.founding.len().max(1);
+        let need = match asked.acks {
+            Acks::None => 1,
+            Acks::SimpleMajority => self.majority(),
+            Acks::All => voters,
+        };
+        let held = |(node, member): &(&NodeId, &Member)| {
+            let class = if **node == master { asked.local } else { asked.replica };
+            let synced = class == SyncClass::Sync;
+            member.had(point, synced) || (self.counts(**node) && member.has(point, synced))
+        };
+        let holders = self.members.iter().filter(held).map(|(node, _)| *node).collect();
+        (need, holders)
+    }
+
+    /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold.
+    pub(super) fn holds_what_a_majority_holds(&mut self, node: NodeId, term: Term) -> Checked {
+        let log = &self.member(node).log;
+        let lacks = |(vlsn, of): &(u64, u64)| {
+            *of < term.get() && log.get(*vlsn as usize - 1).is_none_or(|e| e.term.get() != *of)
+        };
+        // What one master has lacked has lost its claim: another may have spread it again, and a third overrule that.
+        let lacking: Vec<(u64, u64)> =
+            self.weak.difference(&self.lost).copied().filter(lacks).collect();
+        for (vlsn, of) in lacking {
+            let point = LogPoint::new(Term::new(of), Vlsn::new(vlsn));
+            let holds = |(other, member): &(&NodeId, &Member)| {
+                self.counts(**other) && !member.damaged && member.has(point, false)
+            };
+            let holders: Vec<NodeId> =
+                self.members.iter().filter(holds).map(|(other, _)| *other).collect();
+            ensure(holders.len() < self.majority(), Invariant::AckedCommitLoss, || {
+                format!(
+                    "{node} is master of {term} without {point}, which was acknowledged and which {holders:?} hold"
+                )
+            })?;
+            self.lost.insert((vlsn, of));
+        }
+        Ok(())
+    }
+
+    /// At the end: of what was acknowledged a log lacks only what some master has lacked before.
+    pub(super) fn holds_what_nobody_lost(&self, node: NodeId) -> Checked {
+        let log = &self.member(node).log;
+        let holds = |(vlsn, of): &(u64, u64)| {
+            log.get(*vlsn as usize - 1).is_some_and(|entry| entry.term.get() == *of)
+        };
+        let missing = self.weak.difference(&self.lost).find(|point| !holds(point));
+        ensure(missing.is_none(), Invariant::AckedCommitLoss, || {
+            format!(
+                "acknowledged {missing:?} (VLSN, term) is not in the log of {node}; nothing took it"
+            )
+        })
+    }
+
+    /// A node claims that everything up to its cvlsn is acknowledged as it asked.
+    pub(super) fn acknowledged(
+        &mut self,
+        node: NodeId,
+        cvlsn: u64,
+        master_of: Option<Term>,
+    ) -> Checked {
+        let member = self.member(node);
+        let (before, dvlsn, ends) = (member.cvlsn, member.dvlsn, member.log.len() as u64);
+        if cvlsn == before {
+            return Ok(());
+        }
+        ensure((dvlsn..=ends).contains(&cvlsn), Invariant::DvlsnTruthful, || {
+            format!(
+                "{node} claims a cvlsn of {cvlsn}; its dvlsn is {dvlsn}, its log ends at {ends}"
+            )
+        })?;
+        let known = self.cvlsn_max;
+        match master_of {
+            Some(term) => (before.max(dvlsn)..cvlsn)
+                .try_for_each(|at| self.entry_is_acknowledged(node, term, at as usize))?,
+            None => ensure(cvlsn <= known.max(dvlsn), Invariant::DvlsnTruthful, || {
+                format!("{node} claims a cvlsn of {cvlsn}, no master claimed more than {known}")
+            })?,
+        }
+        self.cvlsn_max = known.max(cvlsn);
+        self.member_mut(node).cvlsn = cvlsn;
+        Ok(())
+    }
+
+    fn entry_is_acknowledged(&self, node: NodeId, term: Term, at: usize) -> Checked {
+        let of: Term = self.member(node).log[at].term;
+        let point = LogPoint::new(of, Vlsn::new(at as u64 + 1));
+        ensure(of == term, Invariant::OldTerm, || {
+            format!("{node}, master of {term}, counts {point} as acknowledged")
+        })?;
+        let asked = self.asked.get(&(point.vlsn.get(), of.get())).copied().unwrap_or_default();
+        let (need, holders) = self.holders_as_asked(node, point, asked);
+        ensure(holders.contains(&node) && holders.len() >= need, Invariant::DvlsnTruthful, || {
+            format!(
+                "cvlsn of {node} covers {point}, which {holders:?} hold as it asked; {need} are needed"
+            )
+        })
+    }
+}
+
+impl Member {
+    /// Takes note of entries that it no longer holds, from `kept` on.
+    pub(super) fn lets_go(&mut self, kept: usize) {
+        for (at, entry) in self.log.iter().enumerate().take(self.written).skip(kept) {
+            let synced = at < self.durable;
+            let held = self.held.entry((at as u64 + 1, entry.term.get())).or_default();
+            *held |= synced;
+        }
+    }
+
+    fn entry(&self, point: LogPoint) -> Option<&Entry> {
+        let entry = self.log.get((point.vlsn.get() as usize).checked_sub(1)?)?;
+        (entry.term == point.term).then_some(entry)
+    }
+
+    fn has(&self, point: LogPoint, synced: bool) -> bool {
+        let upto = if synced { self.durable } else { self.written };
+        upto as u64 >= point.vlsn.get() && self.entry(point).is_some()
+    }
+
+    /// It had the entry, may have said so, and has it no longer.
+    fn had(&self, point: LogPoint, synced: bool) -> bool {
+        let before = self.held.get(&(point.vlsn.get(), point.term.get()));
+        before.is_some_and(|was_synced| *was_synced || !synced)
+    }
+}

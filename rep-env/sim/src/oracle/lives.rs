@@ -1,0 +1,102 @@
+//! Lives and deaths of processes and disks: what a log is after a crash (I-7, I-12, I-14, I-16).
+
+use super::{Checked, Invariant, Member, Oracle, ensure};
+use bytes::Bytes;
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn};
+
+impl Oracle {
+    /// A process is gone, and with it what was only in its memory. `powered`: its machine lives, so what was written is
+    /// there.
+    pub(crate) fn stopped(&mut self, node: NodeId, powered: bool) {
+        let member = self.member_mut(node);
+        member.power_lost |= !powered;
+        member.dvlsn = 0;
+        member.cvlsn = 0;
+        member.applied = 0;
+    }
+
+    /// A directory is wiped: the member is another incarnation from now on.
+    pub(crate) fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
+        let counted = self.counts(node);
+        let member = self.member_mut(node);
+        if counted {
+            member.lets_go(0);
+        }
+        let before = std::mem::take(&mut member.held);
+        let mut held = std::mem::take(&mut member.log);
+        held.truncate(member.durable);
+        let lost = if counted && held.len() > member.lost.len() {
+            held
+        } else {
+            std::mem::take(&mut member.lost)
+        };
+        *member = Member { incarnation, lost, held: before, ..Member::default() };
+    }
+
+    /// A disk is damaged at or below its mark.
+    pub(crate) fn damaged(&mut self, node: NodeId) {
+        let counted = self.counts(node);
+        let member = self.member_mut(node);
+        member.damaged = true;
+        if counted {
+            member.lost = member.log[..member.durable].to_vec();
+        }
+    }
+
+    pub(crate) fn born(&mut self, node: NodeId, incarnation: Incarnation) {
+        self.member_mut(node).incarnation = incarnation;
+    }
+
+    /// A log was recovered. It must hold what was acknowledged, nothing but what was staged, and reach the
+    /// mark; applied and dvlsn start within it.
+    pub(crate) fn recovered(
+        &mut self,
+        node: NodeId,
+        entries: Vec<(LogPoint, Bytes)>,
+        applied: Vlsn,
+        dvlsn: Vlsn,
+    ) -> Checked {
+        let found = entries.len();
+        let member = self.member(node);
+        let (acked, durable, marked) = (member.acked, member.durable, member.marked);
+        ensure(found >= marked, Invariant::CorruptionIsNotACrash, || {
+            format!(
+                "the log of {node} ends at {found} after recovery, its mark vouched for {marked}"
+            )
+        })?;
+        ensure(found >= acked.max(durable), Invariant::AckAfterSync, || {
+            format!(
+                "the log of {node} ends at {found} after recovery; {durable} were synced, {acked} acknowledged"
+            )
+        })?;
+        let (written, powered) = (member.written, !member.power_lost);
+        ensure(found >= written || !powered, Invariant::AckAfterSync, || {
+            format!(
+                "the log of {node} ends at {found} after recovery; a killed process had written {written}"
+            )
+        })?;
+        ensure(applied.get() <= found as u64, Invariant::AppliedBound, || {
+            format!("the store of {node} holds {applied}, its log ends at {found}")
+        })?;
+        self.member_mut(node).lets_go(found);
+        let staged = std::mem::take(&mut self.member_mut(node).log);
+        for (at, (point, bytes)) in entries.into_iter().enumerate() {
+            // What was staged and not synced may be there or not; and a cut may not have happened yet.
+            let known = staged.get(at).is_some_and(|entry| entry.bytes == bytes);
+            let seen = known || self.entries.contains_key(&(point.vlsn.get(), point.term.get()));
+            ensure(seen, Invariant::VlsnDense, || {
+                format!("{node} recovered {point}, which nobody wrote")
+            })?;
+            self.appended(node, point, bytes)?;
+        }
+        let member = self.member_mut(node);
+        member.durable = found;
+        member.written = found;
+        member.power_lost = false;
+        member.marked = found;
+        member.applied = applied.get();
+        member.dvlsn = dvlsn.get();
+        member.cvlsn = dvlsn.get();
+        Ok(())
+    }
+}
