@@ -145,6 +145,17 @@ fn a_commit_of_all_is_not_told_success_after_its_master_has_stepped_down() {
     }
 }
 
+/// Leadership follows durable progress also where nobody waits for it: what was acknowledged weakly is owed a sync.
+#[test]
+fn a_master_whose_disk_writes_and_never_syncs_gives_up_though_its_commits_succeed() {
+    let (mut group, master, _) = group_that_syncs_when_told();
+    let request = group.propose_with(master, "x", weak(), PATIENCE);
+    committed(group.outcome(master, request));
+    let begun = group.now;
+    group.run_until("it gives up", |group| group.node(master).master() != Some(master));
+    assert!(group.now - begun >= Duration::from_secs(5), "the disk has its time");
+}
+
 #[test]
 fn a_weak_write_is_applied_everywhere_once_it_is_synced_and_not_before() {
     let (mut group, master, _) = group_that_syncs_when_told();
