@@ -63,7 +63,7 @@ impl<O> fmt::Debug for ReplicateHandle<O> {
     }
 }
 
-/// What the node loop tells, whatever the results are.
+/// What whoever drives the node tells, whatever the results are.
 pub(crate) trait Places: Send + Sync + fmt::Debug {
     /// The request has its place.
     fn staged(&self, request: u64, point: LogPoint);

@@ -45,7 +45,7 @@ pub struct Stats {
     pub batches_applied: u64,
     /// Times that the store was made durable.
     pub checkpoints: u64,
-    /// Steps of the node loop.
+    /// Turns of whoever drove the node.
     pub steps: u64,
     /// Changes of the visible state.
     pub state_changes: u64,

@@ -7,7 +7,7 @@ use crate::load::{self, Load, VALUE, cpu_secs, eventually, median};
 use crate::redis::Client;
 use bytes::Bytes;
 use rep_env::net::{Channel, Limits, mem};
-use rep_env::{CommitToken, Consistency, Error, ReplicatedEnvironment, StoreKind};
+use rep_env::{CommitToken, Consistency, Error, ReplicatedEnvironment, Stats, StoreKind};
 pub(crate) use std::error::Error as Any;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,6 +42,7 @@ fn facade(name: &str, store: StoreKind, options: &Options) -> Result<(), Box<dyn
     let mut one = None;
     for &width in &options.writers {
         let before = cpu_secs(&[std::process::id()]);
+        let counted = env.stats();
         let load = load::run(width, options.time, |worker| {
             let mut number = worker;
             move || {
@@ -51,8 +52,25 @@ fn facade(name: &str, store: StoreKind, options: &Options) -> Result<(), Box<dyn
         });
         let cpu = cpu_secs(&[std::process::id()]) - before;
         table.writes(width, &load, cpu, "with its callers", &mut one);
+        table.row(&master_work(&counted, &env.stats(), load.done), "", "");
     }
     Ok(())
+}
+
+/// What the master did for its writes.
+fn master_work(before: &Stats, after: &Stats, writes: usize) -> String {
+    let frames = |stats: &Stats| stats.replicas.iter().map(|peer| peer.frames_sent).sum::<u64>();
+    let received =
+        |stats: &Stats| stats.replicas.iter().map(|peer| peer.frames_received).sum::<u64>();
+    let of_1000 = |after: u64, before: u64| (after - before) * 1000 / writes.max(1) as u64;
+    format!(
+        "of 1000 of these writes: {} syncs, {} frames sent, {} received, {} turns, {} batches applied",
+        of_1000(after.log_syncs, before.log_syncs),
+        of_1000(frames(after), frames(before)),
+        of_1000(received(after), received(before)),
+        of_1000(after.steps, before.steps),
+        of_1000(after.batches_applied, before.batches_applied),
+    )
 }
 
 fn put(env: &ReplicatedEnvironment, key: &str) -> Result<CommitToken, Error> {
