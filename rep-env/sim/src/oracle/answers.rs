@@ -11,6 +11,8 @@ pub(crate) struct Answer {
     pub(crate) by: NodeId,
     /// The term of the master that took the write, or that answers the read.
     pub(crate) term: Term,
+    /// The term of the node's fence when it answers.
+    pub(crate) term_now: Term,
     pub(crate) begun: Duration,
     pub(crate) now: Duration,
 }
@@ -42,7 +44,10 @@ impl Oracle {
             self.acked_max = self.acked_max.max(point.vlsn.get());
             self.acked_at.push((answer.now, self.acked_max));
         } else {
-            self.weak.insert((point.vlsn.get(), point.term.get()));
+            ensure(answer.term_now == point.term, Invariant::OldTerm, || {
+                format!("{by} acknowledges {point} in {}, and it is not durable", answer.term_now)
+            })?;
+            self.remember_weak(point, asked);
         }
         self.first_ack.entry(point.term).or_insert(answer.now);
         Ok(())

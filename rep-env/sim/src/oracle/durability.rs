@@ -68,6 +68,16 @@ impl Oracle {
         (need, holders)
     }
 
+    /// A write was acknowledged that is not durable yet. One that nobody else was to acknowledge may be so by a master
+    /// that has been succeeded and does not know: then it had no claim from the beginning.
+    pub(super) fn remember_weak(&mut self, point: LogPoint, asked: Durability) {
+        let key = (point.vlsn.get(), point.term.get());
+        self.weak.insert(key);
+        if asked.acks == Acks::None && self.has_opened_after(point.term) {
+            self.lost.insert(key);
+        }
+    }
+
     /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold.
     pub(super) fn holds_what_a_majority_holds(&mut self, node: NodeId, term: Term) -> Checked {
         let log = &self.member(node).log;

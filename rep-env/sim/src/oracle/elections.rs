@@ -109,6 +109,11 @@ impl Oracle {
         self.holds_what_a_majority_holds(node, term)
     }
 
+    /// Whether a later term has had its master.
+    pub(super) fn has_opened_after(&self, term: Term) -> bool {
+        self.elections.masters.range(term.next()..).next().is_some()
+    }
+
     /// I-6 for a new master.
     fn is_complete(&self, node: NodeId, term: Term) -> Checked {
         let log = &self.member(node).log;

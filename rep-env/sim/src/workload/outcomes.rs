@@ -29,7 +29,8 @@ impl World {
     }
 
     fn judge(&mut self, id: NodeId, request: Request, call: &Call, outcome: Outcome) -> Checked {
-        let answer = Answer { by: id, term: call.term, begun: call.begun, now: self.now };
+        let term_now = self.live_mut(id).map_or(call.term, |live| live.node.term());
+        let answer = Answer { by: id, term: call.term, term_now, begun: call.begun, now: self.now };
         match (&call.what, outcome) {
             (Asked::Write(durability), Outcome::Committed { point }) => {
                 let staged = self.history.point_of(request);
