@@ -113,12 +113,14 @@ fn who_is_not_listed_speaks_to_no_service_of_members() {
 enum End {
     /// Hung up on.
     Closed,
+    /// Hung up on if it is the member's own directory that says so; what another directory says is not even weighed.
+    Judged,
     /// What it said is dropped; it may stay, if it finishes its sentence.
     Ignored,
     /// Told that this is no question; it may ask better ones.
     Told,
 }
-use End::{Closed, Ignored, Told};
+use End::{Closed, Ignored, Judged, Told};
 
 struct Later {
     services: &'static [&'static str],
@@ -170,13 +172,13 @@ const LATER_FRAMES: &[Later] = &[
     Later { services: FEEDER, what: "an election on the wrong channel", bytes: |term| framed(&Message::Election(pre_grant(term)).encode()), end: Closed },
     Later { services: FEEDER, what: "a feeder's words to a feeder", bytes: |term| framed(&watermarks(connection(term))), end: Closed },
     // Terms that would exhaust the numbers.
-    Later { services: PEER, what: "a heartbeat of an absurd term", bytes: |term| peer(&heartbeat(absurd(term), 1)), end: Closed },
-    Later { services: PEER, what: "a heartbeat of the last term", bytes: |_| peer(&heartbeat(Term::new(u64::MAX), 1)), end: Closed },
-    Later { services: PEER, what: "a reply of an absurd term", bytes: |term| peer(&heartbeat_reply(absurd(term), 1)), end: Closed },
-    Later { services: PEER, what: "a pre-vote for an absurd term", bytes: |term| peer(&elect(pre_solicit(absurd(term)))), end: Closed },
-    Later { services: PEER, what: "a solicitation of an absurd term", bytes: |term| peer(&elect(solicit(absurd(term)))), end: Closed },
-    Later { services: PEER, what: "a grant of an absurd term", bytes: |term| peer(&elect(pre_grant(absurd(term)))), end: Closed },
-    Later { services: PEER, what: "a winner of an absurd term", bytes: |term| peer(&elect(winner(absurd(term)))), end: Closed },
+    Later { services: PEER, what: "a heartbeat of an absurd term", bytes: |term| peer(&heartbeat(absurd(term), 1)), end: Judged },
+    Later { services: PEER, what: "a heartbeat of the last term", bytes: |_| peer(&heartbeat(Term::new(u64::MAX), 1)), end: Judged },
+    Later { services: PEER, what: "a reply of an absurd term", bytes: |term| peer(&heartbeat_reply(absurd(term), 1)), end: Judged },
+    Later { services: PEER, what: "a pre-vote for an absurd term", bytes: |term| peer(&elect(pre_solicit(absurd(term)))), end: Judged },
+    Later { services: PEER, what: "a solicitation of an absurd term", bytes: |term| peer(&elect(solicit(absurd(term)))), end: Judged },
+    Later { services: PEER, what: "a grant of an absurd term", bytes: |term| peer(&elect(pre_grant(absurd(term)))), end: Judged },
+    Later { services: PEER, what: "a winner of an absurd term", bytes: |term| peer(&elect(winner(absurd(term)))), end: Judged },
     Later { services: FEEDER, what: "an ack of an absurd term", bytes: |term| framed(&ack(connection(absurd(term)))), end: Ignored },
     // Streams.
     Later { services: FEEDER, what: "an unknown tag", bytes: |term| framed(&changed_tag(&ack(connection(term)), 0, 99)), end: Closed },
@@ -388,7 +390,8 @@ impl Raw {
                 }
             }
             (Closed, Caller::Impostor | Caller::Twin) => while self.frame().is_some() {},
-            (Ignored, _) => {}
+            (Judged, Caller::Twin) => while self.frame().is_some() {},
+            (Ignored | Judged, _) => {}
             (Told, _) => {
                 assert!(is_refusal(&self.frame().expect("an answer")), "{name}");
                 self.send(&framed(&[1, 0]));
