@@ -106,6 +106,12 @@ pub enum Error {
         /// The `read_timeout`.
         timeout: Duration,
     },
+    /// The read would have had to wait, and as many wait already as may.
+    #[error("{waiting} reads wait at this node already; this one was not taken")]
+    TooManyReads {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The caller: the token is of another group than this one, perhaps of the same name.
     #[error("the token is of another group")]
     OtherGroup,
@@ -298,6 +304,7 @@ impl Error {
             | Error::TurnTaken { .. }
             | Error::Busy { .. }
             | Error::ReadTimeout { .. }
+            | Error::TooManyReads { .. }
             | Error::Locked { .. } => Verdict::RetryHere { after: SOON },
             Error::TxnTooLarge { .. }
             | Error::Invalid { .. }

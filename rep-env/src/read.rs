@@ -54,7 +54,7 @@ impl<T> ReadHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadTimeout`], [`Error::NotMaster`], [`Error::RolledBack`], [`Error::OtherGroup`], [`Error::Closed`] or
+    /// [`Error::ReadTimeout`], [`Error::TooManyReads`], [`Error::NotMaster`], [`Error::RolledBack`], [`Error::OtherGroup`], [`Error::Closed`] or
     /// [`Error::Store`]; never an older view than was asked for.
     pub fn wait(self) -> Result<T, Error> {
         self.slot.wait(None).expect("there is no deadline")?;

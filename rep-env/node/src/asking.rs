@@ -13,7 +13,7 @@ use crate::links::{Link, Open, Slot};
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::{Outcome, Request};
-use crate::reads::ReadKind;
+use crate::reads::{READS_WAITING_MAX, ReadKind};
 use rep_vlsn::mutant;
 use rep_vlsn::{GroupId, LogPoint, NodeId, Term, Vlsn};
 use std::collections::BTreeMap;
@@ -103,7 +103,7 @@ impl Asked {
 }
 
 impl Node {
-    /// Asks when a read may be served.
+    /// Asks when a read may be served. One that has to wait where [`READS_WAITING_MAX`] wait already is refused at once.
     pub fn read(&mut self, now: Duration, request: Request, kind: ReadKind, deadline: Duration) {
         self.clock = now;
         if self.is_over() {
@@ -116,6 +116,9 @@ impl Node {
             _ => self.reads.add(request, kind, deadline),
         }
         self.settle(now);
+        if let Some(refusal) = self.reads.refuse_beyond(READS_WAITING_MAX, request) {
+            self.resolve(request, refusal);
+        }
     }
 
     /// Sends the questions that reads want, and serves what can be served.
@@ -128,17 +131,13 @@ impl Node {
             return;
         }
         self.evidence.note_applied(self.applied.vlsn);
-        let (log, applied, dvlsn) = (&self.log, self.applied, self.dvlsn());
         // A node that is not born yet cannot tell whose token it is: it waits until it can.
-        let born = self.membership.is_some();
-        let judge = |point: LogPoint| match log.point_at(point.vlsn) {
-            _ if !born => None,
-            Some(held) if held != point => Some(Outcome::RolledBack { point }),
-            _ if point.vlsn <= applied.vlsn => Some(Outcome::Read { at: applied }),
-            _ => None,
-        };
-        for (request, outcome) in self.reads.take_ready(now, applied, dvlsn, &self.evidence, judge)
-        {
+        let durable = self.membership.is_some().then(|| self.dvlsn());
+        // Of what is no longer in the log, all is applied.
+        let is_held =
+            |point: LogPoint| self.log.point_at(point.vlsn).is_none_or(|held| held == point);
+        let (applied, evidence) = (self.applied, &self.evidence);
+        for (request, outcome) in self.reads.take_ready(now, applied, durable, evidence, is_held) {
             self.resolve(request, outcome);
         }
     }

@@ -16,7 +16,8 @@ use rep_vlsn::{Flags, SyncClass};
 /// | weaker | `SimpleMajority` | yes | yes | no, if too few of those that hold it remain | only what was synced by then |
 /// | any | `None` | if the master is back before another is elected | not the master | not the master's | if `local` is `Sync` and the master is back before another is elected |
 ///
-/// (`local` says the same of the master's own copy: it is one of those that acknowledge.) Whatever was asked, each
+/// The rows hold where `local` is no weaker than `replica`; else the master's own copy, which is one of those that
+/// acknowledge, survives no more than `local` says. Whatever was asked, each
 /// member syncs what it has within its `sync_interval`, 100 ms by default; from then on an entry is as safe as
 /// `Sync`, `Sync`, `SimpleMajority` makes it. Until then nobody reads it but later transactions of the same master,
 /// and a loss is announced: the members that had it emit an event with its number, a read that asks for it is

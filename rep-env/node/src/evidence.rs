@@ -17,7 +17,7 @@ const PENDING_MAX: usize = 64;
 pub(crate) struct Evidence {
     /// What is applied covers every write that was acknowledged before this moment.
     shown: Option<Duration>,
-    /// Moments, rising, and the entry that has to be applied for each.
+    /// Moments, and the entry that has to be applied for each; both rise.
     pending: VecDeque<(Duration, Vlsn)>,
 }
 
@@ -26,6 +26,11 @@ impl Evidence {
     pub(crate) fn learn(&mut self, since: Duration, index: Vlsn) {
         if self.newest().is_some_and(|newest| since <= newest) {
             return;
+        }
+        // A later moment that asks for no more makes an earlier one worthless. So an answer that asks for an entry that there
+        // will never be does no harm for longer than until the next.
+        while self.pending.back().is_some_and(|(_, asked)| *asked >= index) {
+            self.pending.pop_back();
         }
         if self.pending.len() == PENDING_MAX {
             self.pending.pop_back();
@@ -83,6 +88,16 @@ mod tests {
         evidence.learn(at(10), Vlsn::new(5));
         evidence.note_applied(Vlsn::new(5));
         assert_eq!((evidence.age(at(30)), evidence.newest()), (None, Some(at(20))));
+    }
+
+    #[test]
+    fn an_entry_that_will_never_be_applied_is_forgotten_with_the_next_answer() {
+        let mut evidence = Evidence::default();
+        evidence.learn(at(10), Vlsn::new(5));
+        evidence.learn(at(20), Vlsn::new(u64::MAX));
+        evidence.learn(at(30), Vlsn::new(7));
+        evidence.note_applied(Vlsn::new(7));
+        assert_eq!(evidence.age(at(40)), Some(at(10)));
     }
 
     #[test]

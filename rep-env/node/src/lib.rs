@@ -40,7 +40,7 @@ pub use membership::{Member, Membership};
 pub use message::Message;
 pub use node::{Node, PersistFailed, Persisted};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
-pub use reads::ReadKind;
+pub use reads::{READS_WAITING_MAX, ReadKind};
 pub use status::{MemberStatus, NodeStatus};
 
 // What the signatures above mention.

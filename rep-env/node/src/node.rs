@@ -374,6 +374,7 @@ impl Node {
         self.role.invariants();
         assert!(self.dvlsn() <= self.log.last().vlsn, "dvlsn lies within the log");
         assert!(self.dvlsn() <= self.cvlsn(), "what is durable is acknowledged");
+        assert!(self.cvlsn() <= self.log.last().vlsn, "cvlsn lies within the log");
         assert!(self.applied.vlsn <= self.dvlsn(), "only durable entries are applied");
         assert_eq!(self.reign.is_some(), self.role() == Role::Leader, "a reign is a role");
         if let Some(reign) = &self.reign {

@@ -142,6 +142,11 @@ pub enum Outcome {
     },
     /// The read's condition did not come true by its deadline.
     ReadTimeout,
+    /// The read would have had to wait, and so many wait already that no more may: it was not taken.
+    TooManyReads {
+        /// How many wait.
+        waiting: usize,
+    },
     /// Only the master serves this read.
     NotMaster {
         /// Who is master, if known.

@@ -12,6 +12,10 @@ use rep_vlsn::{GroupId, LogPoint, NodeId, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+/// Reads that wait at one node, at most. What can be served at once is served however many wait; of the others, one too
+/// many is refused.
+pub const READS_WAITING_MAX: usize = 1 << 16;
+
 /// What a read asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,15 +46,17 @@ struct Waiting {
 enum What {
     Token(GroupId, LogPoint),
     Bounded(Duration),
-    /// With the entry that must be applied, once that is known.
-    Linearizable(Option<Vlsn>),
+    /// A question, or the answer to the one that it rides.
+    Linearizable,
+    /// That all up to this entry is applied: nothing else is asked about it.
+    Indexed(Vlsn),
 }
 
-/// The reads that ride one question.
+/// The reads that ride one question. Some of them may have run out of time meanwhile.
 #[derive(Debug)]
 struct Ride {
     question: u64,
-    reads: Vec<Request>,
+    reads: BTreeSet<Request>,
 }
 
 /// All reads that wait, each in the list of what it waits for.
@@ -63,7 +69,7 @@ pub(crate) struct Reads {
     /// Bounded reads begin no question before this moment: the last one took longer than they allow.
     bounded_pause: Duration,
     /// Linearizable reads that ride no question yet.
-    fresh: Vec<Request>,
+    fresh: BTreeSet<Request>,
     rides: VecDeque<Ride>,
     indexed: BTreeSet<(Vlsn, Request)>,
 }
@@ -80,12 +86,19 @@ impl Reads {
                 What::Bounded(lag)
             }
             ReadKind::Linearizable => {
-                self.fresh.push(request);
-                What::Linearizable(None)
+                self.fresh.insert(request);
+                What::Linearizable
             }
         };
         self.waiting.insert(request, Waiting { deadline, what });
         self.deadlines.insert((deadline, request));
+    }
+
+    /// Takes `request` out again if more wait than may.
+    pub(crate) fn refuse_beyond(&mut self, max: usize, request: Request) -> Option<Outcome> {
+        let waiting = self.waiting.len().checked_sub(1)?;
+        (waiting >= max).then(|| self.forget(request))??;
+        Some(Outcome::TooManyReads { waiting })
     }
 
     // ---- questions ----
@@ -119,13 +132,9 @@ impl Reads {
     /// `question` is answered, and with it those that left before it: they need see no more than it does.
     pub(crate) fn answered(&mut self, question: u64, index: Vlsn) {
         let answered = self.rides.partition_point(|ride| ride.question <= question);
-        for ride in self.rides.drain(..answered) {
-            for request in ride.reads {
-                // Some have run out of time meanwhile.
-                let Some(waiting) = self.waiting.get_mut(&request) else { continue };
-                waiting.what = What::Linearizable(Some(index));
-                self.indexed.insert((index, request));
-            }
+        let rest = self.rides.split_off(answered);
+        for ride in std::mem::replace(&mut self.rides, rest) {
+            ride.reads.into_iter().for_each(|request| self.index(request, index));
         }
     }
 
@@ -147,17 +156,26 @@ impl Reads {
 
     // ---- answers ----
 
-    /// Takes out what can be answered now. Of a token whose entry is durable, `judge` tells: applied, replaced, or wait.
+    /// From now on `request`, if it still waits, waits only until all up to `index` is applied.
+    fn index(&mut self, request: Request, index: Vlsn) {
+        if let Some(waiting) = self.waiting.get_mut(&request) {
+            waiting.what = What::Indexed(index);
+            self.indexed.insert((index, request));
+        }
+    }
+
+    /// Takes out what can be answered now. Tokens are judged up to `durable`: of each, `is_held` tells whether the entry in
+    /// the log at its place is its very own.
     pub(crate) fn take_ready(
         &mut self,
         now: Duration,
         applied: LogPoint,
-        dvlsn: Vlsn,
+        durable: Option<Vlsn>,
         evidence: &Evidence,
-        judge: impl Fn(LogPoint) -> Option<Outcome>,
+        is_held: impl Fn(LogPoint) -> bool,
     ) -> Vec<(Request, Outcome)> {
         let shown = Outcome::Read { at: applied };
-        let mut ready = self.take_tokens(dvlsn, judge);
+        let mut ready = durable.map_or(Vec::new(), |dvlsn| self.judge_tokens(dvlsn, is_held));
         while let Some(&(index, request)) = self.indexed.first() {
             if index > applied.vlsn {
                 break;
@@ -176,28 +194,32 @@ impl Reads {
         ready
     }
 
-    fn take_tokens(
+    /// Takes out the tokens whose place another entry has. Those whose entry is durable wait for the store, and are not
+    /// looked at again before it has come so far.
+    fn judge_tokens(
         &mut self,
         dvlsn: Vlsn,
-        judge: impl Fn(LogPoint) -> Option<Outcome>,
+        is_held: impl Fn(LogPoint) -> bool,
     ) -> Vec<(Request, Outcome)> {
-        let judged = |(_, request): &(Vlsn, Request)| match self.waiting.get(request)?.what {
-            What::Token(_, point) => Some((*request, judge(point)?)),
-            What::Bounded(_) | What::Linearizable(_) => None,
-        };
-        let durable = self.tokens.iter().take_while(|(vlsn, _)| *vlsn <= dvlsn);
-        let ready: Vec<(Request, Outcome)> = durable.filter_map(judged).collect();
-        for (request, _) in &ready {
-            self.forget(*request);
+        let mut replaced = Vec::new();
+        while let Some(&(vlsn, request)) = self.tokens.first().filter(|(vlsn, _)| *vlsn <= dvlsn) {
+            self.tokens.pop_first();
+            match self.waiting[&request].what {
+                What::Token(_, point) if !is_held(point) => {
+                    self.forget(request);
+                    replaced.push((request, Outcome::RolledBack { point }));
+                }
+                _ => self.index(request, vlsn),
+            }
         }
-        ready
+        replaced
     }
 
     /// Takes out the reads whose token is of another group than `own`.
     pub(crate) fn take_foreign(&mut self, own: GroupId) -> Vec<Request> {
         let foreign = |(_, request): &&(Vlsn, Request)| match self.waiting[request].what {
             What::Token(group, _) => group != own,
-            What::Bounded(_) | What::Linearizable(_) => false,
+            What::Bounded(_) | What::Linearizable | What::Indexed(_) => false,
         };
         let taken: Vec<Request> = self.tokens.iter().filter(foreign).map(|token| token.1).collect();
         for request in &taken {
@@ -219,13 +241,10 @@ impl Reads {
                 break;
             }
             let outcome = match self.forget(request).map(|waiting| waiting.what) {
-                Some(What::Linearizable(None)) if !reigns => Outcome::NotMaster { master },
+                Some(What::Linearizable) if !reigns => Outcome::NotMaster { master },
                 Some(_) | None => Outcome::ReadTimeout,
             };
             expired.push((request, outcome));
-        }
-        if !expired.is_empty() {
-            self.fresh.retain(|read| self.waiting.contains_key(read));
         }
         expired
     }
@@ -250,8 +269,8 @@ impl Reads {
         match waiting.what {
             What::Token(_, point) => self.tokens.remove(&(point.vlsn, request)),
             What::Bounded(lag) => self.bounded.remove(&(lag, request)),
-            What::Linearizable(Some(index)) => self.indexed.remove(&(index, request)),
-            What::Linearizable(None) => false,
+            What::Indexed(index) => self.indexed.remove(&(index, request)),
+            What::Linearizable => self.fresh.remove(&request),
         };
         Some(waiting)
     }

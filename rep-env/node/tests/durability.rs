@@ -117,6 +117,8 @@ fn what_a_power_cut_takes_is_told_to_everyone_who_may_have_relied_on_it() {
         let told = |event: &Event| matches!(event, Event::RolledBack { dropped } if dropped.contains(&point.vlsn));
         group.machines[&master].events.iter().any(told)
     });
+    let node = group.node(master);
+    assert!(node.cvlsn() <= node.log().last().vlsn, "what is gone is acknowledged no more");
     group.run_until("the pending commit is told", |g| g.outcome(master, waits).is_some());
     assert!(matches!(group.outcome(master, waits), Some(Outcome::RolledBack { .. })));
     let id = group.node(master).group().unwrap();

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::Group;
-use rep_node::{Message, NodeState, Outcome, PeerError, ReadKind, Request};
+use rep_node::{Message, NodeState, Outcome, PeerError, READS_WAITING_MAX, ReadKind, Request};
 use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
@@ -300,6 +300,35 @@ fn one_member_has_one_question_at_the_master() {
     assert!(matches!(group.sent[REPLY].1, Message::ReadIndexReply { number: 1000, .. }));
 }
 
+// ---- how many may wait ----
+
+/// Without a master a linearizable read waits until its deadline. Clients that go on asking would fill the memory of the
+/// node, the faster the less it can do for them.
+#[test]
+fn reads_that_would_wait_where_too_many_do_are_refused_and_the_others_go_on() {
+    let (mut group, master, [a, b]) = in_sync();
+    let point = commit(&mut group, master, "a");
+    let id = group.node(a).group().unwrap();
+    group.crash(master);
+    group.crash(b);
+    let number = |n: usize| Request(1 << 40 | n as u64);
+    group.act(a, |node, now| {
+        for n in 0..=READS_WAITING_MAX {
+            node.read(now, number(n), ReadKind::Linearizable, now + ms(500));
+        }
+    });
+    let refused = Outcome::TooManyReads { waiting: READS_WAITING_MAX };
+    assert_eq!(group.outcome(a, number(READS_WAITING_MAX)), Some(&refused));
+    assert_eq!(group.outcome(a, number(READS_WAITING_MAX - 1)), None);
+    let at_once = group.read(a, ReadKind::AtLeast { group: id, point });
+    assert_eq!(served(&group, a, at_once), Some(point), "what need not wait is served");
+    group.run_for(ms(500));
+    let told = (0..READS_WAITING_MAX).filter_map(|n| group.outcome(a, number(n)));
+    assert_eq!(told.count(), READS_WAITING_MAX, "all run out of time");
+    let room = group.read(a, ReadKind::Linearizable);
+    assert_eq!(group.outcome(a, room), None, "there is room again");
+}
+
 // ---- bounded lag ----
 
 #[test]
@@ -391,4 +420,28 @@ fn a_replica_too_far_behind_is_not_served_until_what_it_shows_is_young_enough() 
     group.release_disks();
     group.run_until("served", |group| group.outcome(slow, read).is_some());
     assert!(served(&group, slow, read).unwrap().vlsn >= missed.vlsn);
+}
+
+/// One wrong answer of a master, whose index no log will ever reach, once kept a replica from serving bounded reads until
+/// it was restarted: what it learnt later waited behind it.
+#[test]
+fn an_index_that_is_never_reached_holds_up_no_later_read() {
+    let (mut group, master, [replica, _]) = in_sync();
+    group.lose.insert(REPLY);
+    let misled = group.read(replica, ReadKind::Linearizable);
+    let Message::ReadIndex { term, number } = group.sent[QUESTION].1.clone() else { panic!() };
+    let link = group.peer_link(replica, master);
+    group.act(replica, |node, now| {
+        let wrong = Message::ReadIndexReply { term, number, index: Vlsn::new(u64::MAX) };
+        node.handle_message(now, link, wrong).unwrap();
+    });
+    group.lose.clear();
+    group.run_for(ms(10));
+    for kind in [bounded(ms(5)), ReadKind::Linearizable] {
+        let read = group.read(replica, kind);
+        group.run_until("served", |group| group.outcome(replica, read).is_some());
+        served(&group, replica, read).unwrap();
+    }
+    group.run_until("an answer", |group| group.outcome(replica, misled).is_some());
+    assert_eq!(group.outcome(replica, misled), Some(&Outcome::ReadTimeout));
 }

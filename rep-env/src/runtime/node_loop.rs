@@ -375,6 +375,7 @@ fn resolve_read(shared: &Shared, promise: ReadPromise, outcome: Outcome) -> Vec<
         }
         Outcome::RolledBack { point } => Err(Error::RolledBack { token: shared.token(point) }),
         Outcome::OtherGroup => Err(Error::OtherGroup),
+        Outcome::TooManyReads { waiting } => Err(Error::TooManyReads { waiting }),
         Outcome::ReadTimeout | Outcome::Unknown { .. } => {
             Err(Error::ReadTimeout { timeout: shared.timing.read_timeout })
         }

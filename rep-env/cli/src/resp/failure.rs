@@ -57,7 +57,8 @@ fn without_effect(error: &Error) -> Reply {
         | Error::TurnTaken { .. }
         | Error::Busy { .. }
         | Error::RolledBack { .. }
-        | Error::ReadTimeout { .. } => format!("TRYAGAIN {error}"),
+        | Error::ReadTimeout { .. }
+        | Error::TooManyReads { .. } => format!("TRYAGAIN {error}"),
         error => format!("ERR {error}"),
     })
 }
@@ -146,6 +147,7 @@ mod tests {
                 "NOREPLICAS",
             ),
             (Error::Busy { what: "x", bytes: 1, bytes_max: 1 }, "TRYAGAIN"),
+            (Error::TooManyReads { waiting: 1 }, "TRYAGAIN"),
             (Error::Closed, "ERR"),
             (Error::TxnTooLarge { bytes: 9, bytes_max: 8 }, "ERR"),
         ];

@@ -90,7 +90,7 @@ impl World {
             }
             (
                 Asked::Linearizable { .. } | Asked::Bounded { .. } | Asked::AtLeast { .. },
-                Outcome::ReadTimeout | Outcome::Closed,
+                Outcome::ReadTimeout | Outcome::TooManyReads { .. } | Outcome::Closed,
             ) => Ok(()),
             (what, outcome) => ensure(false, Invariant::ErrorHonesty, || {
                 format!("{id} answers {what:?} with {outcome:?}")
