@@ -62,7 +62,7 @@ fn whether_to_sync_at_once_is_for_the_class_of_this_nodes_copy_to_say() {
 #[test]
 fn a_sync_that_one_entry_asks_for_covers_all_before_it() {
     let (_disk, mut maker, mut opened, _) = begun();
-    let mut plan = SyncPlan::new(INTERVAL);
+    let mut plan = SyncPlan::new(INTERVAL, 1 << 20);
     let lazy = write_as(&mut opened, Holder::Master, &maker.lazy(b"1"));
     assert!(!plan.note_written(ms(5), &lazy));
     let eager = write_as(&mut opened, Holder::Master, &maker.data(b"2"));
@@ -77,7 +77,7 @@ fn a_sync_that_one_entry_asks_for_covers_all_before_it() {
 #[test]
 fn nothing_waits_for_longer_than_the_interval_also_under_load() {
     let (_disk, mut maker, mut opened, _) = begun();
-    let mut plan = SyncPlan::new(INTERVAL);
+    let mut plan = SyncPlan::new(INTERVAL, 1 << 20);
     for at in (7..107).step_by(10) {
         let written = write_as(&mut opened, Holder::Replica, &maker.lazy(b"x"));
         assert!(!plan.note_written(ms(at), &written));
@@ -86,6 +86,21 @@ fn nothing_waits_for_longer_than_the_interval_also_under_load() {
     assert!(!plan.is_due(ms(106)) && plan.is_due(ms(107)));
     let written = write_as(&mut opened, Holder::Replica, &maker.lazy(b"x"));
     assert!(plan.note_written(ms(107), &written), "a busy writer need not be woken");
+}
+
+#[test]
+fn no_more_waits_for_the_interval_than_so_many_bytes() {
+    let (_disk, mut maker, mut opened, _) = begun();
+    let mut first = write_as(&mut opened, Holder::Master, &maker.lazy(b"1"));
+    let bytes_max = 2 * first.bytes as u64;
+    let mut plan = SyncPlan::new(INTERVAL, bytes_max);
+    for _ in 0..2 {
+        assert!(!plan.note_written(ms(1), &first));
+        let second = write_as(&mut opened, Holder::Master, &maker.lazy(b"2"));
+        assert!(plan.note_written(ms(1), &second), "that makes {bytes_max}");
+        plan.note_synced();
+        first = write_as(&mut opened, Holder::Master, &maker.lazy(b"3"));
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn intervals() {
     let mut opened = reopen(&disk);
     let mut maker = Maker::new();
     write(&mut opened.writer, &opened.tail, &[maker.open_term(1, 1)]);
-    let mut plan = SyncPlan::new(Duration::from_millis(100));
+    let mut plan = SyncPlan::new(Duration::from_millis(100), 1 << 20);
     opened.tail.stage_as(Holder::Master, &[maker.lazy(b"x")]);
     let written = opened.writer.write_group(Vlsn::NULL).unwrap().unwrap();
     plan.note_written(Duration::ZERO, &written);

@@ -245,7 +245,7 @@ impl World {
             fences: VecDeque::new(),
             promise_busy: false,
             log_busy: false,
-            syncs: SyncPlan::new(self.swarm.heartbeat),
+            syncs: SyncPlan::new(self.swarm.heartbeat, 32 << 20),
             unsynced_since: None,
             free_since: self.now,
             mark: 0,

@@ -80,7 +80,9 @@ impl LogQueue {
 pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &Shared) {
     let _last_words = LastWords::of(&shared.inbox, PersistFailed::Log);
     let mut failed = false;
-    let mut plan = SyncPlan::new(shared.timing.sync_interval);
+    // At half of the budget: while that is synced, writes go on.
+    let bytes_max = shared.limits.unsynced_bytes_max / 2;
+    let mut plan = SyncPlan::new(shared.timing.sync_interval, bytes_max);
     loop {
         let due = plan.next_timeout().filter(|_| !failed).map(|at| shared.clock.instant(at));
         let Ok(command) = queue.next(due) else { break };

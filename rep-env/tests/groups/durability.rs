@@ -61,6 +61,24 @@ fn every_durability_is_acknowledged_and_then_seen_by_everyone() {
     }
 }
 
+/// Bytes that wait for a sync count against `unsynced_bytes_max`. Writes that asked for none once used it up, and then
+/// waited with an idle disk for the interval to end, or were refused as `Busy`.
+#[test]
+fn writes_that_ask_for_no_sync_do_not_wait_for_the_interval_when_the_budget_is_used_up() {
+    let mut world = World::new(Net::Memory, 1);
+    let config = world.config(0).tune(|timing, limits| {
+        timing.sync_interval = HOUR;
+        timing.disk_stall = HOUR * 2;
+        limits.unsynced_bytes_max = 1 << 20;
+    });
+    world.open_as(0, config.build().unwrap());
+    world.put("alice", "0");
+    let value = "x".repeat(300 << 10);
+    for _ in 0..8 {
+        put_with(world.env(0), &value, weak()).unwrap();
+    }
+}
+
 #[test]
 fn a_commit_of_all_is_refused_by_name_while_a_member_is_away() {
     for net in BOTH {

@@ -2,7 +2,8 @@
 //!
 //! An entry that asks for a sync gets it with its group. Others ride on that sync, or on the one that is made for
 //! them when the oldest of them has waited for long enough: so nothing stays in the operating system's hands alone
-//! for longer than the interval, and a loaded log does not sync more often than it has to.
+//! for longer than the interval, and a loaded log does not sync more often than it has to. It is made earlier when much
+//! waits for it, since what is not synced counts against a budget, and who finds that full would wait for an idle disk.
 
 use super::Written;
 use crate::mutant;
@@ -14,26 +15,30 @@ use std::time::Duration;
 /// use rep_vlsn::SyncPlan;
 /// use std::time::Duration;
 ///
-/// let plan = SyncPlan::new(Duration::from_millis(100));
+/// let plan = SyncPlan::new(Duration::from_millis(100), 32 << 20);
 /// assert_eq!(plan.next_timeout(), None, "nothing waits");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SyncPlan {
     interval: Duration,
+    bytes_max: u64,
+    /// Bytes of records that no sync covers.
+    bytes: u64,
     /// When the oldest write that no sync covers was made.
     since: Option<Duration>,
 }
 
 impl SyncPlan {
-    /// A sync at the latest `interval` after a write.
-    pub fn new(interval: Duration) -> Self {
-        SyncPlan { interval, since: None }
+    /// A sync at the latest `interval` after a write, and when `bytes_max` bytes of records wait for one.
+    pub fn new(interval: Duration, bytes_max: u64) -> Self {
+        SyncPlan { interval, bytes_max, bytes: 0, since: None }
     }
 
     /// A group has been written at `now`; tells whether to sync now.
     pub fn note_written(&mut self, now: Duration, written: &Written) -> bool {
         self.since.get_or_insert(now);
-        written.eager || self.is_due(now)
+        self.bytes += written.bytes as u64;
+        written.eager || self.bytes >= self.bytes_max || self.is_due(now)
     }
 
     /// Whether something has waited for long enough.
@@ -48,6 +53,6 @@ impl SyncPlan {
 
     /// Everything that was written is synced.
     pub fn note_synced(&mut self) {
-        self.since = None;
+        (self.bytes, self.since) = (0, None);
     }
 }
