@@ -121,6 +121,8 @@ pub enum Recipe {
     WipedVoter,
     /// Everybody goes at once, or most do, and comes back one by one.
     Blackout,
+    /// The master is cut off and does not know it; clients go on reading there.
+    OldMaster,
 }
 
 /// The clients of a run.
@@ -326,7 +328,7 @@ impl ProcessSwarm {
 }
 
 impl Recipe {
-    const ALL: [Recipe; 7] = [
+    const ALL: [Recipe; 8] = [
         Recipe::LoneTail,
         Recipe::PromiseCrash,
         Recipe::ShortReigns,
@@ -334,6 +336,7 @@ impl Recipe {
         Recipe::Reconnects,
         Recipe::WipedVoter,
         Recipe::Blackout,
+        Recipe::OldMaster,
     ];
 
     fn draw(rng: &mut Rng) -> Option<Self> {

@@ -25,6 +25,7 @@ impl World {
             Recipe::Reconnects => self.reconnects(),
             Recipe::WipedVoter => self.wiped_voter(),
             Recipe::Blackout => self.blackout(),
+            Recipe::OldMaster => self.old_master(),
         };
         let jitter = self.rngs.process.latency_ns(pause.as_nanos() as u64);
         self.schedule.push(self.now + Duration::from_nanos(jitter), Event::Recipe);
@@ -145,6 +146,31 @@ impl World {
             }
         }
         self.swarm.election_timeout * self.rngs.process.pick(&[2, 4, 8])
+    }
+
+    /// The master is cut off; the others elect another and write there; then clients ask the old one, which may not know
+    /// yet.
+    fn old_master(&mut self) -> Duration {
+        let timeout = self.swarm.election_timeout;
+        self.faults.stage += 1;
+        match (self.faults.stage % 3, self.master(), self.faults.subject) {
+            (1, Some(master), None) => {
+                self.isolate(master);
+                self.faults.subject = Some(master);
+                timeout.mul_f64(self.rngs.process.log_uniform(0.5, 3.0))
+            }
+            (2, _, Some(old)) => {
+                self.faults.bias = Some(old);
+                timeout
+            }
+            (_, _, old) => {
+                self.faults.stage = 0;
+                self.faults.bias = None;
+                self.faults.subject = None;
+                old.into_iter().for_each(|old| self.rejoin(old));
+                timeout * 2
+            }
+        }
     }
 
     /// A member loses its directory, and then the others lose their master.
