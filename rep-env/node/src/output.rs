@@ -147,7 +147,7 @@ pub enum Outcome {
         /// How many wait.
         waiting: usize,
     },
-    /// Only the master serves this read.
+    /// No master could be asked what a linearizable read has to see, by its deadline.
     NotMaster {
         /// Who is master, if known.
         master: Option<NodeId>,

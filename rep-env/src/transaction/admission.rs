@@ -55,7 +55,8 @@ impl Shared {
         }
     }
 
-    /// What a transaction saw is true once the newest write that it read is durable; what is applied is so already.
+    /// What a transaction saw is as sure as the newest write that it read asked, once that has what it asked for; what is
+    /// applied is durable.
     pub(super) fn commit_nothing(
         &self,
         pending: &Pending,
