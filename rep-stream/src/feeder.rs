@@ -113,6 +113,9 @@ pub struct FeederStats {
     pub acks: u64,
 }
 
+/// Why a feeder that has nothing else to send wants to be called.
+const WATERMARK: &str = "watermark";
+
 /// The sending side of one stream.
 #[derive(Debug)]
 pub struct Feeder {
@@ -126,6 +129,8 @@ pub struct Feeder {
     synced: LogPoint,
     received: LogPoint,
     told: (Vlsn, Vlsn),
+    /// When news of a watermark is sent alone, if no entries came that take it along.
+    tell_at: Option<Duration>,
     window: Window,
     outstanding: Option<Outstanding>,
     deferred: Option<Handshake>,
@@ -155,6 +160,7 @@ impl Feeder {
             synced: LogPoint::NULL,
             received: LogPoint::NULL,
             told: (Vlsn::NULL, Vlsn::NULL),
+            tell_at: None,
             window,
             outstanding: None,
             deferred: None,
@@ -197,7 +203,7 @@ impl Feeder {
     }
 
     /// The log grew or a watermark moved: sends what the window allows.
-    pub fn pump(&mut self, _now: Duration, facts: &FeederFacts<'_>) {
+    pub fn pump(&mut self, now: Duration, facts: &FeederFacts<'_>) {
         if self.phase != Phase::Streaming || self.outstanding.is_some() {
             return;
         }
@@ -206,6 +212,16 @@ impl Feeder {
             self.send_entries(to, facts);
         } else if self.told.0 != facts.dvlsn {
             // cvlsn only rides along: once nothing is written any more, dvlsn reaches it.
+            let at = *self.tell_at.get_or_insert(now + self.config.watermark_linger);
+            if at <= now {
+                self.tell_watermarks(facts);
+            }
+        }
+    }
+
+    /// Somebody waits at the replica for what is durable: news of it is sent now, unless a range on its way takes it along.
+    pub fn hasten(&mut self, facts: &FeederFacts<'_>) {
+        if self.tell_at.is_some() && self.phase == Phase::Streaming && self.outstanding.is_none() {
             self.tell_watermarks(facts);
         }
     }
@@ -268,14 +284,22 @@ impl Feeder {
         match self.phase {
             Phase::AwaitHandshake { until } => Some((until, "handshake")),
             Phase::AwaitReady { until, .. } => Some((until, "sync-up")),
-            Phase::Streaming => self.stalled_at.map(|at| (at, "acknowledgement")),
+            Phase::Streaming => {
+                let stalled = self.stalled_at.map(|at| (at, "acknowledgement"));
+                // While a range is on its way, nothing is sent; what comes of it sends the news.
+                let tell = self.tell_at.filter(|_| self.outstanding.is_none());
+                stalled.into_iter().chain(tell.map(|at| (at, WATERMARK))).min()
+            }
             Phase::Restore | Phase::Closed => None,
         }
     }
 
     /// The clock reached [`Feeder::next_timeout`].
-    pub fn handle_timeout(&mut self, now: Duration) {
+    pub fn handle_timeout(&mut self, now: Duration, facts: &FeederFacts<'_>) {
         let Some((_, what)) = self.next_timeout().filter(|(at, _)| *at <= now) else { return };
+        if what == WATERMARK {
+            return self.tell_watermarks(facts);
+        }
         let after = match self.phase {
             Phase::AwaitHandshake { .. } => self.config.handshake_timeout,
             Phase::AwaitReady { .. } => self.config.sync_up_timeout,
@@ -418,6 +442,7 @@ impl Feeder {
         facts: &FeederFacts<'_>,
     ) {
         self.told = (facts.dvlsn, facts.cvlsn);
+        self.tell_at = None;
         self.send(FeederMessage::SyncUp(SyncUp {
             connection: self.connection,
             group: facts.group,
@@ -527,6 +552,7 @@ impl Feeder {
             return self.need_restore(facts.log.first());
         }
         self.told = (facts.dvlsn, facts.cvlsn);
+        self.tell_at = None;
         self.outstanding = Some(Outstanding { from, to });
         self.outputs.push_back(FeederOutput::SendEntries {
             connection: self.connection,
@@ -543,6 +569,7 @@ impl Feeder {
     fn tell_watermarks(&mut self, facts: &FeederFacts<'_>) {
         let (connection, dvlsn, cvlsn) = (self.connection, facts.dvlsn, facts.cvlsn);
         self.told = (dvlsn, cvlsn);
+        self.tell_at = None;
         self.send(FeederMessage::Watermarks { connection, dvlsn, cvlsn });
     }
 

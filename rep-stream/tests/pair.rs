@@ -638,7 +638,8 @@ fn silence_ends_each_phase_that_waits() {
     pair.carry_out_send();
     pair.to_replica.clear();
     assert_eq!(pair.feeder.next_timeout(), Some((Duration::from_secs(10), "acknowledgement")));
-    pair.feeder.handle_timeout(Duration::from_secs(10) - MS);
+    pair.now = Duration::from_secs(10) - MS;
+    pair.with_feeder(|feeder, now, facts| feeder.handle_timeout(now, facts));
     assert!(!pair.feeder.is_closed());
     pair.jump();
     assert_eq!(pair.seen.feeder_closed, timed_out("acknowledgement", 10));
@@ -708,4 +709,27 @@ fn a_new_connection_resumes_where_the_replica_stands() {
     assert!(pair.replica.in_sync());
     assert_eq!(pair.feeder.stats().bytes, 0, "nothing is sent twice ({sent} bytes before)");
     assert_eq!(pair.seen.acked, Some((point(1, 50), point(1, 50))));
+}
+
+#[test]
+fn news_of_a_watermark_waits_a_moment_for_entries_that_take_it_along() {
+    let lone =
+        |pair: &Pair| pair.trace.iter().filter(|line| line.starts_with("F> Watermarks")).count();
+    let mut config = FeederConfig::default();
+    config.watermark_linger = MS;
+    let replica = ReplicaConfig::new(REPLICA, Incarnation([2; 16]));
+    let log = ModelLog::of(&[(1, 4)]);
+    let mut pair = Pair::with(1, log, ModelLog::default(), 0, config, replica);
+    pair.run();
+    assert_eq!((lone(&pair), pair.dvlsn, pair.copy_dvlsn), (0, Vlsn::new(4), Vlsn::NULL));
+    assert_eq!(pair.feeder.next_timeout(), Some((MS, "watermark")));
+
+    pair.write(1, 0);
+    pair.run();
+    assert_eq!((lone(&pair), pair.copy_dvlsn), (0, Vlsn::new(4)), "the entry took it along");
+
+    pair.jump();
+    pair.run();
+    assert_eq!((lone(&pair), pair.copy_dvlsn), (1, Vlsn::new(5)), "nothing came to ride with");
+    assert_eq!(pair.feeder.next_timeout(), None);
 }

@@ -245,6 +245,7 @@ impl Node {
     }
 
     fn answer_question(&mut self, link: Link, term: Term, number: u64, index: Vlsn) {
+        self.hasten_feeder(link.peer);
         self.send(link, Message::ReadIndexReply { term, number, index });
     }
 

@@ -320,9 +320,9 @@ impl Node {
     }
 
     pub(crate) fn reign_timeout(&mut self, now: Duration) {
+        self.feeders_timeout(now);
         let timing = &self.config.timing;
         let Some(reign) = &mut self.reign else { return };
-        reign.fed.values_mut().for_each(|fed| fed.feeder.handle_timeout(now));
         let quorum_lost = now.saturating_sub(reign.confirmed) >= timing.election_timeout;
         let waits = self.log.last().vlsn > self.watermarks.dvlsn();
         let no_progress = waits && now.saturating_sub(reign.progress) >= timing.disk_stall;

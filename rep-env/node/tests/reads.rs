@@ -309,6 +309,7 @@ fn reads_that_would_wait_where_too_many_do_are_refused_and_the_others_go_on() {
     let (mut group, master, [a, b]) = in_sync();
     let point = commit(&mut group, master, "a");
     let id = group.node(a).group().unwrap();
+    group.run_until("applied", |group| [a, b].iter().all(|id| group.node(*id).applied() >= point));
     group.crash(master);
     group.crash(b);
     let number = |n: usize| Request(1 << 40 | n as u64);

@@ -16,7 +16,7 @@ use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{Event, Fence, Link, Node, NodeState, NodeStatus, Outcome, Output, Request};
 use rep_vlsn::tail::Tail;
-use rep_vlsn::{NodeId, Term};
+use rep_vlsn::{GroupId, NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -34,6 +34,8 @@ pub(crate) struct NodeLoop {
     /// Changes of the visible state that are still to be shown: after the picture that callers decide by, so that who has
     /// been told "master" finds one.
     changes: Vec<Change>,
+    /// Whose entries wait in the log's tail while the log writer has not been told.
+    to_write: Option<GroupId>,
     /// Who wants to know how the node is. Told last of all, for the same reason.
     askers: Vec<Arc<Slot<NodeStatus>>>,
     /// Tasks that have their answer and do not know yet.
@@ -89,6 +91,7 @@ impl NodeLoop {
             shown: Positions::default(),
             changes: Vec::new(),
             askers: Vec::new(),
+            to_write: None,
             wakers: Vec::new(),
             closed: false,
             last_status: None,
@@ -206,6 +209,10 @@ impl NodeLoop {
         while let Some(output) = self.node.poll_output() {
             self.carry_out_one(now, output);
         }
+        // Woken last: what goes to a replica comes to its disk after two more hand-overs than what goes to this one.
+        if let Some(group) = self.to_write.take() {
+            self.hands.log.write(group);
+        }
     }
 
     fn carry_out_one(&mut self, now: Duration, output: Output) {
@@ -217,9 +224,12 @@ impl NodeLoop {
             }
             Output::Append { group, holder, records } => {
                 tail.stage_as(holder, &records);
-                log.write(group);
+                self.to_write = Some(group);
             }
             Output::Truncate { keep, epoch } => {
+                if let Some(group) = self.to_write.take() {
+                    log.write(group);
+                }
                 tail.truncate(keep, epoch);
                 log.truncate(keep, epoch);
             }

@@ -313,7 +313,7 @@ impl Pair {
         let deadlines = [self.feeder.next_timeout(), self.replica.next_timeout()];
         let Some((at, _)) = deadlines.into_iter().flatten().min() else { return false };
         self.now = self.now.max(at);
-        self.feeder.handle_timeout(self.now);
+        self.with_feeder(|feeder, now, facts| feeder.handle_timeout(now, facts));
         self.with_replica(|replica, now, facts| replica.handle_timeout(now, facts));
         true
     }
