@@ -47,13 +47,13 @@ pub enum Error {
         missing: Vec<String>,
     },
     /// Another master's history took the entry's place: it has no effect, now or later.
-    #[error("entry {} was rolled back: it has no effect", .token.point())]
+    #[error("entry {} was rolled back, another master's is in its place: it has no effect, and may be written again", .token.point())]
     RolledBack {
         /// The entry that is gone.
         token: CommitToken,
     },
     /// The caller: the write set is larger than an entry may be. Nothing was logged.
-    #[error("a transaction of {bytes} bytes; an entry takes {bytes_max}")]
+    #[error("a transaction of {bytes} bytes; an entry takes {bytes_max}: write less in each")]
     TxnTooLarge {
         /// Its encoded length.
         bytes: usize,
@@ -61,19 +61,21 @@ pub enum Error {
         bytes_max: usize,
     },
     /// The caller: a database name or key that is empty or too long. Nothing was changed.
-    #[error("{what}")]
+    #[error("refused, and nothing was changed: {what}")]
     Invalid {
         /// What is wrong with it.
         what: String,
     },
     /// The caller: the transaction was open for longer than `txn_timeout` and lost its turn. It has no effect.
-    #[error("the transaction was open for longer than {timeout:?} and has lost its turn")]
+    #[error(
+        "the transaction was open for longer than {timeout:?} and has lost its turn; it has no effect: begin again, and commit sooner"
+    )]
     TxnExpired {
         /// The `txn_timeout`.
         timeout: Duration,
     },
     /// Another transaction held the turn for all of `begin_timeout`.
-    #[error("waited {waited:?} for the turn, which {holder} holds for {age:?}")]
+    #[error("waited {waited:?} for the turn, which {holder} holds for {age:?}; try again")]
     BeginTimeout {
         /// How long this call waited.
         waited: Duration,
@@ -83,7 +85,7 @@ pub enum Error {
         age: Duration,
     },
     /// `try_begin`: another transaction has the turn.
-    #[error("the turn is taken by {holder} for {age:?}")]
+    #[error("the turn is taken by {holder} for {age:?}; try again")]
     TurnTaken {
         /// The thread that holds the turn.
         holder: String,
@@ -91,7 +93,9 @@ pub enum Error {
         age: Duration,
     },
     /// A budget is full, and stayed so for as long as the call may wait. Nothing was logged.
-    #[error("{what} is full: {bytes} of {bytes_max} bytes; nothing was logged")]
+    #[error(
+        "{what} is full: {bytes} of {bytes_max} bytes; nothing was logged: try again in a moment"
+    )]
     Busy {
         /// Which budget.
         what: &'static str,
@@ -101,7 +105,7 @@ pub enum Error {
         bytes_max: u64,
     },
     /// The read's condition did not come true in time.
-    #[error("the read could not be served as asked within {timeout:?}")]
+    #[error("the read could not be served as asked within {timeout:?}; try again, or ask for less")]
     ReadTimeout {
         /// The `read_timeout`.
         timeout: Duration,
@@ -113,10 +117,10 @@ pub enum Error {
         waiting: usize,
     },
     /// The caller: the token is of another group than this one, perhaps of the same name.
-    #[error("the token is of another group")]
+    #[error("the token is of another group; ask there")]
     OtherGroup,
     /// No master was seen in time.
-    #[error("no master within {waited:?}: {why}")]
+    #[error("no master within {waited:?}, try again: {why}")]
     NoMaster {
         /// How long this call waited.
         waited: Duration,
@@ -124,22 +128,24 @@ pub enum Error {
         why: String,
     },
     /// The caller: this version does not do that (yet). Nothing happened.
-    #[error("not supported: {what}")]
+    #[error("this version does not do that: {what}")]
     Unsupported {
         /// What was asked for.
         what: &'static str,
     },
     /// The node stopped itself, because its disk or its beliefs can no longer be relied on. Reopen the environment.
-    #[error("the node has halted: {reason}")]
+    #[error(
+        "the node has halted: {reason}; see to that, then close the environment and open it again"
+    )]
     Halted {
         /// Why.
         reason: String,
     },
     /// The environment is closed. Whatever had been logged before stays what it was.
-    #[error("the environment is closed")]
+    #[error("the environment is closed; open it again")]
     Closed,
     /// Some threads did not end within `close_timeout`; they keep the directory's lock until they do.
-    #[error("still running after {waited:?}: {}", .threads.join(", "))]
+    #[error("still running after {waited:?}, and the home stays locked: {}; close again to go on waiting", .threads.join(", "))]
     CloseTimeout {
         /// How long close waited.
         waited: Duration,
@@ -147,7 +153,9 @@ pub enum Error {
         threads: Vec<String>,
     },
     /// The caller: `close` was called from one of the environment's own threads, which it would wait for.
-    #[error("close was called from a thread of this environment, which it would have to wait for")]
+    #[error(
+        "close was called from a thread of this environment, which it would have to wait for; call it from another"
+    )]
     WouldDeadlock,
     /// The caller: the configuration cannot work.
     #[error("option `{option}`: {problem}")]
@@ -166,7 +174,7 @@ pub enum Error {
         address: String,
     },
     /// The environment: the address cannot be listened on.
-    #[error("cannot listen on {address}: {detail}")]
+    #[error("cannot listen on {address}: {detail}; free it, or choose another")]
     Listen {
         /// The address.
         address: String,
@@ -174,7 +182,7 @@ pub enum Error {
         detail: String,
     },
     /// The environment: the home directory cannot be used as it should.
-    #[error("home {path}: {detail}", path = .path.display())]
+    #[error("the home cannot be used, {path}: {detail}", path = .path.display())]
     Home {
         /// The directory, or the file in it.
         path: PathBuf,
@@ -182,13 +190,13 @@ pub enum Error {
         detail: String,
     },
     /// The caller: another environment, perhaps of another process, has this home open.
-    #[error("home {path} is in use by another environment", path = .path.display())]
+    #[error("home {path} is in use by another environment; close that first", path = .path.display())]
     Locked {
         /// The directory.
         path: PathBuf,
     },
     /// The caller: the home belongs to another node or group. It is left as it is.
-    #[error("home {path} belongs to {what} {found:?}, not to {expected:?}", path = .path.display())]
+    #[error("home {path} belongs to {what} {found:?}, not to {expected:?}, and was left as it is; choose another", path = .path.display())]
     AnotherIdentity {
         /// The directory.
         path: PathBuf,
@@ -201,7 +209,9 @@ pub enum Error {
     },
     /// The environment: stored bytes are not what was written. A node that forgot what it promised or held must not
     /// vote, so it does not open: repair it, or start it as a new member.
-    #[error("{what} is damaged, so this node must neither vote nor acknowledge: {detail}")]
+    #[error(
+        "{what} is damaged, so this node must neither vote nor acknowledge: {detail}; repair it, or start as a new member"
+    )]
     Damaged {
         /// What is damaged: `promise`, `identity`, `log`, ...
         what: &'static str,
@@ -220,7 +230,7 @@ pub enum Error {
         log_last: String,
     },
     /// The state machine or the database under it failed.
-    #[error("the store failed: {detail}")]
+    #[error("the store failed: {detail}; see to its disk, then open the environment again")]
     Store {
         /// Its words.
         detail: String,
@@ -232,7 +242,7 @@ pub enum Error {
         detail: String,
     },
     /// A question over the ADMIN service got no usable answer.
-    #[error("{address}: {detail}")]
+    #[error("asked at {address}, {}: {detail}", if *.unreachable { "where nobody answers" } else { "and no usable answer came" })]
     Admin {
         /// Who was asked.
         address: String,
@@ -246,7 +256,7 @@ pub enum Error {
 fn master_words(master: &Option<Member>) -> String {
     match master {
         Some(master) => format!("the master is {master}"),
-        None => "no master is known".to_owned(),
+        None => "no master is known, try again in a moment".to_owned(),
     }
 }
 
@@ -333,37 +343,4 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rep_vlsn::{GroupId, LogPoint, Term, Vlsn};
-
-    #[test]
-    fn who_is_missing_is_named_and_so_is_what_to_do() {
-        let (policy, missing) = (Acks::All, vec!["n2".to_owned(), "n3".to_owned()]);
-        let error = Error::InsufficientReplicas { policy, needed: 3, live: 1, missing };
-        assert_eq!(
-            error.to_string(),
-            "1 live members, 3 are needed for all members; nothing was logged. Not in reach or not in sync: n2, n3. \
-             Bring them back, or ask for fewer acknowledgements."
-        );
-    }
-
-    #[test]
-    fn an_unknown_outcome_names_who_did_not_acknowledge_or_says_why_nobody_can_tell() {
-        let point = LogPoint::new(Term::new(2), Vlsn::new(7));
-        let token = CommitToken::new(GroupId::default(), point);
-        let unknown = |needed, acked_by: &[&str], missing: &[&str]| {
-            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-            let (acked_by, missing) = (names(acked_by), names(missing));
-            Error::InsufficientAcks { token, needed, acked_by, missing }
-        };
-        let error = unknown(3, &["n1", "n2"], &["n3"]);
-        assert!(
-            error.to_string().contains("2 of 3 acknowledged it in time, and not n3"),
-            "{error}"
-        );
-        assert_eq!(error.verdict(), Verdict::OutcomeUnknown(token));
-        let over = unknown(0, &[], &[]).to_string();
-        assert!(over.contains("this node's mastership ended"), "{over}");
-    }
-}
+mod tests;

@@ -178,6 +178,7 @@ impl Board {
 mod tests {
     use super::*;
     use crate::member::Attributes;
+    use rep_fsm::cell::EVENTS_MAX;
     use std::collections::BTreeMap;
 
     #[test]
@@ -201,6 +202,33 @@ mod tests {
         ];
         assert_eq!(states, expected);
         assert_eq!(board.reason(), "closed");
+    }
+
+    /// A listener that does nothing while a node changes ten thousand times costs no more than [`EVENTS_MAX`] items, and
+    /// what it is told then begins where it stopped listening and leaves out nothing that has to lie between.
+    #[test]
+    fn a_slow_listener_costs_a_bounded_queue_and_is_told_nothing_impossible() {
+        use NodeState::{Master, Replica, Shutdown, Unknown};
+        let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
+        let board = Board::new(Arc::new(Directory::new("a", &members, Attributes::new())));
+        let mut events = board.subscribe();
+        for number in 1..=10_000 {
+            let settled = if number % 3 == 0 { Master } else { Replica };
+            let (term, master) = (Term::new(number), Some(NodeId::new(1)));
+            board.publish(Unknown, term, None, "lost its master");
+            board.publish(settled, term, master, "found one");
+        }
+        board.publish(Shutdown, Term::new(10_000), None, "closed");
+        let told: Vec<_> = events.by_ref().collect();
+        assert!(told.len() <= EVENTS_MAX + 1, "{}", told.len());
+        assert_eq!(told[0].old, told[0].new, "what is present when it looks, first");
+        for pair in told.windows(2) {
+            assert!(pair[0].new == pair[1].old && pair[0].term <= pair[1].term, "{pair:?}");
+            assert!(pair[1].old == Unknown || pair[1].new == Unknown, "{pair:?}");
+        }
+        let last = told.last().unwrap();
+        assert_eq!((last.new, last.term, last.reason), (Shutdown, Term::new(10_000), "closed"));
+        assert_eq!(events.next(), None);
     }
 
     #[test]

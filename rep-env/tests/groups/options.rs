@@ -10,8 +10,10 @@ mod memory;
 mod time;
 
 use crate::world::{Net, World};
-use cable::{Cable, Weather};
+use cable::Cable;
+pub(crate) use cable::Weather;
 use rep_env::config::{Limits, RepConfigBuilder, Timing, options};
+use rep_env::net::Address;
 use rep_env::{CommitHandle, Error, ReplicatedEnvironment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,7 +69,10 @@ fn every_option_is_seen_by_a_test() {
 }
 
 /// A running group in memory of `count` members, as `tune` changes them, in weather of its own.
-fn group(count: usize, tune: impl Fn(&mut Timing, &mut Limits)) -> (World, Arc<Weather>) {
+pub(crate) fn group(
+    count: usize,
+    tune: impl Fn(&mut Timing, &mut Limits),
+) -> (World, Arc<Weather>) {
     let mut world = World::new(Net::Memory, count);
     let weather = Arc::new(Weather::default());
     for at in 0..count {
@@ -79,7 +84,8 @@ fn group(count: usize, tune: impl Fn(&mut Timing, &mut Limits)) -> (World, Arc<W
 
 /// How member `at` is configured, with its cables in this weather.
 fn under(weather: &Arc<Weather>, world: &mut World, at: usize) -> RepConfigBuilder {
-    let cable = Cable::new(world.hub.transport(), Arc::clone(weather));
+    let from = Address::new(world.address(at));
+    let cable = Cable::new(world.hub.transport(), Arc::clone(weather), from);
     world.config(at).transport(Arc::new(cable))
 }
 

@@ -4,15 +4,18 @@ use bytes::Bytes;
 use rep_env::net::{
     Address, Channel, DialError, Hello, Listener, NetError, Peer, ServiceTable, Transport,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What happens to everything that goes over the cables of a group.
 #[derive(Debug, Default)]
-pub(super) struct Weather {
+pub(crate) struct Weather {
     cut: AtomicBool,
     streams_cut: AtomicBool,
+    acks_cut: AtomicBool,
+    lone: Mutex<Option<Address>>,
+    wires: Mutex<Vec<Arc<dyn Channel>>>,
     sends_held: AtomicBool,
     reads_held: AtomicBool,
 }
@@ -24,8 +27,29 @@ impl Weather {
     }
 
     /// From now on everything that belongs to a log vanishes; heartbeats and votes arrive.
-    pub(super) fn cut_streams(&self) {
+    pub(crate) fn cut_streams(&self) {
         self.streams_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on what members say about the log that they are sent vanishes; the log itself arrives.
+    pub(crate) fn cut_acks(&self) {
+        self.acks_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on everything from and to this member vanishes, and everything else arrives.
+    pub(crate) fn isolate(&self, member: &Address) {
+        *self.lone.lock().unwrap() = Some(member.clone());
+        self.streams_cut.store(false, Ordering::SeqCst);
+        self.acks_cut.store(false, Ordering::SeqCst);
+    }
+
+    /// Everything arrives again, by cables that are new: of the old ones nobody knows what they lost.
+    pub(crate) fn clear(&self) {
+        *self.lone.lock().unwrap() = None;
+        for flag in [&self.cut, &self.streams_cut, &self.acks_cut] {
+            flag.store(false, Ordering::SeqCst);
+        }
+        self.wires.lock().unwrap().drain(..).for_each(|wire| wire.close());
     }
 
     /// From now on whoever dialled does not get rid of what it sends.
@@ -44,11 +68,13 @@ impl Weather {
 pub(super) struct Cable {
     inner: Arc<dyn Transport>,
     weather: Arc<Weather>,
+    from: Address,
 }
 
 impl Cable {
-    pub(super) fn new(inner: Arc<dyn Transport>, weather: Arc<Weather>) -> Cable {
-        Cable { inner, weather }
+    /// The cables of the member that listens at `from`.
+    pub(super) fn new(inner: Arc<dyn Transport>, weather: Arc<Weather>, from: Address) -> Cable {
+        Cable { inner, weather, from }
     }
 }
 
@@ -62,7 +88,9 @@ impl Transport for Cable {
         let inner = self.inner.dial(address, hello, deadline)?;
         let weather = Arc::clone(&self.weather);
         let is_stream = hello.service == "feeder";
-        Ok(Arc::new(Wire { inner, weather, is_stream, closed: AtomicBool::new(false) }))
+        weather.wires.lock().unwrap().push(Arc::clone(&inner));
+        let ends = [self.from.clone(), address.clone()];
+        Ok(Arc::new(Wire { inner, weather, is_stream, ends, closed: AtomicBool::new(false) }))
     }
 
     fn listen(
@@ -79,13 +107,21 @@ struct Wire {
     inner: Arc<dyn Channel>,
     weather: Arc<Weather>,
     is_stream: bool,
+    ends: [Address; 2],
     closed: AtomicBool,
 }
 
 impl Wire {
     fn is_cut(&self) -> bool {
         let streams = self.is_stream && self.weather.streams_cut.load(Ordering::SeqCst);
-        streams || self.weather.cut.load(Ordering::SeqCst)
+        let lone =
+            || self.weather.lone.lock().unwrap().as_ref().is_some_and(|at| self.ends.contains(at));
+        streams || self.weather.cut.load(Ordering::SeqCst) || lone()
+    }
+
+    /// Does what is sent at this end vanish? The end that dialled a stream is the one that acknowledges.
+    fn swallows(&self) -> bool {
+        self.is_stream && self.weather.acks_cut.load(Ordering::SeqCst) || self.is_cut()
     }
 
     /// Waits while it is held back, or until `deadline`.
@@ -102,12 +138,12 @@ impl Wire {
 impl Channel for Wire {
     fn send(&self, frame: Bytes) -> Result<(), NetError> {
         self.wait(&self.weather.sends_held, None);
-        if self.is_cut() { Ok(()) } else { self.inner.send(frame) }
+        if self.swallows() { Ok(()) } else { self.inner.send(frame) }
     }
 
     fn send_parts(&self, parts: &[Bytes]) -> Result<(), NetError> {
         self.wait(&self.weather.sends_held, None);
-        if self.is_cut() { Ok(()) } else { self.inner.send_parts(parts) }
+        if self.swallows() { Ok(()) } else { self.inner.send_parts(parts) }
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {

@@ -1,0 +1,155 @@
+use super::*;
+use crate::member::Attributes;
+use rep_vlsn::{GroupId, LogPoint, Term, Vlsn};
+
+/// What the caller of each error is to do, and words of its text that say whose doing it is and what helps.
+type Row = (Error, Verdict, &'static [&'static str]);
+
+/// The rows, and a match that does not compile while a variant has none.
+macro_rules! walk {
+    ($($variant:pat => $error:expr, $verdict:expr, $words:expr;)*) => {
+        fn rows() -> Vec<Row> {
+            vec![$({
+                let row: Row = ($error, $verdict, &$words);
+                assert!(matches!(row.0, $variant), "a row of another variant: {:?}", row.0);
+                row
+            }),*]
+        }
+
+        fn _no_variant_is_left_out(error: &Error) {
+            match error {
+                $($variant => {})*
+            }
+        }
+    };
+}
+
+walk! {
+    Error::NotMaster { master: Some(_) } => Error::NotMaster { master: Some(member()) },
+        Verdict::Redirect(member()), ["not the master", "the master is n2 at place-2"];
+    Error::NotMaster { master: None } => Error::NotMaster { master: None },
+        after(AFTER_ELECTION), ["not the master", "no master is known", "try again"];
+    Error::InsufficientReplicas { .. } => Error::InsufficientReplicas {
+            policy: Acks::All, needed: 2, live: 1, missing: vec!["n2".into()] },
+        after(AFTER_ELECTION), ["n2", "nothing was logged", "Bring them back"];
+    Error::InsufficientAcks { .. } => Error::InsufficientAcks {
+            token: token(), needed: 2, acked_by: vec!["n1".into()], missing: vec!["n2".into()] },
+        Verdict::OutcomeUnknown(token()), ["n2", "unknown", "a read at least at its token tells"];
+    Error::RolledBack { .. } => Error::RolledBack { token: token() },
+        after(SOON), ["another master", "no effect", "written again"];
+    Error::TxnTooLarge { .. } => Error::TxnTooLarge { bytes: 9, bytes_max: 8 },
+        Verdict::GiveUp, ["a transaction of 9 bytes", "takes 8", "write less"];
+    Error::Invalid { .. } => Error::Invalid { what: "a database needs a name".into() },
+        Verdict::GiveUp, ["refused", "nothing was changed", "needs a name"];
+    Error::TxnExpired { .. } => Error::TxnExpired { timeout: SOON },
+        after(SOON), ["open for longer than 20ms", "no effect", "begin again"];
+    Error::BeginTimeout { .. } => Error::BeginTimeout { waited: SOON, holder: "bob".into(), age: SOON },
+        after(SOON), ["bob holds", "for 20ms", "try again"];
+    Error::TurnTaken { .. } => Error::TurnTaken { holder: "bob".into(), age: SOON },
+        after(SOON), ["taken by bob", "for 20ms", "try again"];
+    Error::Busy { .. } => Error::Busy { what: "the overlay", bytes: 9, bytes_max: 8 },
+        after(SOON), ["the overlay is full", "nothing was logged", "try again"];
+    Error::ReadTimeout { .. } => Error::ReadTimeout { timeout: SOON },
+        after(SOON), ["within 20ms", "try again, or ask for less"];
+    Error::OtherGroup => Error::OtherGroup,
+        Verdict::GiveUp, ["of another group", "ask there"];
+    Error::NoMaster { .. } => Error::NoMaster { waited: SOON, why: "n2 and n3 are away".into() },
+        after(AFTER_ELECTION), ["n2 and n3 are away", "try again"];
+    Error::Unsupported { .. } => Error::Unsupported { what: "raw entries" },
+        Verdict::GiveUp, ["this version does not do that", "raw entries"];
+    Error::Halted { .. } => Error::Halted { reason: "its disk failed".into() },
+        Verdict::GiveUp, ["its disk failed", "open it again"];
+    Error::Closed => Error::Closed,
+        Verdict::GiveUp, ["the environment is closed", "open it again"];
+    Error::CloseTimeout { .. } => Error::CloseTimeout { waited: SOON, threads: vec!["rep-log".into()] },
+        Verdict::GiveUp, ["rep-log", "stays locked", "close again"];
+    Error::WouldDeadlock => Error::WouldDeadlock,
+        Verdict::GiveUp, ["from a thread of this environment", "call it from another"];
+    Error::Config { .. } => Error::config("listen", "no port in it"),
+        Verdict::GiveUp, ["option `listen`", "no port in it"];
+    Error::Plaintext { .. } => Error::Plaintext { address: "1.2.3.4:5".into() },
+        Verdict::GiveUp, ["1.2.3.4:5", "not encrypted", "allow_plaintext() permits that"];
+    Error::Listen { .. } => Error::Listen { address: "1.2.3.4:5".into(), detail: "in use".into() },
+        Verdict::GiveUp, ["1.2.3.4:5", "in use", "choose another"];
+    Error::Home { .. } => Error::Home { path: "d".into(), detail: "no space".into() },
+        Verdict::GiveUp, ["the home cannot be used", "no space"];
+    Error::Locked { .. } => Error::Locked { path: "d".into() },
+        after(SOON), ["by another environment", "close that first"];
+    Error::AnotherIdentity { .. } => Error::AnotherIdentity {
+            path: "d".into(), what: "node", expected: "n1".into(), found: "n2".into() },
+        Verdict::GiveUp, ["belongs to node \"n2\"", "left as it is", "choose another"];
+    Error::Damaged { .. } => Error::Damaged { what: "promise", detail: "both slots".into() },
+        Verdict::GiveUp, ["promise is damaged", "repair it, or start as a new member"];
+    Error::StoreAheadOfLog { .. } => Error::StoreAheadOfLog { applied: "1.9".into(), log_last: "1.8".into() },
+        Verdict::GiveUp, ["1.9", "1.8", "needs a restore"];
+    Error::Store { .. } => Error::Store { detail: "no space".into() },
+        Verdict::GiveUp, ["the store failed", "no space", "open the environment again"];
+    Error::Open { .. } => Error::Open { detail: "no threads left".into() },
+        Verdict::GiveUp, ["cannot open", "no threads left"];
+    Error::Admin { unreachable: true, .. } => Error::Admin {
+            address: "a:1".into(), detail: "refused".into(), unreachable: true },
+        Verdict::GiveUp, ["a:1", "nobody answers", "refused"];
+    Error::Admin { unreachable: false, .. } => Error::Admin {
+            address: "a:1".into(), detail: "nonsense".into(), unreachable: false },
+        Verdict::GiveUp, ["a:1", "no usable answer", "nonsense"];
+}
+
+fn member() -> Member {
+    Member::new("n2", 2, "place-2", Attributes::new())
+}
+
+fn token() -> CommitToken {
+    CommitToken::new(GroupId::default(), LogPoint::new(Term::new(2), Vlsn::new(7)))
+}
+
+fn after(after: Duration) -> Verdict {
+    Verdict::RetryHere { after }
+}
+
+#[test]
+fn every_error_has_a_verdict_and_says_whose_doing_it_is_and_what_helps() {
+    for (error, verdict, words) in rows() {
+        assert_eq!(error.verdict(), verdict, "{error:?}");
+        let text = error.to_string();
+        for word in words {
+            assert!(text.contains(word), "{word:?} is missing in: {text}");
+        }
+        assert!(!text.contains('\n') && !text.ends_with(' '), "one line: {text:?}");
+    }
+}
+
+/// Whoever asks again after "the outcome is unknown" may write twice; so that is said of nothing else, and of nothing less.
+#[test]
+fn an_unknown_outcome_is_said_of_one_error_alone() {
+    let unknown = |verdict: &Verdict| matches!(verdict, Verdict::OutcomeUnknown(_));
+    let rows = rows();
+    let said: Vec<_> = rows.iter().filter(|row| unknown(&row.0.verdict())).collect();
+    assert!(matches!(&said[..], [(Error::InsufficientAcks { .. }, ..)]), "{said:?}");
+}
+
+#[test]
+fn who_is_missing_is_named_and_so_is_what_to_do() {
+    let (policy, missing) = (Acks::All, vec!["n2".to_owned(), "n3".to_owned()]);
+    let error = Error::InsufficientReplicas { policy, needed: 3, live: 1, missing };
+    assert_eq!(
+        error.to_string(),
+        "1 live members, 3 are needed for all members; nothing was logged. Not in reach or not in sync: n2, n3. \
+         Bring them back, or ask for fewer acknowledgements."
+    );
+}
+
+#[test]
+fn an_unknown_outcome_names_who_did_not_acknowledge_or_says_why_nobody_can_tell() {
+    let point = LogPoint::new(Term::new(2), Vlsn::new(7));
+    let token = CommitToken::new(GroupId::default(), point);
+    let unknown = |needed, acked_by: &[&str], missing: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (acked_by, missing) = (names(acked_by), names(missing));
+        Error::InsufficientAcks { token, needed, acked_by, missing }
+    };
+    let error = unknown(3, &["n1", "n2"], &["n3"]);
+    assert!(error.to_string().contains("2 of 3 acknowledged it in time, and not n3"), "{error}");
+    assert_eq!(error.verdict(), Verdict::OutcomeUnknown(token));
+    let over = unknown(0, &[], &[]).to_string();
+    assert!(over.contains("this node's mastership ended"), "{over}");
+}
