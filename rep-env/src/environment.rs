@@ -251,3 +251,6 @@ impl<M: StateMachine> fmt::Debug for ReplicatedEnvironment<M> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(rep_loom)))]
+mod hung_disk_tests;

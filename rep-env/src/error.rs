@@ -111,7 +111,9 @@ pub enum Error {
         timeout: Duration,
     },
     /// The read would have had to wait, and as many wait already as may.
-    #[error("{waiting} reads wait at this node already; this one was not taken")]
+    #[error(
+        "{waiting} reads wait at this node already; this one was not taken: try again in a moment"
+    )]
     TooManyReads {
         /// How many wait.
         waiting: usize,

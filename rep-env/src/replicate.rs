@@ -14,7 +14,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// A result, to be taken once; `None` if there will be none.
 type Parcel<O> = Arc<Mutex<Option<O>>>;
@@ -22,7 +23,7 @@ type ResultSlot<O> = Slot<Parcel<O>>;
 
 /// The outcome of [`replicate`](crate::ReplicatedEnvironment::replicate), when there is one: wait for it, or `.await` it on any executor.
 ///
-/// Dropping it cancels nothing.
+/// The commit resolves by `ack_timeout`, the result as long after that at most. Dropping it cancels nothing.
 #[must_use = "until the handle resolves, the entry may not have been logged"]
 pub struct ReplicateHandle<O> {
     commit: Arc<CommitSlot>,
@@ -30,8 +31,9 @@ pub struct ReplicateHandle<O> {
 }
 
 impl<O> ReplicateHandle<O> {
-    /// Sleeps until the entry is durable and applied here. The result is `None` if this node was closed before it
-    /// had applied the entry.
+    /// Sleeps until the entry is durable and applied here. The result is `None` if there is none yet `ack_timeout` after the
+    /// entry became durable, because the machine is slow or stuck, or if this node was closed before it had applied the
+    /// entry. It is durable all the same, and every member will apply it.
     ///
     /// # Errors
     ///
@@ -70,6 +72,16 @@ pub(crate) trait Places: Send + Sync + fmt::Debug {
 
     /// The request failed: no result will be asked for.
     fn failed(&self, request: u64);
+
+    /// The request is durable; its result is waited for until this moment, if it is still to come, which is what this says.
+    fn durable(&self, request: u64, until: Duration) -> bool;
+
+    /// Whoever waits for what should have come by now is told that there is no result: the tasks to be woken, and when the next
+    /// one is due.
+    fn give_up(&self, now: Duration) -> (Vec<Waker>, Option<Duration>);
+
+    /// The machine answers nothing more, or nobody waits for it any more.
+    fn end(&self);
 }
 
 /// Who waits for which result.
@@ -78,9 +90,17 @@ pub(crate) struct Results<O> {
 }
 
 struct Waiting<O> {
-    slots: BTreeMap<u64, (Arc<ResultSlot<O>>, Option<LogPoint>)>,
+    slots: BTreeMap<u64, Expected<O>>,
     places: BTreeMap<LogPoint, u64>,
     ended: bool,
+}
+
+/// A result that somebody waits for.
+struct Expected<O> {
+    slot: Arc<ResultSlot<O>>,
+    place: Option<LogPoint>,
+    /// Until when, once the entry is durable.
+    until: Option<Duration>,
 }
 
 impl<O> Results<O> {
@@ -101,7 +121,8 @@ impl<O> Results<O> {
         if state.ended {
             result.resolve(Parcel::default());
         } else {
-            state.slots.insert(request, (Arc::clone(&result), None));
+            let expected = Expected { slot: Arc::clone(&result), place: None, until: None };
+            state.slots.insert(request, expected);
         }
         ReplicateHandle { commit, result }
     }
@@ -111,37 +132,61 @@ impl<O> Results<O> {
         let mut state = self.state.lock();
         let slot = state.places.remove(&point).and_then(|request| state.slots.remove(&request));
         drop(state);
-        if let Some((slot, _)) = slot {
+        if let Some(Expected { slot, .. }) = slot {
             slot.resolve(Arc::new(Mutex::new(Some(output))));
         }
     }
+}
 
-    /// The machine answers nothing more.
-    pub(crate) fn end(&self) {
-        let mut state = self.state.lock();
-        state.ended = true;
-        state.places.clear();
-        let slots = std::mem::take(&mut state.slots);
-        drop(state);
-        for (slot, _) in slots.into_values() {
-            slot.resolve(Parcel::default());
+impl<O> Waiting<O> {
+    fn forget(&mut self, request: u64) -> Option<Arc<ResultSlot<O>>> {
+        let expected = self.slots.remove(&request)?;
+        if let Some(point) = expected.place {
+            self.places.remove(&point);
         }
+        Some(expected.slot)
     }
 }
 
 impl<O: Send> Places for Results<O> {
     fn staged(&self, request: u64, point: LogPoint) {
         let mut state = self.state.lock();
-        if let Some((_, place)) = state.slots.get_mut(&request) {
-            *place = Some(point);
+        if let Some(expected) = state.slots.get_mut(&request) {
+            expected.place = Some(point);
             state.places.insert(point, request);
         }
     }
 
     fn failed(&self, request: u64) {
+        self.state.lock().forget(request);
+    }
+
+    fn durable(&self, request: u64, until: Duration) -> bool {
         let mut state = self.state.lock();
-        if let Some((_, Some(point))) = state.slots.remove(&request) {
-            state.places.remove(&point);
+        let expected = state.slots.get_mut(&request);
+        expected.map(|expected| expected.until = Some(until)).is_some()
+    }
+
+    fn give_up(&self, now: Duration) -> (Vec<Waker>, Option<Duration>) {
+        let mut state = self.state.lock();
+        let late = |expected: &Expected<O>| expected.until.is_some_and(|until| until <= now);
+        let late: Vec<u64> =
+            state.slots.iter().filter(|(_, slot)| late(slot)).map(|(at, _)| *at).collect();
+        let slots: Vec<_> = late.into_iter().filter_map(|request| state.forget(request)).collect();
+        let next = state.slots.values().filter_map(|expected| expected.until).min();
+        drop(state);
+        let wakers = slots.into_iter().filter_map(|slot| slot.settle(Parcel::default()));
+        (wakers.flatten().collect(), next)
+    }
+
+    fn end(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.places.clear();
+        let slots = std::mem::take(&mut state.slots);
+        drop(state);
+        for expected in slots.into_values() {
+            expected.slot.resolve(Parcel::default());
         }
     }
 }
@@ -178,6 +223,24 @@ mod tests {
         results.end();
         assert_eq!(first.wait().unwrap().1, None);
         assert_eq!(results.expect(3, durable(point(3, 6))).wait().unwrap().1, None);
+    }
+
+    #[test]
+    fn who_waits_too_long_is_told_and_the_others_wait_on() {
+        let results = Results::new();
+        let (late, patient) =
+            (results.expect(1, durable(point(1, 5))), results.expect(2, durable(point(1, 6))));
+        let seconds = Duration::from_secs;
+        (1..=2).for_each(|request| results.staged(request, point(1, 4 + request)));
+        assert!(results.durable(1, seconds(5)) && results.durable(2, seconds(6)));
+        assert_eq!(results.give_up(seconds(4)).1, Some(seconds(5)));
+        assert_eq!(results.give_up(seconds(5)).1, Some(seconds(6)));
+        assert_eq!(late.wait().unwrap().1, None);
+        results.answered(point(1, 5), "too late");
+        results.answered(point(1, 6), "in time");
+        assert_eq!(patient.wait().unwrap().1, Some("in time"));
+        assert!(!results.durable(2, seconds(9)), "it has come");
+        assert_eq!(results.give_up(seconds(9)).1, None);
     }
 
     #[test]

@@ -20,10 +20,13 @@ pub(crate) mod shared;
 mod start;
 pub(crate) mod threads;
 
+#[cfg(all(test, not(rep_loom)))]
+pub(crate) use start::start_on;
 pub(crate) use start::{Started, databases, start};
 
 use crate::admin::Admin;
 use crate::error::Error;
+use crate::replicate::Places;
 use crate::services::Services;
 use inbox::Input;
 use rep_net::{Address, Listener};
@@ -39,6 +42,7 @@ pub(crate) struct Runtime {
     pub(crate) services: Services,
     threads: Threads,
     listener: Box<dyn Listener>,
+    places: Arc<dyn Places>,
 }
 
 impl Runtime {
@@ -57,9 +61,10 @@ impl Runtime {
         self.shared.inbox.control(Input::Close);
         self.services.close();
         self.listener.close();
-        self.threads
-            .wait(deadline)
-            .map_err(|threads| Error::CloseTimeout { waited: began.elapsed(), threads })
+        let ended = self.threads.wait(deadline);
+        // A machine that is stuck will not tell who waits for its result.
+        self.places.end();
+        ended.map_err(|threads| Error::CloseTimeout { waited: began.elapsed(), threads })
     }
 
     /// As [`Runtime::close`], from a place that cannot wait for these threads.

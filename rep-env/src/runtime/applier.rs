@@ -1,6 +1,6 @@
 //! The thread that owns the state machine: it applies what is durable, and makes the store durable now and then.
 
-use crate::replicate::Results;
+use crate::replicate::{Places, Results};
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Entries;
 use crate::runtime::shared::Shared;
@@ -107,12 +107,12 @@ impl<M: StateMachine> Applier<M> {
 
 /// Says that nothing more is applied, also if it was a panic of the state machine that ended it: who waits for a result
 /// would wait for ever.
-struct Ended<O> {
+struct Ended<O: Send> {
     results: Arc<Results<O>>,
     shared: Arc<Shared>,
 }
 
-impl<O> Drop for Ended<O> {
+impl<O: Send> Drop for Ended<O> {
     fn drop(&mut self) {
         self.results.end();
         if std::thread::panicking() {

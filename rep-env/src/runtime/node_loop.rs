@@ -38,6 +38,8 @@ pub(crate) struct NodeLoop {
     to_write: Option<GroupId>,
     /// Who wants to know how the node is. Told last of all, for the same reason.
     askers: Vec<Arc<Slot<NodeStatus>>>,
+    /// When somebody has waited long enough for a result of the state machine.
+    results_due: Option<Duration>,
     /// Tasks that have their answer and do not know yet.
     wakers: Vec<Waker>,
     closed: bool,
@@ -92,6 +94,7 @@ impl NodeLoop {
             changes: Vec::new(),
             askers: Vec::new(),
             to_write: None,
+            results_due: None,
             wakers: Vec::new(),
             closed: false,
             last_status: None,
@@ -109,7 +112,9 @@ impl NodeLoop {
 
     /// When it wants a turn, whether there is news or not.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.node.next_timeout().map(|(at, _)| self.shared.clock.instant(at))
+        let node = self.node.next_timeout().map(|(at, _)| at);
+        let first = node.into_iter().chain(self.results_due).min();
+        first.map(|at| self.shared.clock.instant(at))
     }
 
     /// Tasks are to be woken, or all is over.
@@ -140,6 +145,11 @@ impl NodeLoop {
             self.node.handle_timeout(now);
         }
         self.carry_out(now);
+        if self.results_due.is_some_and(|at| at <= now) {
+            let (wakers, next) = self.hands.places.give_up(now);
+            self.wakers.extend(wakers);
+            self.results_due = next;
+        }
         let unsynced_bytes = self.publish();
         self.shared.credit.settle(credit, unsynced_bytes);
         for asker in self.askers.drain(..) {
@@ -264,8 +274,11 @@ impl NodeLoop {
                 places.staged(request.0, point);
             }
             Output::Resolve { request, outcome } => {
+                let until = now + self.shared.timing.ack_timeout;
                 if !matches!(outcome, Outcome::Committed { .. }) {
                     places.failed(request.0);
+                } else if places.durable(request.0, until) {
+                    self.results_due.get_or_insert(until);
                 }
                 self.wakers.extend(self.callers.resolve(&self.shared, request, outcome));
             }

@@ -67,7 +67,8 @@ pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
     }
 }
 
-fn start_on<D: Disk, M: StateMachine>(
+/// As [`start`], on a disk that is locked already; `path` is only for errors.
+pub(crate) fn start_on<D: Disk, M: StateMachine>(
     disk: D,
     path: PathBuf,
     config: RepConfig,
@@ -112,9 +113,10 @@ fn start_on<D: Disk, M: StateMachine>(
     let table = Arc::new(ServiceTable::new());
     let listener = listen(config, &context, admin, Arc::clone(&table))?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
-    let runtime =
-        Runtime { shared: Arc::clone(&shared), services, threads: threads.clone(), listener };
     let results = Arc::new(Results::new());
+    let places = Arc::clone(&results) as Arc<dyn Places>;
+    let (own, running) = (Arc::clone(&shared), threads.clone());
+    let runtime = Runtime { shared: own, services, threads: running, listener, places };
     let started = start_threads(home, disk, machine, node, entries, Arc::clone(&results), context);
     if let Err(error) = started {
         shared.begin_close();

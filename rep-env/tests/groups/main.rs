@@ -14,6 +14,7 @@ mod options;
 mod outcomes;
 mod own_machine;
 mod reads;
+mod results;
 mod services;
 mod turns;
 mod watching;
