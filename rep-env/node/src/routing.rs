@@ -25,7 +25,7 @@ impl Node {
         if self.is_over() || !expected {
             return self.output(Output::Disconnect { link });
         }
-        if self.is_impostor(link, incarnation, dialled) {
+        if self.is_impostor(link, incarnation, dialled) || self.is_wrong_way(link, dialled) {
             return self.output(Output::Disconnect { link });
         }
         let (slot, replaced) = self.links.up(now, link, incarnation, dialled);
@@ -337,6 +337,12 @@ impl Node {
                 self.is_member(open) && self.clock.saturating_sub(open.heard) <= patience
             });
         present && !membership.admits(link.peer, incarnation)
+    }
+
+    /// Whether a PEER link comes from a side that does not dial. No member of a greater number does, and whoever took its
+    /// place in its absence would keep this node from dialling the member itself.
+    fn is_wrong_way(&self, link: Link, dialled: bool) -> bool {
+        link.service == Service::Peer && !dialled && self.config.me < link.peer
     }
 
     /// Whether the other end is the member that it says, with the data directory that was recorded. Before the

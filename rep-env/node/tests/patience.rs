@@ -6,8 +6,10 @@ mod harness;
 
 use harness::Group;
 use rep_node::rep_stream::Handshake;
-use rep_node::{Connection, Event, Message, NodeState, Outcome, PersistFailed, ReplicaMessage};
-use rep_vlsn::NodeId;
+use rep_node::{
+    Connection, Event, Link, Message, NodeState, Outcome, PersistFailed, ReplicaMessage, Service,
+};
+use rep_vlsn::{Incarnation, NodeId};
 use std::time::Duration;
 
 fn in_sync(names: &[&str]) -> (Group, NodeId, Vec<NodeId>) {
@@ -128,4 +130,21 @@ fn a_link_carries_one_stream() {
     group.act(master, |node, now| {
         assert!(node.handle_message(now, link, message).is_err());
     });
+}
+
+/// Only the member of the smaller number dials. A stranger that took the name of an absent one, and called where nobody
+/// of that name does, held the place, and the member was not dialled when it came back.
+#[test]
+fn whoever_calls_from_the_side_that_does_not_dial_keeps_no_member_off() {
+    let (mut group, _, _) = in_sync(&["n1", "n2", "n3"]);
+    let [first, .., last] = group.ids()[..] else { panic!("three members") };
+    group.crash(last);
+    group.run_for(Duration::from_secs(2));
+    let link = Link { peer: last, service: Service::Peer, epoch: 1 << 40 };
+    group.act(first, |node, now| {
+        node.handle_link_up(now, link, Incarnation([7; 16]), false);
+    });
+    group.start(last);
+    let ends = (first, last, Service::Peer);
+    group.run_until("the member is back", |group| group.pairs.values().any(|pair| *pair == ends));
 }

@@ -35,7 +35,7 @@ pub(crate) struct Group {
     pub(crate) outcomes: BTreeMap<(NodeId, Request), Outcome>,
     seeds: Vec<Seed>,
     wire: VecDeque<Frame>,
-    pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
+    pub(crate) pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Stopped without a sign: connected, and deaf.
     pub(crate) frozen: BTreeSet<NodeId>,
