@@ -10,6 +10,7 @@
 //! pile of its calls would have no bound. Whatever cannot be done on the spot is the watch's to do.
 
 use crate::commit::CommitPromise;
+use crate::member::Attributes;
 use crate::read::ReadPromise;
 use crate::runtime::helm::{Helm, LaneBounds, Post};
 use crate::runtime::node_loop::NodeLoop;
@@ -34,14 +35,51 @@ pub(crate) enum Input {
     PersistFailed(PersistFailed, String),
     Applied(LogPoint),
     ApplyFailed(String),
-    Sent { link: Link, last: LogPoint, bytes: usize },
-    SendFailed { link: Link, why: SendFailed },
-    DialFailed { peer: NodeId, service: Service, why: DialFailure },
-    LinkUp { link: Link, incarnation: Incarnation, dialled: bool, outgoing: Outgoing },
-    LinkDown { link: Link },
-    Message { link: Link, message: Message, credit: u64 },
-    Propose { proposal: Proposal, credit: u64, promise: CommitPromise },
-    Read { request: Request, kind: ReadKind, deadline: Duration, promise: ReadPromise },
+    Sent {
+        link: Link,
+        last: LogPoint,
+        bytes: usize,
+    },
+    SendFailed {
+        link: Link,
+        why: SendFailed,
+    },
+    DialFailed {
+        peer: NodeId,
+        service: Service,
+        why: DialFailure,
+    },
+    LinkUp {
+        link: Link,
+        incarnation: Incarnation,
+        dialled: bool,
+        outgoing: Outgoing,
+    },
+    LinkDown {
+        link: Link,
+    },
+    /// What the other end of a link says about itself.
+    Announced {
+        link: Link,
+        incarnation: Incarnation,
+        attributes: Attributes,
+    },
+    Message {
+        link: Link,
+        message: Message,
+        credit: u64,
+    },
+    Propose {
+        proposal: Proposal,
+        credit: u64,
+        promise: CommitPromise,
+    },
+    Read {
+        request: Request,
+        kind: ReadKind,
+        deadline: Duration,
+        promise: ReadPromise,
+    },
     Status(Arc<Slot<NodeStatus>>),
     Close,
 }
@@ -60,6 +98,7 @@ impl Input {
             | Input::DialFailed { .. }
             | Input::LinkUp { .. }
             | Input::LinkDown { .. }
+            | Input::Announced { .. }
             | Input::Read { .. }
             | Input::Status(_)
             | Input::Close => 0,

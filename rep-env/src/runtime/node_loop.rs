@@ -180,6 +180,12 @@ impl NodeLoop {
                 node.handle_link_up(now, link, incarnation, dialled);
             }
             Input::LinkDown { link } => self.lose(now, link),
+            Input::Announced { link, incarnation, attributes } => {
+                // Another directory of a member's name does not speak for the member.
+                if node.membership().is_none_or(|group| group.admits(link.peer, incarnation)) {
+                    self.shared.directory.announced(link.peer, attributes);
+                }
+            }
             Input::Message { link, message, .. } => {
                 if let Err(error) = node.handle_message(now, link, message) {
                     tracing::warn!(node = %self.shared.name, ?link, %error, "a member broke the protocol");

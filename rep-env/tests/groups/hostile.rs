@@ -243,6 +243,21 @@ fn a_heartbeat_of_this_very_term_from_another_directory_impresses_nobody() {
     group.noticed_nothing();
 }
 
+/// It would send every client that asks for the member to wherever it says.
+#[test]
+fn another_directory_does_not_speak_for_the_member_whose_name_it_has() {
+    let mut group = Group::running();
+    group.world.close(group.third);
+    for at in [group.master, group.replica] {
+        let mut raw = group.let_in(at, "peer", Caller::Impostor);
+        raw.send(&framed(b"\x01\x01\x04resp\x04evil"));
+        group.commits("an announcement");
+        let report = admin::status(&group.world.address(at), PATIENCE).unwrap();
+        let told = report.members.iter().flat_map(|member| member.member.attributes.values());
+        assert!(told.into_iter().all(|value| value != "evil"));
+    }
+}
+
 #[test]
 fn a_caller_that_asks_and_never_listens_is_given_up() {
     // What is queued for it is bounded; so when its answers do not go out, it is hung up on. The real member is away: were it

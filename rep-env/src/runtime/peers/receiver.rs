@@ -4,6 +4,7 @@ use super::{Context, announce};
 use crate::runtime::inbox::Input;
 use rep_net::Channel;
 use rep_node::{FeederMessage, Link, Message, Service};
+use rep_vlsn::Incarnation;
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,9 @@ fn receive(
         if !announced {
             announced = true;
             let attributes = announce::decode(&frame).ok_or("its announcement cannot be read")?;
-            shared.directory.announced(link.peer, attributes);
+            let incarnation = Incarnation(channel.peer().incarnation);
+            let input = Input::Announced { link, incarnation, attributes };
+            forward(context, link, dialled, bytes, input);
             continue;
         }
         let message =
