@@ -1,10 +1,23 @@
 #![doc = include_str!("../README.md")]
 //!
-//! # Reading order
+//! # Where to read on
 //!
-//! [`config`] says what can be chosen, [`environment`] what can be done; [`transaction`] how writes come to be,
-//! [`commit`] and [`read`] what they and reads promise; [`error`] what to do when a promise cannot be kept; [`events`] and
-//! [`stats`] what can be watched, [`admin`] the same over the wire. `runtime` has the threads.
+//! In this order, from what everybody does first to what few ever need:
+//!
+//! 1. [`RepConfig`] is what can be chosen; [`config::options`] is the same as a table, with units, defaults and bounds.
+//! 2. [`ReplicatedEnvironment`] is what can be done.
+//! 3. [`WriteTxn`] is how writes come to be, [`CommitHandle`] what becomes of them, [`Durability`] how much has to have
+//!    happened before one counts, and what each choice survives.
+//! 4. [`Consistency`] is what a read may ask for; a [`View`] is what it gets, and a [`CommitToken`] is how to see one's own writes
+//!    anywhere.
+//! 5. [`Error`] is what happens instead, and its [`Verdict`] what to do about it.
+//! 6. [`StateEvents`] and [`Stats`] are what can be watched; [`admin`] is the same over the wire.
+//! 7. [`StateMachine`] is what to implement for a log about something else than databases;
+//!    [`open_with`](ReplicatedEnvironment::open_with) opens it, [`replicate`](ReplicatedEnvironment::replicate) feeds it.
+//! 8. [`services`] are the application's own, on the node's port.
+//!
+//! [`net`], [`mod@log`] and [`store`] are the crates below, under names that say what they are for here. The threads are in `runtime`, which
+//! nobody calls.
 
 pub mod admin;
 pub mod commit;

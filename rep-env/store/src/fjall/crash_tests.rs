@@ -7,9 +7,13 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+use super::opening::newest_journal;
 use super::*;
 use crate::{Databases, Digest, Entry, StateMachine, WriteSet};
 use rep_vlsn::{Term, Vlsn};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
 
 fn entry(vlsn: u64) -> Entry {
     let mut set = WriteSet::new();
