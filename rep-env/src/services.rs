@@ -1,7 +1,7 @@
 //! Services of the application on the node's own port.
 //!
 //! A member listens anyway, at an address that all the others know; so an application need not open a port of its own to be
-//! reached. A caller dials with a [`Hello`](rep_net::Hello) that names the group and the service, over the transport that the members speak.
+//! reached. A caller dials with a [`Hello`] that names the group and the service, over the transport that the members speak.
 //! Each caller is served on a thread of this environment: `close` hangs up on it, waits for it, and names it if it does not end.
 
 use crate::error::Error;
@@ -119,7 +119,7 @@ impl ServiceHandler for Registered {
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
         let Some(place) = self.enter(&channel) else { return channel.close() };
         let (handler, own) = (Arc::clone(&self.handler), Arc::clone(&channel));
-        let serving = self.threads.start(format!("rep-serve-{}", self.name), move || {
+        let serving = self.threads.lend(format!("rep-serve-{}", self.name), move || {
             let _place = place;
             handler.accept(hello, own);
         });

@@ -5,6 +5,7 @@
 
 use crate::sync::{Condvar, Flaw, Mutex, broken, now};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,13 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 6
 /// The moment when a caller's patience ends.
 pub(crate) fn deadline(patience: Duration) -> Instant {
     now() + patience.min(TIME_MAX)
+}
+
+/// Wakes a task. A waker that panics is its executor's fault, and must not end the thread that happens to call it.
+pub(crate) fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("the waker of a task panicked");
+    }
 }
 
 /// A place for one result.
@@ -40,7 +48,7 @@ impl<T: Clone> Slot<T> {
     pub(crate) fn resolve(&self, result: T) -> bool {
         let wakers = self.settle(result);
         // Woken outside the lock: a waker may poll, or drop the handle, right here.
-        wakers.map(|wakers| wakers.into_iter().for_each(Waker::wake)).is_some()
+        wakers.map(|wakers| wakers.into_iter().for_each(wake)).is_some()
     }
 
     /// As [`Slot::resolve`], for a caller that holds what wakers may ask for: who sleeps is woken, the tasks are the caller's
@@ -151,6 +159,25 @@ mod tests {
         }
         slot.resolve(());
         assert!(counts.iter().all(|count| count.0.load(Ordering::SeqCst) == 1));
+    }
+
+    /// A result is given by threads that have other duties: the one that applies the log among them. A waker that panicked there
+    /// ended it, and with it the node.
+    #[test]
+    fn a_waker_that_panics_is_caught_and_the_others_are_woken() {
+        struct Broken;
+        impl Wake for Broken {
+            fn wake(self: Arc<Self>) {
+                panic!("as a broken executor would");
+            }
+        }
+        let slot = Slot::pending();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        for waker in [Waker::from(Arc::new(Broken)), Waker::from(Arc::clone(&count))] {
+            assert!(slot.poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert!(slot.resolve(()));
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
     }
 
     #[test]

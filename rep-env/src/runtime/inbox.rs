@@ -6,8 +6,9 @@
 //!
 //! Who has the [helm](super::helm) steps the node with what was left. To wake tasks is another matter, for a waker is
 //! foreign code. Only threads of our own do it: a caller may hold a lock that the waker wants. They let go of the helm
-//! before, for the waker may come back here; and a thread that comes back in this way does not drive once more, for the
-//! pile of its calls would have no bound. Whatever cannot be done on the spot is the watch's to do.
+//! before, for the waker may come back here. A thread that comes back in this way steps the node like any other, for it may
+//! leave more than a lane holds, and it may be the watch itself; but it wakes nobody, for the pile of its calls would
+//! have no bound. Nor does a thread of ours that runs code of the application. Whatever cannot be done on the spot is the watch's to do.
 
 use crate::commit::CommitPromise;
 use crate::member::Attributes;
@@ -15,8 +16,7 @@ use crate::read::ReadPromise;
 use crate::runtime::helm::{Helm, LaneBounds, Post};
 use crate::runtime::node_loop::NodeLoop;
 use crate::runtime::peers::Outgoing;
-use crate::runtime::shared::Shared;
-use crate::waiter::Slot;
+use crate::waiter::{Slot, wake};
 use rep_node::{
     DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
     SendFailed, Service,
@@ -25,7 +25,6 @@ use rep_vlsn::{Incarnation, LogPoint, NodeId};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Something that happened, for the node.
@@ -199,9 +198,6 @@ impl Inbox {
 
     /// Drives the node while there is something for it, if nobody else does; for a share of turns at most.
     pub(crate) fn drive(&self) {
-        if DRIVES.get() {
-            return self.0.hand_over();
-        }
         if let Some(post) = self.0.take() {
             self.drive_on(post);
         }
@@ -216,17 +212,18 @@ impl Inbox {
     }
 
     fn drive_on(&self, post: AtHelm) {
-        let _driving = Driving::begin();
+        let driving = Driving::begin();
+        let tells = !driving.came_back && post.driven.threads().may_wake();
         let mut next = Some(post);
         for turn in 1..=SHARE_TURNS {
             let Some(post) = next else { return };
-            next = self.turn(post, turn < SHARE_TURNS);
+            next = self.turn(post, tells, turn < SHARE_TURNS);
         }
         debug_assert!(next.is_none(), "the last turn of a share lets go");
     }
 
     /// One turn; if there is to be another, the helm with its news.
-    fn turn(&self, mut post: AtHelm, goes_on: bool) -> Option<AtHelm> {
+    fn turn(&self, mut post: AtHelm, tells: bool, goes_on: bool) -> Option<AtHelm> {
         let shared = Arc::clone(post.driven.shared());
         let stepped = catch_unwind(AssertUnwindSafe(move || {
             let Post { driven, inputs } = &mut *post;
@@ -244,7 +241,7 @@ impl Inbox {
         if !post.driven.has_to_tell() {
             return self.0.after_turn(post, due, goes_on);
         }
-        match post.driven.threads().is_own() {
+        match tells {
             true => self.tell(post, due, goes_on),
             false => {
                 self.0.entrust(post, due);
@@ -255,8 +252,8 @@ impl Inbox {
 
     /// Wakes tasks, or tells everybody that all is over.
     fn tell(&self, mut post: AtHelm, due: Option<Instant>, goes_on: bool) -> Option<AtHelm> {
-        let shared = Arc::clone(post.driven.shared());
         if let Some(status) = post.driven.last_status() {
+            let shared = Arc::clone(post.driven.shared());
             shared.loop_ended(Some(status));
             drop(post);
             self.0.end();
@@ -264,7 +261,7 @@ impl Inbox {
         }
         let wakers = post.driven.take_wakers();
         self.0.let_go(post, due);
-        wakers.into_iter().for_each(|waker| wake(&shared, waker));
+        wakers.into_iter().for_each(wake);
         if goes_on {
             return self.0.take();
         }
@@ -273,25 +270,20 @@ impl Inbox {
     }
 }
 
-/// A waker that panics is its executor's fault, and must not end the thread that happens to call it.
-fn wake(shared: &Shared, waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        tracing::error!(node = %shared.name, "the waker of a task panicked");
-    }
-}
-
 /// Remembers that this thread drives, until it is dropped.
-struct Driving;
+struct Driving {
+    /// It does so already, further up, and has come back from within a waker.
+    came_back: bool,
+}
 
 impl Driving {
     fn begin() -> Self {
-        DRIVES.set(true);
-        Driving
+        Driving { came_back: DRIVES.replace(true) }
     }
 }
 
 impl Drop for Driving {
     fn drop(&mut self) {
-        DRIVES.set(false);
+        DRIVES.set(self.came_back);
     }
 }

@@ -31,6 +31,8 @@ struct State {
 thread_local! {
     /// The environment that the present thread belongs to; 0 for none.
     static BELONGS_TO: Cell<u64> = const { Cell::new(0) };
+    /// The present thread runs code of the application, which may hold locks of its own.
+    static IS_LENT: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Threads {
@@ -63,6 +65,24 @@ impl Threads {
             run();
         })?;
         Ok(())
+    }
+
+    /// As [`start`](Threads::start), for a thread that runs code of the application.
+    pub(crate) fn lend(
+        &self,
+        name: impl Into<String>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        self.start(name, move || {
+            IS_LENT.set(true);
+            run();
+        })
+    }
+
+    /// May the present thread wake tasks? Only one of these that is not lent: a waker is foreign code, and may want a lock that
+    /// whoever is in the middle of the application's code holds.
+    pub(crate) fn may_wake(&self) -> bool {
+        self.is_own() && !IS_LENT.get()
     }
 
     /// Is the present thread one of these?
@@ -105,6 +125,23 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
     use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_is_lent_counts_as_one_of_these_and_wakes_nobody() {
+        let threads = Threads::new();
+        let (tell, told) = mpsc::sync_channel(2);
+        for lent in [false, true] {
+            let (own, tell) = (threads.clone(), tell.clone());
+            let ask = move || tell.send((lent, own.is_own(), own.may_wake())).unwrap();
+            match lent {
+                true => threads.lend("rep-test-lent", ask).unwrap(),
+                false => threads.start("rep-test-own", ask).unwrap(),
+            }
+            assert_eq!(told.recv(), Ok((lent, true, !lent)));
+        }
+        assert!(!threads.may_wake());
+        threads.wait(Instant::now() + Duration::from_secs(60)).unwrap();
+    }
 
     #[test]
     fn those_that_still_run_are_named() {

@@ -1,12 +1,14 @@
 //! Whoever brings news drives the node: threads of ours and of callers alike. What that must not change for a caller.
 
 use crate::world::{BOTH, Net, PATIENCE, World};
-use rep_env::{CommitHandle, CommitToken, Error, ReplicatedEnvironment};
+use rep_env::{CommitHandle, CommitToken, Consistency, Error, ReplicatedEnvironment};
+use rep_vlsn::{LogPoint, Vlsn};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 /// A task's waker that does something of its own, once.
 struct Then(Mutex<Option<Box<dyn FnOnce() + Send>>>);
@@ -161,4 +163,34 @@ fn a_caller_may_drive_while_another_closes() {
             writers.into_iter().for_each(|writer| writer.join().unwrap());
         }
     }
+}
+
+/// A task's waker ran on the watch, came back with more reads than the inbox holds, and waited for room: the watch waited for
+/// the watch, and where there is no other member nobody comes by.
+#[test]
+fn a_waker_may_leave_more_than_the_inbox_holds() {
+    const READS: usize = 20_000;
+    let hub = rep_env::net::mem::Hub::default();
+    let mut timing = rep_env::config::Timing::default();
+    timing.read_timeout = Duration::from_millis(500);
+    let config = rep_env::RepConfig::builder("bank", "n1").members(["n1=here"]).ephemeral();
+    let config = config.timing(timing).transport(hub.transport()).build().unwrap();
+    let env = ReplicatedEnvironment::open(config).unwrap();
+    env.wait_for_master(PATIENCE).unwrap();
+    let point = begin_commit(&env, "1").unwrap().wait().unwrap().point();
+    let ahead = LogPoint::new(point.term, Vlsn::new(point.vlsn.get() + 1000));
+    let ahead = CommitToken::new(env.group().unwrap(), ahead);
+    let (tell, told) = mpsc::sync_channel(1);
+    let own = env.clone();
+    let then = move || {
+        (0..READS).for_each(|_| drop(own.read(Consistency::Linearizable)));
+        tell.send(thread::current().name().map(str::to_owned)).unwrap();
+    };
+    let waker = Waker::from(Arc::new(Then(Mutex::new(Some(Box::new(then))))));
+    // It times out, which is the watch's to find.
+    let mut read = env.read(Consistency::AtLeast(ahead));
+    assert!(Pin::new(&mut read).poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap().as_deref(), Some("rep-watch"));
+    begin_commit(&env, "2").unwrap().wait().unwrap();
+    env.close().unwrap();
 }

@@ -395,6 +395,14 @@ impl Raw {
         }
     }
 
+    /// Reads to the end. A master's heartbeats never end, so whoever is not hung up on would read for ever.
+    fn is_hung_up_on(&mut self, name: &str) {
+        let end = Instant::now() + PATIENCE;
+        while self.frame().is_some() {
+            assert!(Instant::now() < end, "{name}: never hung up on");
+        }
+    }
+
     fn meets(&mut self, end: End, caller: Caller, name: &str) {
         match (end, caller) {
             (Closed, Caller::Client) => {
@@ -404,8 +412,9 @@ impl Raw {
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
             }
-            (Closed, Caller::Impostor | Caller::Twin) => while self.frame().is_some() {},
-            (Judged, Caller::Twin) => while self.frame().is_some() {},
+            (Closed, Caller::Impostor | Caller::Twin) | (Judged, Caller::Twin) => {
+                self.is_hung_up_on(name);
+            }
             (Ignored | Judged, _) => {}
             (Told, _) => {
                 assert!(is_refusal(&self.frame().expect("an answer")), "{name}");

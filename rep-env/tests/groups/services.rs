@@ -6,7 +6,11 @@ use rep_env::net::{
     Address, Channel, DialError, Hello, Limits, RefuseReason, ServiceHandler, Transport,
 };
 use rep_env::{Error, services};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Instant;
 
 /// Sends back what it is sent.
@@ -124,4 +128,57 @@ fn a_handler_that_closes_its_environment_is_refused() {
     let _channel = dial(&world, 0, "suicide").unwrap();
     assert_eq!(outcome.recv().unwrap(), Err(Error::WouldDeadlock));
     world.put("alice", "1");
+}
+
+/// Begins commits whose outcomes tell on which threads tasks are woken.
+struct Committing {
+    env: Mutex<Option<rep_env::ReplicatedEnvironment>>,
+    woken: Arc<Woken>,
+    done: mpsc::SyncSender<()>,
+}
+
+#[derive(Default)]
+struct Woken(Mutex<std::collections::BTreeSet<String>>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        let name = thread::current().name().unwrap_or("an unnamed thread").to_owned();
+        self.0.lock().unwrap().insert(name);
+    }
+}
+
+impl ServiceHandler for Committing {
+    fn accept(&self, _hello: Hello, _channel: Arc<dyn Channel>) {
+        let env = self.env.lock().unwrap().take().expect("it is called once");
+        let waker = Waker::from(Arc::clone(&self.woken));
+        for _ in 0..COMMITS {
+            let mut txn = env.begin().unwrap();
+            txn.put(&env.database("accounts"), b"alice", b"1").unwrap();
+            let mut handle = txn.commit().unwrap();
+            let _ = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+        }
+        drop(env);
+        let _ = self.done.send(());
+    }
+}
+
+const COMMITS: usize = 3000;
+
+/// A handler is the application's code on a thread of ours. It may hold a lock while it commits; had its thread woken a task
+/// that wants this lock, it would have met itself.
+#[test]
+fn a_handler_that_commits_wakes_nobody_on_its_own_thread() {
+    let world = World::running(Net::Memory, 1);
+    world.put("alice", "0");
+    let (done, is_done) = mpsc::sync_channel(1);
+    let woken = Arc::<Woken>::default();
+    let env = Mutex::new(Some(world.env(0).clone()));
+    let handler = Committing { env, woken: Arc::clone(&woken), done };
+    world.env(0).register_service("commit", Arc::new(handler)).unwrap();
+    let _channel = dial(&world, 0, "commit").unwrap();
+    is_done.recv_timeout(PATIENCE).unwrap();
+    world.put("alice", "2");
+    let woken = woken.0.lock().unwrap().clone();
+    assert!(!woken.is_empty());
+    assert!(!woken.contains("rep-serve-commit"), "{woken:?}");
 }
