@@ -12,6 +12,8 @@ pub struct Counts {
     pub power_cuts: u64,
     /// Processes stopped for a while.
     pub pauses: u64,
+    /// Disks that hung for a while.
+    pub hangs: u64,
     /// Directories wiped.
     pub wipes: u64,
     /// Logs rotten at or below their mark.
@@ -59,11 +61,12 @@ impl Counts {
     }
 
     /// All counters by name.
-    pub fn by_name(&self) -> [(&'static str, u64); 21] {
+    pub fn by_name(&self) -> [(&'static str, u64); 22] {
         [
             ("kills", self.kills),
             ("power cuts", self.power_cuts),
             ("pauses", self.pauses),
+            ("hangs", self.hangs),
             ("wipes", self.wipes),
             ("rots", self.rots),
             ("cuts", self.cuts),
@@ -91,6 +94,7 @@ impl Counts {
             &mut self.kills,
             &mut self.power_cuts,
             &mut self.pauses,
+            &mut self.hangs,
             &mut self.wipes,
             &mut self.rots,
             &mut self.cuts,

@@ -108,14 +108,14 @@ impl Home {
         }
     }
 
-    /// Flips a bit somewhere in the record, wherever it lies on the disk; tells whether it was found.
-    pub(crate) fn rot(&self, record: &[u8], rng: &mut Rng) -> bool {
+    /// Flips a bit of the record, wherever it lies on the disk; tells whether it was found.
+    pub(crate) fn rot(&self, record: &[u8], bit: u64) -> bool {
         let files = rep_vlsn::Disk::list(&self.disk, "log").unwrap_or_default();
         for file in files {
             let name = format!("log/{file}");
             let content = self.disk.contents(&name).unwrap_or_default();
             let Some(at) = find(&content, record) else { continue };
-            return self.disk.flip_bit(&name, (at as u64) + rng.below(record.len() as u64));
+            return self.disk.flip_bit(&name, at as u64 + bit % record.len() as u64);
         }
         false
     }

@@ -10,7 +10,7 @@ mod callers;
 mod links;
 mod writers;
 
-use crate::faults::Moment;
+use crate::faults::{Fault, Moment};
 use crate::oracle::{Invariant, Violation, Watermark, ensure};
 use crate::process::Live;
 use crate::world::{Event, World};
@@ -51,15 +51,15 @@ impl World {
 
     /// An armed crash counts outputs; at zero the rest of them never happens.
     fn crash_is_due(&mut self, id: NodeId) -> bool {
+        self.moment_passes();
         let Some(live) = self.process_mut(id).live.as_mut() else { return true };
         match &mut live.crash_in {
-            Some((0, how)) => {
-                let how = *how;
-                self.crash(id, how);
-                self.restart_later(id);
+            Some((0, end, back)) => {
+                let (end, back) = (*end, Some(*back));
+                self.inflict(Fault::Crash { id, end, back });
                 true
             }
-            Some((left, _)) => {
+            Some((left, ..)) => {
                 *left -= 1;
                 false
             }

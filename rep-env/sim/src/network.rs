@@ -64,6 +64,35 @@ pub(crate) enum NetEvent {
     DialFailed { dial: Dial, refused: bool },
 }
 
+/// A frame, by its number among those that were ever sent this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Frame {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) service: Service,
+    pub(crate) number: u64,
+}
+
+/// A connection that stands at both ends, by its number among those of this dialler, acceptor and service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Opening {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) service: Service,
+    pub(crate) number: u64,
+}
+
+/// What may become of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// It does not arrive: its connection resets or, on a hostile network, nobody hears of it.
+    Lost,
+    /// It comes twice (hostile).
+    Doubled,
+    /// Later ones may overtake it (hostile).
+    Overtaken,
+}
+
 /// An attempt to connect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dial {
@@ -118,7 +147,10 @@ pub(crate) struct NetCounts {
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) config: NetSwarm,
-    rng: Rng,
+    delays: Rng,
+    mishaps: Rng,
+    frames: BTreeMap<(NodeId, NodeId, Service), u64>,
+    openings: BTreeMap<(NodeId, NodeId, Service), u64>,
     conns: BTreeMap<ConnId, Conn>,
     links: BTreeMap<(NodeId, u64), (ConnId, Side)>,
     blocked: BTreeSet<(NodeId, NodeId)>,
@@ -135,10 +167,13 @@ type Way = (NodeId, NodeId, Service, bool);
 type Coming = Vec<(Duration, NetEvent)>;
 
 impl Network {
-    pub(crate) fn new(config: NetSwarm, rng: Rng, dial_timeout: Duration) -> Self {
+    pub(crate) fn new(config: NetSwarm, seed: u64, dial_timeout: Duration) -> Self {
         Network {
             config,
-            rng,
+            delays: Rng::split(seed, "net"),
+            mishaps: Rng::split(seed, "mishaps"),
+            frames: BTreeMap::new(),
+            openings: BTreeMap::new(),
             conns: BTreeMap::new(),
             links: BTreeMap::new(),
             blocked: BTreeSet::new(),
@@ -207,17 +242,15 @@ impl Network {
         vec![(later, NetEvent::DialFailed { dial, refused: false }), (later, close)]
     }
 
-    /// The dialler hears that its dial was taken. From now on old frames may come back, if ever.
-    pub(crate) fn opened(&mut self, now: Duration, id: ConnId) -> Coming {
-        let Some(conn) = self.conns.get_mut(&id) else { return Vec::new() };
+    /// The dialler hears that its dial was taken.
+    pub(crate) fn opened(&mut self, id: ConnId) -> Option<Opening> {
+        let conn = self.conns.get_mut(&id)?;
         conn.ends[0].open = true;
         conn.answered = true;
-        if !self.config.hostile {
-            return Vec::new();
-        }
-        let mut coming = self.replay(now, id, Side::Dialler);
-        coming.extend(self.replay(now, id, Side::Acceptor));
-        coming
+        let (from, to, service) = (conn.ends[0].node, conn.ends[1].node, conn.service);
+        let number = self.openings.entry((from, to, service)).or_default();
+        *number += 1;
+        Some(Opening { from, to, service, number: *number })
     }
 
     // ---- frames
@@ -230,34 +263,60 @@ impl Network {
         self.conns.get(&id).map(|conn| (conn.service, conn.ends[side.index()]))
     }
 
-    pub(crate) fn send(&mut self, now: Duration, id: ConnId, from: Side, bytes: Bytes) -> Coming {
-        self.counts.frames += 1;
-        if self.rng.chance(self.config.drop) {
-            self.counts.dropped += 1;
-            self.bury(id, from.other(), bytes);
-            return if self.config.hostile { Vec::new() } else { self.reset(now, id) };
+    /// The name of the frame that is sent next.
+    pub(crate) fn next_frame(&mut self, id: ConnId, from: Side) -> Option<Frame> {
+        let conn = self.conns.get(&id)?;
+        let (source, to) = (conn.ends[from.index()].node, conn.ends[from.other().index()].node);
+        let service = conn.service;
+        let number = self.frames.entry((source, to, service)).or_default();
+        *number += 1;
+        Some(Frame { from: source, to, service, number: *number })
+    }
+
+    /// What chance would have become of a frame.
+    pub(crate) fn draw_mishap(&mut self, frame: Frame) -> Option<Mishap> {
+        if self.mishaps.chance(self.config.drop) {
+            return Some(Mishap::Lost);
         }
-        let frame = Parcel::Frame { bytes, old: false };
-        let mut coming = Vec::new();
         // A stream of the log leans on the order within its connection, as every channel promises it; elections and
         // heartbeats do not.
-        let peer = self.conns.get(&id).is_some_and(|conn| matches!(conn.service, Service::Peer));
-        let loose = self.config.hostile && peer;
-        if loose && self.rng.chance(self.config.duplicate) {
-            self.counts.duplicated += 1;
-            coming.extend(self.convey(now, id, from.other(), frame.clone()));
+        if !self.config.hostile || frame.service != Service::Peer {
+            return None;
         }
-        if loose && self.rng.chance(self.config.reorder) {
-            self.counts.reordered += 1;
-            let after = self.delay() * 3;
-            coming.push((
-                now + after,
-                NetEvent::Arrive { conn: id, to: from.other(), parcel: frame },
-            ));
-            return coming;
+        let doubled = self.mishaps.chance(self.config.duplicate).then_some(Mishap::Doubled);
+        let mut overtaken =
+            || self.mishaps.chance(self.config.reorder).then_some(Mishap::Overtaken);
+        doubled.or_else(&mut overtaken)
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        now: Duration,
+        (id, from): (ConnId, Side),
+        bytes: Bytes,
+        mishap: Option<Mishap>,
+    ) -> Coming {
+        self.counts.frames += 1;
+        let (to, frame) = (from.other(), Parcel::Frame { bytes: bytes.clone(), old: false });
+        match mishap {
+            None => self.convey(now, id, to, frame),
+            Some(Mishap::Lost) => {
+                self.counts.dropped += 1;
+                self.bury(id, to, bytes);
+                if self.config.hostile { Vec::new() } else { self.reset(now, id) }
+            }
+            Some(Mishap::Doubled) => {
+                self.counts.duplicated += 1;
+                let mut coming = self.convey(now, id, to, frame.clone());
+                coming.extend(self.convey(now, id, to, frame));
+                coming
+            }
+            Some(Mishap::Overtaken) => {
+                self.counts.reordered += 1;
+                let after = self.delay() * 3;
+                vec![(now + after, NetEvent::Arrive { conn: id, to, parcel: frame })]
+            }
         }
-        coming.extend(self.convey(now, id, from.other(), frame));
-        coming
     }
 
     /// A parcel is there: what the end sees of it, or nothing (it waits behind a cut, or nobody is there).
@@ -318,10 +377,12 @@ impl Network {
         coming
     }
 
-    /// A connection that stands at some end, chosen by chance.
-    pub(crate) fn any_open(&mut self) -> Option<ConnId> {
-        let open: Vec<ConnId> = self.open_ids(|_| true);
-        (!open.is_empty()).then(|| self.rng.pick(&open))
+    /// The standing connections of one kind between two members.
+    pub(crate) fn between(&self, a: NodeId, b: NodeId, service: Service) -> Vec<ConnId> {
+        let joins = |ends: &[End; 2]| {
+            (ends[0].node, ends[1].node) == (a, b) || (ends[0].node, ends[1].node) == (b, a)
+        };
+        self.open_ids(|conn| conn.service == service && joins(&conn.ends))
     }
 
     pub(crate) fn all_open(&self) -> Vec<ConnId> {
@@ -412,7 +473,7 @@ impl Network {
     }
 
     fn delay(&mut self) -> Duration {
-        Duration::from_nanos(self.rng.latency_ns(self.config.delay.as_nanos() as u64))
+        Duration::from_nanos(self.delays.latency_ns(self.config.delay.as_nanos() as u64))
     }
 
     /// Puts a parcel on its way towards `to`, behind everything sent before it.
@@ -438,13 +499,26 @@ impl Network {
         graves.push_back(bytes);
     }
 
-    fn replay(&mut self, now: Duration, id: ConnId, to: Side) -> Coming {
-        let Some(conn) = self.conns.get(&id) else { return Vec::new() };
-        let Some(graves) = self.graves.get_mut(&conn.way(to)) else { return Vec::new() };
-        let frames: Vec<Bytes> = graves.iter().cloned().collect();
+    /// Which frames of dead connections chance would have come back on this one, towards each end.
+    pub(crate) fn draw_ghosts(&mut self, id: ConnId) -> [u16; 2] {
+        if !self.config.hostile {
+            return [0; 2];
+        }
+        [Side::Dialler, Side::Acceptor].map(|to| {
+            let graves = self.conns.get(&id).and_then(|conn| self.graves.get(&conn.way(to)));
+            let count = graves.map_or(0, VecDeque::len);
+            let comes = (0..count).filter(|_| self.mishaps.chance(self.config.replay));
+            comes.fold(0, |mask, at| mask | 1 << at)
+        })
+    }
+
+    /// Frames of dead connections come back.
+    pub(crate) fn haunt(&mut self, now: Duration, id: ConnId, towards: [u16; 2]) -> Coming {
         let mut coming = Vec::new();
-        for bytes in frames {
-            if self.rng.chance(self.config.replay) {
+        for (to, mask) in [Side::Dialler, Side::Acceptor].into_iter().zip(towards) {
+            let graves = self.conns.get(&id).and_then(|conn| self.graves.get(&conn.way(to)));
+            let frames: Vec<Bytes> = graves.into_iter().flatten().cloned().collect();
+            for (_, bytes) in (0..).zip(frames).filter(|(at, _)| mask >> at & 1 == 1) {
                 self.counts.replayed += 1;
                 let after = self.delay() * 2;
                 let parcel = Parcel::Frame { bytes, old: true };

@@ -5,8 +5,10 @@
 //! done then, it never did.
 
 use crate::disk::{self, Found, Home, Unopened};
+use crate::faults::End;
 use crate::front::Front;
 use crate::oracle::{Invariant, Violation};
+use crate::rng::Rng;
 use crate::trace::digest;
 use crate::workload::Asking;
 use crate::world::{Event, World};
@@ -58,6 +60,8 @@ pub(crate) struct Process {
     pub(crate) hung: bool,
     /// What it will have finished when it goes on.
     pub(crate) unfinished: Vec<Event>,
+    /// How it ends when the power fails in the middle of a disk operation, if that was ordered.
+    pub(crate) torn: Option<(End, Option<Duration>)>,
     /// Numbers of links: never one twice, over all runs.
     pub(crate) links: u64,
 }
@@ -96,8 +100,8 @@ pub(crate) struct Live {
     pub(crate) clock: Clock,
     /// The earliest wake-up that is on its way, by the node's clock.
     pub(crate) wake: Option<Duration>,
-    /// Outputs until an armed crash.
-    pub(crate) crash_in: Option<(u64, Crash)>,
+    /// Outputs until an armed crash, how it ends then, and how long it stays away.
+    pub(crate) crash_in: Option<(u64, End, Duration)>,
 }
 
 /// A clock that starts with its process and may run fast or slow.
@@ -136,6 +140,7 @@ impl Process {
             sync_takes: None,
             hung: false,
             unfinished: Vec::new(),
+            torn: None,
             links: 0,
         }
     }
@@ -182,10 +187,18 @@ impl World {
     }
 
     fn boot_crashed(&mut self, id: NodeId) {
+        let (end, back) = self.tear_of(id);
         let disk = self.process(id).home.disk.clone();
-        disk.power_cut(&mut || self.rngs.disk.next_u64());
+        disk.power_cut(&mut end.fates());
         self.oracle.stopped(id, false);
-        self.restart_later(id);
+        let back = back.unwrap_or(self.swarm.process.away);
+        self.schedule.push(self.now + back, Event::Restart { id });
+    }
+
+    /// How a process ends whose disk lost power under it.
+    pub(crate) fn tear_of(&mut self, id: NodeId) -> (End, Option<Duration>) {
+        let torn = self.process_mut(id).torn.take();
+        torn.expect("a disk dies in the middle of an operation only if that was ordered")
     }
 
     fn boot_refused(&mut self, id: NodeId, why: String) {
@@ -292,10 +305,11 @@ impl World {
     }
 
     /// A process ends, with all that it had not written.
-    pub(crate) fn crash(&mut self, id: NodeId, how: Crash) {
+    pub(crate) fn end_process(&mut self, id: NodeId, end: End) {
         if self.process(id).live.is_none() {
             return;
         }
+        let how = end.how;
         self.counts.crash(how);
         self.note(id, &[3, how as u64], || format!("n{} {}", id.get(), how.verb()));
         let process = self.process_mut(id);
@@ -304,30 +318,22 @@ impl World {
         process.paused = false;
         process.stalled.clear();
         process.unfinished.clear();
-        let disk = process.home.disk.clone();
         match how {
-            Crash::Kill => disk.kill(),
-            Crash::PowerCut => disk.power_cut(&mut || self.rngs.disk.next_u64()),
+            Crash::Kill => process.home.disk.kill(),
+            Crash::PowerCut => process.home.disk.power_cut(&mut end.fates()),
         }
-        self.process_mut(id).powered = how == Crash::Kill;
-        let silent = how == Crash::PowerCut && self.rngs.process.chance(0.5);
-        let silence = silent.then(|| self.swarm.election_timeout * 6);
+        process.powered = how == Crash::Kill;
+        let silence = end.silent.then(|| self.swarm.election_timeout * 6);
         let coming = self.network.process_ended(self.now, id, how == Crash::Kill, silence);
         self.net_coming(coming);
         self.oracle.stopped(id, how == Crash::Kill);
         self.lose_calls(id, live.open_calls);
     }
 
-    /// Starts the process again after a while.
-    pub(crate) fn restart_later(&mut self, id: NodeId) {
-        let mean = self.swarm.process.away.as_nanos() as u64;
-        let after = Duration::from_nanos(self.rngs.process.latency_ns(mean));
-        self.schedule.push(self.now + after, Event::Restart { id });
-    }
-
     /// Stops a process (SIGSTOP): the world goes on without it.
-    pub(crate) fn pause(&mut self, id: NodeId) {
+    pub(crate) fn stop_process(&mut self, id: NodeId) {
         if self.process(id).live.is_some() && !self.process(id).paused {
+            self.counts.pauses += 1;
             self.note(id, &[4], || format!("n{} is stopped", id.get()));
             self.process_mut(id).paused = true;
         }
@@ -350,7 +356,8 @@ impl World {
     }
 
     /// The disk takes orders and finishes none.
-    pub(crate) fn hang_disk(&mut self, id: NodeId) {
+    pub(crate) fn stop_disk(&mut self, id: NodeId) {
+        self.counts.hangs += 1;
         self.note(id, &[8], || format!("the disk of n{} hangs", id.get()));
         self.process_mut(id).hung = true;
     }
@@ -369,7 +376,8 @@ impl World {
     }
 
     /// The directory is emptied; the process must be down.
-    pub(crate) fn wipe(&mut self, id: NodeId) {
+    pub(crate) fn empty_home(&mut self, id: NodeId) {
+        self.counts.wipes += 1;
         self.note(id, &[6], || format!("the directory of n{} is wiped", id.get()));
         let process = self.process_mut(id);
         process.home.wipe();
@@ -379,20 +387,25 @@ impl World {
     }
 
     /// A bit of an entry at or below the last mark flips; the process must be down.
-    pub(crate) fn rot(&mut self, id: NodeId) -> bool {
-        let marked = self.oracle.member(id).marked as u64;
-        if marked == 0 {
-            return false;
-        }
-        let at = self.rngs.process.below(marked) as usize;
-        let record = self.oracle.member(id).log[at].bytes.clone();
-        let home = self.process(id).home.clone();
-        let rotten = home.rot(&record, &mut self.rngs.disk);
+    pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, bit: u64) -> bool {
+        let member = self.oracle.member(id);
+        let record = member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
+        let Some(record) = record.filter(|_| entry <= member.marked as u64) else { return false };
+        let rotten = self.process(id).home.rot(&record, bit);
         if rotten {
-            self.note(id, &[7, at as u64], || format!("entry {} of n{} rots", at + 1, id.get()));
+            self.counts.rots += 1;
+            self.note(id, &[7, entry], || format!("entry {entry} of n{} rots", id.get()));
             self.oracle.damaged(id);
         }
         rotten
+    }
+}
+
+impl End {
+    /// What decides, write by write, what a power cut leaves. The fate 0 leaves nothing that was not synced.
+    fn fates(self) -> impl FnMut() -> u64 {
+        let mut rng = Rng::split(self.fate, "power");
+        move || if self.fate == 0 { 0 } else { rng.next_u64() }
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `write n1 k=v nosync/nosync/majority` | as it asks: `sync`, `write` or `nosync` here and at replicas, `all`, `majority` or `none` |
 //! | `log n1 k=v` | the same, without waiting; `outcome k=v`: what its caller has been told by now |
 //! | `read n1 k` | a linearizable read; `look n1 k`: whatever is applied there |
-//! | `crash n1 kill` | ends a process: `kill`, or `powercut` for its machine |
+//! | `crash n1 kill` | ends a process: `kill`, or `powercut` for its machine, and what it had not synced is gone |
 //! | `wipe n1` | empties the directory of a process that is down |
 //! | `pause n1`, `resume n1` | SIGSTOP and SIGCONT |
 //! | `disk n1 hangs` | nothing that its disk was asked for is finished; `disk n1 heals`; `disk n1 300ms`: each sync takes so long |
@@ -132,9 +132,7 @@ impl Stage {
             ["isolate", ref names @ ..] => self.each(names, World::isolate),
             ["wipe", ref names @ ..] => self.each(names, World::wipe),
             ["crash", name, "kill"] => self.each(&[name], |world, id| world.crash(id, Crash::Kill)),
-            ["crash", name, "powercut"] => {
-                self.each(&[name], |world, id| world.crash(id, Crash::PowerCut))
-            }
+            ["crash", name, "powercut"] => self.each(&[name], World::lose_power),
             ["disk", name, "hangs"] => self.each(&[name], World::hang_disk),
             ["disk", name, "heals"] => self.each(&[name], World::free_disk),
             ["disk", name, time] => {
@@ -144,7 +142,7 @@ impl Stage {
             ["flags", name, listed] => self.each(&[name], |world, id| {
                 world.process_mut(id).flags = Some(listed.split(',').map(str::to_owned).collect());
             }),
-            ["cut", arrow] => self.along(arrow, |world, from, to| world.cut_until(from, to, None)),
+            ["cut", arrow] => self.along(arrow, |world, from, to| world.cut_for(from, to, None)),
             ["mend", arrow] => self.along(arrow, World::mend),
             ["heal"] => {
                 let coming = self.world.network.heal(self.world.now);

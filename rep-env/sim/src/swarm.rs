@@ -67,6 +67,8 @@ pub struct DiskSwarm {
     pub sync: Duration,
     /// One node's disk is this much slower, and which one.
     pub slow: Option<(u32, u32)>,
+    /// A disk hangs for a while, per second of virtual time.
+    pub hangs_per_s: f64,
     /// Segment length, in bytes.
     pub segment_bytes: u64,
     /// Bytes of the log's tail in memory.
@@ -158,7 +160,7 @@ impl Swarm {
             heartbeat,
             election_timeout,
             net: NetSwarm::draw(rng, election_timeout),
-            disk: DiskSwarm::draw(rng, nodes, heartbeat),
+            disk: DiskSwarm::draw(rng, nodes, heartbeat, election_timeout),
             process: ProcessSwarm::draw(rng, nodes, election_timeout),
             load: LoadSwarm::draw(rng, heartbeat),
         }
@@ -266,13 +268,14 @@ impl NetSwarm {
 }
 
 impl DiskSwarm {
-    fn draw(rng: &mut Rng, nodes: u32, heartbeat: Duration) -> Self {
+    fn draw(rng: &mut Rng, nodes: u32, heartbeat: Duration, election_timeout: Duration) -> Self {
         let slowest = heartbeat.as_nanos() as f64 / 2.0;
         let slow_by = rng.pick(&[5, 20, 60]);
         DiskSwarm {
             write: Duration::from_nanos(rng.log_uniform(5_000.0, slowest / 4.0) as u64),
             sync: Duration::from_nanos(rng.log_uniform(50_000.0, slowest) as u64),
             slow: rng.chance(0.4).then(|| (rng.between(1, u64::from(nodes)) as u32, slow_by)),
+            hangs_per_s: rate(rng, election_timeout, 0.2, 3.0),
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
             tail_bytes: rng.pick(&[256, 1 << 10, 8 << 10, 64 << 10]),
             payload_bytes_max: rng.pick(&[8, 60, 400]),
@@ -284,6 +287,7 @@ impl DiskSwarm {
             write: Duration::from_micros(20),
             sync: Duration::from_millis(1),
             slow: None,
+            hangs_per_s: 0.0,
             segment_bytes: 64 << 10,
             tail_bytes: 64 << 10,
             payload_bytes_max: 8,

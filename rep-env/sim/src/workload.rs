@@ -110,8 +110,8 @@ impl World {
     }
 
     fn begin_call(&mut self, index: usize) {
-        if let Some(bias) = self.faults.bias.filter(|_| self.rngs.load.chance(0.8)) {
-            self.clients[index].target = bias;
+        if let Some(lure) = self.faults.lure.filter(|_| self.rngs.load.chance(0.8)) {
+            self.clients[index].target = lure;
         }
         if self.rngs.load.chance(self.swarm.load.reads) {
             self.begin_read(index);

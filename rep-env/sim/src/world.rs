@@ -38,8 +38,7 @@ pub(crate) enum Event {
     Resume { id: NodeId },
     Mend { from: NodeId, to: NodeId },
     Client { index: usize, wake: u64 },
-    Fault { kind: crate::faults::Kind },
-    Recipe,
+    DiskFreed { id: NodeId },
 }
 
 /// One stream of chance per concern.
@@ -78,7 +77,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, detail: Detail) -> Self {
         let split = |label| Rng::split(seed, label);
-        let network = Network::new(swarm.net.clone(), split("net"), swarm.heartbeat * 3);
+        let network = Network::new(swarm.net.clone(), seed, swarm.heartbeat * 3);
         let ids = (1..=swarm.nodes).map(NodeId::new);
         World {
             seed,
@@ -97,7 +96,7 @@ impl World {
             oracle: Oracle::new(swarm.nodes),
             history: History::default(),
             clients: Vec::new(),
-            faults: Faults::new(&swarm),
+            faults: Faults::new(&swarm, split("troubles")),
             counts: Counts::default(),
             failover: None,
             trace: Trace::new(detail),
@@ -109,23 +108,40 @@ impl World {
 
     // ---- time
 
-    /// The next event, if it comes by `until`; false if there is none, or if the run is over.
+    /// The next thing that happens, if it comes by `until`; false if there is none, or if the run is over. Of what comes at
+    /// one time trouble comes first.
     pub(crate) fn advance(&mut self, until: Duration) -> bool {
-        if self.failure.is_some() || self.schedule.peek().is_none_or(|at| at > until) {
+        if self.failure.is_some() {
             return false;
         }
-        let Some((at, event)) = self.schedule.pop() else { return false };
-        self.now = self.now.max(at);
-        self.trace.events += 1;
-        self.happen(event);
+        let next = self.schedule.peek().unwrap_or(Duration::MAX);
+        let trouble = self.trouble_at().filter(|at| *at <= next);
+        let at = trouble.unwrap_or(next);
+        if at > until || at == Duration::MAX {
+            return false;
+        }
+        self.now_is(at.max(self.now));
+        if trouble.is_some() {
+            self.trouble_comes();
+        } else if let Some((_, event)) = self.schedule.pop() {
+            self.trace.events += 1;
+            self.happen(event);
+        }
         true
+    }
+
+    fn now_is(&mut self, now: Duration) {
+        if self.now != now {
+            self.now = now;
+            self.faults.moment = 0;
+        }
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         while self.advance(until) {}
         if self.failure.is_none() {
-            self.now = until;
+            self.now_is(until);
         }
     }
 
@@ -166,10 +182,9 @@ impl World {
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
             Event::Restart { id } => self.start(id),
             Event::Resume { id } => self.resume(id),
-            Event::Mend { from, to } => self.mend(from, to),
+            Event::Mend { from, to } => self.unblock(from, to),
             Event::Client { index, wake } => self.client_acts(index, wake),
-            Event::Fault { kind } => self.fault(kind),
-            Event::Recipe => self.recipe(),
+            Event::DiskFreed { id } => self.free_disk(id),
         }
     }
 
@@ -269,8 +284,9 @@ impl World {
 
     fn opened(&mut self, conn: ConnId, link: Link) {
         let Some((_, end)) = self.network.end(conn, Side::Dialler) else { return };
-        let coming = self.network.opened(self.now, conn);
-        self.net_coming(coming);
+        if let Some(opening) = self.network.opened(conn) {
+            self.haunt(conn, opening);
+        }
         let incarnation = self.process(link.peer).incarnation;
         self.note(end.node, &[53, link.epoch], || format!("n{} has {link:?}", end.node.get()));
         self.step(end.node, |node, now| node.handle_link_up(now, link, incarnation, true));
@@ -379,8 +395,7 @@ impl Event {
             | Event::Resume { .. }
             | Event::Mend { .. }
             | Event::Client { .. }
-            | Event::Fault { .. }
-            | Event::Recipe => None,
+            | Event::DiskFreed { .. } => None,
         }
     }
 }

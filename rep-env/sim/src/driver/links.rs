@@ -1,11 +1,11 @@
 //! Frames that leave and frames that come: the threads of the peers' links.
 
 use crate::faults::Moment;
-use crate::network::Side;
+use crate::network::{ConnId, Side};
 use crate::oracle::{Invariant, ensure};
 use crate::trace::digest;
 use crate::world::World;
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rep_node::output::SendRange;
 use rep_node::{ElectionMessage, FeederMessage, Link, Message, ReplicaMessage, SendFailed};
 use rep_vlsn::{NodeId, ReadError, Vlsn};
@@ -19,11 +19,17 @@ impl World {
         self.note(id, &facts, || {
             format!("n{} -> n{}: {}", id.get(), link.peer.get(), brief(&message))
         });
-        let coming = self.network.send(self.now, conn, side, bytes);
-        self.net_coming(coming);
+        self.put_on_wire((conn, side), bytes);
         if let Some(moment) = moment {
             self.spring(id, moment);
         }
+    }
+
+    fn put_on_wire(&mut self, (conn, side): (ConnId, Side), bytes: Bytes) {
+        let Some(frame) = self.network.next_frame(conn, side) else { return };
+        let mishap = self.mishap_of(frame);
+        let coming = self.network.send(self.now, (conn, side), bytes, mishap);
+        self.net_coming(coming);
     }
 
     /// What leaves is what the oracle judges: it looks at it at the very moment.
@@ -98,9 +104,8 @@ impl World {
                 link.peer.get()
             )
         });
-        if let Some((conn, side)) = self.network.find(id, link.epoch) {
-            let coming = self.network.send(self.now, conn, side, frame.freeze());
-            self.net_coming(coming);
+        if let Some(end) = self.network.find(id, link.epoch) {
+            self.put_on_wire(end, frame.freeze());
         }
         if self.spring(id, Moment::EntriesSent) {
             return;

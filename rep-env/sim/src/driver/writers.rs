@@ -3,7 +3,6 @@
 use crate::disk::latency;
 use crate::faults::Moment;
 use crate::oracle::{Invariant, Violation, ensure};
-use crate::process::Crash;
 use crate::world::{Event, World};
 use rep_node::{PersistFailed, Persisted, Role};
 use rep_vlsn::{GroupId, Holder, Kind, LogPoint, NodeId, Record, Vlsn, Written};
@@ -264,8 +263,8 @@ impl World {
     /// The disk said no: because it lost power in the middle of the operation, or by itself.
     fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
         if self.process(id).home.disk.crashed() {
-            self.crash(id, Crash::PowerCut);
-            return self.restart_later(id);
+            let (end, back) = self.tear_of(id);
+            return self.end_and_back(id, end, back);
         }
         self.note(id, &[27], || format!("n{}: {why}", id.get()));
         self.step(id, |node, now| node.handle_persist_failed(now, what, why));

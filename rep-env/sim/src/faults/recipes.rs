@@ -1,15 +1,15 @@
 //! Recipes: directed dances that chance meets too seldom.
 
-use super::{Action, Moment, Trap};
+use super::{Action, Moment, Plan, Trap};
 use crate::process::Crash;
 use crate::swarm::Recipe;
-use crate::world::{Event, World};
+use crate::world::World;
 use std::time::Duration;
 
 impl World {
     /// The next figure of the dance.
     pub(crate) fn recipe(&mut self) {
-        let Some(recipe) = self.swarm.process.recipe.filter(|_| self.faults.on) else { return };
+        let Some(recipe) = self.swarm.process.recipe else { return };
         let timeout = self.swarm.election_timeout;
         let pause = match recipe {
             Recipe::LoneTail => self.lone_tail(),
@@ -27,8 +27,8 @@ impl World {
             Recipe::Blackout => self.blackout(),
             Recipe::OldMaster => self.old_master(),
         };
-        let jitter = self.rngs.process.latency_ns(pause.as_nanos() as u64);
-        self.schedule.push(self.now + Duration::from_nanos(jitter), Event::Recipe);
+        let pause = self.away(Some(pause));
+        self.plan(pause, Plan::Recipe);
     }
 
     /// The next node that comes to this moment crashes and is soon back; the master, so that there is one,
@@ -57,13 +57,13 @@ impl World {
         match (self.faults.stage % 3, self.master(), self.faults.subject) {
             (1, Some(master), _) => {
                 self.isolate(master);
-                self.faults.bias = Some(master);
+                self.lure(Some(master));
                 self.faults.subject = Some(master);
                 timeout.mul_f64(self.rngs.process.log_uniform(0.1, 1.0))
             }
             (2, _, Some(old)) => {
                 let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
-                self.faults.bias = None;
+                self.lure(None);
                 self.crash_and_back(old, how, Some(timeout * 3));
                 self.rejoin(old);
                 if self.rngs.process.chance(0.5) {
@@ -160,12 +160,12 @@ impl World {
                 timeout.mul_f64(self.rngs.process.log_uniform(0.5, 3.0))
             }
             (2, _, Some(old)) => {
-                self.faults.bias = Some(old);
+                self.lure(Some(old));
                 timeout
             }
             (_, _, old) => {
                 self.faults.stage = 0;
-                self.faults.bias = None;
+                self.lure(None);
                 self.faults.subject = None;
                 old.into_iter().for_each(|old| self.rejoin(old));
                 timeout * 2

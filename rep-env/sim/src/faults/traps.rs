@@ -108,6 +108,10 @@ impl World {
 
     /// A moment of the protocol has come for this node. Says whether the process is gone.
     pub(crate) fn spring(&mut self, id: NodeId, moment: Moment) -> bool {
+        self.moment_passes();
+        if self.process(id).live.is_none() {
+            return true;
+        }
         if self.faults.traps.is_empty() {
             return false;
         }
@@ -129,7 +133,7 @@ impl World {
     }
 
     fn do_action(&mut self, id: NodeId, trap: Trap) -> bool {
-        let until = Some(self.now + self.swarm.election_timeout * 3);
+        let lasts = Some(self.swarm.election_timeout * 3);
         match trap.action {
             Action::Crash(how) => {
                 self.crash_and_back(id, how, trap.back);
@@ -137,28 +141,18 @@ impl World {
             }
             Action::Isolate => {
                 for other in self.ids() {
-                    self.cut_until(id, other, until);
-                    self.cut_until(other, id, until);
+                    self.cut_for(id, other, lasts);
+                    self.cut_for(other, id, lasts);
                 }
             }
             Action::Mute => {
                 for other in self.ids() {
-                    self.cut_until(id, other, until);
+                    self.cut_for(id, other, lasts);
                 }
             }
             Action::Reset => self.reset_all(id),
-            Action::Tear => {
-                let ops = self.rngs.process.between(1, 8);
-                self.process(id).home.disk.crash_after_ops(ops);
-            }
+            Action::Tear => self.tear(id, 8),
         }
         false
-    }
-
-    pub(crate) fn reset_all(&mut self, id: NodeId) {
-        for conn in self.network.of_node(id) {
-            let coming = self.network.reset(self.now, conn);
-            self.net_coming(coming);
-        }
     }
 }

@@ -34,14 +34,14 @@ pub(super) fn play(world: &mut World) {
     let Some(first) = world.master() else { return };
     // The master alone logs a tail.
     world.isolate(first);
-    world.faults.bias = Some(first);
+    world.faults.lure = Some(first);
     world.clients.iter_mut().for_each(|client| client.target = first);
     let tail = world.rngs.process.between(100, 900);
     world.run_for(world.swarm.election_timeout * tail as u32 / 1_000);
     let how = world.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
     world.crash(first, how);
     world.rejoin(first);
-    world.faults.bias = None;
+    world.faults.lure = None;
     world.counts.traps = 0;
     // Whoever of the others commits one write dies at once, and stays away.
     let how = world.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);

@@ -1,0 +1,197 @@
+//! Faults that come by chance, each kind at its rate, and what chance has to say of one.
+
+use super::{End, Fault, Plan};
+use crate::process::Crash;
+use crate::swarm::Swarm;
+use crate::world::World;
+use rep_vlsn::NodeId;
+use std::time::Duration;
+
+/// A kind of fault that comes by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Kill,
+    PowerCut,
+    Pause,
+    Armed,
+    Hang,
+    Wipe,
+    Rot,
+    Reset,
+    Partition,
+}
+
+impl Kind {
+    pub(super) fn rates(swarm: &Swarm) -> Vec<(Kind, f64)> {
+        let (net, disk, process) = (&swarm.net, &swarm.disk, &swarm.process);
+        vec![
+            (Kind::Kill, process.kills_per_s),
+            (Kind::PowerCut, process.power_cuts_per_s),
+            (Kind::Pause, process.pauses_per_s),
+            (Kind::Armed, process.armed_per_s),
+            (Kind::Hang, disk.hangs_per_s),
+            (Kind::Wipe, process.wipes_per_s),
+            (Kind::Rot, process.rots_per_s),
+            (Kind::Reset, net.resets_per_s),
+            (Kind::Partition, net.partitions_per_s),
+        ]
+    }
+}
+
+impl World {
+    pub(super) fn plan_chance(&mut self, kind: Kind) {
+        let rate = self.faults.rates.iter().find(|(other, _)| *other == kind);
+        let rate = rate.map_or(0.0, |(_, rate)| *rate);
+        if rate > 0.0 {
+            let wait = -(1.0 - self.rngs.process.unit()).ln() / rate;
+            self.plan(Duration::from_secs_f64(wait.min(1e6)), Plan::Chance(kind));
+        }
+    }
+
+    pub(super) fn chance(&mut self, kind: Kind) {
+        self.plan_chance(kind);
+        let id = self.victim();
+        match kind {
+            Kind::Kill => self.crash_and_back(id, Crash::Kill, None),
+            Kind::PowerCut => self.crash_and_back(id, Crash::PowerCut, None),
+            Kind::Pause => self.pause_for_a_while(id),
+            Kind::Armed => self.arm(id),
+            Kind::Hang => {
+                let lasts = Some(self.a_few_timeouts(&[1, 4, 12]));
+                self.inflict(Fault::Hang { id, lasts });
+            }
+            Kind::Wipe => self.wipe_and_back(id),
+            Kind::Rot => self.rot_and_back(id),
+            Kind::Reset => self.reset_any(),
+            Kind::Partition => self.partition(),
+        }
+    }
+
+    /// Anyone; the master more often than others.
+    pub(crate) fn victim(&mut self) -> NodeId {
+        let master = self.master();
+        match master {
+            Some(master) if self.rngs.process.chance(0.4) => master,
+            Some(_) | None => {
+                let nodes = u64::from(self.swarm.nodes);
+                NodeId::new(self.rngs.process.between(1, nodes) as u32)
+            }
+        }
+    }
+
+    // ---- what chance says of a fault
+
+    /// About so long, or as long as crashed processes stay away in this world.
+    pub(super) fn away(&mut self, mean: Option<Duration>) -> Duration {
+        let mean = mean.unwrap_or(self.swarm.process.away);
+        Duration::from_nanos(self.rngs.process.latency_ns(mean.as_nanos() as u64))
+    }
+
+    pub(super) fn a_few_timeouts(&mut self, choices: &[u32]) -> Duration {
+        let mean = self.swarm.election_timeout * self.rngs.process.pick(choices);
+        self.away(Some(mean))
+    }
+
+    pub(super) fn end(&mut self, how: Crash) -> End {
+        let fate = self.rngs.process.next_u64();
+        End { how, fate, silent: how == Crash::PowerCut && self.rngs.process.chance(0.5) }
+    }
+
+    // ---- faults of processes
+
+    /// A process ends, and stays away.
+    pub(crate) fn crash(&mut self, id: NodeId, how: Crash) {
+        let end = self.end(how);
+        self.inflict(Fault::Crash { id, end, back: None });
+    }
+
+    /// A machine loses power, and all that it had not synced.
+    pub(crate) fn lose_power(&mut self, id: NodeId) {
+        let end = End { fate: 0, ..self.end(Crash::PowerCut) };
+        self.inflict(Fault::Crash { id, end, back: None });
+    }
+
+    pub(crate) fn crash_and_back(&mut self, id: NodeId, how: Crash, back: Option<Duration>) {
+        if self.process(id).live.is_none() {
+            return;
+        }
+        let (end, back) = (self.end(how), Some(self.away(back)));
+        self.inflict(Fault::Crash { id, end, back });
+    }
+
+    pub(crate) fn pause(&mut self, id: NodeId) {
+        self.inflict(Fault::Pause { id, lasts: None });
+    }
+
+    fn pause_for_a_while(&mut self, id: NodeId) {
+        if self.process(id).live.is_some() && !self.process(id).paused {
+            let lasts = Some(self.a_few_timeouts(&[1, 2, 6]));
+            self.inflict(Fault::Pause { id, lasts });
+        }
+    }
+
+    /// The process will die in the middle of something: of a step, or of a disk operation.
+    fn arm(&mut self, id: NodeId) {
+        let outputs = self.rngs.process.below(25);
+        let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
+        if self.rngs.process.chance(0.5) {
+            return self.tear(id, 12);
+        }
+        let (end, back) = (self.end(how), self.away(None));
+        if let Some(live) = self.live_mut(id) {
+            live.crash_in = Some((outputs, end, back));
+        }
+    }
+
+    // ---- faults of disks
+
+    /// Its machine loses power within the next few operations of its disk.
+    pub(super) fn tear(&mut self, id: NodeId, most: u64) {
+        let ops = self.rngs.process.between(1, most);
+        let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
+        self.inflict(Fault::Tear { id, ops, end, back });
+    }
+
+    pub(crate) fn hang_disk(&mut self, id: NodeId) {
+        self.inflict(Fault::Hang { id, lasts: None });
+    }
+
+    /// The directory of a process that is down is emptied.
+    pub(crate) fn wipe(&mut self, id: NodeId) {
+        let end = self.end(Crash::PowerCut);
+        self.inflict(Fault::Wipe { id, end, back: None });
+    }
+
+    pub(super) fn wipe_and_back(&mut self, id: NodeId) {
+        if self.may_spend(id) {
+            let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
+            self.inflict(Fault::Wipe { id, end, back });
+        }
+    }
+
+    fn rot_and_back(&mut self, id: NodeId) {
+        let marked = self.oracle.member(id).marked as u64;
+        let unfit = self.oracle.member(id).damaged || !self.oracle.counts(id);
+        if !self.may_spend(id) || unfit || marked == 0 {
+            return;
+        }
+        let entry = self.rngs.process.between(1, marked);
+        let bit = self.rngs.process.next_u64();
+        let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
+        self.inflict(Fault::Rot { id, entry, bit, end, back });
+    }
+
+    // ---- faults of connections
+
+    fn reset_any(&mut self) {
+        let open = self.network.all_open();
+        if !open.is_empty() {
+            let conn = self.rngs.process.pick(&open);
+            self.reset(conn);
+        }
+    }
+
+    pub(super) fn reset_all(&mut self, id: NodeId) {
+        self.network.of_node(id).into_iter().for_each(|conn| self.reset(conn));
+    }
+}

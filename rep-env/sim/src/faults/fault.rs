@@ -1,0 +1,117 @@
+//! A fault as a plain value, and the list of those that a run has seen.
+//!
+//! Whatever goes wrong in a world goes through [`World::inflict`](crate::world::World::inflict) as a [`Fault`], with
+//! everything that chance had to say about it, its end included. So a run can be played again from the list of its faults,
+//! or of some of them, and no rate, trap or recipe has a word in it.
+
+use crate::network::{Frame, Mishap, Opening};
+use crate::process::Crash;
+use rep_node::Service;
+use rep_vlsn::NodeId;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A process ends; it is started again after `back`, if ever.
+    Crash { id: NodeId, end: End, back: Option<Duration> },
+    /// A process is stopped, and continues after `lasts`, if ever.
+    Pause { id: NodeId, lasts: Option<Duration> },
+    /// The machine loses power in the middle of the `ops`-th disk operation from now.
+    Tear { id: NodeId, ops: u64, end: End, back: Option<Duration> },
+    /// The disk takes orders and finishes none, for `lasts`, if ever it goes on.
+    Hang { id: NodeId, lasts: Option<Duration> },
+    /// The process is gone, and its directory is emptied.
+    Wipe { id: NodeId, end: End, back: Option<Duration> },
+    /// The process is gone, and of an entry at or below its last mark a bit has flipped.
+    Rot { id: NodeId, entry: u64, bit: u64, end: End, back: Option<Duration> },
+    /// Nothing goes from one to the other, for `lasts`, if ever it ends.
+    Cut { from: NodeId, to: NodeId, lasts: Option<Duration> },
+    /// A cut ends.
+    Mend { from: NodeId, to: NodeId },
+    /// The connections of one kind between two members reset.
+    Reset { a: NodeId, b: NodeId, service: Service },
+    /// A frame does not arrive as it was sent.
+    Frame { frame: Frame, mishap: Mishap },
+    /// Frames of dead connections come back on a new one: which of those that are kept, towards each end.
+    Ghosts { opening: Opening, towards: [u16; 2] },
+    /// Clients go to this node, whoever is master; `None`: no longer.
+    Lure { to: Option<NodeId> },
+}
+
+/// How a process ends, and what becomes of what it had not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) how: Crash,
+    /// What a power cut leaves is drawn from this.
+    pub(crate) fate: u64,
+    /// Its peers hear of it only by its silence.
+    pub(crate) silent: bool,
+}
+
+/// A fault, and when it came: the time, and how many moments of that time had passed at which one may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inflicted {
+    pub(crate) at: Duration,
+    pub(crate) moment: u64,
+    pub(crate) fault: Fault,
+}
+
+/// The faults of a run: those that came, and those that are to come if the run is played from a list.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) inflicted: Vec<Inflicted>,
+    given: Option<Given>,
+}
+
+/// A list to play, frames and connections by their numbers.
+#[derive(Debug, Default)]
+struct Given {
+    coming: VecDeque<Inflicted>,
+    frames: BTreeMap<Frame, Mishap>,
+    ghosts: BTreeMap<Opening, [u16; 2]>,
+}
+
+impl Ledger {
+    /// From now on only these happen.
+    pub(crate) fn play(&mut self, list: &[Inflicted]) {
+        let mut given = Given::default();
+        for inflicted in list {
+            match inflicted.fault {
+                Fault::Frame { frame, mishap } => drop(given.frames.insert(frame, mishap)),
+                Fault::Ghosts { opening, towards } => drop(given.ghosts.insert(opening, towards)),
+                _ => given.coming.push_back(*inflicted),
+            }
+        }
+        self.given = Some(given);
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// When the next fault of the list comes, if it comes between two events.
+    pub(crate) fn next_at(&self) -> Option<(Duration, u64)> {
+        self.given.as_ref()?.coming.front().map(|next| (next.at, next.moment))
+    }
+
+    pub(crate) fn take_next(&mut self) -> Option<Fault> {
+        self.given.as_mut()?.coming.pop_front().map(|next| next.fault)
+    }
+
+    /// The next fault of the list, if it comes at this very moment.
+    pub(crate) fn take_at(&mut self, now: Duration, moment: u64) -> Option<Fault> {
+        self.next_at().filter(|next| *next == (now, moment))?;
+        self.take_next()
+    }
+
+    pub(crate) fn mishap(&self, frame: Frame) -> Option<Mishap> {
+        self.given.as_ref()?.frames.get(&frame).copied()
+    }
+
+    pub(crate) fn ghosts(&self, opening: Opening) -> [u16; 2] {
+        let given = self.given.as_ref();
+        given.and_then(|given| given.ghosts.get(&opening)).copied().unwrap_or_default()
+    }
+}

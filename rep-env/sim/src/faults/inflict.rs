@@ -1,0 +1,114 @@
+//! The one place at which a fault happens.
+
+use super::{End, Fault, Inflicted};
+use crate::network::{ConnId, Frame, Mishap, Opening, Side};
+use crate::world::{Event, World};
+use rep_vlsn::NodeId;
+use std::time::Duration;
+
+impl World {
+    /// A fault happens, now, and is written down.
+    pub(crate) fn inflict(&mut self, fault: Fault) {
+        let inflicted = Inflicted { at: self.now, moment: self.faults.moment, fault };
+        self.faults.ledger.inflicted.push(inflicted);
+        match fault {
+            Fault::Crash { id, end, back } => self.end_and_back(id, end, back),
+            Fault::Pause { id, lasts } => {
+                self.stop_process(id);
+                self.later(lasts, Event::Resume { id });
+            }
+            Fault::Tear { id, ops, end, back } => {
+                self.process(id).home.disk.crash_after_ops(ops);
+                self.process_mut(id).torn = Some((end, back));
+            }
+            Fault::Hang { id, lasts } => {
+                self.stop_disk(id);
+                self.later(lasts, Event::DiskFreed { id });
+            }
+            Fault::Wipe { id, end, back } => {
+                self.faults.spent.insert(id);
+                self.end_process(id, end);
+                self.empty_home(id);
+                self.later(back, Event::Restart { id });
+            }
+            Fault::Rot { id, entry, bit, end, back } => {
+                self.end_process(id, end);
+                if self.spoil(id, entry, bit) {
+                    self.faults.spent.insert(id);
+                }
+                self.later(back, Event::Restart { id });
+            }
+            Fault::Cut { from, to, lasts } => {
+                self.block(from, to);
+                self.later(lasts, Event::Mend { from, to });
+            }
+            Fault::Mend { from, to } => self.unblock(from, to),
+            Fault::Reset { a, b, service } => {
+                for conn in self.network.between(a, b, service) {
+                    let coming = self.network.reset(self.now, conn);
+                    self.net_coming(coming);
+                }
+            }
+            Fault::Lure { to } => self.faults.lure = to,
+            // Carried out by whoever asked what becomes of it.
+            Fault::Frame { .. } | Fault::Ghosts { .. } => {}
+        }
+    }
+
+    fn later(&mut self, after: Option<Duration>, event: Event) {
+        if let Some(after) = after {
+            self.schedule.push(self.now + after, event);
+        }
+    }
+
+    pub(crate) fn end_and_back(&mut self, id: NodeId, end: End, back: Option<Duration>) {
+        self.end_process(id, end);
+        self.later(back, Event::Restart { id });
+    }
+
+    /// A moment at which a fault may come has passed. If the run is played from a list, this is where what came in the
+    /// middle of something comes again.
+    pub(crate) fn moment_passes(&mut self) {
+        self.faults.moment += 1;
+        if !self.faults.ledger.is_given() || !self.faults.on {
+            return;
+        }
+        while let Some(fault) = self.faults.ledger.take_at(self.now, self.faults.moment) {
+            self.inflict(fault);
+        }
+    }
+
+    // ---- what becomes of frames
+
+    pub(crate) fn mishap_of(&mut self, frame: Frame) -> Option<Mishap> {
+        let mishap = match self.faults.ledger.is_given() {
+            true => self.faults.ledger.mishap(frame).filter(|_| self.faults.on),
+            false => self.network.draw_mishap(frame),
+        };
+        mishap.inspect(|mishap| self.inflict(Fault::Frame { frame, mishap: *mishap }))
+    }
+
+    /// A connection stands at both ends: from now on frames of dead ones may come back on it.
+    pub(crate) fn haunt(&mut self, conn: ConnId, opening: Opening) {
+        let towards = match self.faults.ledger.is_given() {
+            true => self.faults.ledger.ghosts(opening),
+            false => self.network.draw_ghosts(conn),
+        };
+        if towards != [0; 2] {
+            self.inflict(Fault::Ghosts { opening, towards });
+            let coming = self.network.haunt(self.now, conn, towards);
+            self.net_coming(coming);
+        }
+    }
+
+    pub(crate) fn reset(&mut self, conn: ConnId) {
+        let dialler = self.network.end(conn, Side::Dialler);
+        if let Some(((service, a), (_, b))) = dialler.zip(self.network.end(conn, Side::Acceptor)) {
+            self.inflict(Fault::Reset { a: a.node, b: b.node, service });
+        }
+    }
+
+    pub(super) fn lure(&mut self, to: Option<NodeId>) {
+        self.inflict(Fault::Lure { to });
+    }
+}
