@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod diagrams;
+mod fuzz;
 mod loom;
 mod mutants;
 mod nightly;
@@ -46,6 +47,8 @@ enum Task {
     Sim(sim::Args),
     /// Every planted bug has to be found by the simulator; prints the table of seeds it took
     Mutants(mutants::Args),
+    /// The fuzz targets, under a nightly compiler
+    Fuzz(fuzz::Args),
     /// What is too long for `ci`
     Nightly(nightly::Args),
     /// What a group costs beside what the machine costs, as a table
@@ -76,6 +79,7 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Loom(args) => loom::run(&workspace, &args, &mut tally),
         Task::Sim(args) => sim::run(&workspace, &args),
         Task::Mutants(args) => mutants::run(&workspace, &args),
+        Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Nightly(args) => nightly::run(&workspace, &args),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Diagrams => diagrams::run(&workspace),

@@ -5,7 +5,7 @@
 use crate::run::{Tally, run_counting, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{loom, mutants, sim, tidy};
+use crate::{fuzz, loom, mutants, sim, tidy};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -33,6 +33,14 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("miri", minutes(30), "cargo +nightly miri test -p rep-fsm --lib", move |tally| {
             miri(workspace, tally)
         }),
+        step(
+            "fuzz",
+            minutes(10)
+                + Duration::from_secs_f64(60.0 * fuzz::NIGHTLY_MINUTES)
+                    * fuzz::NIGHTLY_TARGETS as u32,
+            "cargo xtask fuzz --target the one that failed",
+            move |_| fuzz::run_nightly(workspace),
+        ),
         step(
             "sim",
             Duration::from_secs_f64(60.0 * sim_minutes),
