@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = match play(&mut group, &patience, &story) {
         Ok(outcome) => outcome,
         Err(error) => {
-            group.print_logs();
+            group.print_accounts();
             return Err(error);
         }
     };

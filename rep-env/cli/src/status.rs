@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     print(&match args.json {
         true => serde_json::to_string(&report)? + "\n",
-        false => Story(&report).to_string(),
+        false => Told(&report).to_string(),
     })?;
     Ok(if reaches_master(&report) { ExitCode::SUCCESS } else { ExitCode::from(NO_MASTER) })
 }
@@ -62,9 +62,9 @@ pub(crate) fn reaches_master(report: &StatusReport) -> bool {
 }
 
 /// The report as text.
-struct Story<'r>(&'r StatusReport);
+pub(crate) struct Told<'r>(pub(crate) &'r StatusReport);
 
-impl Display for Story<'_> {
+impl Display for Told<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.0;
         let StatusReport { group_name, me, state, reason, term, .. } = report;

@@ -4,6 +4,7 @@ use super::home::TempHome;
 use super::node::{How, Place, Running};
 use super::story::Story;
 use super::{Patience, Transport, ports};
+use crate::status::Told;
 use anyhow::Context;
 use rep_env::admin::{AppliedDigest, StatusReport};
 use rep_env::net::mem::Hub;
@@ -120,9 +121,13 @@ impl Group {
         Ok(())
     }
 
-    /// What the members had to say, for the search after what went wrong.
-    pub(super) fn print_logs(&self) {
-        for place in &self.places {
+    /// How the members are and what they had to say, for the search after what went wrong.
+    pub(super) fn print_accounts(&self) {
+        for (at, place) in self.places.iter().enumerate() {
+            match self.status(at) {
+                Ok(report) => eprintln!("---- {}\n{}", place.name, Told(&report)),
+                Err(error) => eprintln!("---- {} tells nothing of itself: {error:#}", place.name),
+            }
             eprintln!("---- the last lines of {}\n{}", place.name, place.last_words());
         }
     }
