@@ -64,7 +64,7 @@ pub use config::LogConfig;
 #[cfg(feature = "file")]
 pub use disk::file::FileDisk;
 #[cfg(feature = "log")]
-pub use disk::mem::MemDisk;
+pub use disk::mem::{MemDisk, SyncFailure};
 #[cfg(feature = "log")]
 pub use disk::{Disk, DiskFile};
 #[cfg(feature = "log")]

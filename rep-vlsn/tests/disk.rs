@@ -3,7 +3,7 @@
 mod common;
 
 use common::Rng;
-use rep_vlsn::{Disk, DiskFile, MemDisk};
+use rep_vlsn::{Disk, DiskFile, MemDisk, SyncFailure};
 use std::collections::BTreeSet;
 
 #[test]
@@ -202,4 +202,49 @@ fn allocated_space_costs_nothing() {
     assert_eq!(&found, b"\0here\0");
     file.set_len(10).unwrap();
     assert_eq!(file.len().unwrap(), 10);
+}
+
+#[test]
+fn what_a_failed_sync_dropped_reads_as_old() {
+    let disk = MemDisk::new();
+    let file = disk.create("a").unwrap();
+    file.write_at(0, b"old").unwrap();
+    file.sync().unwrap();
+    file.write_at(0, b"new").unwrap();
+    disk.fail_next_sync_as(SyncFailure::ReadsOld);
+    assert!(file.sync().is_err());
+    assert_eq!(disk.contents("a").unwrap(), b"old");
+}
+
+#[test]
+fn a_full_disk_grows_no_file_and_takes_writes_where_there_is_room() {
+    let disk = MemDisk::new();
+    let file = disk.create("a").unwrap();
+    file.allocate(10).unwrap();
+    disk.fill(true);
+    let full = |result: std::io::Result<()>| {
+        assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    };
+    full(disk.create("b").map(drop));
+    full(file.write_at(8, b"long"));
+    full(file.allocate(11));
+    file.write_at(6, b"room").unwrap();
+    disk.kill();
+    full(disk.create("b").map(drop));
+    disk.fill(false);
+    disk.create("b").unwrap();
+}
+
+#[test]
+fn what_was_put_elsewhere_by_mistake_is_durable() {
+    let disk = MemDisk::new();
+    let file = disk.create("a").unwrap();
+    file.write_at(0, b"whole").unwrap();
+    file.sync().unwrap();
+    disk.sync_dir("").unwrap();
+    file.write_at(4, b"!").unwrap();
+    assert!(disk.scribble("a", 1, b"--"));
+    assert!(!disk.scribble("a", 4, b"--") && !disk.scribble("b", 0, b"-"));
+    disk.power_cut(&mut || 0);
+    assert_eq!(disk.contents("a").unwrap(), b"w--le");
 }

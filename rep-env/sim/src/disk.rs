@@ -4,6 +4,7 @@
 //! later one, so that the power can fail between them. What the disk had finished when it failed, only the
 //! disk knows; completions of a dead run reach nobody.
 
+use crate::faults::Damage;
 use crate::rng::Rng;
 use crate::swarm::DiskSwarm;
 use bytes::Bytes;
@@ -108,14 +109,15 @@ impl Home {
         }
     }
 
-    /// Flips a bit of the record, wherever it lies on the disk; tells whether it was found.
-    pub(crate) fn rot(&self, record: &[u8], bit: u64) -> bool {
+    /// Puts other bytes where the record lies, wherever that is; tells whether it was found.
+    pub(crate) fn replace(&self, record: &[u8], by: &[u8]) -> bool {
         let files = rep_vlsn::Disk::list(&self.disk, "log").unwrap_or_default();
         for file in files {
             let name = format!("log/{file}");
             let content = self.disk.contents(&name).unwrap_or_default();
-            let Some(at) = find(&content, record) else { continue };
-            return self.disk.flip_bit(&name, at as u64 + bit % record.len() as u64);
+            if let Some(at) = find(&content, record) {
+                return self.disk.scribble(&name, at as u64, by);
+            }
         }
         false
     }
@@ -134,6 +136,7 @@ pub(crate) fn log_config(swarm: &DiskSwarm) -> LogConfig {
         .with_tail_bytes(swarm.tail_bytes);
     config.group_bytes_max = swarm.tail_bytes.max(512);
     config.index_stride = 4;
+    config.checkpoint_bytes = swarm.checkpoint_bytes;
     config
 }
 
@@ -147,6 +150,23 @@ pub(crate) fn latency(swarm: &DiskSwarm, rng: &mut Rng, node: u32, mean: Duratio
 pub(crate) fn founding(log: &Opened<MemDisk>) -> Option<rep_vlsn::Record> {
     let batch = log.reader.batch(Vlsn::FIRST, Vlsn::FIRST, usize::MAX, log.view.epoch()).ok()?;
     batch.into_records().into_iter().next()
+}
+
+/// What lies in the place of a damaged record.
+pub(crate) fn spoilt(record: &[u8], damage: Damage, other: Option<&[u8]>) -> Vec<u8> {
+    let mut bytes = record.to_vec();
+    match (damage, other) {
+        (Damage::Flip(bit), _) => {
+            let bit = (bit % (8 * record.len() as u64)) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        (Damage::Misplaced(_), Some(other)) if other != record => {
+            let count = other.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&other[..count]);
+        }
+        (Damage::Lost | Damage::Misplaced(_), _) => bytes.fill(0),
+    }
+    bytes
 }
 
 fn find(content: &[u8], record: &[u8]) -> Option<usize> {

@@ -14,7 +14,7 @@ use crate::faults::{Fault, Moment};
 use crate::oracle::{Invariant, Violation, Watermark, ensure};
 use crate::process::Live;
 use crate::world::{Event, World};
-use rep_node::{Node, Output, Role};
+use rep_node::{HaltReason, Node, Output, Role};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -147,15 +147,20 @@ impl World {
             Output::Staged { request, point } => self.staged(id, request, point),
             Output::Resolve { request, outcome } => self.resolve(id, request, outcome),
             Output::Event(event) => self.heard(id, event),
-            Output::Halt(reason) => {
-                let what = format!("{id} halts: {reason}");
-                self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
-            }
+            Output::Halt(reason) => self.halts(id, &reason),
             other => self.fail(Violation {
                 invariant: Invariant::ErrorHonesty,
                 what: format!("the simulator does not know the output {other:?}"),
             }),
         }
+    }
+
+    /// I-37: only a disk that failed a promise is a reason.
+    fn halts(&mut self, id: NodeId, reason: &HaltReason) {
+        self.note(id, &[43], || format!("n{} halts: {reason}", id.get()));
+        let failed = matches!(reason, HaltReason::PromiseFailed { .. });
+        let checked = ensure(failed, Invariant::ErrorHonesty, || format!("{id} halts: {reason}"));
+        self.check(checked);
     }
 
     /// I-35: in a group that has settled nobody raises a term.

@@ -13,13 +13,14 @@
 mod budget;
 mod chance;
 mod cuts;
+mod disks;
 mod fault;
 mod inflict;
 mod recipes;
 mod traps;
 
 pub(crate) use chance::Kind;
-pub(crate) use fault::{End, Fault, Inflicted, Ledger};
+pub(crate) use fault::{Ailment, Damage, End, Fault, Inflicted, Ledger};
 pub(crate) use traps::{Action, Moment, Trap};
 
 use crate::process::Life;
@@ -145,9 +146,7 @@ impl World {
             }
         }
         for id in self.ids() {
-            self.process(id).home.disk.revive();
-            self.process_mut(id).sync_takes = None;
-            self.free_disk(id);
+            self.heal_disk(id);
             if let Some(live) = self.live_mut(id) {
                 live.crash_in = None;
             }

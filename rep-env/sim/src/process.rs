@@ -5,14 +5,16 @@
 //! done then, it never did.
 
 use crate::disk::{self, Found, Home, Unopened};
-use crate::faults::End;
+use crate::faults::{Damage, End};
 use crate::front::Front;
-use crate::oracle::{Invariant, Violation};
+use crate::oracle::{Invariant, Violation, ensure};
 use crate::rng::Rng;
 use crate::trace::digest;
 use crate::workload::Asking;
 use crate::world::{Event, World};
-use rep_node::{ApplyPlan, Fence, Node, NodeConfig, Recovered, Request, Seed, number_members};
+use rep_node::{
+    ApplyPlan, Fence, Node, NodeConfig, NodeState, Recovered, Request, Seed, number_members,
+};
 use rep_store::{Databases, StateMachine};
 use rep_vlsn::{
     DurableCell, Epoch, GroupId, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, NodeId,
@@ -28,6 +30,8 @@ pub(crate) enum Crash {
     Kill,
     /// The machine; what was not synced may be gone.
     PowerCut,
+    /// The process, in good order: it answers its callers and closes its log.
+    Close,
 }
 
 /// Where a process stands.
@@ -60,6 +64,12 @@ pub(crate) struct Process {
     pub(crate) hung: bool,
     /// What it will have finished when it goes on.
     pub(crate) unfinished: Vec<Event>,
+    /// Its disk was told to fail; if that shows, somebody restarts it after so long.
+    pub(crate) ails: Option<Duration>,
+    /// Its disk has no space.
+    pub(crate) full: bool,
+    /// It cannot go on, and waits for the restart.
+    pub(crate) failed: bool,
     /// How it ends when the power fails in the middle of a disk operation, if that was ordered.
     pub(crate) torn: Option<(End, Option<Duration>)>,
     /// Numbers of links: never one twice, over all runs.
@@ -140,6 +150,9 @@ impl Process {
             sync_takes: None,
             hung: false,
             unfinished: Vec::new(),
+            ails: None,
+            full: false,
+            failed: false,
             torn: None,
             links: 0,
         }
@@ -179,6 +192,7 @@ impl World {
             Ok(found) => self.boot(id, found),
             Err(Unopened::Crashed) => self.boot_crashed(id),
             Err(Unopened::Damaged(why)) => self.boot_refused(id, why),
+            Err(Unopened::Other(_)) if self.process(id).ails.is_some() => self.boot_later(id),
             Err(Unopened::Other(why)) => self.fail(Violation {
                 invariant: Invariant::ErrorHonesty,
                 what: format!("{id} cannot open its directory: {why}"),
@@ -192,6 +206,12 @@ impl World {
         disk.power_cut(&mut end.fates());
         self.oracle.stopped(id, false);
         let back = back.unwrap_or(self.swarm.process.away);
+        self.schedule.push(self.now + back, Event::Restart { id });
+    }
+
+    /// The disk fails, or has no space, even while the directory is opened.
+    fn boot_later(&mut self, id: NodeId) {
+        let back = self.process(id).ails.unwrap_or(self.swarm.process.away);
         self.schedule.push(self.now + back, Event::Restart { id });
     }
 
@@ -306,28 +326,66 @@ impl World {
 
     /// A process ends, with all that it had not written.
     pub(crate) fn end_process(&mut self, id: NodeId, end: End) {
-        if self.process(id).live.is_none() {
-            return;
+        if end.how == Crash::Close && !self.process(id).paused {
+            self.close_node(id);
         }
-        let how = end.how;
-        self.counts.crash(how);
-        self.note(id, &[3, how as u64], || format!("n{} {}", id.get(), how.verb()));
+        let Some(live) = self.process_mut(id).live.take() else { return };
+        self.counts.crash(end.how);
+        self.note(id, &[3, end.how as u64], || format!("n{} {}", id.get(), end.how.verb()));
+        let Live { writer, open_calls, node, .. } = *live;
+        let end = match end.how {
+            Crash::Close => self.close_log(id, end, writer, node.dvlsn()),
+            Crash::Kill | Crash::PowerCut => end,
+        };
+        let powered = end.how != Crash::PowerCut;
         let process = self.process_mut(id);
-        let live = process.live.take().expect("it was just seen");
         process.life = Life::Down;
         process.paused = false;
+        process.failed = false;
+        process.ails = process.ails.filter(|_| process.full);
         process.stalled.clear();
         process.unfinished.clear();
-        match how {
-            Crash::Kill => process.home.disk.kill(),
-            Crash::PowerCut => process.home.disk.power_cut(&mut end.fates()),
+        match powered {
+            true => process.home.disk.kill(),
+            false => process.home.disk.power_cut(&mut end.fates()),
         }
-        process.powered = how == Crash::Kill;
+        process.powered = powered;
         let silence = end.silent.then(|| self.swarm.election_timeout * 6);
-        let coming = self.network.process_ended(self.now, id, how == Crash::Kill, silence);
+        let coming = self.network.process_ended(self.now, id, powered, silence);
         self.net_coming(coming);
-        self.oracle.stopped(id, how == Crash::Kill);
-        self.lose_calls(id, live.open_calls);
+        self.oracle.stopped(id, powered);
+        self.lose_calls(id, open_calls);
+    }
+
+    /// I-38: closing ends at once, in whatever state the node is, and everybody who asked is told.
+    fn close_node(&mut self, id: NodeId) {
+        self.step(id, |node, now| node.close(now));
+        let Some(live) = self.live_mut(id) else { return };
+        let (state, open, coming) = (live.node.state(), live.open_calls.len(), live.lane.len());
+        let next = live.node.next_timeout();
+        let ended = state == NodeState::Shutdown && open <= coming && next.is_none();
+        let checked = ensure(ended, Invariant::Shutdown, || {
+            format!("{id} was closed: it is {state:?}, {open} calls wait, next is {next:?}")
+        });
+        self.check(checked);
+    }
+
+    /// The log's last mark, unless the disk fails it, or dies of it.
+    fn close_log(&mut self, id: NodeId, end: End, writer: LogWriter<MemDisk>, dvlsn: Vlsn) -> End {
+        let hung = self.process(id).hung;
+        let closed = if hung { Ok(()) } else { writer.close(dvlsn).map_err(|e| e.to_string()) };
+        if let Err(why) = closed {
+            if self.process(id).home.disk.crashed() {
+                return self.tear_of(id).0;
+            }
+            let excused = self.process(id).ails.is_some();
+            let checked = ensure(excused, Invariant::Shutdown, || {
+                format!("{id} cannot close its log: {why}")
+            });
+            self.check(checked);
+            self.oracle.log_in_doubt(id);
+        }
+        end
     }
 
     /// Stops a process (SIGSTOP): the world goes on without it.
@@ -386,15 +444,22 @@ impl World {
         self.oracle.wiped(id, Incarnation::default());
     }
 
-    /// A bit of an entry at or below the last mark flips; the process must be down.
-    pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, bit: u64) -> bool {
+    /// An entry at or below the last mark is damaged.
+    pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, damage: Damage) -> bool {
         let member = self.oracle.member(id);
-        let record = member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
-        let Some(record) = record.filter(|_| entry <= member.marked as u64) else { return false };
-        let rotten = self.process(id).home.rot(&record, bit);
+        let of = |entry: u64| member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
+        let Some(record) = of(entry).filter(|_| entry <= member.marked as u64) else {
+            return false;
+        };
+        let other = match damage {
+            Damage::Misplaced(other) => of(other),
+            Damage::Flip(_) | Damage::Lost => None,
+        };
+        let spoilt = disk::spoilt(&record, damage, other.as_deref());
+        let rotten = self.process(id).home.replace(&record, &spoilt);
         if rotten {
             self.counts.rots += 1;
-            self.note(id, &[7, entry], || format!("entry {entry} of n{} rots", id.get()));
+            self.note(id, &[7, entry], || format!("entry {entry} of n{}: {damage:?}", id.get()));
             self.oracle.damaged(id);
         }
         rotten
@@ -414,6 +479,7 @@ impl Crash {
         match self {
             Crash::Kill => "is killed",
             Crash::PowerCut => "loses power",
+            Crash::Close => "is closed",
         }
     }
 }

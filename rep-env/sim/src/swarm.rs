@@ -69,6 +69,14 @@ pub struct DiskSwarm {
     pub slow: Option<(u32, u32)>,
     /// A disk hangs for a while, per second of virtual time.
     pub hangs_per_s: f64,
+    /// A disk is slow for a while, per second of virtual time.
+    pub slows_per_s: f64,
+    /// The next sync, write or read of a disk will fail, per second of virtual time.
+    pub errors_per_s: f64,
+    /// A disk has no space for a while, per second of virtual time.
+    pub fills_per_s: f64,
+    /// Bytes of a segment of which the index file is told at once.
+    pub checkpoint_bytes: u64,
     /// Segment length, in bytes.
     pub segment_bytes: u64,
     /// Bytes of the log's tail in memory.
@@ -85,6 +93,8 @@ pub struct ProcessSwarm {
     pub kills_per_s: f64,
     /// A machine loses power; what was not synced may be gone.
     pub power_cuts_per_s: f64,
+    /// A process is closed in good order.
+    pub closes_per_s: f64,
     /// A process is stopped for a while (and all its timers are late at once).
     pub pauses_per_s: f64,
     /// A crash is armed to happen at a later output or disk operation.
@@ -276,6 +286,10 @@ impl DiskSwarm {
             sync: Duration::from_nanos(rng.log_uniform(50_000.0, slowest) as u64),
             slow: rng.chance(0.4).then(|| (rng.between(1, u64::from(nodes)) as u32, slow_by)),
             hangs_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            slows_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            errors_per_s: rate(rng, election_timeout, 0.2, 6.0),
+            fills_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            checkpoint_bytes: rng.pick(&[1, 1 << 10, 4 << 20]),
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
             tail_bytes: rng.pick(&[256, 1 << 10, 8 << 10, 64 << 10]),
             payload_bytes_max: rng.pick(&[8, 60, 400]),
@@ -288,6 +302,10 @@ impl DiskSwarm {
             sync: Duration::from_millis(1),
             slow: None,
             hangs_per_s: 0.0,
+            slows_per_s: 0.0,
+            errors_per_s: 0.0,
+            fills_per_s: 0.0,
+            checkpoint_bytes: 4 << 20,
             segment_bytes: 64 << 10,
             tail_bytes: 64 << 10,
             payload_bytes_max: 8,
@@ -302,6 +320,7 @@ impl ProcessSwarm {
         ProcessSwarm {
             kills_per_s: rate(rng, election_timeout, 0.3, 6.0),
             power_cuts_per_s: rate(rng, election_timeout, 0.3, 6.0),
+            closes_per_s: rate(rng, election_timeout, 0.3, 4.0),
             pauses_per_s: rate(rng, election_timeout, 0.3, 6.0),
             armed_per_s: rate(rng, election_timeout, 0.3, 10.0),
             wipes_per_s: rate(rng, election_timeout, 0.2, 2.0),
@@ -318,6 +337,7 @@ impl ProcessSwarm {
         ProcessSwarm {
             kills_per_s: 0.0,
             power_cuts_per_s: 0.0,
+            closes_per_s: 0.0,
             pauses_per_s: 0.0,
             armed_per_s: 0.0,
             wipes_per_s: 0.0,

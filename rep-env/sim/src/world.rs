@@ -39,6 +39,9 @@ pub(crate) enum Event {
     Mend { from: NodeId, to: NodeId },
     Client { index: usize, wake: u64 },
     DiskFreed { id: NodeId },
+    DiskQuick { id: NodeId },
+    SpaceBack { id: NodeId },
+    Reopen { id: NodeId, run: u64 },
 }
 
 /// One stream of chance per concern.
@@ -185,6 +188,9 @@ impl World {
             Event::Mend { from, to } => self.unblock(from, to),
             Event::Client { index, wake } => self.client_acts(index, wake),
             Event::DiskFreed { id } => self.free_disk(id),
+            Event::DiskQuick { id } => self.process_mut(id).sync_takes = None,
+            Event::SpaceBack { id } => self.has_space(id),
+            Event::Reopen { id, .. } => self.reopen(id),
         }
     }
 
@@ -389,13 +395,16 @@ impl Event {
             | Event::LogCut { id, run }
             | Event::Applied { id, run }
             | Event::Lane { id, run }
+            | Event::Reopen { id, run }
             | Event::SendEntries { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
             | Event::Restart { .. }
             | Event::Resume { .. }
             | Event::Mend { .. }
             | Event::Client { .. }
-            | Event::DiskFreed { .. } => None,
+            | Event::DiskFreed { .. }
+            | Event::DiskQuick { .. }
+            | Event::SpaceBack { .. } => None,
         }
     }
 }

@@ -6,11 +6,15 @@
 //! written to, and space that was only allocated is not there at all.
 
 mod content;
+mod faults;
+
+pub use faults::SyncFailure;
 
 use super::{Disk, DiskFile, check_name, parent};
 use crate::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use content::Content;
+use faults::Faults;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -36,8 +40,7 @@ struct State {
     syncs: u64,
     ops_left: Option<u64>,
     crashed: bool,
-    fail_sync: bool,
-    fail_write: bool,
+    faults: Faults,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,24 +106,6 @@ impl MemDisk {
     /// Whether an ordered crash has happened.
     pub fn crashed(&self) -> bool {
         self.state.lock().crashed
-    }
-
-    /// The next sync of a file fails, once. As real kernels do, the disk then takes the unsynced pages
-    /// for clean: later syncs succeed and do not make them durable.
-    pub fn fail_next_sync(&self) {
-        self.state.lock().fail_sync = true;
-    }
-
-    /// The next write to a file fails, once, having written nothing.
-    pub fn fail_next_write(&self) {
-        self.state.lock().fail_write = true;
-    }
-
-    /// Flips one bit of the byte at `offset` (the bit numbered `offset` mod 8), synced or not. Says
-    /// whether the file has such a byte.
-    pub fn flip_bit(&self, name: &str, offset: u64) -> bool {
-        let state = self.state.lock();
-        state.names.files.get(name).is_some_and(|inode| inode.lock().flip_bit(offset))
     }
 
     /// The bytes of a file.
@@ -241,8 +226,7 @@ impl State {
         self.life += 1;
         self.crashed = false;
         self.ops_left = None;
-        self.fail_sync = false;
-        self.fail_write = false;
+        self.faults = Faults { full: self.faults.full, ..Faults::default() };
     }
 
     fn alive(&self, life: u64) -> io::Result<()> {
@@ -299,6 +283,7 @@ impl Disk for MemDisk {
         }
         let life = state.life;
         state.begin(life)?;
+        state.space_for(0, 1)?;
         let inode = Inode::default();
         state.change(NameOp::Link { name: name.to_owned(), inode: Arc::clone(&inode) })?;
         Ok(MemFile { disk: self.clone(), inode, life })
@@ -383,11 +368,13 @@ impl MemFile {
 
     fn write(&self, offset: u64, bytes: &[Bytes]) -> io::Result<()> {
         let mut state = self.op()?;
-        if std::mem::take(&mut state.fail_write) {
+        if std::mem::take(&mut state.faults.write) {
             return Err(io::Error::other("injected write failure"));
         }
         let mut at = offset;
         let mut content = self.inode.lock();
+        let count: usize = bytes.iter().map(Bytes::len).sum();
+        state.space_for(content.len(), offset + count as u64)?;
         for part in bytes {
             content.write(at, part.clone());
             at += part.len() as u64;
@@ -398,7 +385,11 @@ impl MemFile {
 
 impl DiskFile for MemFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.disk.state.lock().alive(self.life)?;
+        let mut state = self.disk.state.lock();
+        state.alive(self.life)?;
+        if std::mem::take(&mut state.faults.read) {
+            return Err(io::Error::other("injected read failure"));
+        }
         Ok(self.inode.lock().read(offset, buffer))
     }
 
@@ -419,6 +410,7 @@ impl DiskFile for MemFile {
     fn allocate(&self, len: u64) -> io::Result<()> {
         let state = self.op()?;
         let mut content = self.inode.lock();
+        state.space_for(content.len(), len)?;
         if content.len() < len {
             content.set_len(len);
         }
@@ -434,9 +426,9 @@ impl DiskFile for MemFile {
         let mut state = self.op()?;
         state.syncs += 1;
         state.end()?;
-        if std::mem::take(&mut state.fail_sync) {
-            self.inode.lock().sync_failed();
-            return Err(io::Error::other("injected sync failure"));
+        if let Some(how) = state.faults.sync.take() {
+            self.inode.lock().sync_failed(how == SyncFailure::ReadsOld);
+            return Err(how.error());
         }
         self.inode.lock().sync();
         Ok(())

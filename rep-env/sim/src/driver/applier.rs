@@ -1,9 +1,9 @@
 //! The applier: reads what is durable from the log and hands it to the store, a batch at a time.
 
-use crate::oracle::{Invariant, Violation};
+use crate::oracle::{Checked, Invariant, Violation, ensure};
 use crate::world::{Event, World};
 use rep_store::{Entry, StateMachine};
-use rep_vlsn::{NodeId, Vlsn};
+use rep_vlsn::{NodeId, ReadError, Vlsn};
 use std::time::Duration;
 
 impl World {
@@ -28,10 +28,7 @@ impl World {
         let Some((from, to)) = live.apply else { return };
         let batch = match live.reader.batch(from, to, bytes_max, live.tail.epoch()) {
             Ok(batch) => batch,
-            Err(error) => {
-                let what = format!("{id} cannot read {from}..={to} to apply it: {error}");
-                return self.fail(Violation { invariant: Invariant::AppliedBound, what });
-            }
+            Err(error) => return self.cannot_apply(id, &error),
         };
         let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
         let point = batch.last();
@@ -56,5 +53,26 @@ impl World {
             self.applier(id);
         }
         self.step(id, |node, now| node.handle_applied(now, point));
+    }
+
+    /// What is durable cannot be read: the environment closes, as its runtime has it.
+    fn cannot_apply(&mut self, id: NodeId, error: &ReadError) {
+        self.note(id, &[29], || format!("n{} cannot read what it applies: {error}", id.get()));
+        let checked = self.may_fail(id, error);
+        self.check(checked);
+        self.step(id, |node, now| node.close(now));
+        self.needs_restart(id);
+    }
+
+    /// A read of the log fails only because of its disk.
+    pub(crate) fn may_fail(&self, id: NodeId, error: &ReadError) -> Checked {
+        let excused = match error {
+            ReadError::Damaged { .. } => self.oracle.member(id).damaged,
+            ReadError::Io(_) => self.process(id).ails.is_some(),
+            _ => false,
+        };
+        ensure(excused, Invariant::CorruptionIsNotACrash, || {
+            format!("{id} cannot read its sound log: {error}")
+        })
     }
 }

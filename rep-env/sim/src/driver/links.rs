@@ -85,7 +85,11 @@ impl World {
                 let why = match error {
                     ReadError::Cleaned { first } => SendFailed::Cleaned { first },
                     ReadError::Truncated => SendFailed::Truncated,
-                    _ => SendFailed::Damaged,
+                    _ => {
+                        let checked = self.may_fail(id, &error);
+                        self.check(checked);
+                        SendFailed::Damaged
+                    }
                 };
                 self.step(id, |node, now| node.handle_send_failed(now, link, why));
                 return;

@@ -119,9 +119,11 @@ impl World {
         live.log_busy = false;
         live.unsynced_since.get_or_insert(now);
         let dvlsn = live.node.dvlsn();
-        match live.writer.write_group(dvlsn).map_err(|error| error.to_string()) {
+        let written = live.writer.write_group(dvlsn).map_err(|error| error.to_string());
+        match self.unless_crashed(id, written) {
             Ok(None) => self.log_writer(id),
             Ok(Some(written)) => {
+                let Some(live) = self.live_mut(id) else { return };
                 live.log_busy = true;
                 live.mark = durable;
                 let last = written.last;
@@ -200,10 +202,12 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let mark = live.mark;
-        let synced = match live.writer.sync().map_err(|error| error.to_string()) {
+        let synced = live.writer.sync().map_err(|error| error.to_string());
+        let synced = match self.unless_crashed(id, synced) {
             Ok(synced) => synced,
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
+        let Some(live) = self.live_mut(id) else { return };
         live.syncs.note_synced();
         live.unsynced_since = None;
         let current = synced.epoch == live.tail.epoch();
@@ -243,10 +247,12 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let Some((keep, epoch)) = live.cut.take() else { return };
-        let done = match live.writer.truncate(keep, epoch).map_err(|error| error.to_string()) {
+        let done = live.writer.truncate(keep, epoch).map_err(|error| error.to_string());
+        let done = match self.unless_crashed(id, done) {
             Ok(done) => done,
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
+        let Some(live) = self.live_mut(id) else { return };
         live.syncs.note_synced();
         live.unsynced_since = None;
         let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
@@ -260,6 +266,14 @@ impl World {
         self.log_writer(id);
     }
 
+    /// What the index file loses is no error of the log's; but a machine without power does nothing more.
+    fn unless_crashed<T>(&self, id: NodeId, done: Result<T, String>) -> Result<T, String> {
+        match self.process(id).home.disk.crashed() {
+            true => Err("the machine has lost power".to_owned()),
+            false => done,
+        }
+    }
+
     /// The disk said no: because it lost power in the middle of the operation, or by itself.
     fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
         if self.process(id).home.disk.crashed() {
@@ -267,7 +281,19 @@ impl World {
             return self.end_and_back(id, end, back);
         }
         self.note(id, &[27], || format!("n{}: {why}", id.get()));
+        let excused = self.process(id).ails.is_some() || self.oracle.member(id).damaged;
+        let checked = ensure(excused, Invariant::ErrorHonesty, || {
+            format!("{id} says that its sound disk failed: {why}")
+        });
+        self.check(checked);
+        if what == PersistFailed::Log {
+            self.oracle.log_in_doubt(id);
+        }
+        if let Some(live) = self.live_mut(id).filter(|_| what == PersistFailed::Log) {
+            live.unsynced_since = None;
+        }
         self.step(id, |node, now| node.handle_persist_failed(now, what, why));
+        self.needs_restart(id);
     }
 
     pub(crate) fn disk_latency(&mut self, id: NodeId, mean: Duration) -> Duration {

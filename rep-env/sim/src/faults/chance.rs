@@ -14,7 +14,11 @@ pub(crate) enum Kind {
     PowerCut,
     Pause,
     Armed,
+    Close,
     Hang,
+    Slow,
+    Ail,
+    Full,
     Wipe,
     Rot,
     Reset,
@@ -29,7 +33,11 @@ impl Kind {
             (Kind::PowerCut, process.power_cuts_per_s),
             (Kind::Pause, process.pauses_per_s),
             (Kind::Armed, process.armed_per_s),
+            (Kind::Close, process.closes_per_s),
             (Kind::Hang, disk.hangs_per_s),
+            (Kind::Slow, disk.slows_per_s),
+            (Kind::Ail, disk.errors_per_s),
+            (Kind::Full, disk.fills_per_s),
             (Kind::Wipe, process.wipes_per_s),
             (Kind::Rot, process.rots_per_s),
             (Kind::Reset, net.resets_per_s),
@@ -56,9 +64,21 @@ impl World {
             Kind::PowerCut => self.crash_and_back(id, Crash::PowerCut, None),
             Kind::Pause => self.pause_for_a_while(id),
             Kind::Armed => self.arm(id),
+            Kind::Close => self.crash_and_back(id, Crash::Close, None),
             Kind::Hang => {
                 let lasts = Some(self.a_few_timeouts(&[1, 4, 12]));
                 self.inflict(Fault::Hang { id, lasts });
+            }
+            Kind::Slow => {
+                let takes =
+                    self.swarm.election_timeout.mul_f64(self.rngs.process.log_uniform(0.01, 3.0));
+                let lasts = self.a_few_timeouts(&[2, 8]);
+                self.inflict(Fault::Slow { id, takes, lasts });
+            }
+            Kind::Ail => self.ail(id),
+            Kind::Full => {
+                let (lasts, back) = (self.a_few_timeouts(&[1, 4]), self.away(None));
+                self.inflict(Fault::Full { id, lasts, back });
             }
             Kind::Wipe => self.wipe_and_back(id),
             Kind::Rot => self.rot_and_back(id),
@@ -141,44 +161,6 @@ impl World {
         if let Some(live) = self.live_mut(id) {
             live.crash_in = Some((outputs, end, back));
         }
-    }
-
-    // ---- faults of disks
-
-    /// Its machine loses power within the next few operations of its disk.
-    pub(super) fn tear(&mut self, id: NodeId, most: u64) {
-        let ops = self.rngs.process.between(1, most);
-        let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
-        self.inflict(Fault::Tear { id, ops, end, back });
-    }
-
-    pub(crate) fn hang_disk(&mut self, id: NodeId) {
-        self.inflict(Fault::Hang { id, lasts: None });
-    }
-
-    /// The directory of a process that is down is emptied.
-    pub(crate) fn wipe(&mut self, id: NodeId) {
-        let end = self.end(Crash::PowerCut);
-        self.inflict(Fault::Wipe { id, end, back: None });
-    }
-
-    pub(super) fn wipe_and_back(&mut self, id: NodeId) {
-        if self.may_spend(id) {
-            let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
-            self.inflict(Fault::Wipe { id, end, back });
-        }
-    }
-
-    fn rot_and_back(&mut self, id: NodeId) {
-        let marked = self.oracle.member(id).marked as u64;
-        let unfit = self.oracle.member(id).damaged || !self.oracle.counts(id);
-        if !self.may_spend(id) || unfit || marked == 0 {
-            return;
-        }
-        let entry = self.rngs.process.between(1, marked);
-        let bit = self.rngs.process.next_u64();
-        let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
-        self.inflict(Fault::Rot { id, entry, bit, end, back });
     }
 
     // ---- faults of connections

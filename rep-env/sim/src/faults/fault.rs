@@ -7,7 +7,7 @@
 use crate::network::{Frame, Mishap, Opening};
 use crate::process::Crash;
 use rep_node::Service;
-use rep_vlsn::NodeId;
+use rep_vlsn::{NodeId, SyncFailure};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -24,8 +24,14 @@ pub(crate) enum Fault {
     Hang { id: NodeId, lasts: Option<Duration> },
     /// The process is gone, and its directory is emptied.
     Wipe { id: NodeId, end: End, back: Option<Duration> },
-    /// The process is gone, and of an entry at or below its last mark a bit has flipped.
-    Rot { id: NodeId, entry: u64, bit: u64, end: End, back: Option<Duration> },
+    /// An entry at or below the last mark is damaged; the process is gone first, or goes on and does not know.
+    Rot { id: NodeId, entry: u64, damage: Damage, end: Option<End>, back: Option<Duration> },
+    /// The next operation of a kind fails; if that shows, somebody restarts the process after `back`.
+    Ail { id: NodeId, ailment: Ailment, back: Duration },
+    /// The disk has no space for `lasts`; if that shows, somebody restarts the process after `back`.
+    Full { id: NodeId, lasts: Duration, back: Duration },
+    /// Whatever the disk does takes so long, for `lasts`.
+    Slow { id: NodeId, takes: Duration, lasts: Duration },
     /// Nothing goes from one to the other, for `lasts`, if ever it ends.
     Cut { from: NodeId, to: NodeId, lasts: Option<Duration> },
     /// A cut ends.
@@ -38,6 +44,25 @@ pub(crate) enum Fault {
     Ghosts { opening: Opening, towards: [u16; 2] },
     /// Clients go to this node, whoever is master; `None`: no longer.
     Lure { to: Option<NodeId> },
+}
+
+/// What is wrong with a damaged entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// A bit has flipped: the one of this number, modulo the length.
+    Flip(u64),
+    /// It was reported as synced and never written.
+    Lost,
+    /// The bytes of this other entry were written in its place.
+    Misplaced(u64),
+}
+
+/// What a disk will fail to do, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ailment {
+    Sync(SyncFailure),
+    Write,
+    Read,
 }
 
 /// How a process ends, and what becomes of what it had not synced.

@@ -31,12 +31,22 @@ impl World {
                 self.empty_home(id);
                 self.later(back, Event::Restart { id });
             }
-            Fault::Rot { id, entry, bit, end, back } => {
-                self.end_process(id, end);
-                if self.spoil(id, entry, bit) {
+            Fault::Rot { id, entry, damage, end, back } => {
+                end.into_iter().for_each(|end| self.end_process(id, end));
+                if self.spoil(id, entry, damage) {
                     self.faults.spent.insert(id);
+                    self.counts.decays += u64::from(end.is_none());
                 }
                 self.later(back, Event::Restart { id });
+            }
+            Fault::Ail { id, ailment, back } => self.sicken(id, ailment, back),
+            Fault::Full { id, lasts, back } => {
+                self.fill_up(id, back);
+                self.later(Some(lasts), Event::SpaceBack { id });
+            }
+            Fault::Slow { id, takes, lasts } => {
+                self.slow_down(id, takes);
+                self.later(Some(lasts), Event::DiskQuick { id });
             }
             Fault::Cut { from, to, lasts } => {
                 self.block(from, to);

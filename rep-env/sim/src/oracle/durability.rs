@@ -78,8 +78,12 @@ impl Oracle {
         }
     }
 
-    /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold.
+    /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold. One that learns of its
+    /// crown when others have reigned after it is not asked: its promisers may hold what those have sent them.
     pub(super) fn holds_what_a_majority_holds(&mut self, node: NodeId, term: Term) -> Checked {
+        if self.has_opened_after(term) {
+            return Ok(());
+        }
         let log = &self.member(node).log;
         let lacks = |(vlsn, of): &(u64, u64)| {
             *of < term.get() && log.get(*vlsn as usize - 1).is_none_or(|e| e.term.get() != *of)

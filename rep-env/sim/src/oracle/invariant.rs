@@ -90,6 +90,7 @@ invariants! {
     Liveness "I-34" "liveness-after-heal" Liveness "After faults end a master serves a write within 50 election timeouts, and all core nodes converge.";
     Stability "I-35" "stability" Liveness "While nothing is wrong with its master a group elects no other.";
     ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
+    Shutdown "I-38" "shutdown-terminates" Safety "A node that is closed answers all its callers, wants nothing more, and closes its log.";
     SyncedInTime "I-39" "synced-in-time" Liveness "Whatever was asked, what is written is synced within the interval, unless its disk is at something else.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";

@@ -43,6 +43,13 @@ impl Oracle {
         }
     }
 
+    /// The disk has failed the log: what is not synced may be gone, though process and machine live.
+    pub(crate) fn log_in_doubt(&mut self, node: NodeId) {
+        let member = self.member_mut(node);
+        member.lets_go(member.durable);
+        member.written = member.written.min(member.durable);
+    }
+
     pub(crate) fn born(&mut self, node: NodeId, incarnation: Incarnation) {
         self.member_mut(node).incarnation = incarnation;
     }

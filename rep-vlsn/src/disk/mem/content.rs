@@ -76,21 +76,30 @@ impl Content {
         self.settle();
     }
 
-    pub(super) fn sync_failed(&mut self) {
-        for (page, old) in std::mem::take(&mut self.synced_pages) {
-            self.lost.entry(page).or_insert(old);
-        }
+    /// The unsynced pages are taken for clean. They read as written or (`reads_old`) as they were before.
+    pub(super) fn sync_failed(&mut self, reads_old: bool) {
         self.unsynced.clear();
+        for (page, old) in std::mem::take(&mut self.synced_pages) {
+            if !reads_old {
+                self.lost.entry(page).or_insert(old);
+                continue;
+            }
+            self.put(page, old);
+        }
+    }
+
+    fn put(&mut self, page: u64, content: Option<Page>) {
+        match content {
+            Some(content) => self.pages.insert(page, content),
+            None => self.pages.remove(&page),
+        };
     }
 
     pub(super) fn power_cut(&mut self, mood: Mood, rng: &mut dyn FnMut() -> u64) {
         let ops = std::mem::take(&mut self.unsynced);
         let old = std::mem::take(&mut self.synced_pages);
         for (page, content) in old.into_iter().chain(std::mem::take(&mut self.lost)) {
-            match content {
-                Some(content) => self.pages.insert(page, content),
-                None => self.pages.remove(&page),
-            };
+            self.put(page, content);
         }
         self.len = self.synced_len;
         for op in ops {
@@ -108,6 +117,21 @@ impl Content {
         Arc::make_mut(self.pages.entry(page).or_insert_with(zeros))[at] ^= mask;
         if let Some(Some(old)) = self.synced_pages.get_mut(&page) {
             Arc::make_mut(old)[at] ^= mask;
+        }
+        true
+    }
+
+    pub(super) fn scribble(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        if offset + bytes.len() as u64 > self.len {
+            return false;
+        }
+        for Piece { page, at, of } in pieces(offset, bytes.len()) {
+            let part = &bytes[of];
+            let now = Arc::make_mut(self.pages.entry(page).or_insert_with(zeros));
+            now[at..at + part.len()].copy_from_slice(part);
+            if let Some(Some(old)) = self.synced_pages.get_mut(&page) {
+                Arc::make_mut(old)[at..at + part.len()].copy_from_slice(part);
+            }
         }
         true
     }
