@@ -2,28 +2,16 @@
 //! panics, its fence never falls, it promises once a term, and nothing it says leans on what is not
 //! durable.
 
+#[path = "support/bench.rs"]
+mod bench;
+
+use bench::{Bench, Step, electorate};
 use proptest::prelude::*;
 use rep_election::message::{Name, PreGrant, PreSolicit, Promise, Refuse, Solicit};
-use rep_election::{
-    Election, ElectionConfig, Electorate, Fence, Message, Output, Promiser, Reason, Sender,
-    Standing, Voter,
-};
-use rep_vlsn::{GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
-use std::collections::{BTreeMap, VecDeque};
+use rep_election::{Electorate, Message, Promiser, Reason, Sender};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-#[derive(Clone, Debug)]
-enum Step {
-    Give(Sender, Message),
-    Hear(u64, u32, bool),
-    Persisted,
-    Wait(u64),
-    LoseMaster,
-    ReignEnded,
-    Rank(u64, u64),
-    Nameable(bool),
-    Restart,
-}
 
 fn ids() -> impl Strategy<Value = NodeId> {
     (1_u32..6).prop_map(NodeId::new)
@@ -57,16 +45,6 @@ fn electorates() -> impl Strategy<Value = Electorate> {
             Electorate { election_need: election, commit_need: commit, ..electorate(3, true) }
         }),
     ]
-}
-
-fn electorate(size: u32, born: bool) -> Electorate {
-    let ids = (1..=size).map(|id| (NodeId::new(id), Incarnation([id as u8; 16])));
-    if born {
-        let voters = ids.map(|(id, incarnation)| (id, Voter::known(incarnation)));
-        Electorate::majority(GroupId([1; 16]), LogPoint::NULL, voters.collect())
-    } else {
-        Electorate::founding(ids.map(|(id, _)| (id, Voter::unknown())).collect())
-    }
 }
 
 fn reasons() -> impl Strategy<Value = Reason> {
@@ -136,140 +114,6 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Nameable),
         1 => Just(Step::Restart),
     ]
-}
-
-struct Bench {
-    core: Election,
-    now: Duration,
-    rank: LogPoint,
-    nameable: bool,
-    electorate: Electorate,
-    disk: Fence,
-    in_flight: VecDeque<Fence>,
-    highest: Fence,
-    promised: BTreeMap<Term, NodeId>,
-    reigned: Vec<Term>,
-    standing: bool,
-    reigning: bool,
-}
-
-fn core(disk: Fence, now: Duration, seed: u64) -> Election {
-    let config = ElectionConfig::new(NodeId::new(1), Incarnation([1; 16]), seed);
-    Election::new(config, disk, now)
-}
-
-impl Bench {
-    fn new(born: bool, seed: u64) -> Bench {
-        Bench {
-            core: core(Fence::default(), Duration::ZERO, seed),
-            now: Duration::ZERO,
-            rank: LogPoint::NULL,
-            nameable: true,
-            electorate: electorate(3, born),
-            disk: Fence::default(),
-            in_flight: VecDeque::new(),
-            highest: Fence::default(),
-            promised: BTreeMap::new(),
-            reigned: Vec::new(),
-            standing: false,
-            reigning: false,
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        let round_trips = BTreeMap::new();
-        let standing = Standing {
-            rank: self.rank,
-            nameable: self.nameable,
-            electorate: &self.electorate,
-            reaches_commit_quorum: true,
-            round_trips: &round_trips,
-        };
-        match step {
-            Step::Give(from, message) => {
-                let _ = self.core.handle_message(self.now, from, message, &standing);
-            }
-            Step::Hear(term, master, quorate) => {
-                let _ =
-                    self.core.hear_master(self.now, Term::new(term), NodeId::new(master), quorate);
-            }
-            Step::Persisted => {
-                if let Some(fence) = self.in_flight.pop_front() {
-                    self.disk = fence;
-                    self.core.handle_persisted(self.now, fence, &standing);
-                }
-            }
-            Step::Wait(span) => {
-                self.now += Duration::from_millis(span);
-                self.core.handle_timeout(self.now, &standing);
-            }
-            Step::LoseMaster => self.core.lose_master(self.now),
-            Step::ReignEnded => {
-                self.core.reign_ended(self.now);
-                self.reigning = false;
-            }
-            Step::Rank(term, vlsn) => {
-                self.rank = LogPoint::new(Term::new(term), Vlsn::new(vlsn));
-            }
-            Step::Nameable(nameable) => self.nameable = nameable,
-            Step::Restart => {
-                self.core = core(self.disk, self.now, 1);
-                self.in_flight.clear();
-                self.highest = self.disk;
-                (self.standing, self.reigning) = (false, false);
-            }
-        }
-        self.check();
-    }
-
-    fn check(&mut self) {
-        self.core.invariants();
-        let fence = self.core.fence();
-        assert!(fence == self.highest || fence.term > self.highest.term, "I-2");
-        self.highest = fence;
-        while let Some(output) = self.core.poll_output() {
-            match output {
-                Output::Persist(fence) => self.in_flight.push_back(fence),
-                Output::Send { to, message } => self.check_spoken(to, &message),
-                Output::Stand { .. } => {
-                    assert!(!self.standing && !self.reigning, "stands once");
-                    self.standing = true;
-                }
-                Output::Lost { .. } => {
-                    assert!(self.standing, "only a candidate loses");
-                    self.standing = false;
-                }
-                Output::Crown { term, .. } => {
-                    assert!(self.standing && !self.reigning, "only a candidate is crowned");
-                    assert!(self.disk.term == term && !self.reigned.contains(&term), "I-1");
-                    (self.standing, self.reigning) = (false, true);
-                    self.reigned.push(term);
-                }
-                Output::Deposed { term, by } => {
-                    assert!(self.reigning && term < by);
-                    self.reigning = false;
-                }
-                Output::Event(_) => {}
-                other => panic!("unknown output {other:?}"),
-            }
-        }
-        if let Some((at, _)) = self.core.next_timeout() {
-            assert!(at < self.now + Duration::from_secs(2), "every wait is short");
-        }
-    }
-
-    fn check_spoken(&mut self, to: NodeId, message: &Message) {
-        let term = message.term();
-        let promisee = match message {
-            Message::Promise(_) => to,
-            Message::Solicit(_) => NodeId::new(1),
-            Message::Name(_) => return assert!(self.disk.term >= term, "I-4"),
-            Message::PreSolicit(_) | Message::PreGrant(_) | Message::Refuse(_) => return,
-        };
-        assert!(self.disk.term >= term, "I-4");
-        assert_eq!(*self.promised.entry(term).or_insert(promisee), promisee, "I-3");
-        assert_eq!(Message::decode(&message.encode()).as_ref(), Ok(message));
-    }
 }
 
 proptest! {

@@ -71,12 +71,19 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let payload = Bytes::copy_from_slice(payload);
         [&frame::header(std::slice::from_ref(&payload))[..], &payload[..]].concat()
     };
-    let wires: [&[&[u8]]; 3] = [&[b"one"], &[b"", b"ten bytes!", &[7; 300]], &[&[0; 5000]]];
+    // Each with its bound: what is just allowed, and what is just not.
+    let wires: [(u8, &[&[u8]]); 5] = [
+        (0, &[b"", b"x"]),
+        (1, &[b"", b"ten bytes!"]),
+        (1, &[b"eleven byte"]),
+        (2, &[&[0; 4096], &[7; 4097]]),
+        (3, &[b"one", b"", &[7; 300]]),
+    ];
     let mut seeds = Vec::new();
-    for (number, payloads) in wires.into_iter().enumerate() {
+    for (bound, payloads) in wires {
         let wire: Vec<u8> = payloads.iter().flat_map(|payload| framed(payload)).collect();
         for sealed in [0, 1] {
-            seeds.push([&[number as u8 + 1, sealed], &wire[..]].concat());
+            seeds.push([&[bound, sealed], &wire[..]].concat());
         }
     }
     seeds

@@ -72,6 +72,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     .map(|reason| Answer::Refused(reason).encode().to_vec())
     .collect();
     answers.push(b"rep!hi\r\n\x00\x03\x000123456789abcdef\x04\x00bank\x02\x00n1".to_vec());
+    answers.push(b"rep!hi\r\n\x00\x02\x000123456789abcdef\x04\x00bank\x02\x00n2".to_vec());
     answers.push(b"rep!hi\r\n\x00\x07\x000123456789abcdef\x01\x00g\x02\x00n2".to_vec());
     let mut seeds = Vec::new();
     for answer in answers {

@@ -103,6 +103,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         member.clone().speaking(versions).greeting(&b"hi"[..]),
         member,
         Hello::new("", "admin").speaking(versions),
+        Hello::new("", "peer").speaking(versions),
         Hello::new("bank", "peer").speaking(versions).from_node("stranger", [3; 16]),
         Hello::new("shop", "peer").speaking(Versions::new(9, 9)),
         Hello::new("bank", "none").speaking(versions).to_node("n9"),
@@ -113,5 +114,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seeds.push([&[0, 0, 1, 6, 0][..], &bytes].concat());
         seeds.push([&[1, 1, 0, 1][..], &framed(&bytes)].concat());
     }
+    // A target that is there and not meant.
+    let unmeant = b"rep?hi\r\n\x01\x00\x03\x000123456789abcdef\x04\x00bank\x04\x00peer\x00\x00\x00\x02\x00n1\x00\x00";
+    seeds.push([&[0, 0, 0, 0][..], unmeant].concat());
     seeds
 }
