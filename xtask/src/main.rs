@@ -4,6 +4,11 @@
 //! So each one is a command here, `ci` runs the same commands as you do, and each rule prints its reason.
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod chaos;
+#[cfg(not(target_os = "linux"))]
+#[path = "chaos_elsewhere.rs"]
+mod chaos;
 mod ci;
 mod diagrams;
 mod fuzz;
@@ -21,6 +26,7 @@ mod workspace;
 use clap::{Parser, Subcommand};
 use run::Tally;
 use std::process::ExitCode;
+use steps::Outcome;
 use workspace::Workspace;
 
 #[derive(Debug, Parser)]
@@ -51,6 +57,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// What is too long for `ci`
     Nightly(nightly::Args),
+    /// Real processes on real disks: killed, cut off, frozen, without power, without room
+    Chaos(chaos::Args),
     /// What a group costs beside what the machine costs, as a table
     Bench(bench::Args),
     /// Draws the tables of rep-fsm into docs/roles.md
@@ -81,6 +89,10 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Mutants(args) => mutants::run(&workspace, &args),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Nightly(args) => nightly::run(&workspace, &args),
+        Task::Chaos(args) => match chaos::run(&workspace, &args)? {
+            Outcome::Done => Ok(()),
+            Outcome::Skipped(why) => anyhow::bail!("SKIPPED: {why}"),
+        },
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Diagrams => diagrams::run(&workspace),
         Task::Options => options::run(&workspace),

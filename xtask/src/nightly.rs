@@ -1,11 +1,11 @@
-//! What is too long for `ci`: more interleavings, hours of simulation, every planted bug, undefined behaviour.
+//! What is too long for `ci`: more interleavings, hours of simulation, every planted bug, undefined behaviour, real faults.
 //!
 //! A step that cannot be run here says SKIPPED and makes the whole fail: a night without a check is not a green night.
 
 use crate::run::{Tally, run_counting, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{fuzz, loom, mutants, sim, tidy};
+use crate::{chaos, fuzz, loom, mutants, sim, tidy};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         }),
         step("miri", minutes(30), "cargo +nightly miri test -p rep-fsm --lib", move |tally| {
             miri(workspace, tally)
+        }),
+        step("chaos", minutes(90), "cargo xtask chaos", move |_| {
+            chaos::run(workspace, &chaos::Args::all())
         }),
         step(
             "fuzz",

@@ -1,0 +1,194 @@
+//! Real processes, real disks, a real network stack, and everything that can go wrong with them.
+//!
+//! The simulator has a picture of each fault; this has the faults. Groups of `rep serve` run in network namespaces, each node on a
+//! small ext4 of its own, while clients read and write. A fault comes and goes, and then everything is asked that has to hold:
+//! somebody serves in time, all come back in time, what the clients were told is linearizable, nothing acknowledged is lost, all
+//! nodes hold the same, nobody panicked, and nothing leaked.
+//!
+//! It needs Linux, root, and a few tools; where it cannot run it says SKIPPED, which is not green. It touches nothing whose name
+//! does not begin with `repch`, and a parent process cleans up whatever becomes of the run ([`guardian`]).
+
+mod chance;
+mod clean;
+mod crew;
+mod disk;
+mod faults;
+mod figures;
+mod forwarder;
+mod group;
+mod guardian;
+mod history;
+mod ioctl;
+mod journal;
+mod judge;
+mod links;
+mod names;
+mod network;
+mod node;
+mod play;
+mod resp;
+mod scenarios;
+mod scene;
+mod shapes;
+mod status;
+mod tools;
+mod verdict;
+
+use crate::run::run_seeing;
+use crate::sim::fresh_seed;
+use crate::steps::{Outcome, minutes};
+use crate::workspace::Workspace;
+use anyhow::{Context, bail};
+use scenarios::{SCENARIOS, Scenario};
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// What may be asked of `chaos`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Say what can be played, and end
+    #[arg(long)]
+    list: bool,
+    /// Only these scenarios
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    only: Vec<String>,
+    /// How many rounds of each, instead of its own number
+    #[arg(long)]
+    rounds: Option<u64>,
+    /// The first round
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Chooses victims, moments and weather
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where the nodes keep their databases: redb, fjall or memory
+    #[arg(long, default_value = "redb")]
+    store: String,
+    /// Keep histories and logs, in target/chaos, although all was well
+    #[arg(long)]
+    keep: bool,
+    /// Take away what a run has left behind that was killed together with its guardian, and end
+    #[arg(long)]
+    clean: bool,
+    /// The run is ended after this
+    #[arg(long, default_value_t = 120)]
+    minutes: u64,
+    /// This is the child of the guardian
+    #[arg(long, hide = true)]
+    guarded: bool,
+}
+
+impl Args {
+    /// What `nightly` asks: the whole programme.
+    pub(crate) fn all() -> Args {
+        Args {
+            list: false,
+            only: Vec::new(),
+            rounds: None,
+            from: 0,
+            seed: None,
+            store: "redb".to_owned(),
+            keep: false,
+            clean: false,
+            minutes: 120,
+            guarded: false,
+        }
+    }
+}
+
+/// Where evidence and figures go, below the target directory.
+const EVIDENCE: &str = "chaos";
+const FIGURES: &str = "figures.jsonl";
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<Outcome> {
+    if args.list {
+        for Scenario { name, story, nodes, rounds, .. } in SCENARIOS {
+            println!("{name:<14} {nodes} nodes, {rounds:>3} rounds  {story}");
+        }
+        return Ok(Outcome::Done);
+    }
+    let chosen = chosen(&args.only)?;
+    if let Some(why) = tools::missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    if args.clean {
+        return guardian::clean_alone().map(|()| Outcome::Done);
+    }
+    if !args.guarded {
+        build(workspace)?;
+        guardian::run("--guarded", minutes(args.minutes))?;
+        return Ok(Outcome::Done);
+    }
+    guardian::end_with_guardian()?;
+    play_all(workspace, args, &chosen)?;
+    Ok(Outcome::Done)
+}
+
+fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
+    if let Some(unknown) =
+        only.iter().find(|name| SCENARIOS.iter().all(|scenario| scenario.name != **name))
+    {
+        bail!("there is no scenario {unknown:?}; --list names them");
+    }
+    let is_chosen =
+        |scenario: &&Scenario| only.is_empty() || only.iter().any(|name| name == scenario.name);
+    Ok(SCENARIOS.iter().filter(is_chosen).collect())
+}
+
+fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--quiet", "--release", "--package", "rep-cli", "--bin", "rep"]);
+    run_seeing(&mut cargo, None, |_| ())
+}
+
+/// All of them, also after one failed: another may tell why.
+fn play_all(
+    workspace: &Workspace,
+    args: &Args,
+    chosen: &[&'static Scenario],
+) -> anyhow::Result<()> {
+    let plan = play::Plan {
+        rep: workspace.target.join("release").join("rep"),
+        store: args.store.clone(),
+        seed: args.seed.unwrap_or_else(fresh_seed),
+        evidence: workspace.target.join(EVIDENCE),
+        keep: args.keep,
+    };
+    println!("seed {}", plan.seed);
+    let mut bad = Vec::new();
+    for scenario in chosen {
+        if scenario.fakes_time && tools::faketime().is_none() {
+            println!("{}: SKIPPED: needs libfaketime", scenario.name);
+            bad.push(scenario.name);
+        } else if let Err(error) = play_one(&plan, scenario, args) {
+            println!("{}: FAILED: {error:#}", scenario.name);
+            bad.push(scenario.name);
+        }
+    }
+    match bad.is_empty() {
+        true => Ok(()),
+        false => bail!("did not pass: {}", bad.join(", ")),
+    }
+}
+
+fn play_one(plan: &play::Plan, scenario: &Scenario, args: &Args) -> anyhow::Result<()> {
+    let rounds = args.rounds.unwrap_or(scenario.rounds);
+    let figures = play::scenario(plan, scenario, args.from..args.from + rounds)?;
+    figures.print(scenario.name);
+    let path = plan.evidence.join(FIGURES);
+    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+    let line = figures.json(scenario.name, plan.seed);
+    writeln!(file, "{line}").with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scenario_is_an_error_and_none_means_all() {
+        assert_eq!(chosen(&[]).unwrap().len(), SCENARIOS.len());
+        assert_eq!(chosen(&["power".to_owned()]).unwrap()[0].name, "power");
+        assert!(chosen(&["powre".to_owned()]).is_err());
+    }
+}

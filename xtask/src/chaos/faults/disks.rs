@@ -1,0 +1,116 @@
+//! Disks are full, fail, vanish and hang.
+
+use super::super::scene::{Scene, Whom};
+use super::super::tools;
+use anyhow::bail;
+use std::time::{Duration, Instant};
+
+/// How long until a node has to have noticed.
+const NOTICE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a node may take to come back by itself when there is room again, before it is started anew.
+const BY_ITSELF: Duration = Duration::from_secs(2);
+/// Room that a full disk still has, at most.
+const LEFT_MAX: usize = 256 << 10;
+/// Seconds for which a disk hangs: less than a `disk_stall`, and more.
+const HANGS: [u64; 3] = [1, 3, 8];
+/// How long a thaw may be late.
+const THAW_LIMIT: Duration = Duration::from_secs(15);
+/// Which sync of a thread fails.
+const SYNC_MAX: usize = 20;
+
+const ROLES: [Whom; 2] = [Whom::Master, Whom::Replica];
+
+/// No room is left while much is written; later there is room again.
+pub(crate) fn full(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let whom = scene.turn(&ROLES);
+    let victim = scene.victims(whom)?[0];
+    let left = scene.chance.below(LEFT_MAX) as u64;
+    scene.node(victim).disk.fill(left)?;
+    scene.journal.write_bulk(true);
+    let noticed = scene.noticed(victim, NOTICE_LIMIT)?;
+    scene.journal.write_bulk(false);
+    if !noticed {
+        bail!("a full disk was not noticed within {NOTICE_LIMIT:?}");
+    }
+    scene.served(whom, Instant::now())?;
+    scene.node(victim).disk.free()?;
+    let back = Instant::now();
+    if scene.group.await_sync(back, BY_ITSELF).is_ok() {
+        scene.figures.note("came back by itself when there was room");
+        return scene.synced(whom, back);
+    }
+    scene.figures.note("had to be started again when there was room");
+    start_again(scene, whom, victim)
+}
+
+/// One sync says EIO, and all later ones say that all is well: it was not, and nothing may be acknowledged on their word.
+pub(crate) fn failed_sync(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let whom = scene.turn(&ROLES);
+    let victim = scene.victims(whom)?[0];
+    let nth = 1 + scene.chance.below(SYNC_MAX);
+    let what = format!("error=EIO:when={nth}");
+    let mut strace = scene.node(victim).inject("fdatasync,fsync", &what)?;
+    let noticed = scene.noticed(victim, NOTICE_LIMIT)?;
+    let since = Instant::now();
+    strace.kill()?;
+    strace.wait()?;
+    if !noticed {
+        bail!("a failed sync was not noticed within {NOTICE_LIMIT:?}");
+    }
+    scene.served(whom, since)?;
+    start_again(scene, whom, victim)
+}
+
+/// The whole disk says EIO to everything, under a process that goes on.
+pub(crate) fn gone(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let whom = scene.turn(&ROLES);
+    let victim = scene.victims(whom)?[0];
+    let since = Instant::now();
+    scene.node(victim).disk.cut_power()?;
+    if !scene.noticed(victim, NOTICE_LIMIT)? {
+        bail!("a disk that was gone was not noticed within {NOTICE_LIMIT:?}");
+    }
+    scene.served(whom, since)?;
+    scene.node(victim).kill()?;
+    scene.node(victim).disk.restore_power()?;
+    start_again(scene, whom, victim)
+}
+
+fn start_again(scene: &mut Scene<'_>, whom: Whom, victim: usize) -> anyhow::Result<()> {
+    scene.node(victim).kill()?;
+    let back = Instant::now();
+    scene.node(victim).start()?;
+    scene.synced(whom, back)
+}
+
+/// Whoever writes waits, and cannot be killed: on one node, which must hold up nobody else, or on all, until the thaw.
+pub(crate) fn hang(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let whom = scene.turn(&[Whom::Master, Whom::Replica, Whom::All]);
+    let seconds = HANGS[(scene.round / 3) as usize % HANGS.len()];
+    let time = Duration::from_secs(seconds);
+    let victims = scene.victims(whom)?;
+    let before = scene.group.master()?;
+    let mut thaws = Vec::new();
+    for victim in victims {
+        thaws.push(scene.node(victim).disk.hang(time)?);
+    }
+    let since = Instant::now();
+    if whom != Whom::All {
+        scene.served(whom, since)?;
+    }
+    for thaw in &mut thaws {
+        if !tools::ends_within(thaw, time + THAW_LIMIT)? {
+            bail!("the disk was not thawed");
+        }
+    }
+    let back = Instant::now();
+    if whom == Whom::All {
+        scene.served(whom, back)?;
+    }
+    scene.synced(whom, back)?;
+    let place = if scene.group.master()? == before { "kept" } else { "lost" };
+    scene
+        .figures
+        .note(format!("{} hung for {seconds} s: the master {place} its place", whom.word()));
+    Ok(())
+}
