@@ -1,6 +1,10 @@
 //! What happened in a run, in numbers.
 
+use crate::history::Asked;
 use crate::process::Crash;
+use crate::workload::Operation;
+use rep_node::{Acks, Durability, Outcome};
+use rep_vlsn::SyncClass;
 
 macro_rules! counts {
     ($($field:ident $name:literal $doc:literal;)*) => {
@@ -44,6 +48,36 @@ counts! {
     rollbacks "rollbacks" "Truncations.";
     acked "acked" "Writes acknowledged.";
     lost "lost" "Acknowledged writes that a later master lacked: only power cuts, wipes and weak policies explain one.";
+    op_put "puts" "Operations: put.";
+    op_delete "deletes" "Operations: delete.";
+    op_get "gets" "Operations: get.";
+    op_range "ranges" "Operations: range.";
+    op_cas "compares and sets" "Operations: compare and set.";
+    op_append "appends" "Operations: append to a list.";
+    op_sequence "sequence numbers" "Operations: next number of a sequence.";
+    op_move "moves" "Operations: move from one key to another.";
+    aborts "aborts" "Transactions that were dropped.";
+    local_sync "local sync" "Commits by what they asked of the master's disk: sync,";
+    local_write "local write" "written,";
+    local_nosync "local nosync" "nothing at once.";
+    replica_sync "replica sync" "Commits by what they asked of other disks: sync,";
+    replica_write "replica write" "written,";
+    replica_nosync "replica nosync" "nothing at once.";
+    acks_all "acks all" "Commits by who has to acknowledge them: all,";
+    acks_majority "acks majority" "most,";
+    acks_none "acks none" "nobody else.";
+    reads_of_applied "reads of what is applied" "Reads by consistency: none,";
+    reads_at_least "reads at least" "with a token,";
+    reads_bounded "reads bounded" "of bounded lag,";
+    reads_linearizable "reads linearizable" "linearizable.";
+    told_committed "told committed" "Callers told: committed,";
+    told_term_over "told term over" "the term is over,";
+    told_unknown "told unknown" "unknown,";
+    told_rolled_back "told rolled back" "rolled back,";
+    told_read "told read" "read,";
+    told_timeout "told timeout" "not in time,";
+    told_not_master "told not master" "no master to ask,";
+    told_closed "told closed" "closed.";
     unknown "unknown" "Writes whose outcome is unknown.";
     failed "failed" "Writes that failed for certain.";
     reads "reads" "Reads served.";
@@ -53,10 +87,74 @@ counts! {
     duplicated "duplicated" "Frames doubled.";
     reordered "reordered" "Frames overtaken.";
     replayed "replayed" "Frames of dead connections that came back.";
+    corrupt "corrupt" "Frames whose bytes changed.";
+    queued "queued" "Frames that waited for a wire of little bandwidth.";
+    freezes "freezes" "Clocks that stood still while their process was stopped.";
+    leaps "leaps" "Clocks that leapt ahead.";
     resets "resets" "Connections reset.";
 }
 
 impl Counts {
+    pub(crate) fn operation(&mut self, operation: Operation) {
+        let count = match operation {
+            Operation::Put => &mut self.op_put,
+            Operation::Delete => &mut self.op_delete,
+            Operation::Get => &mut self.op_get,
+            Operation::Range => &mut self.op_range,
+            Operation::CompareAndSet => &mut self.op_cas,
+            Operation::Append => &mut self.op_append,
+            Operation::Sequence => &mut self.op_sequence,
+            Operation::Move => &mut self.op_move,
+        };
+        *count += 1;
+    }
+
+    pub(crate) fn durability(&mut self, asked: Durability) {
+        let local = match asked.local {
+            SyncClass::Sync => &mut self.local_sync,
+            SyncClass::WriteNoSync => &mut self.local_write,
+            SyncClass::NoSync => &mut self.local_nosync,
+        };
+        *local += 1;
+        let replica = match asked.replica {
+            SyncClass::Sync => &mut self.replica_sync,
+            SyncClass::WriteNoSync => &mut self.replica_write,
+            SyncClass::NoSync => &mut self.replica_nosync,
+        };
+        *replica += 1;
+        let acks = match asked.acks {
+            Acks::All => &mut self.acks_all,
+            Acks::SimpleMajority => &mut self.acks_majority,
+            Acks::None => &mut self.acks_none,
+        };
+        *acks += 1;
+    }
+
+    pub(crate) fn read(&mut self, asked: &Asked) {
+        match asked {
+            Asked::Write(_) => {}
+            Asked::AtLeast { .. } => self.reads_at_least += 1,
+            Asked::Bounded { .. } => self.reads_bounded += 1,
+            Asked::Linearizable { .. } => self.reads_linearizable += 1,
+        }
+    }
+
+    pub(crate) fn told(&mut self, outcome: &Outcome) {
+        let count = match outcome {
+            Outcome::Committed { .. } => &mut self.told_committed,
+            Outcome::TermOver { .. } => &mut self.told_term_over,
+            Outcome::Unknown { .. } => &mut self.told_unknown,
+            Outcome::RolledBack { .. } => &mut self.told_rolled_back,
+            Outcome::Read { .. } => &mut self.told_read,
+            Outcome::ReadTimeout => &mut self.told_timeout,
+            Outcome::NotMaster { .. } => &mut self.told_not_master,
+            Outcome::Closed => &mut self.told_closed,
+            // No caller of ours asks another group, or so many at once.
+            _ => return,
+        };
+        *count += 1;
+    }
+
     pub(crate) fn crash(&mut self, how: Crash) {
         match how {
             Crash::Kill => self.kills += 1,

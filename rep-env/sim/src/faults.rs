@@ -20,6 +20,7 @@ mod recipes;
 mod traps;
 
 pub(crate) use chance::Kind;
+pub(crate) use cuts::Shape;
 pub(crate) use fault::{Ailment, Damage, End, Fault, Inflicted, Ledger};
 pub(crate) use traps::{Action, Moment, Trap};
 
@@ -135,8 +136,12 @@ impl World {
         self.faults.lure = None;
         self.network.config.drop = 0.0;
         self.network.config.hostile = false;
+        self.network.config.corrupt = 0.0;
+        self.network.config.bandwidth = None;
         self.swarm.disk.slow = None;
         let coming = self.network.heal(self.now);
+        self.net_coming(coming);
+        let coming = self.network.close_halves(self.now);
         self.net_coming(coming);
         if self.ever_hostile {
             // A stream that lost a frame in silence may wait for it as long as its own patience is.

@@ -2,10 +2,11 @@
 //!
 //! # Reading order
 //!
-//! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk` and `process` the things
-//! under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
+//! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
+//! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
 //! is one seed, [`report`] what a failure says, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
+mod clock;
 mod counts;
 mod disk;
 mod driver;

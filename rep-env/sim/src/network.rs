@@ -91,6 +91,8 @@ pub(crate) enum Mishap {
     Doubled,
     /// Later ones may overtake it (hostile).
     Overtaken,
+    /// Its bytes change, the checksum tells, and the connection resets.
+    Corrupt,
 }
 
 /// An attempt to connect.
@@ -120,6 +122,10 @@ struct Conn {
     /// Towards each end: when the last parcel comes, and what waits behind a partition.
     last: [Duration; 2],
     held: [VecDeque<Parcel>; 2],
+    /// It was reset with what was under way: nothing of that arrives but the end.
+    broken: bool,
+    /// One end has forgotten it, and the other has not heard of that.
+    half_open: bool,
 }
 
 impl Conn {
@@ -132,6 +138,9 @@ impl Conn {
 /// Frames of dead connections kept for replay, per direction and service.
 const GRAVES_MAX: usize = 12;
 
+/// What a wire of little bandwidth holds before its sender waits.
+const SEND_BUFFER_BYTES: f64 = 2_000.0;
+
 /// What the network did, for the report.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NetCounts {
@@ -140,6 +149,8 @@ pub(crate) struct NetCounts {
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
     pub(crate) replayed: u64,
+    pub(crate) corrupt: u64,
+    pub(crate) queued: u64,
     pub(crate) resets: u64,
 }
 
@@ -149,6 +160,8 @@ pub(crate) struct Network {
     pub(crate) config: NetSwarm,
     delays: Rng,
     mishaps: Rng,
+    /// When the wire from one to the other has carried what it was given.
+    wires: BTreeMap<(NodeId, NodeId), Duration>,
     frames: BTreeMap<(NodeId, NodeId, Service), u64>,
     openings: BTreeMap<(NodeId, NodeId, Service), u64>,
     conns: BTreeMap<ConnId, Conn>,
@@ -172,6 +185,7 @@ impl Network {
             config,
             delays: Rng::split(seed, "net"),
             mishaps: Rng::split(seed, "mishaps"),
+            wires: BTreeMap::new(),
             frames: BTreeMap::new(),
             openings: BTreeMap::new(),
             conns: BTreeMap::new(),
@@ -223,6 +237,8 @@ impl Network {
             answered: false,
             last: [now; 2],
             held: Default::default(),
+            broken: false,
+            half_open: false,
         };
         self.conns.insert(id, conn);
         let opened = Parcel::Opened { dial };
@@ -278,6 +294,9 @@ impl Network {
         if self.mishaps.chance(self.config.drop) {
             return Some(Mishap::Lost);
         }
+        if self.mishaps.chance(self.config.corrupt) {
+            return Some(Mishap::Corrupt);
+        }
         // A stream of the log leans on the order within its connection, as every channel promises it; elections and
         // heartbeats do not.
         if !self.config.hostile || frame.service != Service::Peer {
@@ -289,6 +308,28 @@ impl Network {
         doubled.or_else(&mut overtaken)
     }
 
+    /// When a frame given to the wire now has been carried: a wire of little bandwidth has its queue.
+    fn carried_at(&mut self, now: Duration, id: ConnId, from: Side, bytes: usize) -> Duration {
+        let Some((conn, bandwidth)) = self.conns.get(&id).zip(self.config.bandwidth) else {
+            return now;
+        };
+        let ends = (conn.ends[from.index()].node, conn.ends[from.other().index()].node);
+        let takes = Duration::from_secs_f64(bytes as f64 / bandwidth);
+        let free = self.wires.entry(ends).or_default();
+        *free = (*free).max(now) + takes;
+        *free
+    }
+
+    /// How long whoever sends has to wait before its next frame: the send buffer is full of those before.
+    pub(crate) fn back_pressure(&self, now: Duration, id: ConnId, from: Side) -> Duration {
+        let Some((conn, bandwidth)) = self.conns.get(&id).zip(self.config.bandwidth) else {
+            return Duration::ZERO;
+        };
+        let ends = (conn.ends[from.index()].node, conn.ends[from.other().index()].node);
+        let queued = self.wires.get(&ends).map_or(Duration::ZERO, |at| at.saturating_sub(now));
+        queued.saturating_sub(Duration::from_secs_f64(SEND_BUFFER_BYTES / bandwidth))
+    }
+
     pub(crate) fn send(
         &mut self,
         now: Duration,
@@ -297,6 +338,9 @@ impl Network {
         mishap: Option<Mishap>,
     ) -> Coming {
         self.counts.frames += 1;
+        let carried = self.carried_at(now, id, from, bytes.len());
+        self.counts.queued += u64::from(carried > now);
+        let now = carried;
         let (to, frame) = (from.other(), Parcel::Frame { bytes: bytes.clone(), old: false });
         match mishap {
             None => self.convey(now, id, to, frame),
@@ -304,6 +348,10 @@ impl Network {
                 self.counts.dropped += 1;
                 self.bury(id, to, bytes);
                 if self.config.hostile { Vec::new() } else { self.reset(now, id) }
+            }
+            Some(Mishap::Corrupt) => {
+                self.counts.corrupt += 1;
+                self.reset(now, id)
             }
             Some(Mishap::Doubled) => {
                 self.counts.duplicated += 1;
@@ -328,7 +376,8 @@ impl Network {
             conn.held[to.index()].push_back(parcel);
             return None;
         }
-        if !target.open && !matches!(parcel, Parcel::Opened { .. }) {
+        let lost = conn.broken && !matches!(parcel, Parcel::Close);
+        if lost || (!target.open && !matches!(parcel, Parcel::Opened { .. })) {
             if let Parcel::Frame { bytes, .. } = parcel {
                 self.bury(id, to, bytes);
             }
@@ -375,6 +424,28 @@ impl Network {
         let mut coming = self.convey(now, id, Side::Dialler, Parcel::Close);
         coming.extend(self.convey(now, id, Side::Acceptor, Parcel::Close));
         coming
+    }
+
+    /// Both ends will see the connection reset, and nothing of what is under way.
+    pub(crate) fn abort(&mut self, now: Duration, id: ConnId) -> Coming {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.broken = true;
+        }
+        self.reset(now, id)
+    }
+
+    /// One end sees a reset; the other does not, and what it sends finds nobody.
+    pub(crate) fn half_close(&mut self, now: Duration, id: ConnId, at: Side) -> Coming {
+        let Some(conn) = self.conns.get_mut(&id) else { return Vec::new() };
+        self.counts.resets += 1;
+        conn.half_open = true;
+        self.convey(now, id, at, Parcel::Close)
+    }
+
+    /// What is left of half-open connections resets.
+    pub(crate) fn close_halves(&mut self, now: Duration) -> Coming {
+        let halves = self.open_ids(|conn| conn.half_open);
+        halves.into_iter().flat_map(|id| self.reset(now, id)).collect()
     }
 
     /// The standing connections of one kind between two members.

@@ -130,6 +130,14 @@ impl Oracle {
         self.claims.len() as u64
     }
 
+    /// How many entries of a member's log are below its mark and durable in the group: nothing will ever cut them.
+    pub(crate) fn settled(&self, node: NodeId) -> u64 {
+        let member = self.member(node);
+        let most = member.marked.min(self.claims.len()).min(member.log.len());
+        let same = |at: &usize| member.log[*at].chain == self.claims[*at].chain;
+        (0..most).rev().find(same).map_or(0, |at| at as u64 + 1)
+    }
+
     /// The term of entry `vlsn`, if someone has claimed it to be durable.
     pub(crate) fn claimed_term(&self, vlsn: u64) -> Option<Term> {
         self.claims.get((vlsn as usize).checked_sub(1)?).map(|claim| claim.term)

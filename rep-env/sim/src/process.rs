@@ -4,6 +4,7 @@
 //! cell, a store, a front for callers. Its end may come after any output of any step: what it had not yet
 //! done then, it never did.
 
+use crate::clock::Clock;
 use crate::disk::{self, Found, Home, Unopened};
 use crate::faults::{Damage, End};
 use crate::front::Front;
@@ -54,6 +55,8 @@ pub(crate) struct Process {
     /// The machine answers even when the process does not.
     pub(crate) powered: bool,
     pub(crate) paused: bool,
+    /// Its clock stands still since then.
+    pub(crate) frozen: Option<Duration>,
     /// What happened to it while it was stopped.
     pub(crate) stalled: Vec<Event>,
     /// What its flags list, if not every member of the world.
@@ -114,27 +117,6 @@ pub(crate) struct Live {
     pub(crate) crash_in: Option<(u64, End, Duration)>,
 }
 
-/// A clock that starts with its process and may run fast or slow.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    started: Duration,
-    ppm: i64,
-}
-
-impl Clock {
-    pub(crate) fn local(&self, world: Duration) -> Duration {
-        let elapsed = (world - self.started).as_nanos() as i128;
-        Duration::from_nanos((elapsed + elapsed * i128::from(self.ppm) / 1_000_000) as u64)
-    }
-
-    /// The first world time at which the clock shows `local` or more.
-    pub(crate) fn world(&self, local: Duration) -> Duration {
-        let local = local.as_nanos() as i128;
-        let elapsed = local * 1_000_000 / (1_000_000 + i128::from(self.ppm)) + 1;
-        self.started + Duration::from_nanos(elapsed as u64)
-    }
-}
-
 impl Process {
     pub(crate) fn new() -> Self {
         Process {
@@ -145,6 +127,7 @@ impl Process {
             incarnation: Incarnation::default(),
             powered: true,
             paused: false,
+            frozen: None,
             stalled: Vec::new(),
             flags: None,
             sync_takes: None,
@@ -254,7 +237,7 @@ impl World {
             mark_dvlsn,
         };
         let config = self.node_config(id);
-        let clock = Clock { started: self.now, ppm: self.drift() };
+        let clock = Clock::starting(self.now, self.drift());
         let node = match Node::new(config, recovered, Duration::ZERO) {
             Ok(node) => node,
             Err(error) if self.process(id).flags.is_some() => {
@@ -307,6 +290,8 @@ impl World {
         let members = number_members(&names_listed.iter().map(listed).collect::<Vec<_>>());
         let incarnation = self.process(id).incarnation;
         let mut config = NodeConfig::new("sim", id, incarnation, members, group, seed);
+        // Wall clocks differ, and step between two runs: nothing may hang on them.
+        config.epoch_ms = digest(seed, b"wall clock") % 2_000_000_000_000;
         let timing = &mut config.timing;
         timing.heartbeat = self.swarm.heartbeat;
         timing.election_timeout = self.swarm.election_timeout;
@@ -341,6 +326,7 @@ impl World {
         let process = self.process_mut(id);
         process.life = Life::Down;
         process.paused = false;
+        process.frozen = None;
         process.failed = false;
         process.ails = process.ails.filter(|_| process.full);
         process.stalled.clear();
@@ -389,11 +375,45 @@ impl World {
     }
 
     /// Stops a process (SIGSTOP): the world goes on without it.
-    pub(crate) fn stop_process(&mut self, id: NodeId) {
+    pub(crate) fn stop_process(&mut self, id: NodeId, frozen: bool) {
         if self.process(id).live.is_some() && !self.process(id).paused {
             self.counts.pauses += 1;
             self.note(id, &[4], || format!("n{} is stopped", id.get()));
-            self.process_mut(id).paused = true;
+            let now = self.now;
+            let process = self.process_mut(id);
+            process.paused = true;
+            process.frozen = frozen.then_some(now);
+        }
+    }
+
+    /// The clock of a process leaps ahead.
+    pub(crate) fn leap(&mut self, id: NodeId, by: Duration) {
+        let Some(live) = self.live_mut(id) else { return };
+        live.clock.leap(by);
+        self.counts.leaps += 1;
+        self.note(id, &[62], || format!("the clock of n{} leaps by {by:?}", id.get()));
+        self.wake_anew(id);
+    }
+
+    /// The clock of a process did not move while it was stopped.
+    fn thaw(&mut self, id: NodeId, since: Duration) {
+        let now = self.now;
+        let Some(live) = self.live_mut(id) else { return };
+        live.clock.stood_still(since, now);
+        live.unsynced_since = live.unsynced_since.map(|at| at + (now - since));
+        self.counts.freezes += 1;
+        self.wake_anew(id);
+    }
+
+    /// What was to come at a time of this process' clock comes at another time of the world.
+    fn wake_anew(&mut self, id: NodeId) {
+        let (now, run) = (self.now, self.process(id).run);
+        let Some(live) = self.live_mut(id) else { return };
+        let due = live.syncs.next_timeout().map(|at| live.clock.world(at).max(now));
+        let wake = live.wake.map(|at| (live.clock.world(at).max(now), at));
+        due.into_iter().for_each(|at| self.schedule.push(at, Event::SyncDue { id, run }));
+        if let Some((world, at)) = wake {
+            self.schedule.push(world, Event::Timer { id, run, at });
         }
     }
 
@@ -405,7 +425,9 @@ impl World {
         self.note(id, &[5], || format!("n{} continues", id.get()));
         let process = self.process_mut(id);
         process.paused = false;
+        let frozen = process.frozen.take();
         let missed = std::mem::take(&mut process.stalled);
+        frozen.into_iter().for_each(|since| self.thaw(id, since));
         self.hands_free(id);
         for (order, event) in (0..).zip(missed) {
             // In the order in which they came: a connection's frames do not overtake each other in a stop.

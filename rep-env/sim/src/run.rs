@@ -160,6 +160,8 @@ impl World {
         counts.duplicated = net.duplicated;
         counts.reordered = net.reordered;
         counts.replayed = net.replayed;
+        counts.corrupt = net.corrupt;
+        counts.queued = net.queued;
         counts.resets = net.resets;
         Outcome {
             trace: self.trace.hash(),

@@ -39,6 +39,10 @@ pub struct NetSwarm {
     pub delay: Duration,
     /// A frame is lost: its connection resets or, on a hostile network, nobody hears of it.
     pub drop: f64,
+    /// The bytes of a frame change: the checksum tells, and its connection resets.
+    pub corrupt: f64,
+    /// Bytes that a wire carries per second, if that is a matter at all.
+    pub bandwidth: Option<f64>,
     /// Frames may be lost, doubled and overtaken within a connection, and old ones come back.
     pub hostile: bool,
     /// A frame comes twice (hostile).
@@ -47,6 +51,8 @@ pub struct NetSwarm {
     pub reorder: f64,
     /// A frame of a dead connection comes back on a new one (hostile).
     pub replay: f64,
+    /// One end of a connection is forgotten, and the other does not hear of it, per second of virtual time.
+    pub half_opens_per_s: f64,
     /// A connection resets, per second of virtual time.
     pub resets_per_s: f64,
     /// A partition begins, per second of virtual time.
@@ -109,6 +115,10 @@ pub struct ProcessSwarm {
     pub damaged_max: u32,
     /// Traps set: a fault that waits for a protocol moment.
     pub traps: u32,
+    /// The clock of a process leaps ahead, per second of virtual time.
+    pub leaps_per_s: f64,
+    /// Share of stops in which the clock of the process stands still too.
+    pub frozen: f64,
     /// Clock drift, at most, in millionths.
     pub drift_ppm: u64,
     /// Whether a scripted dance directs the faults besides chance.
@@ -135,6 +145,8 @@ pub enum Recipe {
     Blackout,
     /// The master is cut off and does not know it; clients go on reading there.
     OldMaster,
+    /// The links of one member come and go, as long each time as an election takes.
+    Flapping,
 }
 
 /// The clients of a run.
@@ -155,7 +167,12 @@ pub struct LoadSwarm {
     pub patience: f64,
     /// Share of writes that ask for another durability than the default.
     pub weak: f64,
+    /// Mean time from a caller's thread to the node.
+    pub lane: Duration,
 }
+
+/// From a caller's thread to a node that is not busy.
+const LANE: Duration = Duration::from_micros(5);
 
 impl Swarm {
     /// The world of `seed`.
@@ -186,6 +203,7 @@ impl Swarm {
         swarm.disk = DiskSwarm::calm();
         swarm.process = ProcessSwarm::calm();
         swarm.load.clients = 0;
+        swarm.load.lane = LANE;
         swarm
     }
 
@@ -250,10 +268,13 @@ impl NetSwarm {
         NetSwarm {
             delay: Duration::from_nanos(rng.log_uniform(50_000.0, slowest) as u64),
             drop: sometimes(rng, 0.0002, 0.03),
+            corrupt: sometimes(rng, 0.0001, 0.01),
+            bandwidth: rng.chance(0.3).then(|| rng.log_uniform(20_000.0, 5_000_000.0)),
             hostile: rng.chance(0.3),
             duplicate: sometimes(rng, 0.001, 0.2),
             reorder: sometimes(rng, 0.001, 0.2),
             replay: sometimes(rng, 0.02, 0.9),
+            half_opens_per_s: rate(rng, election_timeout, 0.3, 4.0),
             resets_per_s: rate(rng, election_timeout, 0.3, 20.0),
             partitions_per_s: rate(rng, election_timeout, 0.3, 6.0),
             partition: election_timeout.mul_f64(rng.log_uniform(0.2, 6.0)),
@@ -265,10 +286,13 @@ impl NetSwarm {
         NetSwarm {
             delay: Duration::from_micros(200),
             drop: 0.0,
+            corrupt: 0.0,
+            bandwidth: None,
             hostile: false,
             duplicate: 0.0,
             reorder: 0.0,
             replay: 0.0,
+            half_opens_per_s: 0.0,
             resets_per_s: 0.0,
             partitions_per_s: 0.0,
             partition: Duration::ZERO,
@@ -328,6 +352,8 @@ impl ProcessSwarm {
             away: election_timeout.mul_f64(rng.log_uniform(0.02, 6.0)),
             damaged_max: if reckless { nodes.saturating_sub(1) } else { minority },
             traps: if rng.chance(0.5) { 0 } else { rng.between(1, 8) as u32 },
+            leaps_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            frozen: rng.pick(&[0.0, 0.5, 1.0]),
             drift_ppm: rng.pick(&[0, 0, 1_000, 30_000]),
             recipe: Recipe::draw(rng),
         }
@@ -345,6 +371,8 @@ impl ProcessSwarm {
             away: Duration::from_secs(1),
             damaged_max: 0,
             traps: 0,
+            leaps_per_s: 0.0,
+            frozen: 0.0,
             drift_ppm: 0,
             recipe: None,
         }
@@ -352,7 +380,7 @@ impl ProcessSwarm {
 }
 
 impl Recipe {
-    const ALL: [Recipe; 8] = [
+    const ALL: [Recipe; 9] = [
         Recipe::LoneTail,
         Recipe::PromiseCrash,
         Recipe::ShortReigns,
@@ -361,6 +389,7 @@ impl Recipe {
         Recipe::WipedVoter,
         Recipe::Blackout,
         Recipe::OldMaster,
+        Recipe::Flapping,
     ];
 
     fn draw(rng: &mut Rng) -> Option<Self> {
@@ -379,6 +408,7 @@ impl LoadSwarm {
             slow_turns: sometimes(rng, 0.02, 0.5),
             patience: rng.log_uniform(0.5, 8.0),
             weak: rng.pick(&[0.0, 0.0, 0.5, 1.0]),
+            lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2]),
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! A transaction goes the way of the facade: begin at the master (view and overlay), read and write, commit in order
 //! while it still holds the turn; the outcome comes later. A timeout is an unknown outcome, never a failure. A
-//! client that is refused goes where it is sent, or anywhere. `transactions` and `reads` are what clients ask,
-//! `outcomes` what they are told.
+//! client that is refused goes where it is sent, or anywhere. `transactions`, made of `operations`, and `reads` are what clients
+//! ask, `outcomes` what they are told.
 
+mod operations;
 mod outcomes;
 mod reads;
 mod transactions;
+
+pub(crate) use operations::Operation;
 
 use crate::history::{Key, Txn};
 use crate::world::{Event, World};
@@ -49,9 +52,9 @@ pub(crate) enum Asking {
     Read { request: Request, kind: ReadKind, deadline: Duration },
 }
 
-/// Everything lies in one database.
-pub(crate) fn database() -> Database {
-    Database::new("sim")
+/// Lists lie in a database of their own, everything else in another.
+pub(crate) fn database_of(key: &str) -> Database {
+    Database::new(if key.starts_with('l') { "lists" } else { "sim" })
 }
 
 impl World {
@@ -137,7 +140,8 @@ impl World {
         live.open_calls.insert(request);
         live.lane.push_back(asking);
         if live.lane.len() == 1 {
-            let after = Duration::from_nanos(self.rngs.jitter.latency_ns(5_000));
+            let mean = self.swarm.load.lane.as_nanos() as u64;
+            let after = Duration::from_nanos(self.rngs.jitter.latency_ns(mean));
             self.schedule.push(self.now + after, Event::Lane { id: node, run });
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::counts::Counts;
 use crate::faults::Faults;
-use crate::history::History;
+use crate::history::{History, Key};
 use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
 use crate::oracle::{Checked, Oracle, Violation};
 use crate::process::{Life, Process};
@@ -15,9 +15,10 @@ use crate::schedule::Schedule;
 use crate::swarm::Swarm;
 use crate::trace::{Detail, Trace};
 use crate::workload::Client;
+use bytes::Bytes;
 use rep_node::output::SendRange;
 use rep_node::{DialFailure, Link};
-use rep_vlsn::NodeId;
+use rep_vlsn::{LogPoint, NodeId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(crate) enum Event {
     Applied { id: NodeId, run: u64 },
     Lane { id: NodeId, run: u64 },
     SendEntries { id: NodeId, run: u64, link: Link, range: SendRange },
+    Sent { id: NodeId, run: u64, link: Link, last: LogPoint, bytes: usize },
     Restart { id: NodeId },
     Resume { id: NodeId },
     Mend { from: NodeId, to: NodeId },
@@ -68,6 +70,10 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     pub(crate) history: History,
     pub(crate) clients: Vec<Client>,
+    /// Values written so far: each has its number.
+    pub(crate) values: u64,
+    /// What somebody last saw of a key, for whoever compares before it sets.
+    pub(crate) seen: BTreeMap<Key, Option<Bytes>>,
     pub(crate) faults: Faults,
     pub(crate) counts: Counts,
     pub(crate) failover: Option<Failover>,
@@ -99,6 +105,8 @@ impl World {
             oracle: Oracle::new(swarm.nodes),
             history: History::default(),
             clients: Vec::new(),
+            values: 0,
+            seen: BTreeMap::new(),
             faults: Faults::new(&swarm, split("troubles")),
             counts: Counts::default(),
             failover: None,
@@ -183,6 +191,7 @@ impl World {
             Event::Applied { id, .. } => self.applied(id),
             Event::Lane { id, .. } => self.lane(id),
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
+            Event::Sent { id, link, last, bytes, .. } => self.sent(id, link, last, bytes),
             Event::Restart { id } => self.start(id),
             Event::Resume { id } => self.resume(id),
             Event::Mend { from, to } => self.unblock(from, to),
@@ -396,7 +405,8 @@ impl Event {
             | Event::Applied { id, run }
             | Event::Lane { id, run }
             | Event::Reopen { id, run }
-            | Event::SendEntries { id, run, .. } => Some((*id, *run)),
+            | Event::SendEntries { id, run, .. }
+            | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
             | Event::Restart { .. }
             | Event::Resume { .. }

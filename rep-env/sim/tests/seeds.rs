@@ -30,8 +30,10 @@ fn most_worlds_serve_writes_under_trouble() {
     assert!(served.count() >= 50);
 }
 
+/// Whatever the simulator can do to a group or ask of it is done and asked: faults of every kind, every operation, every
+/// durability, every consistency; and callers hear every answer. A kind that no world draws any more finds nothing.
 #[test]
-fn every_kind_of_fault_comes_up() {
+fn every_kind_of_fault_and_of_call_comes_up() {
     let mut counts = rep_sim::Counts::default();
     for seed in 200..300 {
         counts.add(&run_seed(seed, Detail::Hash).unwrap().counts);

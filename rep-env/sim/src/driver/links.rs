@@ -4,11 +4,12 @@ use crate::faults::Moment;
 use crate::network::{ConnId, Side};
 use crate::oracle::{Invariant, ensure};
 use crate::trace::digest;
-use crate::world::World;
+use crate::world::{Event, World};
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_node::output::SendRange;
 use rep_node::{ElectionMessage, FeederMessage, Link, Message, ReplicaMessage, SendFailed};
-use rep_vlsn::{NodeId, ReadError, Vlsn};
+use rep_vlsn::{LogPoint, NodeId, ReadError, Vlsn};
+use std::time::Duration;
 
 impl World {
     pub(crate) fn send(&mut self, id: NodeId, link: Link, message: Message) {
@@ -108,12 +109,23 @@ impl World {
                 link.peer.get()
             )
         });
+        let mut waits = Duration::ZERO;
         if let Some(end) = self.network.find(id, link.epoch) {
             self.put_on_wire(end, frame.freeze());
+            waits = self.network.back_pressure(self.now, end.0, end.1);
         }
         if self.spring(id, Moment::EntriesSent) {
             return;
         }
+        if waits.is_zero() {
+            return self.sent(id, link, last, bytes);
+        }
+        let run = self.process(id).run;
+        self.schedule.push(self.now + waits, Event::Sent { id, run, link, last, bytes });
+    }
+
+    /// The batch has left the send buffer's queue: the next one may come.
+    pub(crate) fn sent(&mut self, id: NodeId, link: Link, last: LogPoint, bytes: usize) {
         self.step(id, |node, now| node.handle_sent(now, link, last, bytes));
     }
 

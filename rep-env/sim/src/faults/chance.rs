@@ -1,6 +1,7 @@
 //! Faults that come by chance, each kind at its rate, and what chance has to say of one.
 
 use super::{End, Fault, Plan};
+use crate::network::Side;
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::world::World;
@@ -13,6 +14,7 @@ pub(crate) enum Kind {
     Kill,
     PowerCut,
     Pause,
+    Leap,
     Armed,
     Close,
     Hang,
@@ -22,6 +24,7 @@ pub(crate) enum Kind {
     Wipe,
     Rot,
     Reset,
+    HalfOpen,
     Partition,
 }
 
@@ -32,6 +35,7 @@ impl Kind {
             (Kind::Kill, process.kills_per_s),
             (Kind::PowerCut, process.power_cuts_per_s),
             (Kind::Pause, process.pauses_per_s),
+            (Kind::Leap, process.leaps_per_s),
             (Kind::Armed, process.armed_per_s),
             (Kind::Close, process.closes_per_s),
             (Kind::Hang, disk.hangs_per_s),
@@ -41,6 +45,7 @@ impl Kind {
             (Kind::Wipe, process.wipes_per_s),
             (Kind::Rot, process.rots_per_s),
             (Kind::Reset, net.resets_per_s),
+            (Kind::HalfOpen, net.half_opens_per_s),
             (Kind::Partition, net.partitions_per_s),
         ]
     }
@@ -83,6 +88,11 @@ impl World {
             Kind::Wipe => self.wipe_and_back(id),
             Kind::Rot => self.rot_and_back(id),
             Kind::Reset => self.reset_any(),
+            Kind::Leap => {
+                let by = self.a_few_timeouts(&[1, 3, 20]);
+                self.inflict(Fault::Leap { id, by });
+            }
+            Kind::HalfOpen => self.forget_one_end(),
             Kind::Partition => self.partition(),
         }
     }
@@ -140,13 +150,14 @@ impl World {
     }
 
     pub(crate) fn pause(&mut self, id: NodeId) {
-        self.inflict(Fault::Pause { id, lasts: None });
+        self.inflict(Fault::Pause { id, lasts: None, frozen: false });
     }
 
     fn pause_for_a_while(&mut self, id: NodeId) {
         if self.process(id).live.is_some() && !self.process(id).paused {
             let lasts = Some(self.a_few_timeouts(&[1, 2, 6]));
-            self.inflict(Fault::Pause { id, lasts });
+            let frozen = self.rngs.process.chance(self.swarm.process.frozen);
+            self.inflict(Fault::Pause { id, lasts, frozen });
         }
     }
 
@@ -171,6 +182,20 @@ impl World {
             let conn = self.rngs.process.pick(&open);
             self.reset(conn);
         }
+    }
+
+    fn forget_one_end(&mut self) {
+        let open = self.network.all_open();
+        if open.is_empty() {
+            return;
+        }
+        let conn = self.rngs.process.pick(&open);
+        let ends =
+            self.network.end(conn, Side::Dialler).zip(self.network.end(conn, Side::Acceptor));
+        let Some(((service, a), (_, b))) = ends else { return };
+        let swapped = self.rngs.process.chance(0.5);
+        let (id, other) = if swapped { (b.node, a.node) } else { (a.node, b.node) };
+        self.inflict(Fault::HalfOpen { id, other, service });
     }
 
     pub(super) fn reset_all(&mut self, id: NodeId) {

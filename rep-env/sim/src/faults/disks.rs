@@ -36,7 +36,7 @@ impl World {
     /// Synced bytes are not what they were. Half of the time the process runs on, and finds out when it reads them.
     pub(super) fn rot_and_back(&mut self, id: NodeId) {
         // What is durable in the group is never cut, so that nothing mends it by chance.
-        let settled = (self.oracle.member(id).marked as u64).min(self.oracle.committed());
+        let settled = self.oracle.settled(id);
         let unfit = self.oracle.member(id).damaged || !self.oracle.counts(id);
         if !self.may_spend(id) || unfit || settled == 0 {
             return;

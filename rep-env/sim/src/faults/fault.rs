@@ -16,8 +16,10 @@ use std::time::Duration;
 pub(crate) enum Fault {
     /// A process ends; it is started again after `back`, if ever.
     Crash { id: NodeId, end: End, back: Option<Duration> },
-    /// A process is stopped, and continues after `lasts`, if ever.
-    Pause { id: NodeId, lasts: Option<Duration> },
+    /// A process is stopped, and continues after `lasts`, if ever. Its clock may stand still meanwhile (`frozen`).
+    Pause { id: NodeId, lasts: Option<Duration>, frozen: bool },
+    /// The clock of a process leaps ahead.
+    Leap { id: NodeId, by: Duration },
     /// The machine loses power in the middle of the `ops`-th disk operation from now.
     Tear { id: NodeId, ops: u64, end: End, back: Option<Duration> },
     /// The disk takes orders and finishes none, for `lasts`, if ever it goes on.
@@ -36,8 +38,10 @@ pub(crate) enum Fault {
     Cut { from: NodeId, to: NodeId, lasts: Option<Duration> },
     /// A cut ends.
     Mend { from: NodeId, to: NodeId },
-    /// The connections of one kind between two members reset.
-    Reset { a: NodeId, b: NodeId, service: Service },
+    /// The connections of one kind between two members reset; what is under way arrives before, or never (`abrupt`).
+    Reset { a: NodeId, b: NodeId, service: Service, abrupt: bool },
+    /// The end at `id` of its connections of one kind to `other` is reset, and the other end does not hear of it.
+    HalfOpen { id: NodeId, other: NodeId, service: Service },
     /// A frame does not arrive as it was sent.
     Frame { frame: Frame, mishap: Mishap },
     /// Frames of dead connections come back on a new one: which of those that are kept, towards each end.

@@ -13,10 +13,11 @@ impl World {
         self.faults.ledger.inflicted.push(inflicted);
         match fault {
             Fault::Crash { id, end, back } => self.end_and_back(id, end, back),
-            Fault::Pause { id, lasts } => {
-                self.stop_process(id);
+            Fault::Pause { id, lasts, frozen } => {
+                self.stop_process(id, frozen);
                 self.later(lasts, Event::Resume { id });
             }
+            Fault::Leap { id, by } => self.leap(id, by),
             Fault::Tear { id, ops, end, back } => {
                 self.process(id).home.disk.crash_after_ops(ops);
                 self.process_mut(id).torn = Some((end, back));
@@ -53,9 +54,23 @@ impl World {
                 self.later(lasts, Event::Mend { from, to });
             }
             Fault::Mend { from, to } => self.unblock(from, to),
-            Fault::Reset { a, b, service } => {
+            Fault::Reset { a, b, service, abrupt } => {
                 for conn in self.network.between(a, b, service) {
-                    let coming = self.network.reset(self.now, conn);
+                    let coming = match abrupt {
+                        true => self.network.abort(self.now, conn),
+                        false => self.network.reset(self.now, conn),
+                    };
+                    self.net_coming(coming);
+                }
+            }
+            Fault::HalfOpen { id, other, service } => {
+                for conn in self.network.between(id, other, service) {
+                    let dials = self
+                        .network
+                        .end(conn, Side::Dialler)
+                        .is_some_and(|(_, end)| end.node == id);
+                    let side = if dials { Side::Dialler } else { Side::Acceptor };
+                    let coming = self.network.half_close(self.now, conn, side);
                     self.net_coming(coming);
                 }
             }
@@ -114,7 +129,8 @@ impl World {
     pub(crate) fn reset(&mut self, conn: ConnId) {
         let dialler = self.network.end(conn, Side::Dialler);
         if let Some(((service, a), (_, b))) = dialler.zip(self.network.end(conn, Side::Acceptor)) {
-            self.inflict(Fault::Reset { a: a.node, b: b.node, service });
+            let abrupt = self.rngs.process.chance(0.5);
+            self.inflict(Fault::Reset { a: a.node, b: b.node, service, abrupt });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Recipes: directed dances that chance meets too seldom.
 
-use super::{Action, Moment, Plan, Trap};
+use super::{Action, Moment, Plan, Shape, Trap};
 use crate::process::Crash;
 use crate::swarm::Recipe;
 use crate::world::World;
@@ -26,8 +26,10 @@ impl World {
             Recipe::WipedVoter => self.wiped_voter(),
             Recipe::Blackout => self.blackout(),
             Recipe::OldMaster => self.old_master(),
+            Recipe::Flapping => self.flapping(),
         };
-        let pause = self.away(Some(pause));
+        let exact = recipe == Recipe::Flapping;
+        let pause = if exact { pause } else { self.away(Some(pause)) };
         self.plan(pause, Plan::Recipe);
     }
 
@@ -171,6 +173,15 @@ impl World {
                 timeout * 2
             }
         }
+    }
+
+    /// All links of a member, or those to it, or from it, are cut and mended, at the pace of elections.
+    fn flapping(&mut self) -> Duration {
+        let timeout = self.swarm.election_timeout;
+        let lasts = Some(timeout.mul_f64(self.rngs.process.pick(&[0.9, 1.0, 1.1, 1.5])));
+        let shape = self.rngs.process.pick(&[Shape::Alone, Shape::DeafMaster, Shape::MuteMaster]);
+        self.shape(shape, lasts, |_, _| true);
+        timeout * 2
     }
 
     /// A member loses its directory, and then the others lose their master.

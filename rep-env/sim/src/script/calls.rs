@@ -2,7 +2,7 @@
 
 use super::{PATIENCE, Stage, Told};
 use crate::history::{Asked, Call};
-use crate::workload::{Asking, database};
+use crate::workload::{Asking, database_of};
 use rep_node::{Durability, Outcome, ReadKind, Request};
 use std::time::Duration;
 
@@ -105,7 +105,8 @@ impl Stage {
         let id = self.node(name)?;
         let Some(live) = self.world.live_mut(id) else { return Ok("down\n".into()) };
         let view = live.front.reader.view().map_err(|error| error.to_string())?;
-        let value = view.get(&database(), key.as_bytes()).map_err(|error| error.to_string())?;
+        let value =
+            view.get(&database_of(key), key.as_bytes()).map_err(|error| error.to_string())?;
         let shown =
             value.map_or("nothing".into(), |value| String::from_utf8_lossy(&value).into_owned());
         Ok(format!("{key} = {shown}\n"))

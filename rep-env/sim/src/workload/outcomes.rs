@@ -12,6 +12,7 @@ use std::time::Duration;
 impl World {
     pub(crate) fn answer(&mut self, id: NodeId, request: Request, outcome: Outcome) {
         let Some(call) = self.history.calls.remove(&request) else { return };
+        self.counts.told(&outcome);
         if call.client.is_none() {
             self.history.outcomes.insert(request, outcome.clone());
         }
@@ -72,6 +73,8 @@ impl World {
             (Asked::Bounded { key, lag }, Outcome::Read { at }) => {
                 let slow = self.swarm.process.drift_ppm as f64 / 1e6;
                 let lag = lag.mul_f64(1.0 + 2.0 * slow) + Duration::from_micros(1);
+                let now = self.now;
+                let lag = self.live_mut(id).map_or(lag, |live| live.clock.lag_of(lag, now));
                 self.oracle.bounded_served(answer, at, lag)?;
                 self.look(id, key, at)
             }

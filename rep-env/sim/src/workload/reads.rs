@@ -1,6 +1,6 @@
 //! Reads: of what is applied, with a token, of bounded lag, linearizable.
 
-use super::{Asking, database};
+use super::{Asking, database_of};
 use crate::history::{Asked, Call};
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::world::World;
@@ -9,7 +9,8 @@ use rep_vlsn::{LogPoint, NodeId};
 
 impl World {
     pub(super) fn begin_read(&mut self, index: usize) {
-        let key = if self.rngs.load.chance(0.8) { self.any_key('k') } else { self.any_key('c') };
+        let letter = self.rngs.load.pick(&['k', 'k', 'k', 'k', 'c', 'l']);
+        let key = self.any_key(letter);
         let token = match self.history.tokens.len() as u64 {
             0 => None,
             some => Some(self.history.tokens[self.rngs.load.below(some) as usize]),
@@ -57,6 +58,7 @@ impl World {
             (Asked::Bounded { lag, .. }, _) => ReadKind::Bounded { lag: *lag },
             (Asked::Linearizable { .. } | Asked::Write(_), _) => ReadKind::Linearizable,
         };
+        self.counts.read(&what);
         let call = Call { client: Some(index), node, term, begun: now, what };
         let request = self.history.begin(call, None);
         self.ask(node, request, Asking::Read { request, kind, deadline });
@@ -66,6 +68,7 @@ impl World {
     /// A read of what is applied here, whatever that is.
     fn read_applied(&mut self, node: NodeId, key: &str) {
         if self.is_reachable(node) {
+            self.counts.reads_of_applied += 1;
             let checked = self.look(node, key, LogPoint::NULL);
             self.check(checked);
         }
@@ -76,7 +79,7 @@ impl World {
         let Some(live) = self.live_mut(node) else { return Ok(()) };
         let Ok(view) = live.front.reader.view() else { return Ok(()) };
         let applied = view.applied();
-        let value = view.get(&database(), key.as_bytes()).unwrap_or_default();
+        let value = view.get(&database_of(key), key.as_bytes()).unwrap_or_default();
         ensure(applied.vlsn >= at.vlsn, Invariant::LinearizableReads, || {
             format!("{node} said {at}, its store shows {applied}")
         })?;

@@ -1,6 +1,6 @@
 //! Writes: built over a view and the overlay while their client holds the turn.
 
-use super::{Asking, Building, State, database};
+use super::{Asking, Building, State, database_of};
 use crate::history::{Asked, Call, Txn};
 use crate::world::World;
 use bytes::Bytes;
@@ -29,6 +29,11 @@ impl World {
         let Ok(pending) = live.front.begin() else { return };
         let mut building = Building { node, run, term, pending, txn: Txn::default() };
         self.build(&mut building);
+        if self.rngs.load.chance(0.02) {
+            // Dropped: an abort. Nothing of it is ever seen.
+            self.counts.aborts += 1;
+            return self.client_later(index, self.swarm.load.pause);
+        }
         if self.rngs.load.chance(self.swarm.load.slow_turns) {
             if let Some(live) = self.live_mut(node) {
                 live.front.turn = Some(index);
@@ -37,42 +42,6 @@ impl World {
             return self.client_later(index, self.swarm.heartbeat);
         }
         self.commit(index, building);
-    }
-
-    /// One to three operations, each on a key that may be another's too.
-    fn build(&mut self, building: &mut Building) {
-        for _ in 0..self.rngs.load.between(1, 3) {
-            match self.rngs.load.below(10) {
-                0..=4 => {
-                    let (key, value) = (self.any_key('k'), self.fresh_value());
-                    building.put(&key, value);
-                }
-                5 => {
-                    let key = self.any_key('k');
-                    building.delete(&key);
-                }
-                6..=7 => {
-                    let key = self.any_key('k');
-                    building.get(&key);
-                }
-                _ => {
-                    let key = self.any_key('c');
-                    building.increment(&key);
-                }
-            }
-        }
-        if building.txn.writes.is_empty() {
-            let (key, value) = (self.any_key('k'), self.fresh_value());
-            building.put(&key, value);
-        }
-    }
-
-    /// A value that no other write has.
-    fn fresh_value(&mut self) -> Bytes {
-        let mut value = self.rngs.load.next_u64().to_le_bytes().to_vec();
-        let more = self.rngs.load.below(self.swarm.disk.payload_bytes_max);
-        value.resize(8 + more as usize, 0xab);
-        Bytes::from(value)
     }
 
     pub(super) fn commit(&mut self, index: usize, building: Building) {
@@ -109,15 +78,18 @@ impl World {
     /// How far an entry has to come: most callers leave it at the default, in a world where anybody does not.
     fn any_durability(&mut self) -> Durability {
         if !self.rngs.load.chance(self.swarm.load.weak) {
+            self.counts.durability(Durability::default());
             return Durability::default();
         }
         let classes = [SyncClass::Sync, SyncClass::WriteNoSync, SyncClass::NoSync];
         let acks = [Acks::All, Acks::SimpleMajority, Acks::SimpleMajority, Acks::None];
         let rng = &mut self.rngs.load;
-        Durability::default()
+        let durability = Durability::default()
             .local(rng.pick(&classes))
             .replica(rng.pick(&classes))
-            .acks(rng.pick(&acks))
+            .acks(rng.pick(&acks));
+        self.counts.durability(durability);
+        durability
     }
 
     /// A single write at `node`, without a client, with so much patience.
@@ -139,7 +111,7 @@ impl World {
         let value = Bytes::copy_from_slice(value);
         let key_bytes = Bytes::copy_from_slice(key.as_bytes());
         pending
-            .put_bytes(&database(), key_bytes, value.clone())
+            .put_bytes(&database_of(key), key_bytes, value.clone())
             .map_err(|error| error.to_string())?;
         let deadline = live.clock.local(now) + patience;
         let draft = Draft::build(Kind::Data, durability.flags(), |buffer| {
@@ -165,44 +137,5 @@ impl World {
         self.clients[index].state = State::Waiting(request);
         let patience = self.patience() * 2;
         self.client_at(index, self.now + patience);
-    }
-}
-
-impl Building {
-    fn put(&mut self, key: &str, value: Bytes) {
-        if self
-            .pending
-            .put_bytes(&database(), Bytes::copy_from_slice(key.as_bytes()), value.clone())
-            .is_ok()
-        {
-            self.wrote(key, Some(value));
-        }
-    }
-
-    fn delete(&mut self, key: &str) {
-        if self.pending.delete(&database(), key.as_bytes()).is_ok() {
-            self.wrote(key, None);
-        }
-    }
-
-    fn wrote(&mut self, key: &str, value: Option<Bytes>) {
-        self.txn.writes.retain(|(written, _)| written != key);
-        self.txn.writes.push((key.to_owned(), value));
-    }
-
-    /// Reads a key. What it has not written itself must be what stood before its entry.
-    fn get(&mut self, key: &str) -> Option<Bytes> {
-        let value = self.pending.get(&database(), key.as_bytes()).unwrap_or_default();
-        if self.txn.writes.iter().all(|(written, _)| written != key) {
-            self.txn.reads.push((key.to_owned(), value.clone()));
-        }
-        value
-    }
-
-    fn increment(&mut self, key: &str) {
-        let before =
-            self.get(key).and_then(|bytes| bytes.as_ref().try_into().ok().map(u64::from_le_bytes));
-        let after = before.unwrap_or(0) + 1;
-        self.put(key, Bytes::copy_from_slice(&after.to_le_bytes()));
     }
 }
