@@ -9,6 +9,7 @@ mod chaos;
 #[cfg(not(target_os = "linux"))]
 #[path = "chaos_elsewhere.rs"]
 mod chaos;
+mod check_history;
 mod ci;
 mod diagrams;
 mod fuzz;
@@ -61,6 +62,8 @@ enum Task {
     Chaos(chaos::Args),
     /// What a group costs beside what the machine costs, as a table
     Bench(bench::Args),
+    /// Could one object, asked one thing at a time, have answered as this history says?
+    CheckHistory(check_history::Args),
     /// Draws the tables of rep-fsm into docs/roles.md
     Diagrams,
     /// Writes the table of all options into docs/options.md
@@ -68,7 +71,12 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match work(Cli::parse().task) {
+    let task = Cli::parse().task;
+    // Its exit code is a verdict, so no failure of anything else may look like one.
+    if let Task::CheckHistory(args) = &task {
+        return check_history::run(args);
+    }
+    match work(task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -94,6 +102,7 @@ fn work(task: Task) -> anyhow::Result<()> {
             Outcome::Skipped(why) => anyhow::bail!("SKIPPED: {why}"),
         },
         Task::Bench(args) => bench::run(&workspace, &args),
+        Task::CheckHistory(_) => Ok(()), // `main` has answered
         Task::Diagrams => diagrams::run(&workspace),
         Task::Options => options::run(&workspace),
     }

@@ -37,6 +37,7 @@ pub(super) const BANS: &[Ban] = &[
             "rep-env/node/src",
             "rep-vlsn/src",
             "rep-env/sim/src",
+            "rep-env/checker/src",
         ],
         // The simulator's own command line measures how long it ran.
         except: &["rep-env/sim/src/main.rs", "rep-env/sim/src/bin"],
@@ -53,6 +54,7 @@ pub(super) const BANS: &[Ban] = &[
             "rep-env/node/src",
             "rep-vlsn/src",
             "rep-env/sim/src",
+            "rep-env/checker/src",
         ],
         except: &[],
         code: Code::Shipped,
