@@ -252,5 +252,5 @@ impl<M: StateMachine> fmt::Debug for ReplicatedEnvironment<M> {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod hung_disk_tests;

@@ -174,7 +174,7 @@ impl Board {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
     use crate::member::Attributes;

@@ -12,28 +12,11 @@ mod credit;
 mod slot;
 mod turn;
 
-use crate::sync::{Flaw, now, set_broken};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-/// Runs `model` through all its interleavings and says how many those were.
-pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let executions = std::sync::Arc::new(AtomicU64::new(0));
-    let counting = std::sync::Arc::clone(&executions);
-    loom::model(move || {
-        counting.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    println!("executions: {}", executions.load(Ordering::Relaxed));
-}
+use crate::sync::{Flaw, set_broken};
+pub(crate) use rep_explore::{explore, never};
 
 /// As [`explore`], with a line broken.
 pub(crate) fn explore_broken(flaw: Flaw, model: impl Fn() + Send + Sync + 'static) {
     set_broken(Some(flaw));
     explore(model);
-}
-
-/// A deadline that never comes.
-fn never() -> Instant {
-    now() + Duration::from_secs(3600)
 }

@@ -20,7 +20,7 @@ pub(crate) mod shared;
 mod start;
 pub(crate) mod threads;
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 pub(crate) use start::start_on;
 pub(crate) use start::{Started, databases, start};
 

@@ -1,19 +1,23 @@
-//! The one place that knows whether locks are real or explored: parking_lot and std, or loom's under `--cfg rep_loom`.
+//! The one place that knows whether locks are real or explored: parking_lot and std, or rep-explore's under `--cfg rep_loom` and
+//! `--cfg rep_shuttle`.
 //!
 //! What has to be explored is small: the slot that resolves once ([`waiter`](crate::waiter)), the turn, the credit, the bell,
-//! the board of states, and the flag by which the log writer is called. Their models lie in `models`.
+//! the board of states, and the flag by which the log writer is called. Their models lie in `models`, and `scenarios` has them
+//! at work together.
 
 // What is counted or set once orders nothing that a model would have to try.
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-#[cfg(not(rep_loom))]
+#[cfg(not(any(rep_loom, rep_shuttle)))]
 pub(crate) use real::{AtomicBool, Condvar, Mutex, MutexGuard, broken, now};
 
-#[cfg(all(test, rep_loom))]
-pub(crate) use model::set_broken;
-#[cfg(rep_loom)]
-pub(crate) use model::{AtomicBool, Condvar, Mutex, MutexGuard, broken, now};
+#[cfg(any(rep_loom, rep_shuttle))]
+pub(crate) use flaws::broken;
+#[cfg(all(test, any(rep_loom, rep_shuttle)))]
+pub(crate) use flaws::set_broken;
+#[cfg(any(rep_loom, rep_shuttle))]
+pub(crate) use rep_explore::{AtomicBool, Condvar, Mutex, MutexGuard, now};
 
 /// Lines that a model can leave out, one at a time: its negative twin, which the checker has to reject. In every other build
 /// nothing is [`broken`].
@@ -35,7 +39,7 @@ pub(crate) enum Flaw {
     CalledAfterLooking,
 }
 
-#[cfg(not(rep_loom))]
+#[cfg(not(any(rep_loom, rep_shuttle)))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::AtomicBool;
@@ -76,25 +80,16 @@ mod real {
     }
 }
 
-#[cfg(rep_loom)]
-mod model {
-    use super::{Flaw, OnceLock};
-    pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::AtomicBool;
+#[cfg(any(rep_loom, rep_shuttle))]
+mod flaws {
+    use super::Flaw;
     use std::cell::Cell;
-    use std::time::Instant;
-
-    /// In a model the clock stands still: a deadline has passed, or it never comes.
-    pub(crate) fn now() -> Instant {
-        static NOW: OnceLock<Instant> = OnceLock::new();
-        *NOW.get_or_init(Instant::now)
-    }
 
     thread_local! {
         static BROKEN: Cell<Option<Flaw>> = const { Cell::new(None) };
     }
 
-    /// Loom runs all threads of a model on the thread that began it, so each model has its own.
+    /// All threads of a model are run by the thread that began it, so each model has its own.
     pub(crate) fn broken(flaw: Flaw) -> bool {
         BROKEN.get() == Some(flaw)
     }
@@ -103,41 +98,5 @@ mod model {
     #[cfg(test)]
     pub(crate) fn set_broken(flaw: Option<Flaw>) {
         BROKEN.set(flaw);
-    }
-
-    #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().expect("a model that panicked has ended")
-        }
-    }
-
-    #[derive(Debug, Default)]
-    pub(crate) struct Condvar(loom::sync::Condvar);
-
-    impl Condvar {
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-
-        /// A deadline that has not passed never does: a wait that only its deadline would end is found as a deadlock.
-        pub(crate) fn wait_until<'a, T>(
-            &self,
-            guard: MutexGuard<'a, T>,
-            deadline: Option<Instant>,
-        ) -> (MutexGuard<'a, T>, bool) {
-            match deadline {
-                Some(deadline) if deadline <= now() => (guard, true),
-                Some(_) | None => {
-                    (self.0.wait(guard).expect("a model that panicked has ended"), false)
-                }
-            }
-        }
     }
 }

@@ -115,7 +115,7 @@ impl<T> fmt::Debug for Slot<T> {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
     use std::sync::Arc;

@@ -13,20 +13,7 @@ mod helm;
 mod sync;
 
 use helm::{Helm, LaneBounds, Post};
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::thread;
-
-/// Runs `model` through all its interleavings and says how many those were.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counting = std::sync::Arc::clone(&executions);
-    loom::model(move || {
-        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
-}
+use rep_explore::{Arc, AtomicUsize, Mutex, Ordering, explore, thread};
 
 /// What is driven: it counts what it was given, and where the count can be seen.
 struct Node {
@@ -172,27 +159,27 @@ fn loom_a_close_meets_a_driver_and_the_watch_ends() {
 /// The same idea with the flag and the news under locks of their own: who looks, finds nothing and then says that it has
 /// left, leaves news behind that came in between.
 struct Twin {
-    news: loom::sync::Mutex<usize>,
-    driven: loom::sync::Mutex<bool>,
+    news: Mutex<usize>,
+    driven: Mutex<bool>,
     seen: AtomicUsize,
 }
 
 impl Twin {
     fn bring(&self) {
-        *self.news.lock().unwrap() += 1;
-        let mut driven = self.driven.lock().unwrap();
+        *self.news.lock() += 1;
+        let mut driven = self.driven.lock();
         if std::mem::replace(&mut *driven, true) {
             return;
         }
         drop(driven);
         loop {
-            let news = std::mem::take(&mut *self.news.lock().unwrap());
+            let news = std::mem::take(&mut *self.news.lock());
             if news == 0 {
                 break;
             }
             self.seen.fetch_add(news, Ordering::Relaxed);
         }
-        *self.driven.lock().unwrap() = false;
+        *self.driven.lock() = false;
     }
 }
 
@@ -201,8 +188,8 @@ impl Twin {
 fn loom_twin_looking_and_then_leaving_loses_news() {
     explore(|| {
         let twin = Arc::new(Twin {
-            news: loom::sync::Mutex::new(0),
-            driven: loom::sync::Mutex::new(false),
+            news: Mutex::new(0),
+            driven: Mutex::new(false),
             seen: AtomicUsize::new(0),
         });
         let other = Arc::clone(&twin);

@@ -4,22 +4,9 @@
 //! to reject. A checker that rejects nothing proves nothing.
 #![cfg(rep_loom)]
 
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use loom::sync::{Arc, Condvar, Mutex};
-use loom::thread;
+use rep_explore::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, explore, thread};
 use rep_fsm::cell::WORDS;
 use rep_fsm::{CellValue, StateCell, StateEvent, WaitError};
-
-/// Runs `model` through all its interleavings and says how many those were.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counting = std::sync::Arc::clone(&executions);
-    loom::model(move || {
-        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 /// Two words that have to match, as a state and its term have to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,8 +237,7 @@ fn loom_twin_a_version_compared_outside_the_lock_is_slept_over() {
             })
         };
         if version.load(Ordering::Acquire) == 0 {
-            let guard = hub.0.lock().unwrap();
-            drop(hub.1.wait(guard).unwrap());
+            drop(hub.1.wait_until(hub.0.lock(), None));
         }
         writer.join().unwrap();
     });

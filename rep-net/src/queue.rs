@@ -26,9 +26,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-#[cfg(rep_loom)]
+#[cfg(any(rep_loom, rep_shuttle))]
 pub use flaw::Flaw;
-#[cfg(not(rep_loom))]
+#[cfg(not(any(rep_loom, rep_shuttle)))]
 use flaw::Flaw;
 use lanes::LaneState;
 pub use slot::Slot;
@@ -81,7 +81,7 @@ impl<T> Queue<T> {
     }
 
     /// A queue with one line of it broken, for models that must be refused.
-    #[cfg(rep_loom)]
+    #[cfg(any(rep_loom, rep_shuttle))]
     pub fn with_flaw(lanes: impl IntoIterator<Item = Lane>, flaw: Flaw) -> Self {
         Self::build(lanes, Some(flaw))
     }
@@ -310,5 +310,5 @@ impl<T> Future for Next<'_, T> {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod rules_tests;

@@ -1,28 +1,12 @@
 //! Small models of the queue, run through every order in which their threads could have met.
 //!
-//! `RUSTFLAGS="--cfg rep_loom" cargo test -p rep-net --release --test loom_queue`, with a target directory of its own.
+//! `cargo xtask loom` runs them.
 //!
 //! Each model has a twin with one line of the queue broken, which must be refused: a model that passes either way looks at nothing.
 #![cfg(rep_loom)]
 
-use std::time::Instant;
-
-use loom::thread;
+use rep_explore::{explore, now, thread};
 use rep_net::queue::{Closed, Flaw, Lane, PushError, Queue};
-
-/// Runs `model` through all its interleavings and says how many those were.
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counting = std::sync::Arc::clone(&executions);
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound =
-        Some(std::env::var("LOOM_MAX_PREEMPTIONS").map_or(3, |bound| bound.parse().unwrap()));
-    builder.check(move || {
-        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 fn queue(items_max: usize, flaw: Option<Flaw>) -> Queue<u32> {
     let lanes = [Lane { items_max, bytes_max: 10 }];
@@ -161,7 +145,7 @@ fn a_quitter_holds_up_nobody(flaw: Option<Flaw>) {
         queue.try_push(0, 1, 1).unwrap();
         let quitter = {
             let queue = queue.clone();
-            thread::spawn(move || queue.push(0, 1, 2, Some(Instant::now())).is_ok())
+            thread::spawn(move || queue.push(0, 1, 2, Some(now())).is_ok())
         };
         let patient = {
             let queue = queue.clone();

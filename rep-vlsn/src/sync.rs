@@ -1,10 +1,11 @@
-//! The one place that chooses between real locks and loom's.
+//! The one place that chooses between real locks and explored ones.
 //!
-//! Loom explores the tail, which is where threads wait for each other. The table of segments and the disk in
-//! memory are locked for one look or one change at a time, wait for nothing, and keep real locks in both worlds.
+//! What is explored is the tail, where threads wait for each other, and the table of segments, which readers share with the
+//! writer. The disk in memory is locked for one look or one change at a time, waits for nothing, and keeps a real lock.
 
-#[cfg(all(feature = "log", not(rep_loom)))]
-mod chosen {
+#[cfg(all(feature = "log", not(any(rep_loom, rep_shuttle))))]
+mod real {
+    pub(crate) use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::Arc;
     use std::time::Instant;
 
@@ -48,48 +49,49 @@ mod chosen {
     }
 }
 
-#[cfg(all(feature = "log", rep_loom))]
-mod chosen {
-    pub(crate) use loom::sync::Arc;
+#[cfg(all(feature = "log", any(rep_loom, rep_shuttle)))]
+mod explored {
+    pub(crate) use rep_explore::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use std::time::Instant;
 
-    pub(crate) type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
+    pub(crate) type Guard<'a, T> = rep_explore::MutexGuard<'a, T>;
 
     #[derive(Debug, Default)]
     pub(crate) struct Monitor<T> {
-        value: loom::sync::Mutex<T>,
-        bell: loom::sync::Condvar,
+        value: rep_explore::Mutex<T>,
+        bell: rep_explore::Condvar,
     }
 
     impl<T> Monitor<T> {
         pub(crate) fn new(value: T) -> Self {
-            Monitor { value: loom::sync::Mutex::new(value), bell: loom::sync::Condvar::new() }
+            Monitor { value: rep_explore::Mutex::new(value), bell: rep_explore::Condvar::new() }
         }
 
         pub(crate) fn lock(&self) -> Guard<'_, T> {
-            self.value.lock().expect("no test poisons a lock")
+            self.value.lock()
         }
 
         pub(crate) fn ring(&self) {
             self.bell.notify_all();
         }
 
-        /// Loom has no clock: a deadline is never reached.
         pub(crate) fn wait<'a>(
             &'a self,
             guard: Guard<'a, T>,
-            _deadline: Option<Instant>,
+            deadline: Option<Instant>,
         ) -> (Guard<'a, T>, bool) {
-            (self.bell.wait(guard).expect("no test poisons a lock"), false)
+            self.bell.wait_until(guard, deadline)
         }
     }
 }
 
-#[cfg(feature = "log")]
-pub(crate) use chosen::{Arc, Guard, Monitor};
+#[cfg(all(feature = "log", any(rep_loom, rep_shuttle)))]
+pub(crate) use explored::{Arc, Guard, Monitor, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(all(feature = "log", not(any(rep_loom, rep_shuttle))))]
+pub(crate) use real::{Arc, Guard, Monitor, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(feature = "log")]
-pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 
 /// For the set of planted bugs, which the bare words have too.
 #[cfg(rep_mutants)]

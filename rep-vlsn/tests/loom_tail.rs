@@ -2,19 +2,8 @@
 //! Run with `--cfg rep_loom`.
 #![cfg(rep_loom)]
 
-use loom::thread;
+use rep_explore::{explore, thread};
 use rep_vlsn::{Draft, Epoch, Kind, LogPoint, NodeId, Record, Tail, Term, Vlsn};
-
-/// Runs `model` through all its interleavings and says how many those were.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counting = std::sync::Arc::clone(&executions);
-    loom::model(move || {
-        counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("executions: {}", executions.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 fn opening() -> Record {
     let point = LogPoint::new(Term::new(1), Vlsn::FIRST);

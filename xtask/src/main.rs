@@ -12,12 +12,14 @@ mod chaos;
 mod check_history;
 mod ci;
 mod diagrams;
+mod explore;
 mod fuzz;
 mod loom;
 mod mutants;
 mod nightly;
 mod options;
 mod run;
+mod shuttle;
 mod sim;
 mod steps;
 mod test;
@@ -50,6 +52,8 @@ enum Task {
     Tidy,
     /// The concurrency models, every interleaving within a bound
     Loom(loom::Args),
+    /// The concurrency scenarios, many interleavings of each drawn at random
+    Shuttle(shuttle::Args),
     /// The simulator: whole groups under seeded faults
     Sim(sim::Args),
     /// Every planted bug has to be found by the simulator; prints the table of seeds it took
@@ -93,6 +97,7 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Ci(args) => ci::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::Loom(args) => loom::run(&workspace, &args, &mut tally),
+        Task::Shuttle(args) => shuttle::run(&workspace, &args, &mut tally),
         Task::Sim(args) => sim::run(&workspace, &args),
         Task::Mutants(args) => mutants::run(&workspace, &args),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),

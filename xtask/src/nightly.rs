@@ -5,7 +5,7 @@
 use crate::run::{Tally, run_counting, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{chaos, fuzz, loom, mutants, sim, tidy};
+use crate::{chaos, fuzz, loom, mutants, shuttle, sim, tidy};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +27,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("loom", minutes(40), "cargo xtask loom --bound 4", move |tally| {
             done(models(workspace, tally))
         }),
+        step(
+            "shuttle",
+            minutes(20),
+            "the `cargo xtask shuttle` line printed above",
+            move |tally| {
+                done(shuttle::run(
+                    workspace,
+                    &shuttle::Args::all(shuttle::NIGHTLY_ITERATIONS),
+                    tally,
+                ))
+            },
+        ),
         step("mutants", minutes(60), "cargo xtask mutants", move |_| {
             done(mutants::run(workspace, &mutants::Args::default()))
         }),

@@ -3,7 +3,7 @@
 use super::{explore, explore_broken, never};
 use crate::runtime::bell::Bell;
 use crate::sync::{AtomicBool, Flaw, Ordering};
-use loom::thread;
+use rep_explore::thread;
 use std::sync::Arc;
 
 fn looked_and_listened() {

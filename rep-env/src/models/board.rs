@@ -5,7 +5,7 @@ use crate::events::Board;
 use crate::member::Attributes;
 use crate::runtime::directory::Directory;
 use crate::sync::Flaw;
-use loom::thread;
+use rep_explore::thread;
 use rep_fsm::NodeState;
 use rep_vlsn::Term;
 use std::collections::BTreeMap;

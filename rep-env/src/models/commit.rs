@@ -6,7 +6,7 @@ use crate::commit::{CommitHandle, CommitPromise, CommitSlot, CommitToken};
 use crate::error::Error;
 use crate::runtime::inbox::{Inbox, Input};
 use crate::sync::Flaw;
-use loom::thread;
+use rep_explore::thread;
 use rep_node::{Proposal, Request};
 use rep_vlsn::{Draft, GroupId, Kind, LogPoint, NodeId, Term, Vlsn};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use super::{explore, explore_broken};
 use crate::runtime::credit::{Credit, NoCredit};
 use crate::sync::Flaw;
-use loom::thread;
+use rep_explore::thread;
 use std::sync::Arc;
 
 /// Two who wait for room that comes in two steps: one is large, one is small.

@@ -3,8 +3,8 @@
 use super::{explore, explore_broken};
 use crate::sync::Flaw;
 use crate::waiter::Slot;
-use loom::sync::{Condvar, Mutex};
-use loom::thread;
+use rep_explore::thread;
+use rep_explore::{Condvar, Mutex};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -40,7 +40,7 @@ struct Parked(Mutex<bool>, Condvar);
 
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {
-        *self.0.lock().unwrap() = true;
+        *self.0.lock() = true;
         self.1.notify_all();
     }
 }
@@ -52,9 +52,9 @@ fn block_on<T: Clone>(slot: &Slot<T>) -> T {
         if let Poll::Ready(result) = slot.poll(&mut Context::from_waker(&waker)) {
             return result;
         }
-        let mut woken = parked.0.lock().unwrap();
+        let mut woken = parked.0.lock();
         while !std::mem::take(&mut *woken) {
-            woken = parked.1.wait(woken).unwrap();
+            (woken, _) = parked.1.wait_until(woken, None);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{explore, explore_broken, never};
 use crate::error::Error;
 use crate::sync::{AtomicBool, Flaw, Ordering};
 use crate::transaction::turn::Turn;
-use loom::thread;
+use rep_explore::thread;
 use std::sync::Arc;
 use std::time::Duration;
 

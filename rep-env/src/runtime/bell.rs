@@ -56,7 +56,7 @@ impl Bell {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
 

@@ -126,7 +126,7 @@ impl Credit {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
     use std::sync::Arc;

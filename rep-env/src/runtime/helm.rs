@@ -15,7 +15,7 @@
 //! - The lock is held for moving items, never while the node steps or while anything waits.
 //! - Lanes are drained in their order, and bound items and bytes; who finds its lane full waits until it is drained.
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, now};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
@@ -185,7 +185,7 @@ impl<I, D> Helm<I, D> {
                 return None;
             }
             let due = state.post.is_some().then_some(state.due).flatten();
-            let is_due = late && due.is_some_and(|due| due <= Instant::now());
+            let is_due = late && due.is_some_and(|due| due <= now());
             if (state.handed_over || is_due)
                 && let Some(post) = state.post.take()
             {

@@ -163,8 +163,8 @@ fn truncate<D: Disk>(
 mod models {
     use super::*;
     use crate::models::{explore, explore_broken};
-    use loom::sync::Mutex;
-    use loom::thread;
+    use rep_explore::Mutex;
+    use rep_explore::thread;
 
     /// A loop that stages twice and calls the writer each time; a writer that writes whatever it finds.
     fn staged_and_called() {
@@ -175,7 +175,7 @@ mod models {
             move || {
                 let mut written = 0;
                 while queue.next(None).is_ok() {
-                    written += std::mem::take(&mut *tail.lock().unwrap());
+                    written += std::mem::take(&mut *tail.lock());
                     if broken(Flaw::CalledAfterLooking) {
                         queue.scheduled.store(false, Ordering::Release);
                     }
@@ -184,7 +184,7 @@ mod models {
             }
         });
         for _ in 0..2 {
-            *tail.lock().unwrap() += 1;
+            *tail.lock() += 1;
             queue.write(GroupId::default());
         }
         queue.close();

@@ -120,7 +120,7 @@ impl Drop for Ended {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
     use std::sync::mpsc;

@@ -255,7 +255,7 @@ impl State {
     }
 }
 
-#[cfg(all(test, not(rep_loom)))]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
     use std::sync::Arc;

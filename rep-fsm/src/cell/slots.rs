@@ -13,7 +13,7 @@ use super::WORDS;
 use crate::sync::{AtomicU64, Ordering, yield_now};
 
 /// Two suffice; more make it rarer that a reader has to start over. A model has two, so that it goes around often.
-const SLOTS: usize = if cfg!(rep_loom) { 2 } else { 8 };
+const SLOTS: usize = if cfg!(any(rep_loom, rep_shuttle)) { 2 } else { 8 };
 
 const WRITING: u64 = 0;
 pub(super) const FIRST_VERSION: u64 = 1;

@@ -2,7 +2,7 @@
 
 /// Ways to break the queue, one line each. A model that passes with one of them models nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(rep_loom), allow(dead_code, unreachable_pub))]
+#[cfg_attr(not(any(rep_loom, rep_shuttle)), allow(dead_code, unreachable_pub))]
 pub enum Flaw {
     /// `close` wakes one consumer where all are needed.
     CloseWakesOne,

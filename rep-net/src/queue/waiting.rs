@@ -60,7 +60,7 @@ impl<T> Shared<T> {
             } else if timed_out {
                 Err(PushError::Full(()))
             } else {
-                (state, timed_out) = self.room[lane].wait(&self.state, state, deadline);
+                (state, timed_out) = self.room[lane].wait_until(state, deadline);
                 continue;
             };
             if outcome.is_ok() || !self.flawed(Flaw::QuitterStaysInRow) {
@@ -93,7 +93,7 @@ impl<T> Shared<T> {
                 drop(state);
                 state = self.state.lock();
             }
-            (state, timed_out) = self.filled.wait(&self.state, state, deadline);
+            (state, timed_out) = self.filled.wait_until(state, deadline);
         }
     }
 
@@ -143,6 +143,6 @@ impl<T> Shared<T> {
     }
 
     fn flawed(&self, flaw: Flaw) -> bool {
-        cfg!(rep_loom) && self.flaw == Some(flaw)
+        cfg!(any(rep_loom, rep_shuttle)) && self.flaw == Some(flaw)
     }
 }

@@ -122,8 +122,7 @@ impl TcpChannel {
             if timed_out {
                 return None;
             }
-            (reading, timed_out) =
-                self.reading_returned.wait(&self.reading, reading, Some(deadline));
+            (reading, timed_out) = self.reading_returned.wait_until(reading, Some(deadline));
         }
     }
 

@@ -152,7 +152,7 @@ impl Reception {
         let mut closing = self.closing.lock();
         let mut passed = false;
         while !*closing && !passed {
-            (closing, passed) = self.closing_set.wait(&self.closing, closing, Some(until));
+            (closing, passed) = self.closing_set.wait_until(closing, Some(until));
         }
         *closing
     }

@@ -4,7 +4,7 @@
 //! far fewer has lost a thread, or what its threads shared: it would still pass. Twins (0) end at the first interleaving
 //! that breaks them.
 
-use super::{Binary, Models};
+use crate::explore::{Binary, Models};
 
 pub(super) const MODELS: &[Models] = &[
     Models {
