@@ -22,13 +22,16 @@ pub(crate) struct Args {
     /// Only the bugs whose name contains this
     #[arg(long)]
     filter: Option<String>,
+    /// Make what finds each of them small, for so many seconds, and keep it in the corpus
+    #[arg(long)]
+    shrink: Option<f64>,
 }
 
 const SEEDS_MAX: u64 = 2_000;
 
 impl Default for Args {
     fn default() -> Self {
-        Self { seeds: SEEDS_MAX, filter: None }
+        Self { seeds: SEEDS_MAX, filter: None, shrink: None }
     }
 }
 
@@ -52,9 +55,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     }
     let hunts = names
         .into_iter()
-        .map(|name| hunt(workspace, name, args.seeds))
+        .map(|name| hunt(workspace, name, args))
         .collect::<anyhow::Result<Vec<_>>>()?;
     print_table(&hunts);
+    if args.shrink.is_none() {
+        replay_corpus(workspace, filter)?;
+    }
     let survivors: Vec<_> =
         hunts.iter().filter(|hunt| hunt.found.is_none()).map(|hunt| hunt.name.as_str()).collect();
     match survivors.is_empty() {
@@ -92,9 +98,14 @@ fn hunting_tests<'a>(tree: &'a tidy::Tree, dir: &str) -> Vec<&'a str> {
     names.filter(|name| !name.contains('/')).collect()
 }
 
-fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt> {
+fn hunt(workspace: &Workspace, name: String, asked: &Args) -> anyhow::Result<Hunt> {
     let begun = Instant::now();
-    let args = sim::Args { seeds: Some(seeds), mutant: Some(name.clone()), ..sim::Args::default() };
+    let args = sim::Args {
+        seeds: Some(asked.seeds),
+        mutant: Some(name.clone()),
+        shrink: asked.shrink,
+        ..sim::Args::default()
+    };
     let mut found = None;
     let outcome = run_seeing(&mut sim::command(workspace, &args), None, |line| {
         if found.is_none() && line.starts_with(FAIL) {
@@ -103,6 +114,47 @@ fn hunt(workspace: &Workspace, name: String, seeds: u64) -> anyhow::Result<Hunt>
     });
     let found = verdict(outcome, found)?;
     Ok(Hunt { name, found, seconds: begun.elapsed().as_secs_f64() })
+}
+
+/// A case that shows a planted bug has to find it: else it plays nothing any more, and has to be found anew (`--shrink`).
+fn replay_corpus(workspace: &Workspace, filter: &str) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for (file, mutant) in cases_of_planted_bugs(workspace)? {
+        if !mutant.contains(filter) {
+            continue;
+        }
+        let args =
+            sim::Args { mutant: Some(mutant), replay: Some(file.clone()), ..sim::Args::default() };
+        let mut found = None;
+        let outcome = run_seeing(&mut sim::command(workspace, &args), None, |line| {
+            found = found.take().or_else(|| line.starts_with(FAIL).then(|| line.to_owned()));
+        });
+        if verdict(outcome, found)?.is_none() {
+            stale.push(file);
+        }
+    }
+    match stale.is_empty() {
+        true => Ok(()),
+        false => bail!("these cases no longer show their planted bugs: {}", stale.join(", ")),
+    }
+}
+
+/// Files of the corpus, with the bugs that they show.
+fn cases_of_planted_bugs(workspace: &Workspace) -> anyhow::Result<Vec<(String, String)>> {
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(workspace.root.join(sim::CORPUS))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|ext| ext != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let case: serde_json::Value = serde_json::from_str(&text)?;
+        if let Some(mutant) = case["mutant"].as_str() {
+            cases.push((path.display().to_string(), mutant.to_owned()));
+        }
+    }
+    cases.sort();
+    Ok(cases)
 }
 
 /// What the simulator found, told by how it ended and by what it said; both have to agree. One that ends badly without

@@ -29,6 +29,12 @@ pub(crate) struct Args {
     /// Plant this bug first, in a build of its own
     #[arg(long)]
     pub(crate) mutant: Option<String>,
+    /// Seconds that may be spent on making a failing seed small (60; with a planted bug or a scene 0)
+    #[arg(long)]
+    pub(crate) shrink: Option<f64>,
+    /// Play the case in this file instead of seeds
+    #[arg(long)]
+    pub(crate) replay: Option<String>,
     /// Anything else goes to the simulator as it is
     #[arg(last = true)]
     pub(crate) rest: Vec<String>,
@@ -65,9 +71,20 @@ pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
         option("--hours", args.healthy.then(|| args.hours.to_string())).into_iter().flatten(),
     );
     cargo.args(option("--mutant", args.mutant.clone()).into_iter().flatten());
+    cargo.args(option("--replay", args.replay.clone()).into_iter().flatten());
+    cargo.args(
+        option("--shrink", args.shrink.map(|seconds| seconds.to_string())).into_iter().flatten(),
+    );
+    // What is found is kept, where the tests play it again; of planted bugs only what was made small.
+    if args.mutant.is_none() || args.shrink.is_some() {
+        cargo.args(["--save", CORPUS]);
+    }
     cargo.args(&args.rest);
     cargo
 }
+
+/// Where cases are kept.
+pub(crate) const CORPUS: &str = "rep-env/sim/corpus";
 
 /// A first seed that nobody has run yet. It is printed with the command, so what it finds can be run again.
 pub(crate) fn fresh_seed() -> u64 {

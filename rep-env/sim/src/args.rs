@@ -1,10 +1,12 @@
 //! What was asked for.
 
 use rep_sim::planted;
+use std::path::PathBuf;
 
 pub(crate) const USAGE: &str = "\
 usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [--scene NAME] [--twice] [--trace]
        rep-sim --healthy [--hours H] [--seeds N] [--seed S] [--jobs J] [--trace]
+       rep-sim --replay FILE [--mutant NAME] [--trace]
        rep-sim --list-mutants
 
   --seeds N       how many seeds to run (2000; of healthy groups 4)
@@ -15,6 +17,9 @@ usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [
   --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, kill, freeze
   --healthy       no fault at all: loaded groups, none of which may elect a second master
   --hours H       virtual hours of each healthy group (1)
+  --shrink S      make a failing seed small, for S seconds at most (60; 0 with --mutant or a scene)
+  --save DIR      write the case of a failing seed to this directory
+  --replay FILE   play the case in this file
   --twice         run every seed twice and compare (else one in 64)
   --trace         print every line of the trace to stderr
 exit: 0 clean, 2 usage, 3 safety, 4 liveness, 5 determinism, 6 panic";
@@ -29,6 +34,10 @@ pub(crate) struct Args {
     pub(crate) mutant: Option<String>,
     pub(crate) scene: Option<String>,
     pub(crate) healthy: Option<f64>,
+    /// How long a failure may be made smaller.
+    pub(crate) shrink: Option<f64>,
+    pub(crate) save: Option<PathBuf>,
+    pub(crate) replay: Option<PathBuf>,
     pub(crate) twice: bool,
     pub(crate) trace: bool,
 }
@@ -44,6 +53,9 @@ impl Args {
             mutant: None,
             scene: None,
             healthy: None,
+            shrink: None,
+            save: None,
+            replay: None,
             twice: false,
             trace: false,
         };
@@ -58,6 +70,9 @@ impl Args {
                 "--scene" => args.scene = Some(scene(value()?)?),
                 "--healthy" => args.healthy = args.healthy.or(Some(1.0)),
                 "--hours" => args.healthy = Some(decimal(&value()?)?),
+                "--shrink" => args.shrink = Some(decimal(&value()?)?),
+                "--save" => args.save = Some(value()?.into()),
+                "--replay" => args.replay = Some(value()?.into()),
                 "--twice" => args.twice = true,
                 "--trace" => args.trace = true,
                 "--list-mutants" => {

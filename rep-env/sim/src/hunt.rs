@@ -1,6 +1,7 @@
 //! Many seeds over a few threads, and one page at the end.
 
 use crate::args::Args;
+use crate::keep;
 use rep_sim::scenario::Failover;
 use rep_sim::{Counts, Detail, Failure, Outcome, planted, run_seed, run_seed_twice, scenario};
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         eprintln!("rep-sim: {why}");
         return ExitCode::from(2);
     }
+    if let Some(file) = &args.replay {
+        return keep::replay(file, args.trace);
+    }
     // tidy: allow(clock) because how long a hunt takes is told to people, and no run sees it
     let begun = Instant::now();
     let totals = Mutex::new(Totals::default());
@@ -44,6 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         None => ExitCode::SUCCESS,
         Some(failure) => {
             println!("{failure}");
+            keep::make_small(args, failure);
             ExitCode::from(failure.class().exit_code())
         }
     }

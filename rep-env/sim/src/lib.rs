@@ -4,8 +4,10 @@
 //!
 //! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
 //! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
-//! is one seed, [`report`] what a failure says, [`planted`] the bugs that we planted, [`script`] whole groups as text.
+//! is one seed, [`report`] what a failure says, [`mod@case`] and [`mod@shrink`] make it
+//! short and keep it, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
+pub mod case;
 mod clock;
 mod counts;
 mod disk;
@@ -23,11 +25,13 @@ pub mod run;
 pub mod scenario;
 mod schedule;
 pub mod script;
+pub mod shrink;
 pub mod swarm;
 mod trace;
 mod workload;
 mod world;
 
+pub use case::{Case, CaseError};
 pub use counts::Counts;
 pub use oracle::{Class, Invariant, Violation};
 pub use report::Failure;

@@ -2,6 +2,7 @@
 
 mod args;
 mod hunt;
+mod keep;
 
 use args::Args;
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use crate::swarm::NetSwarm;
 use bytes::Bytes;
 use rep_node::Service;
 use rep_vlsn::NodeId;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub(crate) enum NetEvent {
 }
 
 /// A frame, by its number among those that were ever sent this way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Frame {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
@@ -74,7 +75,7 @@ pub(crate) struct Frame {
 }
 
 /// A connection that stands at both ends, by its number among those of this dialler, acceptor and service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Opening {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
@@ -83,7 +84,7 @@ pub(crate) struct Opening {
 }
 
 /// What may become of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mishap {
     /// It does not arrive: its connection resets or, on a hostile network, nobody hears of it.
     Lost,

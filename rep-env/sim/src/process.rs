@@ -25,7 +25,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Crash {
     /// The process alone; its machine answers for it, and the disk keeps what was written.
     Kill,

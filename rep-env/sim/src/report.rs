@@ -1,6 +1,8 @@
 //! What a failure prints: what broke, where everybody stood, what had just happened, and the line that
 //! shows it again.
 
+use crate::case::Case;
+use crate::faults::Inflicted;
 use crate::oracle::{Class, Violation};
 use crate::process::Life;
 use crate::swarm::Swarm;
@@ -28,6 +30,9 @@ pub struct Failure {
     pub swarm: Option<Swarm>,
     /// What was played: the command that plays it again.
     pub replay: String,
+    /// The same run by the list of its faults, if it was a seed of the swarm.
+    pub case: Option<Case>,
+    pub(crate) faults: Vec<Inflicted>,
 }
 
 impl Failure {
@@ -43,6 +48,8 @@ impl Failure {
             lines: Vec::new(),
             swarm: None,
             replay,
+            case: None,
+            faults: Vec::new(),
         }
     }
 
@@ -51,6 +58,7 @@ impl Failure {
         failure.event = world.trace.events;
         failure.at = world.now;
         failure.columns = columns(&world);
+        failure.faults = world.faults.ledger.inflicted;
         failure.swarm = Some(world.swarm);
         failure.lines = world.trace.into_lines();
         failure

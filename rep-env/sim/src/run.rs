@@ -3,6 +3,7 @@
 //! Trouble, then healing, then the proof of life: a master serves a write that began after everything healed, and
 //! all members that can agree do.
 
+use crate::case::Case;
 use crate::counts::Counts;
 use crate::faults::Inflicted;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
@@ -49,7 +50,30 @@ pub(crate) type Play = fn(&mut World);
 ///
 /// The first invariant that did not hold, with the story of how it came to that.
 pub fn run_seed(seed: u64, detail: Detail) -> Result<Outcome, Box<Failure>> {
-    play(seed, Swarm::draw(seed), detail, swarm_play)
+    play(seed, Swarm::draw(seed), detail, swarm_play).map_err(|failure| with_case(seed, failure))
+}
+
+/// The failure of a seed, with what it takes to play it without the seed's makers of trouble.
+fn with_case(seed: u64, mut failure: Box<Failure>) -> Box<Failure> {
+    let faults = std::mem::take(&mut failure.faults);
+    failure.case = Some(Case::of(&failure, Swarm::draw(seed), faults));
+    failure
+}
+
+/// Plays a swarm's world with these faults and no others.
+pub(crate) fn play_list(
+    seed: u64,
+    swarm: Swarm,
+    faults: &[Inflicted],
+    detail: Detail,
+) -> Result<Outcome, Box<Failure>> {
+    let (world, violation) = attempt(seed, swarm.clone(), detail, swarm_play, Some(faults));
+    let Some(violation) = violation else { return Ok(world.outcome()) };
+    if detail != Detail::Hash {
+        return Err(Box::new(Failure::of(world, violation)));
+    }
+    let (again, seen) = attempt(seed, swarm, Detail::Last, swarm_play, Some(faults));
+    Err(Box::new(Failure::of(again, seen.unwrap_or(violation))))
 }
 
 /// Runs one seed twice, and compares: first as its makers of trouble have it, then from the list of the faults that came.

@@ -7,11 +7,13 @@
 //! Source: swarm testing, Groce et al. 2012; the rates-off half is its whole point.
 
 use crate::rng::Rng;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The world that a seed draws.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default)]
 pub struct Swarm {
     /// Members of the group.
     pub nodes: u32,
@@ -32,8 +34,9 @@ pub struct Swarm {
 }
 
 /// The network of a run. Rates are chances per frame unless they say otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default)]
 pub struct NetSwarm {
     /// Mean one-way delay.
     pub delay: Duration,
@@ -64,8 +67,9 @@ pub struct NetSwarm {
 }
 
 /// The disks of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default)]
 pub struct DiskSwarm {
     /// Mean latency of a write.
     pub write: Duration,
@@ -92,8 +96,9 @@ pub struct DiskSwarm {
 }
 
 /// The processes of a run. Rates are per second of virtual time, for the whole group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default)]
 pub struct ProcessSwarm {
     /// A process is killed; its machine keeps what was written.
     pub kills_per_s: f64,
@@ -126,7 +131,7 @@ pub struct ProcessSwarm {
 }
 
 /// Shapes of trouble that chance alone meets too seldom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Recipe {
     /// The master is cut off with its clients, logs a tail alone, dies; the others go on; it returns.
@@ -150,8 +155,9 @@ pub enum Recipe {
 }
 
 /// The clients of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default)]
 pub struct LoadSwarm {
     /// Concurrent clients.
     pub clients: u32,
@@ -173,6 +179,13 @@ pub struct LoadSwarm {
 
 /// From a caller's thread to a node that is not busy.
 const LANE: Duration = Duration::from_micros(5);
+
+/// The calm world of three members and one client: what a case means that does not say.
+impl Default for Swarm {
+    fn default() -> Self {
+        Swarm { load: LoadSwarm::default(), ..Swarm::calm(3) }
+    }
+}
 
 impl Swarm {
     /// The world of `seed`.
@@ -262,6 +275,12 @@ fn rate(rng: &mut Rng, election_timeout: Duration, low: f64, high: f64) -> f64 {
     sometimes(rng, low, high) / (10.0 * election_timeout.as_secs_f64())
 }
 
+impl Default for NetSwarm {
+    fn default() -> Self {
+        NetSwarm::calm()
+    }
+}
+
 impl NetSwarm {
     fn draw(rng: &mut Rng, election_timeout: Duration) -> Self {
         let slowest = election_timeout.as_nanos() as f64 / 20.0;
@@ -301,6 +320,12 @@ impl NetSwarm {
     }
 }
 
+impl Default for DiskSwarm {
+    fn default() -> Self {
+        DiskSwarm::calm()
+    }
+}
+
 impl DiskSwarm {
     fn draw(rng: &mut Rng, nodes: u32, heartbeat: Duration, election_timeout: Duration) -> Self {
         let slowest = heartbeat.as_nanos() as f64 / 2.0;
@@ -334,6 +359,12 @@ impl DiskSwarm {
             tail_bytes: 64 << 10,
             payload_bytes_max: 8,
         }
+    }
+}
+
+impl Default for ProcessSwarm {
+    fn default() -> Self {
+        ProcessSwarm::calm()
     }
 }
 
@@ -395,6 +426,21 @@ impl Recipe {
     fn draw(rng: &mut Rng) -> Option<Self> {
         let recipe = rng.pick(&Recipe::ALL);
         rng.chance(0.5).then_some(recipe)
+    }
+}
+
+impl Default for LoadSwarm {
+    fn default() -> Self {
+        LoadSwarm {
+            clients: 1,
+            pause: Duration::from_millis(50),
+            keys: 1,
+            reads: 0.0,
+            slow_turns: 0.0,
+            patience: 4.0,
+            weak: 0.0,
+            lane: LANE,
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Detail {
     /// The hash alone.
     #[default]
     Hash,
+    /// The hash alone, and a failure is not played again for its story.
+    Brief,
     /// The last lines are kept, for a report.
     Last,
     /// Each line goes to stderr at once.
@@ -49,7 +51,7 @@ impl Trace {
 
     /// Writes a line if someone reads; it is no part of the hash.
     pub(crate) fn say(&mut self, now: Duration, line: impl FnOnce() -> String) {
-        if self.detail == Detail::Hash {
+        if matches!(self.detail, Detail::Hash | Detail::Brief) {
             return;
         }
         let line = format!("{:>8} {:>12.6} {}", self.events, now.as_secs_f64(), line());

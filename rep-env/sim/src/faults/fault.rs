@@ -8,11 +8,12 @@ use crate::network::{Frame, Mishap, Opening};
 use crate::process::Crash;
 use rep_node::Service;
 use rep_vlsn::{NodeId, SyncFailure};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// A process ends; it is started again after `back`, if ever.
     Crash { id: NodeId, end: End, back: Option<Duration> },
@@ -50,8 +51,45 @@ pub(crate) enum Fault {
     Lure { to: Option<NodeId> },
 }
 
+impl Fault {
+    /// The members that it is about; none if it is about nobody.
+    fn members(&self) -> [Option<NodeId>; 2] {
+        match *self {
+            Fault::Crash { id, .. }
+            | Fault::Leap { id, .. }
+            | Fault::Pause { id, .. }
+            | Fault::Tear { id, .. }
+            | Fault::Hang { id, .. }
+            | Fault::Wipe { id, .. }
+            | Fault::Rot { id, .. }
+            | Fault::Ail { id, .. }
+            | Fault::Full { id, .. }
+            | Fault::Slow { id, .. } => [Some(id), None],
+            Fault::Cut { from, to, .. } | Fault::Mend { from, to } => [Some(from), Some(to)],
+            Fault::Reset { a, b, .. } => [Some(a), Some(b)],
+            Fault::HalfOpen { id, other, .. } => [Some(id), Some(other)],
+            Fault::Frame { frame, .. } => [Some(frame.from), Some(frame.to)],
+            Fault::Ghosts { opening, .. } => [Some(opening.from), Some(opening.to)],
+            Fault::Lure { to } => [to, None],
+        }
+    }
+
+    /// Whether all that it is about are among the first `nodes` members.
+    pub(crate) fn is_among(&self, nodes: u32) -> bool {
+        self.members().into_iter().flatten().all(|id| id.get() <= nodes)
+    }
+
+    /// Whose disk loses what it had synced.
+    pub(crate) fn spends(&self) -> Option<NodeId> {
+        match self {
+            Fault::Wipe { id, .. } | Fault::Rot { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a damaged entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Damage {
     /// A bit has flipped: the one of this number, modulo the length.
     Flip(u64),
@@ -62,7 +100,7 @@ pub(crate) enum Damage {
 }
 
 /// What a disk will fail to do, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ailment {
     Sync(SyncFailure),
     Write,
@@ -70,7 +108,7 @@ pub(crate) enum Ailment {
 }
 
 /// How a process ends, and what becomes of what it had not synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) how: Crash,
     /// What a power cut leaves is drawn from this.
@@ -80,7 +118,7 @@ pub(crate) struct End {
 }
 
 /// A fault, and when it came: the time, and how many moments of that time had passed at which one may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inflicted {
     pub(crate) at: Duration,
     pub(crate) moment: u64,

@@ -5,6 +5,7 @@ use std::io;
 
 /// How the next sync of a file fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SyncFailure {
     /// With an I/O error, after which the unsynced pages read as they were written: the page cache kept them.
