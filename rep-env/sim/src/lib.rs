@@ -5,7 +5,8 @@
 //! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
 //! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
 //! is one seed, [`report`] what a failure says, [`mod@case`] and [`mod@shrink`] make it
-//! short and keep it, [`planted`] the bugs that we planted, [`script`] whole groups as text.
+//! short and keep it, `passenger` lets a state machine of yours ride
+//! along, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
 pub mod case;
 mod clock;
@@ -17,6 +18,7 @@ mod front;
 mod history;
 mod network;
 pub mod oracle;
+mod passenger;
 pub mod planted;
 mod process;
 pub mod report;
@@ -34,6 +36,8 @@ mod world;
 pub use case::{Case, CaseError};
 pub use counts::Counts;
 pub use oracle::{Class, Invariant, Violation};
+pub use passenger::run_seed_with;
+pub use rep_store::contract::Subject;
 pub use report::Failure;
 pub use run::{Outcome, run_seed, run_seed_twice};
 pub use swarm::Swarm;

@@ -279,6 +279,7 @@ impl World {
         let process = self.process_mut(id);
         process.live = Some(Box::new(live));
         process.life = Life::Up;
+        self.seat_passenger(id);
         self.drain(id);
     }
 
@@ -315,6 +316,7 @@ impl World {
             self.close_node(id);
         }
         let Some(live) = self.process_mut(id).live.take() else { return };
+        self.passengers.close(id);
         self.counts.crash(end.how);
         self.note(id, &[3, end.how as u64], || format!("n{} {}", id.get(), end.how.verb()));
         let Live { writer, open_calls, node, .. } = *live;
@@ -463,6 +465,7 @@ impl World {
         process.home.wipe();
         process.life = Life::Down;
         process.incarnation = Incarnation::default();
+        self.passengers.wipe(id);
         self.oracle.wiped(id, Incarnation::default());
     }
 

@@ -7,6 +7,7 @@ use crate::case::Case;
 use crate::counts::Counts;
 use crate::faults::Inflicted;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
+use crate::passenger::Passenger;
 use crate::process::Life;
 use crate::report::Failure;
 use crate::scenario::Failover;
@@ -99,6 +100,22 @@ pub fn run_seed_twice(seed: u64) -> Result<Outcome, Box<Failure>> {
     Err(Box::new(Failure::bare(seed, violation)))
 }
 
+/// Runs one seed with a passenger on every member; `board` makes one.
+pub(crate) fn play_boarded(
+    seed: u64,
+    detail: Detail,
+    board: &dyn Fn() -> Box<dyn Passenger>,
+) -> Result<Outcome, Box<Failure>> {
+    let act = |world: &mut World| {
+        world.ids().into_iter().for_each(|id| world.passengers.board(id, board()));
+        swarm_play(world);
+    };
+    let (world, violation) = attempt(seed, Swarm::draw(seed), detail, act, None);
+    let Some(violation) = violation else { return Ok(world.outcome()) };
+    let (again, seen) = attempt(seed, Swarm::draw(seed), Detail::Last, act, None);
+    Err(Box::new(Failure::of(again, seen.unwrap_or(violation))))
+}
+
 /// Plays something to a world of this seed; a failure is played again with its lines written down.
 pub(crate) fn play(
     seed: u64,
@@ -128,7 +145,7 @@ fn attempt(
     seed: u64,
     swarm: Swarm,
     detail: Detail,
-    act: Play,
+    act: impl Fn(&mut World),
     given: Option<&[Inflicted]>,
 ) -> (World, Option<Violation>) {
     let mut world = World::new(seed, swarm, detail);

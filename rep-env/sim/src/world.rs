@@ -8,6 +8,7 @@ use crate::faults::Faults;
 use crate::history::{History, Key};
 use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
 use crate::oracle::{Checked, Oracle, Violation};
+use crate::passenger::Passengers;
 use crate::process::{Life, Process};
 use crate::rng::Rng;
 use crate::scenario::Failover;
@@ -79,6 +80,7 @@ pub(crate) struct World {
     pub(crate) failover: Option<Failover>,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
+    pub(crate) passengers: Passengers,
     /// What members have told their applications, if somebody listens.
     heard: Option<BTreeMap<NodeId, Vec<rep_node::Event>>>,
 }
@@ -112,6 +114,7 @@ impl World {
             failover: None,
             trace: Trace::new(detail),
             failure: None,
+            passengers: Passengers::default(),
             heard: None,
             swarm,
         }

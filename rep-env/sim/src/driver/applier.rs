@@ -34,7 +34,8 @@ impl World {
         let point = batch.last();
         let done = live.store.apply(&entries, &mut Vec::new());
         let due = live.plan.note_applied(live.clock.local(now), batch.byte_len());
-        if due && live.store.checkpoint().is_ok() {
+        let kept = due && live.store.checkpoint().is_ok();
+        if kept {
             live.plan.note_checkpoint();
         }
         live.apply = (point.vlsn < to).then(|| (point.vlsn.next(), to));
@@ -43,6 +44,12 @@ impl World {
         if let Err(error) = done {
             let what = format!("{id} cannot apply up to {point}: {error}");
             return self.fail(Violation { invariant: Invariant::AppliedBound, what });
+        }
+        let checked = self.passengers.apply(id, &entries);
+        self.check(checked);
+        if kept {
+            let checked = self.passengers.checkpoint(id);
+            self.check(checked);
         }
         self.note(id, &[28, point.vlsn.get()], || {
             format!("n{} has applied up to {point}", id.get())

@@ -87,6 +87,7 @@ invariants! {
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
+    ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";
     Liveness "I-34" "liveness-after-heal" Liveness "After faults end a master serves a write within 50 election timeouts, and all core nodes converge.";
     Stability "I-35" "stability" Liveness "While nothing is wrong with its master a group elects no other.";
     ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
