@@ -29,7 +29,7 @@ use crate::output::{Event, Lost, Output};
 use crate::promise::{Durable, Fence, FenceKeeper};
 use crate::ranking::Pledge;
 use crate::rng::Rng;
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant, sometimes};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -440,6 +440,12 @@ impl Election {
         if standing.electorate.voters.contains_key(&from.id) {
             self.refused.insert(from.id, reason);
         }
+        sometimes!(matches!(reason, Reason::MasterHeard { .. }), "election-refused-master-heard");
+        sometimes!(reason == Reason::Reigning, "election-refused-by-the-master");
+        sometimes!(reason == Reason::CrownWait, "election-refused-in-crown-wait");
+        sometimes!(reason == Reason::Busy, "election-refused-by-a-better-candidate");
+        sometimes!(reason == Reason::OtherIncarnation, "election-refused-a-wiped-member");
+        sometimes!(!pre_vote && reason == Reason::StaleTerm, "election-late-solicit");
         let refusal = Refuse { term, pre_vote, fence: self.fence().term, reason };
         self.put(Output::Send { to: from.id, message: Message::Refuse(refusal) });
     }

@@ -16,7 +16,7 @@ use crate::message::{BatchHeader, Connection, FeederMessage, ReplicaMessage};
 use crate::syncup::{Answer, Offer, answer};
 use crate::window::Window;
 use progress::{Outstanding, Phase};
-use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn, mutant};
+use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn, buggify, mutant};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -554,6 +554,7 @@ impl Feeder {
         self.told = (facts.dvlsn, facts.cvlsn);
         self.tell_at = None;
         self.outstanding = Some(Outstanding { from, to });
+        let bytes_max = if buggify!("stream-small-batch") { 1 } else { self.config.batch_bytes };
         self.outputs.push_back(FeederOutput::SendEntries {
             connection: self.connection,
             prev: self.sent,
@@ -561,7 +562,7 @@ impl Feeder {
             cvlsn: facts.cvlsn,
             from,
             to,
-            bytes_max: self.config.batch_bytes,
+            bytes_max,
             log_epoch: facts.log.epoch(),
         });
     }

@@ -10,7 +10,9 @@ use crate::handshake::{Handshake, SyncUp};
 use crate::message::{Connection, FeederMessage, ReplicaMessage};
 use crate::syncup::{Offer, Plan, plan, point_in};
 use crate::wire::check_batch;
-use rep_vlsn::{Batch, GroupId, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn, mutant};
+use rep_vlsn::{
+    Batch, GroupId, LogPoint, LogView, NodeId, SyncClass, Term, Vlsn, mutant, sometimes,
+};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -351,6 +353,7 @@ impl Replica {
 
     fn truncate(&mut self, keep: LogPoint, dropped: RangeInclusive<Vlsn>) {
         self.phase = Phase::Truncating { keep };
+        sometimes!(dropped.end().distance_from(keep.vlsn) > 8, "stream-long-rollback");
         self.stats.entries_dropped += dropped.end().distance_from(keep.vlsn);
         self.outputs.push_back(ReplicaOutput::Truncate { keep, dropped });
     }
@@ -389,6 +392,7 @@ impl Replica {
             self.append(entries);
             self.hear_watermarks(dvlsn, cvlsn);
         } else if prev != facts.log.last() {
+            sometimes!(true, "stream-batch-does-not-continue");
             self.shake_hands(now, facts);
         } else if entries.prev_crc() != facts.log.last_crc() {
             self.halt(Breach::Forked { at: prev });

@@ -35,6 +35,8 @@ pub mod index;
 pub mod mutants;
 #[cfg(feature = "log")]
 pub mod offline;
+#[cfg(rep_coverage)]
+pub mod probes;
 #[cfg(feature = "log")]
 pub mod reader;
 #[cfg(feature = "log")]
@@ -104,5 +106,43 @@ macro_rules! mutant {
 macro_rules! mutant {
     ($name:literal) => {
         $crate::mutants::on($name)
+    };
+}
+
+/// Says that a rare moment has come, if it has: for simulators, in builds with `--cfg rep_coverage`. Else nothing.
+#[cfg(not(rep_coverage))]
+#[macro_export]
+macro_rules! sometimes {
+    ($condition:expr, $name:literal) => {
+        let _ = || $condition;
+    };
+}
+
+/// Says that a rare moment has come, if it has: see `probes`.
+#[cfg(rep_coverage)]
+#[macro_export]
+macro_rules! sometimes {
+    ($condition:expr, $name:literal) => {
+        if $condition {
+            $crate::probes::meet($name);
+        }
+    };
+}
+
+/// Whether to take a slow path that is as good as any: always `false`, but for builds with `--cfg rep_coverage`.
+#[cfg(not(rep_coverage))]
+#[macro_export]
+macro_rules! buggify {
+    ($name:literal) => {
+        false
+    };
+}
+
+/// Whether to take a slow path that is as good as any: see `probes`.
+#[cfg(rep_coverage)]
+#[macro_export]
+macro_rules! buggify {
+    ($name:literal) => {
+        $crate::probes::fires($name)
     };
 }

@@ -11,6 +11,7 @@ use crate::files::{Files, Found};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::record::Record;
 use crate::tail::{Place, Tail, TailRun};
+use crate::{buggify, sometimes};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -110,7 +111,8 @@ impl<D: Disk> LogReader<D> {
             }
             Place::Files { to } => to,
         };
-        let mut hinted = true;
+        let mut hinted = !buggify!("vlsn-walk-without-the-index");
+        sometimes!(hinted, "vlsn-read-from-files");
         loop {
             let first = self.first();
             let run = self.read_files(from, to, bytes_max, hinted);

@@ -26,12 +26,12 @@ use crate::files::{Files, Segment};
 use crate::history::History;
 use crate::ids::{Epoch, GroupId, LogPoint, Vlsn};
 use crate::index::Position;
-use crate::mutant;
 use crate::record::Record;
 use crate::segment::{
     LOG_DIR, MARK_BYTES, Mark, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
 };
 use crate::tail::{Staged, Tail};
+use crate::{buggify, mutant, sometimes};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -212,11 +212,13 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn write_staged(&mut self, dvlsn: Vlsn) -> Result<Option<Written>, LogError> {
-        let Some(staged) = self.tail.take_unwritten(self.config.group_bytes_max) else {
+        let bytes_max = if buggify!("vlsn-small-group") { 1 } else { self.config.group_bytes_max };
+        let Some(staged) = self.tail.take_unwritten(bytes_max) else {
             return Ok(None);
         };
         let Staged { records, epoch, eager, lazy } = staged;
         if epoch != self.epoch {
+            sometimes!(true, "vlsn-write-overtaken-by-a-cut");
             return Ok(None);
         }
         let bytes = self.write_records(&records, dvlsn)?;

@@ -42,6 +42,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("mutants", minutes(60), "cargo xtask mutants", move |_| {
             done(mutants::run(workspace, &mutants::Args::default()))
         }),
+        step("coverage", minutes(20), "cargo xtask sim --coverage --seeds 10000", move |_| {
+            done(coverage(workspace))
+        }),
         step("miri", minutes(30), "cargo +nightly miri test -p rep-fsm --lib", move |tally| {
             miri(workspace, tally)
         }),
@@ -101,6 +104,12 @@ fn simulate(workspace: &Workspace, minutes: f64) -> anyhow::Result<()> {
         minutes: Some(minutes),
         ..sim::Args::default()
     };
+    sim::run(workspace, &args)
+}
+
+/// Enough seeds to have met everything, or the worlds are too tame.
+fn coverage(workspace: &Workspace) -> anyhow::Result<()> {
+    let args = sim::Args { seeds: Some(10_000), coverage: true, ..sim::Args::default() };
     sim::run(workspace, &args)
 }
 

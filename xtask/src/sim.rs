@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Play the case in this file instead of seeds
     #[arg(long)]
     pub(crate) replay: Option<String>,
+    /// Tell what the seeds have met, with the probes in the code: a build of its own
+    #[arg(long)]
+    pub(crate) coverage: bool,
     /// Anything else goes to the simulator as it is
     #[arg(last = true)]
     pub(crate) rest: Vec<String>,
@@ -57,6 +60,7 @@ pub(crate) fn run_within(
 pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
     let mut cargo = match &args.mutant {
         Some(_) => workspace.cargo_with_cfg("rep_mutants", "mutants"),
+        None if args.coverage => workspace.cargo_with_cfg("rep_coverage", "coverage"),
         None => workspace.cargo(),
     };
     cargo.args(["run", "--quiet", "--release", "--package", "rep-sim", "--bin", "rep-sim", "--"]);
@@ -75,6 +79,7 @@ pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
     cargo.args(
         option("--shrink", args.shrink.map(|seconds| seconds.to_string())).into_iter().flatten(),
     );
+    cargo.args(args.coverage.then_some("--coverage"));
     // What is found is kept, where the tests play it again; of planted bugs only what was made small.
     if args.mutant.is_none() || args.shrink.is_some() {
         cargo.args(["--save", CORPUS]);

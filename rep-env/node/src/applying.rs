@@ -2,7 +2,7 @@
 //!
 //! The thread that applies only loops over this value; the simulator does so too.
 
-use rep_vlsn::Vlsn;
+use rep_vlsn::{Vlsn, buggify};
 use std::time::Duration;
 
 /// When the store is made durable. The log is replayed from the last checkpoint after a crash, so this bounds
@@ -28,7 +28,7 @@ impl ApplyPlan {
     pub fn note_applied(&mut self, now: Duration, bytes: usize) -> bool {
         self.bytes += bytes as u64;
         self.since.get_or_insert(now);
-        self.is_due(now)
+        self.is_due(now) || buggify!("node-early-checkpoint")
     }
 
     /// Whether a checkpoint is due.

@@ -13,6 +13,7 @@ use rep_fsm::Role;
 use rep_stream::{
     Connection, FeederMessage, RefuseReason, Replica, ReplicaConfig, ReplicaFacts, ReplicaOutput,
 };
+use rep_vlsn::sometimes;
 use rep_vlsn::{Batch, LogPoint, NodeId, Term, Vlsn};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -228,6 +229,8 @@ impl Node {
             let what = format!("a truncation to {keep}, below dvlsn {}", self.dvlsn());
             return self.halt(HaltReason::Breach { what });
         }
+        sometimes!(keep.term < self.log.last().term, "node-rolls-back-a-whole-term");
+        sometimes!(keep.vlsn == self.dvlsn(), "node-rolls-back-to-its-dvlsn");
         self.log.truncate(keep);
         self.watermarks.roll_back(keep.vlsn);
         self.truncating = true;

@@ -15,8 +15,8 @@ use crate::output::Event;
 use crate::watermarks::Holders;
 use rep_fsm::Signal;
 use rep_stream::{AckTable, Progress};
-use rep_vlsn::mutant;
 use rep_vlsn::{Draft, Incarnation, Kind, LogPoint, NodeId, Record, Term, Vlsn};
+use rep_vlsn::{mutant, sometimes};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -189,6 +189,9 @@ impl Node {
     /// The reign is over: nothing of it is acknowledged any more; pending commits wait for what becomes of them.
     pub(crate) fn end_reign(&mut self, now: Duration, signal: Signal, why: &'static str) {
         let Some(reign) = self.reign.take() else { return };
+        sometimes!(why == "a higher term", "node-deposed-by-a-higher-term");
+        sometimes!(why == "no commit quorum answers", "node-lost-its-quorum");
+        sometimes!(why == "the disk failed", "node-disk-failed-under-a-master");
         self.watermarks.forget_reign();
         self.because(why);
         self.step_role(signal);

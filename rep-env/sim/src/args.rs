@@ -20,6 +20,7 @@ usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [
   --shrink S      make a failing seed small, for S seconds at most (60; 0 with --mutant or a scene)
   --save DIR      write the case of a failing seed to this directory
   --replay FILE   play the case in this file
+  --coverage      tell what the seeds have met, and fail if 10,000 of them have not met everything
   --twice         run every seed twice and compare (else one in 64)
   --trace         print every line of the trace to stderr
 exit: 0 clean, 2 usage, 3 safety, 4 liveness, 5 determinism, 6 panic";
@@ -38,6 +39,7 @@ pub(crate) struct Args {
     pub(crate) shrink: Option<f64>,
     pub(crate) save: Option<PathBuf>,
     pub(crate) replay: Option<PathBuf>,
+    pub(crate) coverage: bool,
     pub(crate) twice: bool,
     pub(crate) trace: bool,
 }
@@ -56,6 +58,7 @@ impl Args {
             shrink: None,
             save: None,
             replay: None,
+            coverage: false,
             twice: false,
             trace: false,
         };
@@ -73,6 +76,7 @@ impl Args {
                 "--shrink" => args.shrink = Some(decimal(&value()?)?),
                 "--save" => args.save = Some(value()?.into()),
                 "--replay" => args.replay = Some(value()?.into()),
+                "--coverage" => args.coverage = true,
                 "--twice" => args.twice = true,
                 "--trace" => args.trace = true,
                 "--list-mutants" => {

@@ -2,6 +2,8 @@
 
 use crate::args::Args;
 use crate::keep;
+use crate::met;
+use rep_sim::run::run_seed_covered;
 use rep_sim::scenario::Failover;
 use rep_sim::{Counts, Detail, Failure, Outcome, planted, run_seed, run_seed_twice, scenario};
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ struct Totals {
     counts: Counts,
     failovers: Vec<(u64, Failover)>,
     failure: Option<Box<Failure>>,
+    met: met::Met,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -45,6 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let totals = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     tell(args, begun.elapsed(), &totals);
     match &totals.failure {
+        None if args.coverage => totals.met.tell(),
         None => ExitCode::SUCCESS,
         Some(failure) => {
             println!("{failure}");
@@ -62,12 +66,19 @@ fn work(args: &Args, begun: Instant, next: &AtomicU64, stop: &AtomicBool, totals
             return;
         }
         let seed = args.seed.wrapping_add(at);
-        let result = one(args, seed, at);
+        let (result, coverage) = match args.coverage {
+            true => run_seed_covered(seed).map_or_else(
+                |failure| (Err(failure), None),
+                |(outcome, coverage)| (Ok(outcome), Some(coverage)),
+            ),
+            false => (one(args, seed, at), None),
+        };
         if result.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
         let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         totals.take(seed, result);
+        coverage.into_iter().for_each(|coverage| totals.met.add(coverage));
     }
 }
 

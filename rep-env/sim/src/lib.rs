@@ -11,6 +11,7 @@
 pub mod case;
 mod clock;
 mod counts;
+pub mod coverage;
 mod disk;
 mod driver;
 mod faults;

@@ -3,6 +3,7 @@
 mod args;
 mod hunt;
 mod keep;
+mod met;
 
 use args::Args;
 use std::process::ExitCode;

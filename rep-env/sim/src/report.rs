@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::faults::Inflicted;
-use crate::oracle::{Class, Violation};
+use crate::oracle::{Class, Invariant, Violation};
 use crate::process::Life;
 use crate::swarm::Swarm;
 use crate::world::World;
@@ -51,6 +51,12 @@ impl Failure {
             case: None,
             faults: Vec::new(),
         }
+    }
+
+    /// A seed that failed and, played again, did not.
+    pub(crate) fn unstable(seed: u64) -> Self {
+        let what = "it failed, and played again it held".to_owned();
+        Failure::bare(seed, Violation { invariant: Invariant::Determinism, what })
     }
 
     pub(crate) fn of(world: World, violation: Violation) -> Self {

@@ -5,6 +5,7 @@
 
 use crate::case::Case;
 use crate::counts::Counts;
+use crate::coverage::{self, Coverage};
 use crate::faults::Inflicted;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
 use crate::passenger::Passenger;
@@ -52,6 +53,25 @@ pub(crate) type Play = fn(&mut World);
 /// The first invariant that did not hold, with the story of how it came to that.
 pub fn run_seed(seed: u64, detail: Detail) -> Result<Outcome, Box<Failure>> {
     play(seed, Swarm::draw(seed), detail, swarm_play).map_err(|failure| with_case(seed, failure))
+}
+
+/// As [`run_seed`], and tells what the run has met.
+///
+/// # Errors
+///
+/// As [`run_seed`].
+pub fn run_seed_covered(seed: u64) -> Result<(Outcome, Coverage), Box<Failure>> {
+    let act = |world: &mut World| {
+        world.coverage = Some(Box::default());
+        swarm_play(world);
+    };
+    let (mut world, violation) = attempt(seed, Swarm::draw(seed), Detail::Hash, act, None);
+    if violation.is_some() {
+        return run_seed(seed, Detail::Hash).and(Err(Box::new(Failure::unstable(seed))));
+    }
+    let mut coverage = world.coverage.take().map(|coverage| *coverage).unwrap_or_default();
+    coverage.probes = std::mem::take(&mut world.probes);
+    Ok((world.outcome(), coverage))
 }
 
 /// The failure of a seed, with what it takes to play it without the seed's makers of trouble.
@@ -150,7 +170,9 @@ fn attempt(
 ) -> (World, Option<Violation>) {
     let mut world = World::new(seed, swarm, detail);
     given.into_iter().for_each(|faults| world.faults.ledger.play(faults));
+    coverage::begin_probes(seed);
     let ended = quietly(|| catch_unwind(AssertUnwindSafe(|| act(&mut world))));
+    world.probes = coverage::end_probes();
     let panicked = ended.err().map(|_| {
         let what = PANIC.with_borrow_mut(std::mem::take);
         Violation { invariant: Invariant::NoPanic, what }

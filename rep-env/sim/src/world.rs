@@ -4,6 +4,7 @@
 //! [`World::advance`], one event at a time; the oracle looks on. The first violation ends the run.
 
 use crate::counts::Counts;
+use crate::coverage::Coverage;
 use crate::faults::Faults;
 use crate::history::{History, Key};
 use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
@@ -81,6 +82,10 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
     pub(crate) passengers: Passengers,
+    /// Rare moments that the shipped code told of.
+    pub(crate) probes: BTreeMap<&'static str, u64>,
+    /// What was met, if somebody wants to know.
+    pub(crate) coverage: Option<Box<Coverage>>,
     /// What members have told their applications, if somebody listens.
     heard: Option<BTreeMap<NodeId, Vec<rep_node::Event>>>,
 }
@@ -115,6 +120,8 @@ impl World {
             trace: Trace::new(detail),
             failure: None,
             passengers: Passengers::default(),
+            probes: BTreeMap::new(),
+            coverage: None,
             heard: None,
             swarm,
         }
@@ -183,6 +190,7 @@ impl World {
                 return self.process_mut(id).unfinished.push(event);
             }
         }
+        self.meets_event(&event);
         match event {
             Event::Net(event) => self.net(event),
             Event::Timer { id, at, .. } => self.timer(id, at),
@@ -397,7 +405,7 @@ impl Event {
     }
 
     /// The run that the event belongs to: nobody else hears of it.
-    fn of_run(&self) -> Option<(NodeId, u64)> {
+    pub(crate) fn of_run(&self) -> Option<(NodeId, u64)> {
         match self {
             Event::Timer { id, run, .. }
             | Event::FenceStored { id, run }

@@ -1,5 +1,7 @@
 //! Some seeds with every test run: they hold, and they are the same run each time.
 
+use rep_sim::coverage::{Coverage, EXCUSED, INPUTS, ROLES};
+use rep_sim::run::run_seed_covered;
 use rep_sim::{Class, Detail, Invariant, Swarm, planted, run_seed, run_seed_twice, scenario};
 
 #[test]
@@ -9,6 +11,21 @@ fn the_first_seeds_hold_and_each_is_one_run() {
             panic!("{failure}");
         }
     }
+}
+
+/// Looking on changes nothing, and soon sees a good part of what there is.
+#[test]
+fn what_runs_meet_is_counted_and_the_run_is_the_same() {
+    let mut all = Coverage::default();
+    for seed in 0..40 {
+        let (outcome, coverage) = run_seed_covered(seed).expect("it holds");
+        assert_eq!(outcome.trace, run_seed(seed, Detail::Hash).unwrap().trace);
+        all.add(coverage);
+    }
+    let cells = ROLES.len() * INPUTS.len() - EXCUSED.len();
+    let unseen = all.unseen_cells();
+    assert!(unseen.len() < cells / 4, "of {cells} cells these are unseen: {unseen:?}");
+    assert!(all.states.len() > 5_000, "{} states", all.states.len());
 }
 
 #[test]
@@ -74,4 +91,33 @@ fn planted_bugs_are_known_by_name_and_absent_here() {
     assert!(planted::find("stream-ack-before-sync").is_some());
     assert!(planted::enable("no-such-bug").is_err());
     assert!(Swarm::draw(1).nodes >= 1);
+}
+
+/// A probe that nobody lists would never be missed, and one that is nowhere would always be.
+#[test]
+fn every_probe_in_the_code_is_listed_and_every_listed_one_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = std::collections::BTreeSet::new();
+    for folder in ["rep-vlsn/src", "rep-election/src", "rep-stream/src", "rep-env/node/src"] {
+        probes_in(&root.join(folder), &mut found);
+    }
+    let listed: std::collections::BTreeSet<String> =
+        rep_sim::coverage::PROBES.iter().map(|name| name.to_string()).collect();
+    assert_eq!(found, listed);
+}
+
+fn probes_in(folder: &std::path::Path, found: &mut std::collections::BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("the crates lie beside this one") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            probes_in(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("it is text");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code.filter(|line| line.contains("sometimes!(") || line.contains("buggify!(")) {
+            let name = line.rsplit('"').nth(1);
+            found.extend(name.map(str::to_owned));
+        }
+    }
 }

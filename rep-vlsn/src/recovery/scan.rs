@@ -11,13 +11,13 @@ use crate::files::{Chain, Item, Scanner, Segment, Stop, Table};
 use crate::history::History;
 use crate::ids::{GroupId, LogPoint, Vlsn};
 use crate::index::Position;
-use crate::mutant;
 use crate::offline::UNWRITTEN;
 use crate::record::Record;
 use crate::segment::{
     HeaderError, MARK_BYTES, MARK_TAG, Mark, SEGMENT_FORMAT, SEGMENT_HEADER_BYTES, SegmentHeader,
     segment_name,
 };
+use crate::{mutant, sometimes};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -245,6 +245,7 @@ impl<F: DiskFile> Scan<F> {
         }
         if beyond.anything {
             report.torn_at = Some(self.last.vlsn.next());
+            sometimes!(true, "vlsn-torn-tail");
         }
         self.end_at(&scanner, beyond.anything && !mutant!("vlsn-keep-stale-tail"));
         Ok(())

@@ -7,8 +7,8 @@ use crate::error::{During, LogError, ReadError};
 use crate::files::{Found, Segment, Walk};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::index::Position;
-use crate::mutant;
 use crate::segment::{LOG_DIR, SEGMENT_HEADER_BYTES};
+use crate::{mutant, sometimes};
 use std::io;
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ impl<D: Disk> LogWriter<D> {
             let range = self.last.vlsn.next()..=keep;
             let Some(run) = self.tail.get(range, self.config.group_bytes_max) else { break };
             if self.tail.epoch() == epoch {
+                sometimes!(true, "vlsn-cut-keeps-what-is-only-staged");
                 let dvlsn = self.last_mark.map_or(Vlsn::NULL, |mark| mark.dvlsn);
                 self.write_records(&run.records, dvlsn)?;
             }
@@ -114,6 +115,7 @@ impl<D: Disk> LogWriter<D> {
     fn remove_after(&self, last: Vlsn) -> Result<(), LogError> {
         for name in self.disk.list(LOG_DIR).during("list segments")?.iter().rev() {
             if crate::segment::first_of(name).is_some_and(|first| first > last) {
+                sometimes!(true, "vlsn-cut-crosses-a-segment");
                 self.disk.remove(&format!("{LOG_DIR}/{name}")).during("remove segment")?;
             }
         }

@@ -1,5 +1,6 @@
 //! Frames that leave and frames that come: the threads of the peers' links.
 
+use crate::coverage::input_of_message;
 use crate::faults::Moment;
 use crate::network::{ConnId, Side};
 use crate::oracle::{Invariant, ensure};
@@ -156,6 +157,7 @@ impl World {
             Ok(message) => message,
             Err(error) => return self.peer_erred(id, link, &error.to_string()),
         };
+        self.meets(id, input_of_message(&message));
         let before = old.then(|| self.known_points(id));
         let handled = self.step(id, |node, now| node.handle_message(now, link, message));
         if let Some(before) = before {

@@ -68,14 +68,24 @@ impl Oracle {
         (need, holders)
     }
 
-    /// A write was acknowledged that is not durable yet. One that nobody else was to acknowledge may be so by a master
-    /// that has been succeeded and does not know: then it had no claim from the beginning.
+    /// A write was acknowledged that is not durable yet. That may be told by a master that has been succeeded and does not
+    /// know, for it slept: then the next one was crowned without anybody asking for this write, and what fewer than a
+    /// majority hold by now has no claim from the beginning.
     pub(super) fn remember_weak(&mut self, point: LogPoint, asked: Durability) {
         let key = (point.vlsn.get(), point.term.get());
         self.weak.insert(key);
-        if asked.acks == Acks::None && self.has_opened_after(point.term) {
+        let late = self.has_opened_after(point.term);
+        if late && (asked.acks == Acks::None || self.present_at(point).len() < self.majority()) {
             self.lost.insert(key);
         }
+    }
+
+    /// Members that hold an entry now, synced or not.
+    fn present_at(&self, point: LogPoint) -> Vec<NodeId> {
+        let holds = |(other, member): &(&NodeId, &Member)| {
+            self.counts(**other) && !member.damaged && member.has(point, false)
+        };
+        self.members.iter().filter(holds).map(|(other, _)| *other).collect()
     }
 
     /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold. One that learns of its
@@ -93,11 +103,7 @@ impl Oracle {
             self.weak.difference(&self.lost).copied().filter(lacks).collect();
         for (vlsn, of) in lacking {
             let point = LogPoint::new(Term::new(of), Vlsn::new(vlsn));
-            let holds = |(other, member): &(&NodeId, &Member)| {
-                self.counts(**other) && !member.damaged && member.has(point, false)
-            };
-            let holders: Vec<NodeId> =
-                self.members.iter().filter(holds).map(|(other, _)| *other).collect();
+            let holders = self.present_at(point);
             ensure(holders.len() < self.majority(), Invariant::AckedCommitLoss, || {
                 format!(
                     "{node} is master of {term} without {point}, which was acknowledged and which {holders:?} hold"
