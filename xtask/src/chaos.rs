@@ -42,6 +42,7 @@ use anyhow::{Context, bail};
 use scenarios::{SCENARIOS, Scenario};
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// What may be asked of `chaos`.
 #[derive(Clone, Debug, clap::Args)]
@@ -64,6 +65,9 @@ pub(crate) struct Args {
     /// Where the nodes keep their databases: redb, fjall or memory
     #[arg(long, default_value = "redb")]
     store: String,
+    /// Another `rep` than that of this workspace, such as an older one or one that is broken on purpose
+    #[arg(long, value_name = "FILE")]
+    rep: Option<PathBuf>,
     /// Keep histories and logs, in target/chaos, although all was well
     #[arg(long)]
     keep: bool,
@@ -88,6 +92,7 @@ impl Args {
             from: 0,
             seed: None,
             store: "redb".to_owned(),
+            rep: None,
             keep: false,
             clean: false,
             minutes: 120,
@@ -115,7 +120,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<Outcome>
         return guardian::clean_alone().map(|()| Outcome::Done);
     }
     if !args.guarded {
-        build(workspace)?;
+        if args.rep.is_none() {
+            build(workspace)?;
+        }
         guardian::run("--guarded", minutes(args.minutes))?;
         return Ok(Outcome::Done);
     }
@@ -148,7 +155,7 @@ fn play_all(
     chosen: &[&'static Scenario],
 ) -> anyhow::Result<()> {
     let plan = play::Plan {
-        rep: workspace.target.join("release").join("rep"),
+        rep: args.rep.clone().unwrap_or_else(|| workspace.target.join("release").join("rep")),
         store: args.store.clone(),
         seed: args.seed.unwrap_or_else(fresh_seed),
         evidence: workspace.target.join(EVIDENCE),

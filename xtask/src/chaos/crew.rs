@@ -14,8 +14,8 @@ use std::time::Duration;
 /// Few keys, so that clients meet.
 pub(super) const KEYS: usize = 4;
 const CLIENTS: usize = 3;
-/// Operations of one client in one round. A history is judged key by key, and long ones take long.
-const OPERATIONS_MAX: usize = 600;
+/// Operations of one client in one round: more than it makes in the longest.
+const OPERATIONS_MAX: usize = 4000;
 const DIAL: Duration = Duration::from_millis(300);
 /// After this the outcome counts as unknown, and the client goes elsewhere.
 const PATIENCE: Duration = Duration::from_millis(1500);

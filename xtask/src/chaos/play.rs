@@ -151,7 +151,7 @@ impl Life<'_> {
         })?;
         thread::sleep(TAIL);
         let (path, operations) = crew.stop()?.close()?;
-        verdict::judge(&path, self.figures)?;
+        verdict::judge(&path)?;
         self.figures.operations += operations;
         self.figures.histories += 1;
         if !self.plan.keep {

@@ -104,7 +104,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "cut-long",
-        story: "one node is cut off for 5, 10 and 25 seconds",
+        story: "one node is cut off for 3, 7 and 14 seconds",
         rounds: 6,
         play: partitions::cut_long,
         ..PLAIN

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How long a partition lasts once the rest serves, at most.
 const LAST_MAX: Duration = Duration::from_millis(1500);
 /// Seconds.
-const LONG_CUTS: [u64; 3] = [5, 10, 25];
+const LONG_CUTS: [u64; 3] = [3, 7, 14];
 /// How often a flapping link changes.
 const FLAPS: u32 = 8;
 

@@ -117,7 +117,7 @@ fn crash_opening(scene: &mut Scene<'_>, nth: u32) -> anyhow::Result<()> {
     // Few calls are made before a node serves, so that a low number crashes it while it recovers.
     scene.node(victim).start_doomed(nth)?;
     if !scene.node(victim).ended_within(CALL_LIMIT)? {
-        scene.figures.note(format!("call {nth} was not made after an opening"));
+        scene.figures.note("an opening made fewer calls, and was killed");
         scene.node(victim).kill()?;
     }
     come_back(scene, whom, &[victim], since)
