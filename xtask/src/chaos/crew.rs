@@ -5,7 +5,8 @@ use super::history::{Ended, History, Op};
 use super::network::Namespace;
 use super::resp::{Client, Reply};
 use anyhow::anyhow;
-use std::net::SocketAddr;
+use parking_lot::Mutex;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -13,12 +14,17 @@ use std::time::Duration;
 
 /// Few keys, so that clients meet.
 pub(super) const KEYS: usize = 4;
-const CLIENTS: usize = 3;
 /// Operations of one client in one round: more than it makes in the longest.
 const OPERATIONS_MAX: usize = 4000;
 const DIAL: Duration = Duration::from_millis(300);
-/// After this the outcome counts as unknown, and the client goes elsewhere.
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// After this the outcome counts as unknown, and the client goes elsewhere. There is a client for each: the impatient have written at
+/// the next master when the one for whom the patient still wait wakes up and answers them.
+const PATIENCES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1500),
+    Duration::from_secs(8),
+];
 /// Between operations, and after a refusal.
 const PAUSE: Duration = Duration::from_millis(6);
 
@@ -27,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(6);
 pub(super) struct Crew {
     stop: Arc<AtomicBool>,
     history: Arc<History>,
+    /// By which each client can be hung up on.
+    handles: Vec<Arc<Mutex<Option<TcpStream>>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -40,18 +48,22 @@ impl Crew {
         seed: u64,
     ) -> anyhow::Result<Crew> {
         let history = Arc::new(history);
-        let mut crew = Crew { stop: Arc::default(), history, threads: Vec::new() };
-        for number in 0..CLIENTS {
+        let (handles, threads) = (Vec::new(), Vec::new());
+        let mut crew = Crew { stop: Arc::default(), history, handles, threads };
+        for (number, patience) in PATIENCES.into_iter().enumerate() {
             let mut client = Wanderer {
                 nodes: nodes.to_vec(),
                 at: number % nodes.len(),
                 connection: None,
+                handle: Arc::default(),
+                patience,
                 history: Arc::clone(&crew.history),
                 keys: (0..KEYS).map(|key| format!("r{round}.k{key}")).collect(),
                 chance: Chance::split(seed, &format!("client {round} {number}")),
                 process: crew.history.process(),
                 written: 0,
             };
+            crew.handles.push(Arc::clone(&client.handle));
             let (stop, namespace) = (Arc::clone(&crew.stop), namespace.clone());
             let thread = thread::Builder::new().name(format!("client-{number}"));
             crew.threads.push(thread.spawn(move || {
@@ -65,9 +77,15 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Stops them, and gives what they noted.
+    /// Stops them, also those that wait for an answer, and gives what they noted.
     pub(super) fn stop(mut self) -> anyhow::Result<Arc<History>> {
         self.stop.store(true, Ordering::Relaxed);
+        for handle in &self.handles {
+            if let Some(handle) = &*handle.lock() {
+                // It fails if the other side has hung up already.
+                let _ = handle.shutdown(Shutdown::Both);
+            }
+        }
         for thread in std::mem::take(&mut self.threads) {
             thread.join().map_err(|_| anyhow!("a client has panicked"))?;
         }
@@ -86,6 +104,8 @@ struct Wanderer {
     /// The node that is believed to be master.
     at: usize,
     connection: Option<Client>,
+    handle: Arc<Mutex<Option<TcpStream>>>,
+    patience: Duration,
     history: Arc<History>,
     keys: Vec<String>,
     chance: Chance,
@@ -109,8 +129,11 @@ impl Wanderer {
     }
 
     fn connect(&mut self) {
-        match Client::connect(self.nodes[self.at], DIAL, PATIENCE) {
-            Ok(client) => self.connection = Some(client),
+        match Client::connect(self.nodes[self.at], DIAL, self.patience) {
+            Ok(client) => {
+                *self.handle.lock() = client.handle().ok();
+                self.connection = Some(client);
+            }
             Err(_) => self.go_on(),
         }
     }

@@ -38,6 +38,11 @@ impl Client {
         Ok(Client { reader: BufReader::new(stream) })
     }
 
+    /// A handle by which another thread can hang up, so that nobody waits for an answer any more.
+    pub(super) fn handle(&self) -> io::Result<TcpStream> {
+        self.reader.get_ref().try_clone()
+    }
+
     /// Sends one command and takes its answer. After an error the connection is of no use: the answer may still come.
     pub(super) fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
         self.reader.get_mut().write_all(&encoded(words))?;
