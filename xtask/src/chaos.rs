@@ -184,7 +184,7 @@ fn play_one(plan: &play::Plan, scenario: &Scenario, args: &Args) -> anyhow::Resu
     figures.print(scenario.name);
     let path = plan.evidence.join(FIGURES);
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-    let line = figures.json(scenario.name, plan.seed);
+    let line = figures.json(scenario.name, &plan.store, plan.seed);
     writeln!(file, "{line}").with_context(|| path.display().to_string())
 }
 

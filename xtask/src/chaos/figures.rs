@@ -60,9 +60,9 @@ impl Figures {
     }
 
     /// For a table that is made of several runs.
-    pub(super) fn json(&self, scenario: &str, seed: u64) -> Value {
+    pub(super) fn json(&self, scenario: &str, store: &str, seed: u64) -> Value {
         json!({
-            "scenario": scenario, "seed": seed, "rounds": self.rounds, "acked": self.acked,
+            "scenario": scenario, "store": store, "seed": seed, "rounds": self.rounds, "acked": self.acked,
             "refused": self.refused, "unknown": self.unknown, "operations": self.operations,
             "histories": self.histories, "packets": [self.packets.0, self.packets.1], "notes": self.notes,
             "settled_ms": self.settled.as_millis() as u64,
