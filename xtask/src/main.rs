@@ -15,6 +15,7 @@ mod diagrams;
 mod explore;
 mod fuzz;
 mod loom;
+mod model;
 mod mutants;
 mod nightly;
 mod options;
@@ -56,6 +57,8 @@ enum Task {
     Shuttle(shuttle::Args),
     /// The simulator: whole groups under seeded faults
     Sim(sim::Args),
+    /// The explicit-state model: every order of events within bounds
+    Model(model::Args),
     /// Every planted bug has to be found by the simulator; prints the table of seeds it took
     Mutants(mutants::Args),
     /// The fuzz targets, under a nightly compiler
@@ -99,6 +102,7 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Loom(args) => loom::run(&workspace, &args, &mut tally),
         Task::Shuttle(args) => shuttle::run(&workspace, &args, &mut tally),
         Task::Sim(args) => sim::run(&workspace, &args),
+        Task::Model(args) => model::run(&workspace, &args),
         Task::Mutants(args) => mutants::run(&workspace, &args),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Nightly(args) => nightly::run(&workspace, &args),

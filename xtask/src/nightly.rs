@@ -5,7 +5,7 @@
 use crate::run::{Tally, run_counting, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{chaos, fuzz, loom, mutants, shuttle, sim, tidy};
+use crate::{chaos, fuzz, loom, model, mutants, shuttle, sim, tidy};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
                 ))
             },
         ),
+        step("model", minutes(15), "cargo xtask model", move |_| {
+            done(model::run(workspace, &model::Args::default()))
+        }),
         step("mutants", minutes(60), "cargo xtask mutants", move |_| {
             done(mutants::run(workspace, &mutants::Args::default()))
         }),

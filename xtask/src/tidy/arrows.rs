@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // It judges histories of any system, so it knows none of ours.
     ("rep-checker", &[]),
     ("rep-sim", &["rep-checker", "rep-node", "rep-store", "rep-vlsn"]),
+    ("rep-model", &["rep-election", "rep-node", "rep-stream", "rep-vlsn"]),
     ("rep-cli", &["rep-env"]),
     ("xtask", &["rep-checker", "rep-fsm"]),
     ("rep-explore", &[]),

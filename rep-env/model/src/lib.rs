@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//!
+//! [`bounds`] says how large the world is. `member` is a shipped node with its disk (`disk`), stepped by one thing that
+//! happens to it; `atlas` remembers every such step, and `digest` tells two states apart. `letters` is what they say to each
+//! other. `world` is all three together, `model` what may happen in it, `rules` and `judge` what must hold, and
+//! `founding` where it all sets out. [`run`] explores.
+
+mod atlas;
+pub mod bounds;
+mod digest;
+mod disk;
+mod founding;
+mod judge;
+mod letters;
+mod making;
+mod member;
+mod model;
+mod numbering;
+pub mod planted;
+mod rules;
+pub mod run;
+mod world;
+
+pub use bounds::{Bounds, Start};
+pub use model::{Action, Group};
+pub use run::{Found, Manner, Report, explore};
+pub use world::World;
