@@ -1,10 +1,11 @@
 //! Judges a recorded history: key by key, the quick checks first.
 //!
 //! Linearizability is local: a history is linearizable if and only if the history of each key is (Herlihy & Wing, 1990). So
-//! keys are judged apart. A key whose writes are all different is decided in linear time; the others are searched, all of
-//! them a little before any of them for long, so that one hard key hides no easy fault of another.
+//! keys are judged apart. A key whose writes are all different is decided in linear time, and so is one to which different
+//! texts are appended and nothing is written; the others are searched, all of them a little before any of them for long, so that one hard key hides no easy fault of another.
 
 mod part;
+mod pieces;
 
 use crate::entry::Entry;
 use crate::error::HistoryError;

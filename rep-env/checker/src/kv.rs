@@ -62,7 +62,8 @@ impl Model for Kv {
         match op {
             KvOp::Read(_) | KvOp::CasFailed { .. } => Effect::Looks,
             KvOp::Write(_) => Effect::Overwrites,
-            KvOp::Cas { .. } | KvOp::Append(_) => Effect::Changes,
+            KvOp::Append(_) => Effect::Adds,
+            KvOp::Cas { .. } => Effect::Changes,
         }
     }
 

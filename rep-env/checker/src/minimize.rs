@@ -7,7 +7,7 @@
 use crate::operation::{Moment, Operation};
 
 /// How often a smaller history is tried at most.
-pub(crate) const TRIES_MAX: usize = 20_000;
+const TRIES_MAX: usize = 20_000;
 
 /// What is left of a bad history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,45 +28,36 @@ pub fn minimize<O: Clone>(
     mut is_bad: impl FnMut(&[Operation<O>]) -> bool,
     give_up: impl Fn() -> bool,
 ) -> Smallest {
-    let mut tries = 0;
-    let mut is_bad = |history: &[Operation<O>]| {
-        tries += 1;
-        (tries <= TRIES_MAX && !give_up()).then(|| is_bad(history))
-    };
     let mut part = Part::whole(operations, looks);
-    // What looks goes first: a value that came back is plainer from its write and the other's than from two who saw it.
-    let complete = part
-        .cut(&mut is_bad)
-        .and_then(|()| part.thin(&mut is_bad, true))
-        .and_then(|()| part.thin(&mut is_bad, false))
-        .is_some();
+    let complete = part.cut(&mut is_bad, &give_up) && part.thin(&mut is_bad, &give_up);
     Smallest { places: part.kept(), complete }
 }
 
 /// A history of which some operations are left out.
-struct Part<'a, O, L> {
+pub(crate) struct Part<'a, O, L> {
     operations: &'a [Operation<O>],
     looks: L,
     /// What was answered later counts as open, what was asked later is left out.
     until: Moment,
     keep: Vec<bool>,
+    tries: usize,
 }
 
 impl<'a, O: Clone, L: Fn(&O) -> bool> Part<'a, O, L> {
-    fn whole(operations: &'a [Operation<O>], looks: L) -> Self {
+    pub(crate) fn whole(operations: &'a [Operation<O>], looks: L) -> Self {
         let keep = operations.iter().map(|operation| operation.returned.is_some()).collect();
-        Self { operations, looks, until: Moment::MAX, keep }
+        Self { operations, looks, until: Moment::MAX, keep, tries: 0 }
     }
 
     /// The operations that are in it, with their answers.
-    fn kept(&self) -> Vec<usize> {
+    pub(crate) fn kept(&self) -> Vec<usize> {
         let answered = |at: &usize| {
             self.operations[*at].returned.is_some_and(|returned| returned <= self.until)
         };
         (0..self.operations.len()).filter(|&at| self.keep[at]).filter(answered).collect()
     }
 
-    fn history(&self) -> Vec<Operation<O>> {
+    pub(crate) fn history(&self) -> Vec<Operation<O>> {
         let begun = self.operations.iter().zip(&self.keep);
         let begun = begun.filter(|(operation, _)| operation.invoked <= self.until);
         let taken = begun.filter_map(|(operation, &keep)| {
@@ -78,17 +69,20 @@ impl<'a, O: Clone, L: Fn(&O) -> bool> Part<'a, O, L> {
     }
 
     /// Cuts off what came after the history had become bad. A beginning of a linearizable history is linearizable, so the
-    /// place is found by halving. `None`: given up.
-    fn cut(&mut self, is_bad: &mut impl FnMut(&[Operation<O>]) -> Option<bool>) -> Option<()> {
+    /// place is found by halving. `false`: given up.
+    pub(crate) fn cut(
+        &mut self,
+        mut is_bad: impl FnMut(&[Operation<O>]) -> bool,
+        give_up: &impl Fn() -> bool,
+    ) -> bool {
         let mut ends: Vec<Moment> =
             self.operations.iter().filter_map(|operation| operation.returned).collect();
         ends.sort_unstable();
         let (mut good, mut bad) = (0, ends.len());
         while good < bad {
             let middle = good + (bad - good) / 2;
-            let before = self.until;
-            self.until = ends[middle];
-            match is_bad(&self.history()) {
+            let before = std::mem::replace(&mut self.until, ends[middle]);
+            match self.ask(&mut is_bad, give_up) {
                 Some(true) => bad = middle,
                 Some(false) => {
                     good = middle + 1;
@@ -96,17 +90,30 @@ impl<'a, O: Clone, L: Fn(&O) -> bool> Part<'a, O, L> {
                 }
                 None => {
                     self.until = before;
-                    return None;
+                    return false;
                 }
             }
         }
-        Some(())
+        true
     }
 
-    /// Leaves out runs of operations, shorter and shorter ones, at last one at a time until none can go. `None`: given up.
-    fn thin(
+    /// Leaves out what can go, first of what only looks: a value that came back is plainer from its write and the other's
+    /// than from two who saw it. `false`: given up.
+    pub(crate) fn thin(
         &mut self,
-        is_bad: &mut impl FnMut(&[Operation<O>]) -> Option<bool>,
+        mut is_bad: impl FnMut(&[Operation<O>]) -> bool,
+        give_up: &impl Fn() -> bool,
+    ) -> bool {
+        let stages =
+            [true, false].map(|only_looks| self.thin_stage(&mut is_bad, give_up, only_looks));
+        stages.iter().all(Option::is_some)
+    }
+
+    /// Leaves out runs of operations, shorter and shorter ones, at last one at a time until none can go.
+    fn thin_stage(
+        &mut self,
+        is_bad: &mut impl FnMut(&[Operation<O>]) -> bool,
+        give_up: &impl Fn() -> bool,
         only_looks: bool,
     ) -> Option<()> {
         let mut length = self.spare(only_looks).len().div_ceil(2);
@@ -114,7 +121,7 @@ impl<'a, O: Clone, L: Fn(&O) -> bool> Part<'a, O, L> {
             let spare = self.spare(only_looks);
             for run in spare.chunks(length.max(1)) {
                 run.iter().for_each(|&at| self.keep[at] = false);
-                let tried = is_bad(&self.history());
+                let tried = self.ask(is_bad, give_up);
                 if tried != Some(true) {
                     run.iter().for_each(|&at| self.keep[at] = true);
                 }
@@ -125,6 +132,15 @@ impl<'a, O: Clone, L: Fn(&O) -> bool> Part<'a, O, L> {
             }
             length = (length / 2).max(1);
         }
+    }
+
+    fn ask(
+        &mut self,
+        is_bad: &mut impl FnMut(&[Operation<O>]) -> bool,
+        give_up: &impl Fn() -> bool,
+    ) -> Option<bool> {
+        self.tries += 1;
+        (self.tries <= TRIES_MAX && !give_up()).then(|| is_bad(&self.history()))
     }
 
     /// What might be left out.

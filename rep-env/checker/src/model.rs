@@ -55,6 +55,8 @@ pub enum Effect {
     Looks,
     /// It steps in every state, and what comes out does not depend on what was before.
     Overwrites,
+    /// It steps in every state too, but what comes out depends on what was before.
+    Adds,
     /// Anything else.
     Changes,
 }

@@ -109,3 +109,27 @@ fn expected<V>(op: &RegisterOp<V>) -> Option<&V> {
         RegisterOp::Write(_) | RegisterOp::CasFailed { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Budget, Operation, Verdict, check};
+
+    /// What is read may have come of pending operations that lead to each other.
+    #[test]
+    fn a_chain_of_pending_operations_may_explain_a_read() {
+        let model = Register { initial: 0 };
+        let chain = [
+            Operation::pending(1, RegisterOp::Cas { old: 2, new: 3 }),
+            Operation::pending(1, RegisterOp::Write(1)),
+            Operation::pending(1, RegisterOp::Cas { old: 1, new: 2 }),
+            Operation::pending(1, RegisterOp::Write(9)),
+            Operation::done(2, 3, RegisterOp::Read(3)),
+        ];
+        let verdict = check(&model, &chain, &Budget::default());
+        assert_eq!(verdict, Verdict::Linearizable(vec![1, 2, 0, 4]));
+        assert_eq!(check(&model, &chain[1..], &Budget::default()), Verdict::NotLinearizable);
+        let pending: Vec<_> = chain[..4].iter().map(|operation| &operation.what).collect();
+        assert_eq!(model.useful(&[&chain[4].what], &pending), [true, true, true, false]);
+    }
+}

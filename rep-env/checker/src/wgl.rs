@@ -6,7 +6,7 @@
 //! and Verifying Concurrent Objects*, 1993; Lowe, *Testing for Linearizability*, 2017; as a linked list of events,
 //! Horn & Kroening, *Faster Linearizability Checking via P-Compositionality*, 2015.)
 //!
-//! Five things keep it short. Each leaves out only what cannot be the sole way to explain a history:
+//! Six things keep it short. Each leaves out only what cannot be the sole way to explain a history:
 //!
 //! 1. What only looks happens as soon as it may: it changes nothing for others, and its own answer may become wrong.
 //! 2. A pending operation that helps to explain no answer is left out from the start ([`Model::useful`]).
@@ -14,10 +14,13 @@
 //! 4. Nothing overwrites a pending operation at once: it would have happened for nobody.
 //! 5. The next answer that has to come out is kept in view: where nothing open leads to it, the search turns back
 //!    ([`Model::may_reach`]).
+//! 6. A state that nobody can see any more, because whoever looks next needs something to be written first, is not told
+//!    from others of that kind.
 
 mod bits;
 mod events;
 mod memo;
+mod prospect;
 mod states;
 
 use crate::model::{Effect, Model};
@@ -26,6 +29,7 @@ use crate::verdict::{Budget, GaveUp, Verdict};
 use bits::Bits;
 use events::{Event, Events, Place};
 use memo::Memo;
+use prospect::Prospect;
 use states::States;
 use std::collections::HashMap;
 
@@ -43,8 +47,8 @@ pub fn check<M: Model>(model: &M, operations: &[Operation<M::Op>], budget: &Budg
     }
 }
 
-/// How many events the search looks ahead for the next answer.
-const LOOK_AHEAD_MAX: usize = 512;
+/// In place of the number of a state that will be overwritten before anybody looks.
+const UNSEEN: u32 = u32::MAX;
 
 /// How many tries pass between two questions whether to give up.
 const TRIES_A_QUESTION: u64 = 1024;
@@ -64,7 +68,8 @@ struct Search<'a, M: Model> {
     done: Bits,
     happened: Bits,
     states: States<M::State>,
-    state: u32,
+    now: Now<M::State>,
+    initial: M::State,
     /// What has happened, in order.
     trail: Vec<u32>,
     frames: Vec<Frame>,
@@ -77,7 +82,17 @@ struct Frame {
     chosen: usize,
     /// How long the trail was before it.
     trail: usize,
+    /// The number of the state before it.
     state: u32,
+}
+
+/// The state after what has happened so far.
+enum Now<S> {
+    Numbered(u32),
+    /// Not numbered yet, because it may be of no use.
+    Fresh(S),
+    /// It will be overwritten before anybody looks.
+    Unseen,
 }
 
 /// Where to look for the next choice.
@@ -96,9 +111,6 @@ impl<'a, M: Model> Search<'a, M> {
         origins.truncate(answered);
         origins.extend(pending);
         let operations: Vec<_> = origins.iter().map(|&at| &operations[at]).collect();
-        let mut states = States::new();
-        let initial = model.initial();
-        let bytes = model.state_bytes(&initial);
         Self {
             model,
             effects: operations.iter().map(|operation| model.effect(&operation.what)).collect(),
@@ -106,8 +118,9 @@ impl<'a, M: Model> Search<'a, M> {
             events: Events::of(&operations[..answered]),
             done: Bits::new(answered),
             happened: Bits::new(operations.len() - answered),
-            state: states.number(initial, bytes),
-            states,
+            states: States::new(),
+            now: Now::Fresh(model.initial()),
+            initial: model.initial(),
             operations,
             origins,
             answered,
@@ -125,6 +138,7 @@ impl<'a, M: Model> Search<'a, M> {
 
     fn run(&mut self, budget: &Budget<'_>) -> Result<bool, GaveUp> {
         self.look();
+        self.number();
         let mut cursor = self.start();
         let mut tries = 0_u64;
         while self.events.left() > 0 {
@@ -152,7 +166,7 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     /// The next operation from the cursor on that may happen now, and the state after it.
-    fn choose(&mut self, cursor: Cursor) -> Option<(usize, u32)> {
+    fn choose(&self, cursor: Cursor) -> Option<(usize, Now<M::State>)> {
         let pending = match cursor {
             Cursor::Pending(from) => from,
             Cursor::Answered(mut place) => {
@@ -191,14 +205,18 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    fn step_pending(&mut self, at: usize) -> Option<(usize, u32)> {
+    fn step_pending(&self, at: usize) -> Option<(usize, Now<M::State>)> {
         let twin_waits =
             self.twins[at - self.answered].is_some_and(|twin| !self.has_happened(twin));
         if self.has_happened(at) || twin_waits || self.is_in_vain(at) {
             return None;
         }
-        // One that changes nothing now is kept for later.
-        self.step(at).filter(|&state| state != self.state).map(|state| (at, state))
+        match self.step(at)? {
+            // One that changes nothing now is kept for later.
+            Now::Fresh(state) if self.state() == Some(&state) => None,
+            Now::Unseen => None,
+            state => Some((at, state)),
+        }
     }
 
     fn has_happened(&self, at: usize) -> bool {
@@ -211,15 +229,44 @@ impl<'a, M: Model> Search<'a, M> {
         last_is_pending && self.effects[at] == Effect::Overwrites
     }
 
-    fn step(&mut self, at: usize) -> Option<u32> {
-        let state = self.model.step(self.states.get(self.state), &self.operations[at].what)?;
-        let bytes = self.model.state_bytes(&state);
-        Some(self.states.number(state, bytes))
+    /// The present state, if anybody may see it.
+    fn state(&self) -> Option<&M::State> {
+        match &self.now {
+            Now::Numbered(number) => Some(self.states.get(*number)),
+            Now::Fresh(state) => Some(state),
+            Now::Unseen => None,
+        }
     }
 
-    fn take(&mut self, chosen: usize, state: u32) {
-        self.frames.push(Frame { chosen, trail: self.trail.len(), state: self.state });
-        self.state = state;
+    /// Gives the present state its number.
+    fn number(&mut self) -> u32 {
+        let number = match std::mem::replace(&mut self.now, Now::Unseen) {
+            Now::Unseen => return UNSEEN,
+            Now::Numbered(number) => number,
+            Now::Fresh(state) => {
+                let bytes = self.model.state_bytes(&state);
+                self.states.number(state, bytes)
+            }
+        };
+        self.now = Now::Numbered(number);
+        number
+    }
+
+    fn step(&self, at: usize) -> Option<Now<M::State>> {
+        let before = match (self.state(), self.effects[at]) {
+            (Some(state), _) => state,
+            (None, Effect::Looks | Effect::Changes) => return None,
+            (None, Effect::Adds) => return Some(Now::Unseen),
+            // What it leaves does not depend on what was before, so any state will do.
+            (None, Effect::Overwrites) => &self.initial,
+        };
+        self.model.step(before, &self.operations[at].what).map(Now::Fresh)
+    }
+
+    fn take(&mut self, chosen: usize, state: Now<M::State>) {
+        let before = self.number();
+        self.frames.push(Frame { chosen, trail: self.trail.len(), state: before });
+        self.now = state;
         self.lift(chosen);
         self.look();
     }
@@ -240,9 +287,7 @@ impl<'a, M: Model> Search<'a, M> {
         let mut before = 0;
         while let Event::Call(at) = self.events.at(self.events.after(before)) {
             let at = at as usize;
-            let state = self.states.get(self.state);
-            let looks = self.effects[at] == Effect::Looks;
-            if looks && self.model.step(state, &self.operations[at].what).is_some() {
+            if self.effects[at] == Effect::Looks && self.step(at).is_some() {
                 self.lift(at);
             } else {
                 before = self.events.after(before);
@@ -258,7 +303,7 @@ impl<'a, M: Model> Search<'a, M> {
         {
             self.put_back(at as usize);
         }
-        self.state = frame.state;
+        self.now = if frame.state == UNSEEN { Now::Unseen } else { Now::Numbered(frame.state) };
         match frame.chosen < self.answered {
             true => Cursor::Answered(self.events.after_call(frame.chosen)),
             false => Cursor::Pending(frame.chosen + 1),
@@ -280,11 +325,14 @@ impl<'a, M: Model> Search<'a, M> {
         if self.events.left() == 0 {
             return Ok(true);
         }
-        if !self.leads_on() {
-            return Ok(false);
+        match self.prospect() {
+            Prospect::Seen => (),
+            Prospect::Unseen => self.now = Now::Unseen,
+            Prospect::Dead => return Ok(false),
         }
         self.row.clear();
-        self.row.push(self.state.into());
+        let state = self.number();
+        self.row.push(state.into());
         self.done.pack(&mut self.row);
         self.happened.pack(&mut self.row);
         let new = self.memo.insert(&self.row);
@@ -295,34 +343,6 @@ impl<'a, M: Model> Search<'a, M> {
             return Err(GaveUp::Bytes);
         }
         Ok(new)
-    }
-
-    /// Can the answer that was given first, of those that only looked and still have to, come out?
-    fn leads_on(&self) -> bool {
-        let mut open = Vec::new();
-        let mut place = self.events.first();
-        for _ in 0..LOOK_AHEAD_MAX {
-            match self.events.at(place) {
-                Event::End => return true,
-                Event::Call(at) => open.push(at as usize),
-                Event::Return(at) if self.effects[at as usize] == Effect::Looks => {
-                    return self.reaches(at as usize, &open);
-                }
-                Event::Return(_) => (),
-            }
-            place = self.events.after(place);
-        }
-        true
-    }
-
-    fn reaches(&self, looker: usize, open: &[usize]) -> bool {
-        let deadline = self.operations[looker].latest();
-        let pending =
-            (self.answered..self.pending_until(deadline)).filter(|&at| !self.has_happened(at));
-        let others = open.iter().copied().chain(pending).filter(|&at| at != looker);
-        let others: Vec<&M::Op> = others.map(|at| &self.operations[at].what).collect();
-        let state = self.states.get(self.state);
-        self.model.may_reach(state, &self.operations[looker].what, &others)
     }
 }
 

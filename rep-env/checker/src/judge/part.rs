@@ -1,17 +1,20 @@
 //! The operations on one key, as the checks take them.
 
+use super::pieces::as_list;
 use super::{Counterexample, ModelKind};
 use crate::entry::{Call, Entry, Outcome};
 use crate::error::{HistoryError, Problem};
 use crate::kv::{Kv, KvOp};
-use crate::minimize::{Smallest, minimize};
+use crate::list::{ListOp, check_list};
+use crate::minimize;
 use crate::model::{Effect, Model};
 use crate::operation::Operation;
 use crate::register::{Register, RegisterOp};
 use crate::unique::check_unique_register;
 use crate::value::Value;
-use crate::verdict::{Budget, GaveUp, Verdict};
+use crate::verdict::{Budget, Verdict};
 use crate::wgl::check;
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// The history of one key.
@@ -24,13 +27,16 @@ pub(super) struct Part {
 enum History {
     /// Nothing is appended, so that equality is all that values have. They are numbered: the search compares numbers.
     Register(Vec<Operation<RegisterOp<u32>>>),
+    /// Everything is appended, and every text can be taken apart into what was.
+    List(Vec<Operation<ListOp<u32>>>),
     Kv(Vec<Operation<KvOp>>),
 }
 
 /// The number of the initial value.
 const INITIAL: u32 = 0;
 
-/// States that a smaller history is searched for. One that needs more counts as good, so that the larger one stays.
+/// States that a smaller history is searched for at least, unless the budget has less. One that needs more counts as good, so that
+/// the larger one stays.
 const SMALLER_STATES: u64 = 20_000;
 
 impl Part {
@@ -48,7 +54,11 @@ impl Part {
             }
             (ModelKind::Kv, Some(_)) => {
                 let (places, history) = told(entries, &places);
-                Ok(Self { places, history: History::Kv(history) })
+                let history = match as_list(&history) {
+                    Some(list) => History::List(list),
+                    None => History::Kv(history),
+                };
+                Ok(Self { places, history })
             }
             (ModelKind::Register | ModelKind::Kv, None) => {
                 let (places, history) = told(entries, &places);
@@ -61,21 +71,28 @@ impl Part {
     pub(super) fn decide(&self, budget: &Budget<'_>) -> Verdict {
         match &self.history {
             History::Register(history) => decide_register(history, budget),
+            History::List(history) => decide_list(history),
             History::Kv(history) => check(&Kv::default(), history, budget),
         }
     }
 
     /// The smallest part of a key that is not linearizable.
     pub(super) fn counterexample(&self, key: Option<Value>, budget: &Budget<'_>) -> Counterexample {
-        let few = Budget { states_max: budget.states_max.min(SMALLER_STATES), ..*budget };
-        let Smallest { places, complete } = match &self.history {
+        let (places, complete) = match &self.history {
             History::Register(history) => {
-                let model = Register { initial: INITIAL };
-                smallest(&model, history, budget, |part| decide_register(part, &few))
+                let looks = |op: &RegisterOp<u32>| {
+                    Register { initial: INITIAL }.effect(op) == Effect::Looks
+                };
+                smallest(history, budget, looks, decide_register)
+            }
+            History::List(history) => {
+                let looks = |op: &ListOp<u32>| matches!(op, ListOp::Read(_));
+                smallest(history, budget, looks, |part, _| decide_list(part))
             }
             History::Kv(history) => {
                 let model = Kv::default();
-                smallest(&model, history, budget, |part| check(&model, part, &few))
+                let looks = |op: &KvOp| model.effect(op) == Effect::Looks;
+                smallest(history, budget, looks, |part, budget| check(&model, part, budget))
             }
         };
         let places = places.into_iter().map(|at| self.places[at]).collect();
@@ -83,22 +100,37 @@ impl Part {
     }
 }
 
-fn smallest<M: Model>(
-    model: &M,
-    history: &[Operation<M::Op>],
+/// The places that are left, and whether nothing smaller is possible.
+fn smallest<O: Clone>(
+    history: &[Operation<O>],
     budget: &Budget<'_>,
-    decide: impl Fn(&[Operation<M::Op>]) -> Verdict,
-) -> Smallest {
-    // What was not decided, for want of states or of time, is not known to be bad.
-    let undecided = std::cell::Cell::new(false);
-    let is_bad = |part: &[Operation<M::Op>]| {
-        let verdict = decide(part);
-        undecided.set(undecided.get() || matches!(verdict, Verdict::Unknown(GaveUp::States)));
+    looks: impl Fn(&O) -> bool,
+    decide: impl Fn(&[Operation<O>], &Budget<'_>) -> Verdict,
+) -> (Vec<usize>, bool) {
+    let mut part = minimize::Part::whole(history, looks);
+    // What was not decided is not known to be bad.
+    let undecided = Cell::new(false);
+    let is_bad = |part: &[Operation<O>], states_max: u64| {
+        let verdict = decide(part, &Budget { states_max, ..*budget });
+        undecided.set(undecided.get() || matches!(verdict, Verdict::Unknown(_)));
         verdict == Verdict::NotLinearizable
     };
-    let looks = |op: &M::Op| model.effect(op) == Effect::Looks;
-    let found = minimize(history, looks, is_bad, budget.give_up);
-    Smallest { complete: found.complete && !undecided.get(), ..found }
+    // Where it became bad is worth finding at any price: all that follows is cheaper by what is cut off.
+    let cut = part.cut(|part| is_bad(part, budget.states_max), &budget.give_up);
+    let mut states = SMALLER_STATES.min(budget.states_max);
+    while states < budget.states_max && !(budget.give_up)() && !is_bad(&part.history(), states) {
+        states = states.saturating_mul(4).min(budget.states_max);
+    }
+    undecided.set(false);
+    let thinned = part.thin(|part| is_bad(part, states), &budget.give_up);
+    (part.kept(), cut && thinned && !undecided.get())
+}
+
+fn decide_list(history: &[Operation<ListOp<u32>>]) -> Verdict {
+    match check_list(history) {
+        Ok(()) => Verdict::Linearizable(Vec::new()),
+        Err(_) => Verdict::NotLinearizable,
+    }
 }
 
 /// By the linear check where every value is written once, else by the search.

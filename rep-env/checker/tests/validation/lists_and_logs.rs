@@ -3,7 +3,10 @@
 use crate::brute::is_linearizable;
 use crate::cases;
 use crate::random::{Ask, Rng, doubtful};
-use rep_checker::{ListOp, LogOp, Model, Operation, check_list, check_log};
+use rep_checker::{
+    Budget, Call, Entry, Judgement, ListOp, LogOp, Model, ModelKind, Operation, Outcome, Value,
+    check_list, check_log, judge,
+};
 use std::hash::{Hash, Hasher};
 
 /// An operation under a name for which models may be asked.
@@ -175,4 +178,67 @@ fn has_holes(history: &[Operation<Named<LogOp<u64>>>]) -> bool {
         .collect();
     let end = filled.iter().max().map_or(0, |last| last + 1);
     (0..end).any(|position| !filled.contains(&position))
+}
+
+/// The same lists as texts, which are put together of pieces; now and then of one that nobody appended.
+fn recorded(history: &[Operation<Named<ListOp<u64>>>]) -> Vec<Entry> {
+    let piece = |number: &u64| ["ab", "b", "ac", "aac", "aab", "c", "aaa"][*number as usize % 7];
+    let entry = |operation: &Operation<Named<ListOp<u64>>>| {
+        let (call, outcome) = match &operation.what.0 {
+            ListOp::Append(number) => {
+                (Call::Append(piece(number).into()), Outcome::Ok(Value::Null))
+            }
+            ListOp::Read(list) => {
+                let text: String = list.iter().map(piece).collect();
+                (Call::Read, Outcome::Ok(Value::text(&text)))
+            }
+        };
+        Entry {
+            process: Value::from(1),
+            key: None,
+            call,
+            outcome: if operation.returned.is_some() { outcome } else { Outcome::Unknown },
+            invoked: operation.invoked,
+            returned: operation.returned,
+            invoked_ns: None,
+            returned_ns: None,
+        }
+    };
+    history.iter().map(entry).collect()
+}
+
+#[test]
+fn texts_of_unique_pieces_are_judged_as_by_trying_every_order() {
+    let (mut good, mut bad) = (0, 0);
+    for seed in 0..cases(100_000) {
+        let mut history = doubtful(&List, &mut Rng::new(seed), 7);
+        let mut appended = Vec::new();
+        history.retain(|operation| match &operation.what.0 {
+            ListOp::Append(value) => {
+                let new = !appended.contains(value);
+                appended.push(*value);
+                new
+            }
+            ListOp::Read(_) => true,
+        });
+        let expected = is_linearizable(&List, &history);
+        let entries = recorded(&history);
+        let judgement =
+            judge(ModelKind::Kv, &entries, &Budget::default()).expect("it appends and reads");
+        match &judgement {
+            Judgement::Linearizable => assert!(expected, "seed {seed}: {history:#?}"),
+            Judgement::NotLinearizable(found) => {
+                assert!(!expected && found.complete, "seed {seed}: {history:#?}");
+                let alone: Vec<Entry> =
+                    found.places.iter().map(|&at| entries[at].clone()).collect();
+                let again =
+                    judge(ModelKind::Kv, &alone, &Budget::default()).expect("it appends and reads");
+                assert!(matches!(again, Judgement::NotLinearizable(_)), "seed {seed}: {alone:#?}");
+            }
+            Judgement::Unknown(keys) => panic!("seed {seed}: {keys:?}"),
+        }
+        *if expected { &mut good } else { &mut bad } += 1;
+    }
+    println!("{good} linearizable, {bad} not");
+    assert!(good > bad / 9 && bad > good / 9, "one-sided: {good} good, {bad} bad");
 }
