@@ -5,7 +5,7 @@
 //! [`Operation`] is what a history is made of and [`Model`] what an object does; [`check`] searches for an order (`wgl`), within
 //! a [`Budget`]. [`Register`] and [`Kv`] are models. `unique`, `log`, `list`, `set` and `session` need no search.
 //! [`minimize()`] finds what a bad history is bad for, [`timeline`] draws it. [`judge()`] does all that for
-//! [`Entry`] by entry as [`jsonl`] reads them.
+//! [`Entry`] by entry, as `jsonl` reads them (a feature, on by default).
 
 mod chain;
 mod entry;

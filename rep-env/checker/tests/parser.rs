@@ -61,6 +61,19 @@ fn a_process_that_was_started_again_leaves_its_operation_open() {
     assert_eq!(spans, [(1, Some(4)), (2, None), (3, Some(5)), (7, None)]);
 }
 
+/// A process does one thing at a time, so of two alike the one that was left behind stays open.
+#[test]
+fn of_operations_that_are_alike_the_newest_is_completed() {
+    let entries = read(&events(&[
+        (1, "invoke", "read", ""),
+        (1, "invoke", "read", ""),
+        (1, "ok", "read", r#","value":2"#),
+    ]))
+    .unwrap();
+    let spans: Vec<_> = entries.iter().map(|entry| (entry.invoked, entry.returned)).collect();
+    assert_eq!(spans, [(1, None), (2, Some(3))]);
+}
+
 #[test]
 fn what_is_said_of_an_unknown_or_failed_outcome_need_not_be_a_value() {
     let entries = read(&events(&[
