@@ -1,10 +1,10 @@
 //! See the body, in `tests/fuzz/election_message.rs`.
 #![no_main]
 
-#[path = "../../tests/fuzz/election_message.rs"]
-mod body;
 #[path = "../../tests/support/bench.rs"]
 mod bench;
+#[path = "../../tests/fuzz/election_message.rs"]
+mod body;
 #[path = "../../../xtask/fuzz/kit.rs"]
 mod kit;
 
