@@ -51,6 +51,7 @@ impl fmt::Display for Acks {
 /// How many of `voters` have to acknowledge, the master among them, where `commit` are a commit quorum.
 pub fn acknowledgements(voters: usize, commit: usize, acks: Acks) -> usize {
     match acks {
+        Acks::SimpleMajority if mutant!("acks-one-too-few") => commit.saturating_sub(1).max(1),
         Acks::All if mutant!("dur-all-is-majority") => commit,
         Acks::All => voters.max(commit),
         Acks::SimpleMajority => commit,
@@ -87,7 +88,11 @@ pub fn flexible(voters: usize, election: usize, commit: usize) -> Result<Needs, 
 /// The founding of a group needs everyone who is listed: nobody can be asked later whether they were
 /// part of another founding. From then on majorities rule.
 pub fn founding(voters: usize) -> Needs {
-    Needs { election: voters.max(1), commit: majority(voters).commit }
+    let most = majority(voters);
+    if mutant!("founding-by-majority") {
+        return most;
+    }
+    Needs { election: voters.max(1), commit: most.commit }
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub fn compare_logs(one: LogPoint, other: LogPoint) -> Ordering {
     if mutant!("election-rank-by-vlsn") {
         return one.vlsn.cmp(&other.vlsn);
     }
+    if mutant!("election-no-rank") {
+        return Ordering::Equal;
+    }
     one.cmp(&other)
 }
 

@@ -158,7 +158,9 @@ impl AckTable {
         (local, replica): (SyncClass, SyncClass),
     ) -> Vlsn {
         let own = self.held(master, local);
-        let mut others: Vec<NodeId> = voters.into_iter().filter(|voter| *voter != master).collect();
+        let twice = mutant!("acks-own-twice");
+        let others = voters.into_iter().filter(|voter| twice || *voter != master);
+        let mut others: Vec<NodeId> = others.collect();
         others.sort_unstable();
         others.dedup();
         let mut held: Vec<Vlsn> =
@@ -185,6 +187,7 @@ impl AckTable {
         let mut held: Vec<Vlsn> =
             voters.into_iter().map(|voter| which(self.points(voter))).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
+        let need = if mutant!("acks-commit-one-too-few") { need.min(2) } else { need };
         let at = need.checked_sub(1).and_then(|at| held.get(at));
         at.copied().unwrap_or(Vlsn::NULL)
     }

@@ -267,7 +267,10 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn write_run(&mut self, records: &[Record], dvlsn: Vlsn) -> Result<usize, LogError> {
-        let mark = Mark { epoch: self.epoch, synced: self.synced.vlsn, dvlsn };
+        let mut mark = Mark { epoch: self.epoch, synced: self.synced.vlsn, dvlsn };
+        if mutant!("vlsn-mark-says-written") {
+            mark.synced = self.last.vlsn;
+        }
         let active = self.active.as_mut().expect("there is a segment to write to");
         let seed = active.segment.header.seed();
         let mut parts = Vec::with_capacity(1 + records.len());

@@ -127,3 +127,24 @@ fn a_failed_sync_poisons_the_cell() {
     disk.power_cut(&mut || 0);
     assert_eq!(load(&disk).unwrap().as_deref(), Some(&b"one"[..]));
 }
+
+/// A sync fails at the first of two slots, and the process is restarted: the slot reads as new, and the disk does not have
+/// it. The value that the opening tells must survive a crash in the middle of the next store.
+#[test]
+fn a_value_told_after_a_failed_sync_survives_a_torn_store() {
+    let disk = MemDisk::new();
+    let (mut cell, _) = DurableCell::open(disk.clone(), "promise").unwrap();
+    cell.store(b"one").unwrap();
+    disk.fail_next_sync();
+    assert!(cell.store(b"two").is_err());
+    disk.kill();
+    let (mut cell, told) = DurableCell::open(disk.clone(), "promise").unwrap();
+    assert_eq!(told.as_deref(), Some(&b"two"[..]));
+    // The power fails at the sync of the next store's first slot, of which half reaches the disk.
+    disk.crash_after_ops(2);
+    assert!(cell.store(&[3; 600]).is_err());
+    let mut draws = [4, 1 << 7, 1, 1 << 11].into_iter();
+    disk.power_cut(&mut || draws.next().unwrap_or(1 << 11));
+    let (_, told) = DurableCell::open(disk, "promise").unwrap();
+    assert_ne!(told.as_deref(), Some(&b"one"[..]), "what was told is forgotten");
+}

@@ -5,7 +5,7 @@ use crate::membership::Membership;
 use crate::node::Node;
 use rep_election::Fence;
 use rep_fsm::{NodeState, Role};
-use rep_vlsn::{GroupId, LogPoint, LogView, NodeId, Term, Vlsn};
+use rep_vlsn::{GroupId, LogPoint, LogView, NodeId, Term, Vlsn, mutant};
 use std::time::Duration;
 
 impl Node {
@@ -77,7 +77,9 @@ impl Node {
     pub fn admission(&self, now: Duration) -> Admission {
         // A transaction reads the store and, above it, the overlay, which knows this term alone: so all that
         // earlier terms committed has to be in the store. A slow disk holds it back, though a quorum has gone on.
-        let caught_up = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.applied.vlsn));
+        let caught_up = self.reign.as_ref().is_some_and(|reign| {
+            reign.is_begun(self.applied.vlsn) || mutant!("node-writable-too-soon")
+        });
         let writable = self.state() == NodeState::Master && caught_up;
         let (live, missing) = self.live_voters(now);
         Admission {

@@ -129,6 +129,7 @@ impl Node {
             None => founding::unborn_electorate(&config),
         };
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
+        let known = if mutant!("node-forgets-dvlsn") { Vlsn::NULL } else { dvlsn };
         let mut node = Node {
             election: Election::new(election_config(&config), fence, now),
             role: RoleMachine::new(fence.term),
@@ -136,7 +137,7 @@ impl Node {
             why: "opened",
             links: Links::new(config.timing.redial_min, config.timing.redial_max, config.seed),
             next_ping: now,
-            watermarks: Watermarks::new(dvlsn),
+            watermarks: Watermarks::new(known),
             asking: Asking::new(config.seed),
             config,
             log,

@@ -8,7 +8,7 @@
 
 use crate::evidence::Evidence;
 use crate::output::{Outcome, Request};
-use rep_vlsn::{GroupId, LogPoint, NodeId, Vlsn};
+use rep_vlsn::{GroupId, LogPoint, NodeId, Vlsn, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ impl Reads {
         while let Some(&(vlsn, request)) = self.tokens.first().filter(|(vlsn, _)| *vlsn <= dvlsn) {
             self.tokens.pop_first();
             match self.waiting[&request].what {
-                What::Token(_, point) if !is_held(point) => {
+                What::Token(_, point) if !is_held(point) && !mutant!("reads-token-by-number") => {
                     self.forget(request);
                     replaced.push((request, Outcome::RolledBack { point }));
                 }

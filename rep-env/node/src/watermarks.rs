@@ -81,7 +81,9 @@ impl Watermarks {
     /// Entries after `keep` are cut away: what was acknowledged of them is lost, and other entries will have their
     /// numbers.
     pub(crate) fn roll_back(&mut self, keep: Vlsn) {
-        self.cvlsn = self.cvlsn.min(keep).max(self.dvlsn);
+        if !mutant!("watermarks-not-rolled-back") {
+            self.cvlsn = self.cvlsn.min(keep).max(self.dvlsn);
+        }
     }
 
     // ---- a reign
@@ -180,7 +182,9 @@ impl Watermarks {
             for (point, pending) in class.take(after, self.dvlsn, decided) {
                 self.deadlines.remove(&(pending.deadline, point, *durability));
                 let outcome = match log.term_at(point.vlsn) {
-                    Some(term) if term == point.term => Outcome::Committed { point },
+                    Some(term) if term == point.term || mutant!("commits-any-entry") => {
+                        Outcome::Committed { point }
+                    }
                     Some(_) => Outcome::RolledBack { point },
                     // Held no more (or never here): what became of it cannot be told from here.
                     None => Outcome::unknown(point, Holders::default()),

@@ -122,6 +122,12 @@ impl Home {
         false
     }
 
+    /// An earlier state of the disk is back. The store is built anew from the log.
+    pub(crate) fn put_back(&mut self, image: &MemDisk) {
+        self.disk.restore(image);
+        self.store = MemoryHome::new();
+    }
+
     /// Everything is gone.
     pub(crate) fn wipe(&mut self) {
         self.disk.wipe();

@@ -11,12 +11,19 @@ mod links;
 mod writers;
 
 use crate::faults::{Fault, Moment};
-use crate::oracle::{Invariant, Violation, Watermark, ensure};
+use crate::oracle::{Checked, Invariant, Violation, Watermark, ensure};
 use crate::process::Live;
 use crate::world::{Event, World};
 use rep_node::{HaltReason, Node, Output, Role};
 use rep_vlsn::NodeId;
 use std::time::Duration;
+
+/// Outputs of one step, per member.
+const OUTPUTS_MAX: u32 = 16;
+/// Fences that wait for the disk.
+const FENCES_MAX: usize = 8;
+/// More than any entry of the workload has.
+const ENTRY_BYTES: u64 = 4 << 10;
 
 impl World {
     /// Gives the node an input and carries out what it asks for.
@@ -34,6 +41,7 @@ impl World {
     }
 
     pub(crate) fn drain(&mut self, id: NodeId) {
+        let mut outputs = 0;
         loop {
             if self.crash_is_due(id) || self.failure.is_some() {
                 return;
@@ -44,9 +52,34 @@ impl World {
             if matches!(output, Output::Apply { .. } | Output::Resolve { .. }) {
                 self.observe(id);
             }
+            outputs += u32::from(!matches!(output, Output::Resolve { .. }));
             self.carry_out(id, output);
         }
+        let checked = self.is_bounded(id, outputs);
+        self.check(checked);
         self.after_step(id);
+    }
+
+    /// I-32 and I-33: how much one step puts out, and what it leaves waiting for the disk.
+    fn is_bounded(&mut self, id: NodeId, outputs: u32) -> Checked {
+        let nodes = self.swarm.nodes;
+        ensure(outputs <= OUTPUTS_MAX * (nodes + 1), Invariant::BoundedWork, || {
+            format!("{id} puts out {outputs} things in one step, in a group of {nodes}")
+        })?;
+        let callers = u64::from(self.swarm.load.clients) * ENTRY_BYTES;
+        let Some(live) = self.live_mut(id) else { return Ok(()) };
+        let (fences, admission) = (live.fences.len(), &live.front.admission);
+        let (bytes, max) = (admission.unsynced_bytes, admission.unsynced_bytes_max);
+        let leads = live.node.role() == Role::Leader;
+        ensure(
+            fences <= FENCES_MAX && (!leads || bytes <= max + callers),
+            Invariant::BoundedQueues,
+            || {
+                format!(
+                    "{fences} fences and {bytes} bytes of entries wait for the disk of {id}; it may have {max}"
+                )
+            },
+        )
     }
 
     /// An armed crash counts outputs; at zero the rest of them never happens.

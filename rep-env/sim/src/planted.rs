@@ -128,6 +128,48 @@ pub const TABLE: &[Mutant] = &[
         "the overlay forgets a write that is not applied yet",
     ),
     mutant("store-apply-twice", "rep-store", "an entry that was applied is applied again"),
+    mutant("election-no-rank", "rep-election", "a promiser wins whatever its log holds"),
+    mutant(
+        "acks-one-too-few",
+        "rep-election",
+        "a weaker commit is content with one acknowledgement less",
+    ),
+    mutant(
+        "acks-commit-one-too-few",
+        "rep-stream",
+        "two copies make an entry durable in any group",
+    ),
+    mutant("acks-own-twice", "rep-stream", "the master's copy counts for itself and for a replica"),
+    mutant(
+        "founding-by-majority",
+        "rep-election",
+        "a majority of the listed members found a group",
+    ),
+    mutant(
+        "node-writable-too-soon",
+        "rep-node",
+        "a new master takes transactions before its store has what came before",
+    ),
+    mutant("node-forgets-dvlsn", "rep-node", "a restarted node has forgotten what was durable"),
+    mutant("watermarks-not-rolled-back", "rep-node", "what was cut still counts as acknowledged"),
+    mutant(
+        "commits-any-entry",
+        "rep-node",
+        "a commit succeeds by whatever entry is durable in its place",
+    ),
+    mutant("reads-token-by-number", "rep-node", "a token is matched by its number alone"),
+    mutant("vlsn-mark-says-written", "rep-vlsn", "a mark vouches for what is only written"),
+    mutant("vlsn-mend-trusts-memory", "rep-vlsn", "a slot that can be read is taken for durable"),
+    mutant("vlsn-no-predecessor-chain", "rep-vlsn", "a record is taken whatever record it follows"),
+    mutant("vlsn-stale-index", "rep-vlsn", "the index of before a truncation is believed after it"),
+    mutant(
+        "overlay-survives-term",
+        "rep-store",
+        "a transaction reads what a term left behind that is over",
+    ),
+    mutant("overlay-reads-through-delete", "rep-store", "a pending deletion is not seen"),
+    mutant("overlay-range-skips-pending", "rep-store", "a range does not show pending writes"),
+    mutant("store-keeps-deleted", "rep-store", "a deletion is not applied"),
 ];
 
 /// The planted bug called `name`.

@@ -67,6 +67,8 @@ pub(crate) struct Process {
     pub(crate) hung: bool,
     /// What it will have finished when it goes on.
     pub(crate) unfinished: Vec<Event>,
+    /// A copy of its directory, made a while ago.
+    pub(crate) image: Option<MemDisk>,
     /// Its disk was told to fail; if that shows, somebody restarts it after so long.
     pub(crate) ails: Option<Duration>,
     /// Its disk has no space.
@@ -133,6 +135,7 @@ impl Process {
             sync_takes: None,
             hung: false,
             unfinished: Vec::new(),
+            image: None,
             ails: None,
             full: false,
             failed: false,
@@ -300,6 +303,7 @@ impl World {
         timing.disk_stall = self.swarm.election_timeout * 8;
         timing.redial_min = self.swarm.heartbeat / 5;
         timing.redial_max = self.swarm.heartbeat * 5;
+        config.unsynced_bytes_max = self.swarm.disk.unsynced_bytes_max;
         config.window_bytes = self.swarm.disk.tail_bytes.max(2 << 10);
         config.batch_bytes = self.swarm.disk.tail_bytes.clamp(256, 4 << 10);
         config

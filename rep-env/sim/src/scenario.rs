@@ -2,6 +2,7 @@
 
 mod failover;
 mod lone_tail;
+mod partial;
 mod stability;
 
 pub use failover::Failover;
@@ -27,6 +28,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "je", world: lone_tail::world, act: lone_tail::play },
     Scene { name: "healthy", world: stability::a_minute, act: stability::stay_settled },
     Scene { name: "rejoin", world: stability::a_minute, act: stability::come_and_go },
+    Scene { name: "partial", world: partial::world, act: partial::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },
     Scene { name: "freeze", world: failover::world, act: failover::freeze },
 ];

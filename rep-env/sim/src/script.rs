@@ -18,6 +18,7 @@
 //! | `read n1 k` | a linearizable read; `look n1 k`: whatever is applied there |
 //! | `crash n1 kill` | ends a process: `kill`, or `powercut` for its machine, and what it had not synced is gone |
 //! | `wipe n1` | empties the directory of a process that is down |
+//! | `image n1`, `restore n1` | takes a copy of its directory; puts it back, under a process that is down |
 //! | `pause n1`, `resume n1` | SIGSTOP and SIGCONT |
 //! | `disk n1 hangs` | nothing that its disk was asked for is finished; `disk n1 heals`; `disk n1 300ms`: each sync takes so long |
 //! | `cut n1->n2`, `mend n1->n2` | one direction of the network |
@@ -133,6 +134,8 @@ impl Stage {
             ["wipe", ref names @ ..] => self.each(names, World::wipe),
             ["crash", name, "kill"] => self.each(&[name], |world, id| world.crash(id, Crash::Kill)),
             ["crash", name, "powercut"] => self.each(&[name], World::lose_power),
+            ["image", name] => self.each(&[name], World::take_image),
+            ["restore", name] => self.each(&[name], World::put_image_back),
             ["disk", name, "hangs"] => self.each(&[name], World::hang_disk),
             ["disk", name, "heals"] => self.each(&[name], World::free_disk),
             ["disk", name, time] => {

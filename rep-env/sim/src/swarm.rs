@@ -85,6 +85,8 @@ pub struct DiskSwarm {
     pub errors_per_s: f64,
     /// A disk has no space for a while, per second of virtual time.
     pub fills_per_s: f64,
+    /// Bytes of entries that may wait for a disk before writes are refused.
+    pub unsynced_bytes_max: u64,
     /// Bytes of a segment of which the index file is told at once.
     pub checkpoint_bytes: u64,
     /// Segment length, in bytes.
@@ -152,6 +154,8 @@ pub enum Recipe {
     OldMaster,
     /// The links of one member come and go, as long each time as an election takes.
     Flapping,
+    /// A disk fails a sync, and later its machine loses power in the middle of another.
+    WornDisk,
 }
 
 /// The clients of a run.
@@ -338,6 +342,7 @@ impl DiskSwarm {
             slows_per_s: rate(rng, election_timeout, 0.2, 3.0),
             errors_per_s: rate(rng, election_timeout, 0.2, 6.0),
             fills_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            unsynced_bytes_max: rng.pick(&[2 << 10, 64 << 20, 64 << 20]),
             checkpoint_bytes: rng.pick(&[1, 1 << 10, 4 << 20]),
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
             tail_bytes: rng.pick(&[256, 1 << 10, 8 << 10, 64 << 10]),
@@ -354,6 +359,7 @@ impl DiskSwarm {
             slows_per_s: 0.0,
             errors_per_s: 0.0,
             fills_per_s: 0.0,
+            unsynced_bytes_max: 64 << 20,
             checkpoint_bytes: 4 << 20,
             segment_bytes: 64 << 10,
             tail_bytes: 64 << 10,
@@ -411,7 +417,7 @@ impl ProcessSwarm {
 }
 
 impl Recipe {
-    const ALL: [Recipe; 9] = [
+    const ALL: [Recipe; 10] = [
         Recipe::LoneTail,
         Recipe::PromiseCrash,
         Recipe::ShortReigns,
@@ -421,6 +427,7 @@ impl Recipe {
         Recipe::Blackout,
         Recipe::OldMaster,
         Recipe::Flapping,
+        Recipe::WornDisk,
     ];
 
     fn draw(rng: &mut Rng) -> Option<Self> {
@@ -454,7 +461,7 @@ impl LoadSwarm {
             slow_turns: sometimes(rng, 0.02, 0.5),
             patience: rng.log_uniform(0.5, 8.0),
             weak: rng.pick(&[0.0, 0.0, 0.5, 1.0]),
-            lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2]),
+            lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2, heartbeat * 2]),
         }
     }
 }

@@ -35,6 +35,13 @@ fn a_member_that_was_cut_off_comes_back_without_an_election() {
     }
 }
 
+#[test]
+fn a_group_serves_writes_as_long_as_somebody_is_linked_to_a_majority() {
+    for outcome in play("partial", 6) {
+        assert!(outcome.counts.cuts > 20, "links were cut");
+    }
+}
+
 /// A redial that is refused is silence at once: what is left are round trips and syncs.
 #[test]
 fn a_killed_master_costs_round_trips_and_not_a_timeout() {

@@ -17,7 +17,7 @@ use crate::write_set::Run;
 use crate::{Database, StoreError, View};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rep_vlsn::LogPoint;
+use rep_vlsn::{LogPoint, mutant};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -63,6 +63,7 @@ impl State {
         for (key, value) in &run.changes {
             match value {
                 Some(value) => database.insert(key, Bytes::copy_from_slice(value)),
+                None if mutant!("store-keeps-deleted") => None,
                 None => database.remove(key),
             };
         }

@@ -27,6 +27,7 @@ impl World {
             Recipe::Blackout => self.blackout(),
             Recipe::OldMaster => self.old_master(),
             Recipe::Flapping => self.flapping(),
+            Recipe::WornDisk => self.worn_disk(),
         };
         let exact = recipe == Recipe::Flapping;
         let pause = if exact { pause } else { self.away(Some(pause)) };
@@ -181,6 +182,36 @@ impl World {
         let lasts = Some(timeout.mul_f64(self.rngs.process.pick(&[0.9, 1.0, 1.1, 1.5])));
         let shape = self.rngs.process.pick(&[Shape::Alone, Shape::DeafMaster, Shape::MuteMaster]);
         self.shape(shape, lasts, |_, _| true);
+        timeout * 2
+    }
+
+    /// A sync of one member fails, soon after it was told to raise its fence or to write; somebody restarts it; and then its
+    /// machine loses power within the next few operations of its disk.
+    fn worn_disk(&mut self) -> Duration {
+        let timeout = self.swarm.election_timeout;
+        self.faults.stage += 1;
+        match (self.faults.stage % 2, self.faults.subject) {
+            (1, _) => {
+                let id = self.victim();
+                self.faults.subject = Some(id);
+                self.ail_soon(id);
+                if let Some(master) = self.master().filter(|_| self.rngs.process.chance(0.7)) {
+                    self.crash_and_back(master, Crash::Kill, Some(timeout));
+                }
+            }
+            (_, Some(id)) => {
+                let moment = self.rngs.process.pick(&[Moment::FenceIssued, Moment::Written]);
+                let action = Action::Tear;
+                let trap =
+                    Trap { moment, action, only: Some(id), skip: 0, again: false, back: None };
+                self.set_trap(trap);
+                let master = self.master().filter(|master| *master != id);
+                if let Some(master) = master.filter(|_| self.rngs.process.chance(0.7)) {
+                    self.crash_and_back(master, Crash::Kill, Some(timeout));
+                }
+            }
+            (_, None) => {}
+        }
         timeout * 2
     }
 

@@ -19,6 +19,13 @@ pub(super) struct Elections {
     opened: BTreeMap<NodeId, Term>,
 }
 
+impl Elections {
+    /// The disk has gone back to an older fence; what was promised is remembered all the same.
+    pub(super) fn forget_fence(&mut self, node: NodeId, incarnation: Incarnation) {
+        self.fences.remove(&(node, incarnation));
+    }
+}
+
 impl Oracle {
     /// A run begins with this fence from its disk.
     pub(crate) fn fence_opened(&mut self, node: NodeId, term: Term, to: Option<NodeId>) -> Checked {

@@ -88,8 +88,11 @@ invariants! {
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
     ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";
+    BoundedQueues "I-32" "bounded-queues" Safety "What waits for a disk stays within its budget, in fences and in bytes.";
+    BoundedWork "I-33" "bounded-work" Safety "No step puts out more than a bound that grows with the members alone, answers to callers apart.";
     Liveness "I-34" "liveness-after-heal" Liveness "After faults end a master serves a write within 50 election timeouts, and all core nodes converge.";
     Stability "I-35" "stability" Liveness "While nothing is wrong with its master a group elects no other.";
+    ConnectedQuorum "I-36" "connected-quorum" Liveness "While somebody is linked both ways to a majority, the group serves writes.";
     ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
     Shutdown "I-38" "shutdown-terminates" Safety "A node that is closed answers all its callers, wants nothing more, and closes its log.";
     SyncedInTime "I-39" "synced-in-time" Liveness "Whatever was asked, what is written is synced within the interval, unless its disk is at something else.";

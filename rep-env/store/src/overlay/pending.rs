@@ -5,6 +5,7 @@ use crate::memory::tree;
 use crate::view::{self, are_crossed};
 use crate::{Database, StoreError, View, WriteSet};
 use bytes::Bytes;
+use rep_vlsn::mutant;
 use std::cell::Cell;
 use std::collections::btree_map;
 use std::fmt;
@@ -46,7 +47,9 @@ impl Pending {
         }
         if let Some((value, seq)) = self.overlay.get(database, key) {
             self.has_read(seq);
-            return Ok(value);
+            if value.is_some() || !mutant!("overlay-reads-through-delete") {
+                return Ok(value);
+            }
         }
         self.view.get(database, key)
     }
@@ -71,6 +74,7 @@ impl Pending {
         let crossed = are_crossed(start, end);
         let own = self.own.changes_of(database).filter(|_| !crossed);
         let overlay = self.overlay.index.get(database.name().as_bytes()).filter(|_| !crossed);
+        let overlay = overlay.filter(|_| !mutant!("overlay-range-skips-pending"));
         PendingRange {
             pending: self,
             own: own.map(|own| own.range::<[u8], _>((start, end)).peekable()),
