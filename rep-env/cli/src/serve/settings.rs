@@ -154,7 +154,8 @@ impl Display for Settings {
             let mut silent = true;
             for (name, said) in said {
                 silent = false;
-                writeln!(f, "{name} = {}  # {}", values::Toml(&said.value), said.origin)?;
+                let (key, value) = (values::TomlKey(name), values::Toml(&said.value));
+                writeln!(f, "{key} = {value}  # {}", said.origin)?;
             }
             if silent {
                 writeln!(f, "# {}: {}", key.name, key.default_text())?;

@@ -118,6 +118,22 @@ impl Display for Toml<'_> {
     }
 }
 
+/// A key as a file would say it: what an attribute is called may be anything.
+pub(crate) struct TomlKey<'s>(pub(crate) &'s str);
+
+impl Display for TomlKey<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        match self.0.split_once('.') {
+            Some((table, name)) if !name.chars().all(is_bare) => {
+                write!(f, "{table}.")?;
+                quoted(f, name)
+            }
+            Some(_) | None => f.write_str(self.0),
+        }
+    }
+}
+
 /// A basic string: the file format knows the same escapes but for control characters.
 fn quoted(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str("\"")?;
@@ -175,5 +191,17 @@ mod tests {
         let line = format!("home = {}", Toml(&odd));
         let (_, raw, _) = super::super::file::entries(&line).unwrap().remove(0);
         assert_eq!(convert(&find("home").unwrap(), raw), Ok(odd));
+    }
+
+    /// `--print-config` said the attribute `a.b` as a key in a table of a table, and `a b` as none at all: its file was refused.
+    #[test]
+    fn an_attribute_of_any_name_is_printed_as_a_key_that_is_read_back() {
+        for name in ["zone", "a.b", "a b", "a\"b\\", "\u{7}", "=", "ä"] {
+            let key = format!("attribute.{name}");
+            let line = format!("{} = \"x\"", TomlKey(&key));
+            let found = super::super::file::entries(&line).unwrap_or_else(|_| panic!("{line}"));
+            assert_eq!(found, [(key, Raw::Text("x".to_owned()), 1)], "{line}");
+        }
+        assert_eq!(TomlKey("attribute.zone-1").to_string(), "attribute.zone-1");
     }
 }
