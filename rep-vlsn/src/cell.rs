@@ -126,7 +126,9 @@ impl<D: Disk> DurableCell<D> {
     }
 
     fn write(&mut self, value: &[u8]) -> Result<(), CellError> {
-        let sequence = self.sequence + 1;
+        // Nobody stores so often: whoever wrote that slot was no cell.
+        let damaged = || CellError::Damaged { name: self.name.clone() };
+        let sequence = self.sequence.checked_add(1).ok_or_else(damaged)?;
         let slot = encode_slot(&self.name, sequence, value);
         match &self.file {
             Some(file) => write_both(file, &slot, sequence)?,
@@ -190,7 +192,7 @@ impl<D: Disk> DurableCell<D> {
 /// Both slots, one after the other. The order alternates, so that both wear alike.
 fn write_both<F: DiskFile>(file: &F, slot: &[u8], sequence: u64) -> Result<(), CellError> {
     write_slot(file, sequence % 2, slot)?;
-    write_slot(file, (sequence + 1) % 2, slot)
+    write_slot(file, 1 - sequence % 2, slot)
 }
 
 fn write_slot<F: DiskFile>(file: &F, index: u64, slot: &[u8]) -> Result<(), CellError> {
@@ -229,4 +231,27 @@ pub(crate) fn encode_slot(name: &str, sequence: u64, value: &[u8]) -> Bytes {
 fn crc_of(name: &str, head: &[u8], value: &[u8]) -> u32 {
     let crc = crc32c::crc32c(name.as_bytes());
     crc32c::crc32c_append(crc32c::crc32c_append(crc, head), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::mem::MemDisk;
+
+    /// A fuzzer forged a slot that had been stored to almost as often as one can count, and the next store overflowed.
+    #[test]
+    fn who_counts_to_the_end_is_no_cell() {
+        for (sequence, stores) in [(u64::MAX - 1, 1), (u64::MAX, 0)] {
+            let disk = MemDisk::new();
+            let file = disk.create("promise").unwrap();
+            for slot in [0, 1] {
+                write_slot(&file, slot, &encode_slot("promise", sequence, b"forged")).unwrap();
+            }
+            let (mut cell, value) = DurableCell::open(disk, "promise").unwrap();
+            assert_eq!(value.as_deref(), Some(&b"forged"[..]));
+            (0..stores).for_each(|_| cell.store(b"next").unwrap());
+            assert!(matches!(cell.store(b"one more"), Err(CellError::Damaged { .. })));
+            assert!(matches!(cell.store(b"and again"), Err(CellError::Poisoned { .. })));
+        }
+    }
 }
