@@ -115,7 +115,8 @@ fn check(set: &WriteSet) {
     assert!(encoded.len() <= WRITE_SET_BYTES_MAX);
     let again = WriteSet::decode(&encoded).expect("what was written can be read");
     assert_eq!((&again, again.encode()), (set, encoded));
-    assert_eq!((again.len(), again.is_empty()), (set.iter().count(), set.len() == 0));
+    let count = set.iter().count();
+    assert_eq!((again.len(), again.is_empty()), (count, count == 0));
     for (database, key, _) in set.iter() {
         assert!(!database.name().is_empty() && database.name().len() <= NAME_BYTES_MAX);
         assert!(key.len() <= KEY_BYTES_MAX);
