@@ -14,7 +14,7 @@ mod subscription;
 pub use subscription::{EVENTS_MAX, StateEvent, Subscription};
 
 use crate::error::WaitError;
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Mutex, broken};
 use slots::Slots;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,6 +102,10 @@ impl<T: CellValue> StateCell<T> {
         hub.version += 1;
         hub.value = value;
         self.shared.slots.publish(hub.version, value.to_words());
+        if broken("subscribers are told under the lock") {
+            drop(hub);
+            hub = self.shared.hub.lock();
+        }
         for queue in hub.queues.values_mut() {
             queue.push(old, value);
         }
@@ -152,6 +156,7 @@ impl<T: CellValue> StateCell<T> {
 
     fn sleep_past(&self, version: u64, deadline: Option<Instant>) -> Result<(), WaitError> {
         let mut hub = self.shared.hub.lock();
+        let version = if broken("the version is that of the look") { hub.version } else { version };
         // The version is compared under the writers' lock, so a change between our look and our sleep is not slept over.
         while hub.version == version {
             let (woken, late) = self.shared.changed.wait_until(hub, deadline);

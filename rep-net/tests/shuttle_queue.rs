@@ -3,15 +3,15 @@
 //! Each scenario has a twin with one line of the queue broken, which must be refused.
 #![cfg(rep_shuttle)]
 
-use rep_explore::{Arc, AtomicUsize, Ordering, explore, rejects, soon, thread};
+use rep_explore::{Arc, AtomicUsize, Ordering, explore, join, rejects, soon, thread, threads};
 use rep_net::queue::{Flaw, Lane, PushError, Queue};
 
-const PRODUCERS: u32 = 5;
-const CONSUMERS: u32 = 3;
-const ITEMS: u32 = 6;
+const PRODUCERS: usize = 5;
+const CONSUMERS: usize = 3;
+const ITEMS: usize = 6;
 
 /// Who pushed it into which lane, and as which of his.
-type Item = (u32, usize, u32);
+type Item = (usize, usize, usize);
 
 fn queue<T>(lanes: &[(usize, usize)], flaw: Option<Flaw>) -> Queue<T> {
     let lanes = lanes.iter().map(|&(items_max, bytes_max)| Lane { items_max, bytes_max });
@@ -21,23 +21,8 @@ fn queue<T>(lanes: &[(usize, usize)], flaw: Option<Flaw>) -> Queue<T> {
     }
 }
 
-fn spawn<T: Send + 'static>(
-    count: u32,
-    run: impl Fn(u32) -> T + Clone + Send + 'static,
-) -> Vec<thread::JoinHandle<T>> {
-    let run = |number| {
-        let run = run.clone();
-        thread::spawn(move || run(number))
-    };
-    (0..count).map(run).collect()
-}
-
-fn join<T>(threads: Vec<thread::JoinHandle<T>>) -> Vec<T> {
-    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-}
-
 /// Takes items until the end, one at a time or in batches.
-fn consume(queue: &Queue<Item>, number: u32) -> Vec<Item> {
+fn consume(queue: &Queue<Item>, number: usize) -> Vec<Item> {
     let mut seen = Vec::new();
     loop {
         let more = match number % 2 {
@@ -53,12 +38,12 @@ fn consume(queue: &Queue<Item>, number: u32) -> Vec<Item> {
 /// Producers of large and small items in two lanes, half of them through places that they keep first; consumers to the end.
 fn all_arrives(flaw: Option<Flaw>) {
     let queue = queue::<Item>(&[(1, 4), (2, 4)], flaw);
-    let producers = spawn(PRODUCERS, {
+    let producers = threads(PRODUCERS, {
         let queue = queue.clone();
         move |number| {
             for nth in 0..ITEMS {
-                let lane = (number + nth) as usize % 2;
-                let bytes = 1 + (number as usize + nth as usize) % 4;
+                let lane = (number + nth) % 2;
+                let bytes = 1 + (number + nth) % 4;
                 let item = (number, lane, nth);
                 if number % 2 == 0 {
                     queue.push(lane, bytes, item, None).unwrap();
@@ -68,7 +53,7 @@ fn all_arrives(flaw: Option<Flaw>) {
             }
         }
     });
-    let consumers = spawn(CONSUMERS, {
+    let consumers = threads(CONSUMERS, {
         let queue = queue.clone();
         move |number| consume(&queue, number)
     });
@@ -111,9 +96,9 @@ fn shuttle_twin_a_close_that_wakes_one_consumer_is_found() {
 
 /// Producers that give up in their own time, before others that do not, in front of one consumer that is slow to come.
 fn some_give_up(flaw: Option<Flaw>) {
-    let queue = queue::<u32>(&[(1, 1)], flaw);
+    let queue = queue::<usize>(&[(1, 1)], flaw);
     let gone = Arc::new(AtomicUsize::new(0));
-    let impatient = spawn(PRODUCERS, {
+    let impatient = threads(PRODUCERS, {
         let (queue, gone) = (queue.clone(), Arc::clone(&gone));
         move |number| match queue.push(0, 1, number, Some(soon())) {
             Ok(()) => 1,
@@ -124,7 +109,7 @@ fn some_give_up(flaw: Option<Flaw>) {
             }
         }
     });
-    let patient = spawn(2, {
+    let patient = threads(2, {
         let queue = queue.clone();
         move |number| {
             queue.push(0, 1, 100 + number, None).unwrap();
@@ -141,7 +126,7 @@ fn some_give_up(flaw: Option<Flaw>) {
     let pushed: usize = join(impatient).into_iter().chain(join(patient)).sum();
     queue.close();
     assert_eq!(consumer.join().unwrap(), pushed);
-    assert_eq!(gone.load(Ordering::Relaxed) + pushed, PRODUCERS as usize + 2);
+    assert_eq!(gone.load(Ordering::Relaxed) + pushed, PRODUCERS + 2);
 }
 
 #[test]
@@ -157,12 +142,12 @@ fn shuttle_twin_a_quitter_that_stays_in_the_row_is_found() {
 /// A close in the midst of pushes, places and pops: what was taken is delivered, what was not comes back.
 fn closed_in_the_midst(flaw: Option<Flaw>) {
     let queue = queue::<Item>(&[(2, 8), (1, 1)], flaw);
-    let producers = spawn(PRODUCERS, {
+    let producers = threads(PRODUCERS, {
         let queue = queue.clone();
         move |number| {
             let mut taken = 0;
             for nth in 0..ITEMS {
-                let (lane, item) = (nth as usize % 2, (number, nth as usize % 2, nth));
+                let (lane, item) = (nth % 2, (number, nth % 2, nth));
                 let pushed = if number % 2 == 0 {
                     queue.push(lane, 1, item, None).is_ok()
                 } else {
@@ -173,11 +158,11 @@ fn closed_in_the_midst(flaw: Option<Flaw>) {
             taken
         }
     });
-    let consumers = spawn(CONSUMERS, {
+    let consumers = threads(CONSUMERS, {
         let queue = queue.clone();
         move |number| consume(&queue, number).len()
     });
-    let closers = spawn(2, {
+    let closers = threads(2, {
         let queue = queue.clone();
         move |_| queue.close()
     });

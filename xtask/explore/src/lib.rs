@@ -11,8 +11,12 @@ mod explorer;
 #[cfg(rep_shuttle)]
 #[path = "shuttle.rs"]
 mod explorer;
+#[cfg(any(rep_loom, rep_shuttle))]
+mod flaw;
 
 #[cfg(any(rep_loom, rep_shuttle))]
 pub use clock::{never, now, soon};
 #[cfg(any(rep_loom, rep_shuttle))]
 pub use explorer::*;
+#[cfg(any(rep_loom, rep_shuttle))]
+pub use flaw::{break_line, broken};

@@ -79,6 +79,31 @@ pub fn rejects(words: &str, scenario: impl Fn() + Send + Sync + 'static) {
     println!("executions: {}", begun.load(Ordering::Relaxed));
 }
 
+/// As many threads as that, each of which is told its number.
+pub fn threads<T: Send + 'static>(
+    count: usize,
+    run: impl Fn(usize) -> T + Clone + Send + 'static,
+) -> Vec<thread::JoinHandle<T>> {
+    let start = |number| {
+        let run = run.clone();
+        thread::spawn(move || run(number))
+    };
+    (0..count).map(start).collect()
+}
+
+/// What each of them returned.
+///
+/// # Panics
+/// If one did.
+pub fn join<T>(threads: Vec<thread::JoinHandle<T>>) -> Vec<T> {
+    threads.into_iter().map(|thread| thread.join().expect("a thread panicked")).collect()
+}
+
+/// A number drawn anew in each execution, and the same again when its schedule is run again.
+pub fn random() -> u64 {
+    thread_rng().r#gen()
+}
+
 fn run<F: Fn() + Send + Sync + 'static>(
     scheduler: impl Scheduler + 'static,
     scenario: &Arc<F>,
