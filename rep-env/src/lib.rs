@@ -31,6 +31,8 @@ mod models;
 pub mod read;
 pub mod replicate;
 mod runtime;
+#[cfg(all(test, rep_shuttle))]
+mod scenarios;
 pub mod services;
 pub mod stats;
 mod sync;

@@ -12,7 +12,7 @@ pub(crate) mod helm;
 mod home;
 pub(crate) mod inbox;
 mod last_words;
-mod log_writer;
+pub(crate) mod log_writer;
 mod node_loop;
 pub(crate) mod peers;
 mod promise_writer;

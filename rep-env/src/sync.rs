@@ -37,6 +37,14 @@ pub(crate) enum Flaw {
     StateBeforeReason,
     /// The log writer lets itself be called again only when it has looked for work.
     CalledAfterLooking,
+    /// A result counts though there was one before it.
+    LastAnswerStays,
+    /// An expired holder of the turn is not told from the one who has it now.
+    AnyTicketHolds,
+    /// Who has driven the node for its share goes away without a look at what came meanwhile.
+    GoesWithoutLooking,
+    /// A node that closes does not tell those who wait for room in its inbox.
+    CloseTellsNobody,
 }
 
 #[cfg(not(any(rep_loom, rep_shuttle)))]

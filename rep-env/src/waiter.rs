@@ -55,8 +55,11 @@ impl<T: Clone> Slot<T> {
     /// to wake. `None` if there was a result already.
     pub(crate) fn settle(&self, result: T) -> Option<Vec<Waker>> {
         let mut state = self.state.lock();
-        let State::Pending(wakers) = &mut *state else { return None };
-        let wakers = std::mem::take(wakers);
+        let wakers = match &mut *state {
+            State::Pending(wakers) => std::mem::take(wakers),
+            State::Resolved(_) if broken(Flaw::LastAnswerStays) => Vec::new(),
+            State::Resolved(_) => return None,
+        };
         if broken(Flaw::WakersBeforeResult) {
             drop(state);
             state = self.state.lock();

@@ -20,10 +20,10 @@ const SHUTTLE: Explorer = Explorer {
 };
 
 /// The iterations for which the least numbers of executions were taken.
-const ITERATIONS_OF_RECORD: usize = 10_000;
+const ITERATIONS_OF_RECORD: usize = 2_000;
 
 /// Iterations of each scenario in a night.
-pub(crate) const NIGHTLY_ITERATIONS: usize = 200_000;
+pub(crate) const NIGHTLY_ITERATIONS: usize = 20_000;
 
 /// What may be asked of the scenarios.
 #[derive(Debug, clap::Args)]

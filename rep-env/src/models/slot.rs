@@ -3,10 +3,8 @@
 use super::{explore, explore_broken};
 use crate::sync::Flaw;
 use crate::waiter::Slot;
-use rep_explore::thread;
-use rep_explore::{Condvar, Mutex};
+use rep_explore::{block_on, thread};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 
 /// Two answers and a sleeper: all agree on one of them.
 fn resolved_twice() {
@@ -35,30 +33,6 @@ fn loom_twin_a_sleeper_that_lets_go_before_it_sleeps_is_found() {
     explore_broken(Flaw::LookThenSleep, resolved_twice);
 }
 
-/// What an executor does for a task: sleeps until it is woken.
-struct Parked(Mutex<bool>, Condvar);
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        *self.0.lock() = true;
-        self.1.notify_all();
-    }
-}
-
-fn block_on<T: Clone>(slot: &Slot<T>) -> T {
-    let parked = Arc::new(Parked(Mutex::new(false), Condvar::new()));
-    let waker = Waker::from(Arc::clone(&parked));
-    loop {
-        if let Poll::Ready(result) = slot.poll(&mut Context::from_waker(&waker)) {
-            return result;
-        }
-        let mut woken = parked.0.lock();
-        while !std::mem::take(&mut *woken) {
-            (woken, _) = parked.1.wait_until(woken, None);
-        }
-    }
-}
-
 /// A task that polls while the answer comes, beside a thread that sleeps for it.
 fn polled_while_it_resolves() {
     let slot = Arc::new(Slot::pending());
@@ -70,7 +44,7 @@ fn polled_while_it_resolves() {
         let slot = Arc::clone(&slot);
         move || slot.wait(None)
     });
-    assert_eq!(block_on(&slot), 7);
+    assert_eq!(block_on(|context| slot.poll(context)), 7);
     assert!(answering.join().unwrap());
     assert_eq!(sleeping.join().unwrap(), Some(7));
 }

@@ -15,7 +15,7 @@
 //! - The lock is held for moving items, never while the node steps or while anything waits.
 //! - Lanes are drained in their order, and bound items and bytes; who finds its lane full waits until it is drained.
 
-use crate::sync::{Condvar, Mutex, MutexGuard, now};
+use crate::sync::{Condvar, Flaw, Mutex, MutexGuard, broken, now};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
@@ -143,7 +143,7 @@ impl<I, D> Helm<I, D> {
     ) -> Option<Box<Post<I, D>>> {
         let mut state = self.state.lock();
         state.due = due;
-        let news = state.queued > 0;
+        let news = state.queued > 0 && !broken(Flaw::GoesWithoutLooking);
         if news && goes_on && !state.closed {
             return Some(self.fill(state, post));
         }
@@ -207,7 +207,9 @@ impl<I, D> Helm<I, D> {
         let post = state.post.take();
         let was_free = post.is_some();
         drop(state);
-        self.room.notify_all();
+        if !broken(Flaw::CloseTellsNobody) {
+            self.room.notify_all();
+        }
         drop((left, post));
         if was_free {
             self.end();

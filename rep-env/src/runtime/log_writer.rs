@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// What the loop asks of the log writer.
 #[derive(Debug)]
-enum Command {
+pub(crate) enum Command {
     /// Something waits in the tail.
     Write(GroupId),
     Truncate {
@@ -62,7 +62,7 @@ impl LogQueue {
 
     /// The next command, if it comes by `due`. To be asked for before looking for work: what is staged from here on calls the
     /// writer again, since the look may have come too early for it.
-    fn next(&self, due: Option<Instant>) -> Result<Option<Command>, Closed> {
+    pub(crate) fn next(&self, due: Option<Instant>) -> Result<Option<Command>, Closed> {
         let command = self.commands.pop(due)?;
         if matches!(command, Some(Command::Write(_))) && !broken(Flaw::CalledAfterLooking) {
             self.scheduled.store(false, Ordering::Release);

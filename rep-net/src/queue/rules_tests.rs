@@ -136,7 +136,10 @@ fn a_task_is_woken_by_a_push_and_by_close() {
     let queue = one(4, 100);
     assert!(queue.poll_pop(&mut context).is_pending());
     assert!(queue.poll_pop(&mut context).is_pending());
-    assert_eq!(queue.shared.state.lock().wakers.len(), 1, "the same task is remembered once");
+    // To Miri a waker has several addresses by which it could be told that it is the same.
+    let remembered = if cfg!(miri) { 2 } else { 1 };
+    let wakers = queue.shared.state.lock().wakers.len();
+    assert!(wakers <= remembered, "the same task is remembered once, not {wakers} times");
     queue.try_push(0, 1, 1).unwrap();
     assert!(flag.0.swap(false, crate::sync::Ordering::SeqCst));
     assert_eq!(Pin::new(&mut queue.next()).poll(&mut context), Poll::Ready(Ok(1)));
@@ -149,7 +152,7 @@ fn a_task_is_woken_by_a_push_and_by_close() {
 #[test]
 fn many_producers_and_consumers_lose_nothing_and_keep_each_producers_order() {
     let queue: Queue<(u32, u32)> = Queue::new([Lane { items_max: 7, bytes_max: 50 }]);
-    let (producers, each) = (4, 2_000);
+    let (producers, each) = (4, if cfg!(miri) { 20 } else { 2_000 });
     let seen: Vec<Vec<(u32, u32)>> = thread::scope(|scope| {
         let consumers: Vec<_> = (0..3)
             .map(|number| {

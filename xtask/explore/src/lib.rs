@@ -17,6 +17,11 @@ mod flaw;
 #[cfg(any(rep_loom, rep_shuttle))]
 pub use clock::{never, now, soon};
 #[cfg(any(rep_loom, rep_shuttle))]
+mod tasks;
+
+#[cfg(any(rep_loom, rep_shuttle))]
 pub use explorer::*;
 #[cfg(any(rep_loom, rep_shuttle))]
 pub use flaw::{break_line, broken};
+#[cfg(any(rep_loom, rep_shuttle))]
+pub use tasks::block_on;

@@ -125,7 +125,9 @@ impl Source {
             || self.path.ends_with("_tests.rs")
             // Models that lie beside the code they look at.
             || self.path.ends_with("/src/models.rs")
-            || self.path.contains("/src/models/");
+            || self.path.contains("/src/models/")
+            || self.path.ends_with("/src/scenarios.rs")
+            || self.path.contains("/src/scenarios/");
         self.text.lines().enumerate().map(move |(at, text)| {
             // Unit tests stand at the end of a file, so everything from there on is theirs.
             test |= text.starts_with("#[cfg(test)]") || text.starts_with("#[cfg(all(test");
