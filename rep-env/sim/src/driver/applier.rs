@@ -71,10 +71,19 @@ impl World {
         self.needs_restart(id);
     }
 
-    /// A read of the log fails only because of its disk.
+    /// Whether an entry was not synced by a disk that has failed since.
+    fn may_be_dropped(&self, id: NodeId, vlsn: Vlsn) -> bool {
+        let live = self.process(id).live.as_ref();
+        let unsynced = live.is_some_and(|live| vlsn > live.node.log().synced());
+        unsynced && self.process(id).ails.is_some()
+    }
+
+    /// A read of the log fails only because of its disk: what a failed sync has dropped reads as it was before.
     pub(crate) fn may_fail(&self, id: NodeId, error: &ReadError) -> Checked {
         let excused = match error {
-            ReadError::Damaged { .. } => self.oracle.member(id).damaged,
+            ReadError::Damaged { vlsn } => {
+                self.oracle.member(id).damaged || self.may_be_dropped(id, *vlsn)
+            }
             ReadError::Io(_) => self.process(id).ails.is_some(),
             _ => false,
         };
