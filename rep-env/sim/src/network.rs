@@ -435,9 +435,10 @@ impl Network {
         self.reset(now, id)
     }
 
-    /// One end sees a reset; the other does not, and what it sends finds nobody.
+    /// One end sees a reset; the other does not, and what it sends finds nobody. A connection has to stand for that.
     pub(crate) fn half_close(&mut self, now: Duration, id: ConnId, at: Side) -> Coming {
-        let Some(conn) = self.conns.get_mut(&id) else { return Vec::new() };
+        let standing = self.conns.get_mut(&id).filter(|conn| conn.answered);
+        let Some(conn) = standing else { return Vec::new() };
         self.counts.resets += 1;
         conn.half_open = true;
         self.convey(now, id, at, Parcel::Close)
