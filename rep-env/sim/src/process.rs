@@ -365,7 +365,15 @@ impl World {
     /// The log's last mark, unless the disk fails it, or dies of it.
     fn close_log(&mut self, id: NodeId, end: End, writer: LogWriter<MemDisk>, dvlsn: Vlsn) -> End {
         let hung = self.process(id).hung;
-        let closed = if hung { Ok(()) } else { writer.close(dvlsn).map_err(|e| e.to_string()) };
+        let poisoned = writer.is_poisoned();
+        if poisoned {
+            self.oracle.log_in_doubt(id);
+        }
+        // A log that has failed is not closed: the runtime has told so before.
+        let closed = match hung || poisoned {
+            true => Ok(()),
+            false => writer.close(dvlsn).map_err(|error| error.to_string()),
+        };
         if let Err(why) = closed {
             if self.process(id).home.disk.crashed() {
                 return self.tear_of(id).0;
