@@ -79,11 +79,15 @@ impl<'p> Connection<'p> {
         if ready.gone && !ready.read {
             self.gone = true;
         }
-        let wanted = self.farewell.is_some() || !self.deaf && self.has_room();
-        if !ready.read || !wanted {
+        let bytes_max = match (&self.farewell, self.deaf) {
+            (Some(_), _) => scratch.len(),
+            (None, true) => 0,
+            (None, false) => scratch.len().min(self.room()),
+        };
+        if !ready.read || bytes_max == 0 {
             return;
         }
-        match recv(&self.stream, &mut *scratch, RecvFlags::DONTWAIT) {
+        match recv(&self.stream, &mut scratch[..bytes_max], RecvFlags::DONTWAIT) {
             Ok((0, _)) => (self.deaf, self.ended) = (true, true),
             // What is said after the farewell is thrown away.
             Ok((bytes, _)) if self.farewell.is_none() => {
@@ -171,13 +175,14 @@ impl<'p> Connection<'p> {
             self.starving = None;
             return false;
         }
-        let room = self.has_room();
+        let room = self.room() > 0;
         self.starving = if room { None } else { Some(self.starving.unwrap_or(now)) };
         room
     }
 
-    fn has_room(&self) -> bool {
-        self.session.bytes() < SHARE || self.port.memory.has_room(1)
+    /// Bytes that may be taken from it: what is left of its share, and of what all have together.
+    fn room(&self) -> usize {
+        SHARE.saturating_sub(self.session.bytes()) + self.port.memory.room()
     }
 
     /// When this has to be looked at even if nothing happens.
@@ -204,7 +209,7 @@ impl<'p> Connection<'p> {
         // It keeps an unfinished command, and others starve.
         let keeps = self.charge.beyond_share() > 0
             && !self.session.is_held_up()
-            && !self.port.memory.has_room(1);
+            && self.port.memory.room() == 0;
         if late(self.starving, memory_timeout) || keeps && late(Some(self.heard), memory_timeout) {
             tracing::warn!("a client is hung up on: the memory of the Redis port is full");
             self.gone = true;

@@ -22,9 +22,9 @@ impl Memory {
         Memory { used: AtomicUsize::new(0), bytes_max }
     }
 
-    /// Whether `bytes` more may be kept for somebody who has its share already.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.used().saturating_add(bytes) <= self.bytes_max
+    /// Bytes that may be kept for somebody who has its share already.
+    pub(super) fn room(&self) -> usize {
+        self.bytes_max.saturating_sub(self.used())
     }
 
     /// Bytes that are kept for all clients beyond their shares.
@@ -80,10 +80,10 @@ mod tests {
         charge.set(SHARE);
         assert_eq!((memory.used(), charge.beyond_share()), (0, 0));
         charge.set(SHARE + 90);
-        assert!(memory.has_room(10) && !memory.has_room(11));
+        assert_eq!(memory.room(), 10);
         let mut another = Charge::new(&memory);
         another.set(SHARE + 20);
-        assert!(!memory.has_room(0));
+        assert_eq!(memory.room(), 0);
         charge.set(SHARE + 30);
         assert_eq!(memory.used(), 50);
         drop(charge);

@@ -164,7 +164,7 @@ fn set(
 
 /// A reply of so many bytes is kept until its write is durable: not for everybody at once.
 pub(super) fn check_room(memory: &Memory, bytes: usize) -> Result<(), Refusal> {
-    if bytes <= SHARE || memory.has_room(bytes) {
+    if bytes <= SHARE || bytes <= memory.room() {
         return Ok(());
     }
     Err(Refusal::Reply(failure::no_memory()))

@@ -1,5 +1,6 @@
 //! Clients that are many, greedy or silent: what they cost the others.
 
+use crate::resp::memory::SHARE;
 use crate::resp::{RespConfig, RespServer};
 use redis::{Commands, Connection};
 use rep_env::net::mem::Hub;
@@ -9,6 +10,10 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The memory of a port that is to become full.
+const BUDGET: usize = 1 << 20;
+/// What a crowd's unfinished commands take beside their bytes, which is counted once it is taken.
+const OVERHEAD: usize = 8 << 10;
 
 /// A group of one, and its port.
 fn serve(change: impl FnOnce(&mut RespConfig)) -> RespServer {
@@ -67,7 +72,7 @@ fn pour(stream: &mut TcpStream) {
 #[test]
 fn a_crowd_of_unfinished_commands_takes_no_more_than_the_budget_and_ordinary_clients_go_on() {
     let server = serve(|config| {
-        config.memory_bytes_max = 1 << 20;
+        config.memory_bytes_max = BUDGET;
         config.memory_timeout = Duration::from_secs(3);
     });
     let mut ordinary = client(&server);
@@ -75,13 +80,12 @@ fn a_crowd_of_unfinished_commands_takes_no_more_than_the_budget_and_ordinary_cli
     for stream in &mut crowd {
         stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7000000\r\n").unwrap();
     }
-    // One read goes beyond it, no more.
-    let bound = (1 << 20) + (64 << 10);
+    let bound = BUDGET + OVERHEAD;
     eventually("the end of room", || {
         crowd.iter_mut().for_each(pour);
         let kept = kept(&mut ordinary);
         assert!(kept <= bound, "{kept}");
-        kept >= 1 << 20
+        kept >= BUDGET
     });
     for number in 0..20 {
         crowd.iter_mut().for_each(pour);
@@ -95,9 +99,33 @@ fn a_crowd_of_unfinished_commands_takes_no_more_than_the_budget_and_ordinary_cli
 }
 
 #[test]
+fn a_crowd_that_has_most_of_its_shares_takes_no_more_than_the_budget_either() {
+    let server = serve(|config| config.memory_bytes_max = BUDGET);
+    let mut ordinary = client(&server);
+    let mut crowd: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
+    let most = vec![b'x'; SHARE - 1024];
+    for stream in &mut crowd {
+        stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7000000\r\n").unwrap();
+        stream.write_all(&most).unwrap();
+    }
+    let mut greedy = connect(&server);
+    greedy.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7000000\r\n").unwrap();
+    eventually("the end of room", || {
+        pour(&mut greedy);
+        kept(&mut ordinary) >= BUDGET
+    });
+    // Each of them has a little of its share left, and sends more than that.
+    for _ in 0..20 {
+        crowd.iter_mut().for_each(pour);
+        let kept = kept(&mut ordinary);
+        assert!(kept <= BUDGET + OVERHEAD, "{kept}");
+    }
+}
+
+#[test]
 fn who_keeps_memory_from_others_and_says_nothing_is_hung_up_on() {
     let server = serve(|config| {
-        config.memory_bytes_max = 1 << 20;
+        config.memory_bytes_max = BUDGET;
         config.memory_timeout = Duration::from_millis(100);
     });
     let mut ordinary = client(&server);
@@ -105,7 +133,7 @@ fn who_keeps_memory_from_others_and_says_nothing_is_hung_up_on() {
     silent.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7000000\r\n").unwrap();
     eventually("the end of room", || {
         pour(&mut silent);
-        kept(&mut ordinary) >= 1 << 20
+        kept(&mut ordinary) >= BUDGET
     });
     silent.set_nonblocking(false).unwrap();
     // An end or a reset, as the system likes.
