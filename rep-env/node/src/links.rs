@@ -1,11 +1,17 @@
 //! Who is connected, and when to dial whom again.
 //!
 //! Between two members lies one PEER link, dialled by the smaller number, and at most one FEEDER link each way,
-//! dialled by the replica. Links break; a broken one is dialled again at once, then with growing pauses, for ever.
+//! dialled by the replica. Links break; a broken one is dialled again at once, then with growing pauses, for ever. A PEER link
+//! on which nothing answers counts as broken: TCP would go on trying for longer and longer, and stay silent for as long after
+//! the network is well again.
 
 use rep_vlsn::{Incarnation, NodeId};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Pings on a PEER link without a frame in return, after which it counts as broken. They are sent twice an election timeout. They
+/// are counted, not timed, so that a node that was itself frozen gives its peers the time to answer.
+const UNANSWERED_MAX: u32 = 6;
 
 /// What a link is for.
 #[derive(
@@ -77,6 +83,8 @@ pub(crate) struct Open {
     pub(crate) incarnation: Incarnation,
     /// When something last arrived on it.
     pub(crate) heard: Duration,
+    /// Pings that were sent since then.
+    unanswered: u32,
     since: Duration,
     /// The pause that came before its dial.
     pause: Duration,
@@ -145,7 +153,23 @@ impl Links {
     pub(crate) fn heard(&mut self, now: Duration, peer: NodeId, slot: Slot) {
         if let Some(open) = self.open.get_mut(&(peer, slot)) {
             open.heard = now;
+            open.unanswered = 0;
         }
+    }
+
+    /// Whom to ping now, and which links nothing answers on: those count as broken from here on.
+    pub(crate) fn ping_round(&mut self) -> (Vec<Link>, Vec<Link>) {
+        let peers = self.open.values_mut().filter(|open| open.slot == Slot::Peer);
+        let (mut asked, mut silent) = (Vec::new(), Vec::new());
+        for open in peers {
+            if open.unanswered >= UNANSWERED_MAX {
+                silent.push(open.link);
+            } else {
+                open.unanswered += 1;
+                asked.push(open.link);
+            }
+        }
+        (asked, silent)
     }
 
     /// Takes a new link; gives back the one whose place it takes.
@@ -161,7 +185,7 @@ impl Links {
             Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
             None => Duration::ZERO,
         };
-        let open = Open { link, slot, incarnation, heard: now, since: now, pause };
+        let open = Open { link, slot, incarnation, heard: now, unanswered: 0, since: now, pause };
         (slot, self.open.insert((link.peer, slot), open))
     }
 

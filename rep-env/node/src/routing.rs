@@ -7,8 +7,8 @@ use crate::node::Node;
 use crate::output::{Event, Output};
 use rep_election::{Reason, Sender};
 use rep_fsm::{Role, Signal};
-use rep_vlsn::mutant;
 use rep_vlsn::{Incarnation, NodeId, Term};
+use rep_vlsn::{mutant, sometimes};
 use std::time::Duration;
 
 impl Node {
@@ -286,8 +286,18 @@ impl Node {
         }
         if self.next_ping <= now {
             self.next_ping = now + self.config.timing.election_timeout / 2;
-            let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
-            peers.into_iter().for_each(|link| self.ping(now, link));
+            let (asked, silent) = self.links.ping_round();
+            asked.into_iter().for_each(|link| self.ping(now, link));
+            silent.into_iter().for_each(|link| self.give_up(now, link));
+        }
+    }
+
+    /// Nothing answers on this link: it is closed as if it had broken.
+    fn give_up(&mut self, now: Duration, link: Link) {
+        if let Some(lost) = self.links.down(link) {
+            sometimes!(true, "node-gave-up-a-silent-link");
+            self.output(Output::Disconnect { link });
+            self.link_lost(now, &lost);
         }
     }
 

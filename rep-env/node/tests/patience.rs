@@ -61,6 +61,46 @@ fn a_stream_whose_replica_stops_answering_is_given_up() {
     });
 }
 
+/// TCP tries again ever more seldom while a network is down, so that its connections stay silent for as long again once it is
+/// well. They were waited for, until TCP itself gave up: a member stayed away for up to half a minute more.
+#[test]
+fn a_connection_that_has_fallen_silent_is_replaced_before_the_network_finds_out() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    for id in [others[0], master] {
+        let (dialled, before) = (group.dialled, group.now);
+        group.silence(id);
+        group.run_until("all in sync again, over other connections", |group| {
+            let Some(master) = group.master() else { return false };
+            let follows = |id: NodeId| group.node(id).state() == NodeState::Replica;
+            let away = group.ids().into_iter().filter(|id| *id != master && !follows(*id)).count();
+            group.dialled > dialled + 1 && away == 0
+        });
+        let took = group.now - before;
+        // Six pings, then an election.
+        assert!(took < Duration::from_secs(4), "{id} was away for {took:?}");
+    }
+}
+
+/// What has arrived while a node was frozen is still to be read when its own clock says that nothing came for long.
+#[test]
+fn who_was_frozen_itself_gives_its_peers_the_time_to_answer() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let (link, now) = (group.peer_link(others[0], master), group.now);
+    group.run_for(Duration::from_millis(1));
+    // Its clock has leapt, and the timeout is the first that it hears of it.
+    group
+        .machines
+        .get_mut(&others[0])
+        .unwrap()
+        .node
+        .as_mut()
+        .unwrap()
+        .handle_timeout(now + Duration::from_secs(60));
+    assert_eq!(group.peer_link(others[0], master), link, "nobody closed it");
+    group.propose(master, "later");
+    assert_eq!(group.peer_link(others[0], master), link, "nobody closes it");
+}
+
 #[test]
 fn a_rolled_back_image_is_turned_away_and_pauses_before_it_comes_again() {
     // A link that came up and was closed again was redialled at once, without any pause: a member that is turned away

@@ -23,6 +23,7 @@ pub const PROBES: &[&str] = &[
     "node-deposed-by-a-higher-term",
     "node-disk-failed-under-a-master",
     "node-early-checkpoint",
+    "node-gave-up-a-silent-link",
     "node-lost-its-quorum",
     "node-rolls-back-a-whole-term",
     "node-rolls-back-to-its-dvlsn",

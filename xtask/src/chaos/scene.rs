@@ -15,7 +15,7 @@ pub(super) const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
 /// answer.
 const SERVED_BOUND: Duration = Duration::from_secs(12);
 /// All members have to be on the master's stream again within this.
-const SYNC_BOUND: Duration = Duration::from_secs(30);
+const SYNC_BOUND: Duration = Duration::from_secs(12);
 const LOOK: Duration = Duration::from_millis(25);
 
 /// One round.

@@ -37,6 +37,8 @@ pub(crate) struct Group {
     wire: VecDeque<Frame>,
     pub(crate) pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Connections that nothing comes through any more, of which neither end is told.
+    dead: BTreeSet<u64>,
     /// Stopped without a sign: connected, and deaf.
     pub(crate) frozen: BTreeSet<NodeId>,
     /// How often each kind of message was sent, and the last of each.
@@ -70,6 +72,7 @@ impl Group {
             wire: VecDeque::new(),
             pairs: BTreeMap::new(),
             cut: BTreeSet::new(),
+            dead: BTreeSet::new(),
             frozen: BTreeSet::new(),
             sent: BTreeMap::new(),
             lose: BTreeSet::new(),
@@ -182,6 +185,12 @@ impl Group {
             .collect();
         broken.into_iter().for_each(|pair| self.break_pair(pair));
         self.settle();
+    }
+
+    /// Every connection of this node falls silent and stays up; new ones are well.
+    pub(crate) fn silence(&mut self, id: NodeId) {
+        let silent = self.pairs_of(id);
+        self.dead.extend(silent);
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {
@@ -478,7 +487,8 @@ impl Group {
 
     fn deliver(&mut self, frame: Frame) {
         let Some(&(dialler, _, service)) = self.pairs.get(&frame.pair) else { return };
-        if self.cut.contains(&(frame.from, frame.to)) || self.frozen.contains(&frame.to) {
+        let is_cut = self.cut.contains(&(frame.from, frame.to));
+        if is_cut || self.dead.contains(&frame.pair) || self.frozen.contains(&frame.to) {
             return;
         }
         let message = Message::decode(service, dialler == frame.to, frame.bytes).unwrap();
