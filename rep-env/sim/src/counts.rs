@@ -2,6 +2,7 @@
 
 use crate::history::Asked;
 use crate::process::Crash;
+use crate::recording::Judged;
 use crate::workload::Operation;
 use rep_node::{Acks, Durability, Outcome};
 use rep_vlsn::SyncClass;
@@ -81,6 +82,10 @@ counts! {
     unknown "unknown" "Writes whose outcome is unknown.";
     failed "failed" "Writes that failed for certain.";
     reads "reads" "Reads served.";
+    judged_operations "operations judged" "Operations that the checker has looked at, at the end of a run.";
+    judged_keys "keys judged" "Keys whose history it has looked at:";
+    judged_cut "histories cut" "of them with a longer history than is recorded,";
+    judged_unknown "histories unknown" "and with one that was not looked at to the end.";
     peer_errors "peer errors" "Links closed because of what a peer said.";
     frames "frames" "Frames sent.";
     dropped "dropped" "Frames lost.";
@@ -153,6 +158,13 @@ impl Counts {
             _ => return,
         };
         *count += 1;
+    }
+
+    pub(crate) fn judged(&mut self, judged: Judged) {
+        self.judged_operations += judged.operations;
+        self.judged_keys += judged.keys;
+        self.judged_cut += judged.cut;
+        self.judged_unknown += judged.unknown;
     }
 
     pub(crate) fn crash(&mut self, how: Crash) {

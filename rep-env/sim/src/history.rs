@@ -6,6 +6,7 @@
 //! built on all that came before it.
 
 use crate::oracle::{Checked, Invariant, ensure};
+use crate::recording::Recording;
 use bytes::Bytes;
 use rep_node::{Durability, Outcome, Request};
 use rep_vlsn::{LogPoint, NodeId, Term};
@@ -65,6 +66,8 @@ pub(crate) struct History {
     pub(crate) tokens: Vec<LogPoint>,
     /// What calls without a client were told.
     pub(crate) outcomes: BTreeMap<Request, Outcome>,
+    /// The same calls, for a judge who knows nothing of the model.
+    pub(crate) recording: Recording,
     model: BTreeMap<Key, Vec<(u64, Option<Bytes>)>>,
     modelled: u64,
     next: u64,
@@ -75,6 +78,13 @@ impl History {
     pub(crate) fn begin(&mut self, call: Call, txn: Option<Txn>) -> Request {
         self.next += 1;
         let request = Request(self.next);
+        match (&call.what, &txn) {
+            (Asked::Linearizable { key, .. }, _) => {
+                self.recording.reads(request, call.client, key);
+            }
+            (_, Some(txn)) => self.recording.commits(request, call.client, txn),
+            (_, None) => {}
+        }
         self.calls.insert(request, call);
         if let Some(txn) = txn {
             self.txns.insert(request, txn);

@@ -20,6 +20,8 @@ struct Totals {
     events: u64,
     virtual_time: Duration,
     progressed: u64,
+    /// Of all traces together, in whatever order they came: two builds that play the same seeds alike have the same.
+    traces: u64,
     counts: Counts,
     failovers: Vec<(u64, Failover)>,
     failure: Option<Box<Failure>>,
@@ -103,6 +105,7 @@ impl Totals {
             Ok(outcome) => {
                 self.events += outcome.events;
                 self.virtual_time += outcome.virtual_time;
+                self.traces = self.traces.wrapping_add(outcome.trace);
                 self.progressed += u64::from(outcome.made_progress);
                 self.counts.add(&outcome.counts);
                 self.failovers.extend(outcome.failover.map(|failover| (seed, failover)));
@@ -134,6 +137,7 @@ fn tell(args: &Args, took: Duration, totals: &Totals) {
     let by_name: Vec<String> =
         totals.counts.by_name().iter().map(|(name, count)| format!("{name} {count}")).collect();
     println!("  {}", by_name.join(", "));
+    println!("  all traces together: {:016x}", totals.traces);
     tell_failovers(&totals.failovers);
 }
 

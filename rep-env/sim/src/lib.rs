@@ -3,7 +3,7 @@
 //! # Reading order
 //!
 //! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
-//! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle` and `history` judge it; [`run`]
+//! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle`, `history` and `recording` judge it; [`run`]
 //! is one seed, [`report`] what a failure says, [`mod@case`] and [`mod@shrink`] make it
 //! short and keep it, `passenger` lets a state machine of yours ride
 //! along, [`planted`] the bugs that we planted, [`script`] whole groups as text.
@@ -22,6 +22,7 @@ pub mod oracle;
 mod passenger;
 pub mod planted;
 mod process;
+mod recording;
 pub mod report;
 mod rng;
 pub mod run;

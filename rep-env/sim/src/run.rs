@@ -173,6 +173,9 @@ fn attempt(
     coverage::begin_probes(seed);
     let ended = quietly(|| catch_unwind(AssertUnwindSafe(|| act(&mut world))));
     world.probes = coverage::end_probes();
+    if world.failure.is_none() && ended.is_ok() {
+        world.judge_history();
+    }
     let panicked = ended.err().map(|_| {
         let what = PANIC.with_borrow_mut(std::mem::take);
         Violation { invariant: Invariant::NoPanic, what }
@@ -214,6 +217,14 @@ fn swarm_play(world: &mut World) {
 }
 
 impl World {
+    /// The last word on a run that nobody else found fault with.
+    fn judge_history(&mut self) {
+        match self.history.recording.judge() {
+            Ok(judged) => self.counts.judged(judged),
+            Err(violation) => self.fail(violation),
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         let mut counts = self.counts.clone();
         let net = &self.network.counts;

@@ -82,6 +82,7 @@ invariants! {
     ReplicaEquality "I-15" "replica-equality" Safety "States at equal applied points are equal.";
     CorruptionIsNotACrash "I-16" "corruption-is-not-a-crash" Safety "Damage at or below the mark is reported and never cut.";
     LinearizableReads "I-17" "linearizable-reads" Safety "A linearizable read is never older than a write acknowledged before it began.";
+    LinearizableHistory "I-17h" "linearizable-history" Safety "One object, asked one thing at a time, could have answered all callers so (judged by rep-checker at the end).";
     TokenReads "I-18" "commit-point-token" Safety "A read with a token sees that very commit.";
     BoundedReads "I-19" "bounded-reads" Safety "A read of bounded lag shows a state that was the newest no longer ago than that.";
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";

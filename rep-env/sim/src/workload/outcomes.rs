@@ -16,9 +16,29 @@ impl World {
         if call.client.is_none() {
             self.history.outcomes.insert(request, outcome.clone());
         }
+        self.record(id, request, &call.what, &outcome);
         let checked = self.judge(id, request, &call, outcome);
         self.check(checked);
         self.release(call.client, request);
+    }
+
+    /// What the caller knows now, for the judge at the end.
+    fn record(&mut self, id: NodeId, request: Request, what: &Asked, outcome: &Outcome) {
+        let shown = match (what, outcome) {
+            (Asked::Linearizable { key, .. }, Outcome::Read { .. }) => self.shown(id, key),
+            _ => None,
+        };
+        let recording = &mut self.history.recording;
+        match (what, outcome, shown) {
+            (_, _, Some((_, value))) => recording.read(request, &value),
+            (Asked::Write(asked), Outcome::Committed { .. }, _) => {
+                recording.committed(request, *asked);
+            }
+            (Asked::Write(_), Outcome::TermOver { .. } | Outcome::RolledBack { .. }, _) => {
+                recording.failed(request);
+            }
+            _ => recording.forgotten(request),
+        }
     }
 
     fn release(&mut self, client: Option<usize>, request: Request) {
@@ -115,6 +135,7 @@ impl World {
             if matches!(call.what, Asked::Write(_)) {
                 self.counts.unknown += 1;
             }
+            self.history.recording.forgotten(request);
             self.release(call.client, request);
         }
     }

@@ -4,6 +4,7 @@ use super::{Asking, database_of};
 use crate::history::{Asked, Call};
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::world::World;
+use bytes::Bytes;
 use rep_node::ReadKind;
 use rep_vlsn::{LogPoint, NodeId};
 
@@ -74,12 +75,16 @@ impl World {
         }
     }
 
+    /// What the node shows of a key, and the entry up to which it has applied.
+    pub(super) fn shown(&mut self, node: NodeId, key: &str) -> Option<(LogPoint, Option<Bytes>)> {
+        let view = self.live_mut(node)?.front.reader.view().ok()?;
+        let value = view.get(&database_of(key), key.as_bytes()).unwrap_or_default();
+        Some((view.applied(), value))
+    }
+
     /// What the node shows of a key must be what the model says of it, at a state that covers `at`.
     pub(super) fn look(&mut self, node: NodeId, key: &str, at: LogPoint) -> Checked {
-        let Some(live) = self.live_mut(node) else { return Ok(()) };
-        let Ok(view) = live.front.reader.view() else { return Ok(()) };
-        let applied = view.applied();
-        let value = view.get(&database_of(key), key.as_bytes()).unwrap_or_default();
+        let Some((applied, value)) = self.shown(node, key) else { return Ok(()) };
         ensure(applied.vlsn >= at.vlsn, Invariant::LinearizableReads, || {
             format!("{node} said {at}, its store shows {applied}")
         })?;
