@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) node: NodeId,
     pub(crate) term: Term,
     pub(crate) begun: Duration,
+    /// The newest entry that its client knew to be durable when it began.
+    pub(crate) known: LogPoint,
     pub(crate) what: Asked,
 }
 

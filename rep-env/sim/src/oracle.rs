@@ -5,7 +5,8 @@
 //! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
 //!
 //! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `durability` how far an
-//! entry has come and what may be lost of it, `answers` what clients were told.
+//! entry has come and what may be lost of it, `answers` what clients were told,
+//! `sights` what they were shown.
 
 mod answers;
 mod durability;
@@ -13,6 +14,7 @@ mod elections;
 mod invariant;
 mod lives;
 mod logs;
+mod sights;
 
 pub(crate) use invariant::{Checked, ensure};
 pub use invariant::{Class, Invariant, Violation};
@@ -95,6 +97,8 @@ pub(crate) struct Oracle {
     /// What it was, and since when.
     acked_at: Vec<(Duration, u64)>,
     first_ack: BTreeMap<Term, Duration>,
+    /// The highest VLSN up to which anybody was shown a state.
+    shown: u64,
 }
 
 impl Oracle {
@@ -115,6 +119,7 @@ impl Oracle {
             acked_max: 0,
             acked_at: Vec::new(),
             first_ack: BTreeMap::new(),
+            shown: 0,
         }
     }
 

@@ -177,7 +177,7 @@ impl Recording {
 }
 
 /// Whether an answer to such a write promises that it is seen from then on, whatever fails.
-fn is_promised(asked: Durability) -> bool {
+pub(crate) fn is_promised(asked: Durability) -> bool {
     let synced = asked.local == SyncClass::Sync && asked.replica == SyncClass::Sync;
     synced && asked.acks != Acks::None
 }

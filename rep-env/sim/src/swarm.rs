@@ -179,6 +179,8 @@ pub struct LoadSwarm {
     pub weak: f64,
     /// Mean time from a caller's thread to the node.
     pub lane: Duration,
+    /// Clients that read with a token carry that of their own session, not anybody's.
+    pub sessions: bool,
 }
 
 /// From a caller's thread to a node that is not busy.
@@ -447,6 +449,7 @@ impl Default for LoadSwarm {
             patience: 4.0,
             weak: 0.0,
             lane: LANE,
+            sessions: false,
         }
     }
 }
@@ -462,6 +465,7 @@ impl LoadSwarm {
             patience: rng.log_uniform(0.5, 8.0),
             weak: rng.pick(&[0.0, 0.0, 0.5, 1.0]),
             lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2, heartbeat * 2]),
+            sessions: rng.chance(0.5),
         }
     }
 }

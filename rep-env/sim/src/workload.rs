@@ -3,11 +3,12 @@
 //! A transaction goes the way of the facade: begin at the master (view and overlay), read and write, commit in order
 //! while it still holds the turn; the outcome comes later. A timeout is an unknown outcome, never a failure. A
 //! client that is refused goes where it is sent, or anywhere. `transactions`, made of `operations`, and `reads` are what clients
-//! ask, `outcomes` what they are told.
+//! ask, `outcomes` what they are told, `sessions` what they know by then.
 
 mod operations;
 mod outcomes;
 mod reads;
+mod sessions;
 mod transactions;
 
 pub(crate) use operations::Operation;
@@ -17,6 +18,7 @@ use crate::world::{Event, World};
 use rep_node::{Node, Proposal, ReadKind, Request};
 use rep_store::{Database, Pending};
 use rep_vlsn::{NodeId, Term};
+use sessions::Session;
 use std::time::Duration;
 
 /// A client between two of its moments.
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(crate) struct Client {
     pub(crate) target: NodeId,
     state: State,
+    session: Session,
     /// The one wake-up that counts.
     wake: u64,
 }
@@ -62,7 +65,12 @@ impl World {
         for _ in 0..count {
             let index = self.clients.len();
             let target = self.any_node();
-            self.clients.push(Client { target, state: State::Idle, wake: 0 });
+            self.clients.push(Client {
+                target,
+                state: State::Idle,
+                session: Session::default(),
+                wake: 0,
+            });
             self.client_later(index, self.swarm.load.pause);
         }
     }

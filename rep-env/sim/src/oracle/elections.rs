@@ -113,6 +113,7 @@ impl Oracle {
             format!("{node} reigns in {term} on a promise of an earlier run")
         })?;
         self.is_complete(node, term)?;
+        self.has_what_was_shown(node, term)?;
         self.holds_what_a_majority_holds(node, term)
     }
 

@@ -85,6 +85,8 @@ invariants! {
     LinearizableHistory "I-17h" "linearizable-history" Safety "One object, asked one thing at a time, could have answered all callers so (judged by rep-checker at the end).";
     TokenReads "I-18" "commit-point-token" Safety "A read with a token sees that very commit.";
     BoundedReads "I-19" "bounded-reads" Safety "A read of bounded lag shows a state that was the newest no longer ago than that.";
+    SessionOrder "I-20" "session-order" Safety "Who carries a token is shown nothing older than it has seen or written, and writes behind it, across failovers too.";
+    NoAbortedRead "I-21" "no-aborted-read" Safety "What a read has shown is durable, and is never rolled back.";
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";

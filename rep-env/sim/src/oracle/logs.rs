@@ -67,6 +67,7 @@ impl Oracle {
                 loses.unwrap_or(0) + 1
             )
         })?;
+        self.aborts_nothing_shown(node, kept)?;
         let member = self.member_mut(node);
         member.lets_go(kept);
         member.log.truncate(kept);

@@ -4,6 +4,7 @@ use super::{PATIENCE, Stage, Told};
 use crate::history::{Asked, Call};
 use crate::workload::{Asking, database_of};
 use rep_node::{Durability, Outcome, ReadKind, Request};
+use rep_vlsn::LogPoint;
 use std::time::Duration;
 
 /// A caller of `log` looks after so long whether its entry has its place.
@@ -93,7 +94,7 @@ impl Stage {
         let Some(live) = self.world.live_mut(id) else { return Ok("down\n".into()) };
         let (term, deadline) = (live.front.admission.term, live.clock.local(now) + PATIENCE / 3);
         let what = Asked::Linearizable { key: key.to_owned(), floor };
-        let call = Call { client: None, node: id, term, begun: now, what };
+        let call = Call { client: None, node: id, term, begun: now, known: LogPoint::NULL, what };
         let request = self.world.history.begin(call, None);
         let kind = ReadKind::Linearizable;
         self.world.ask(id, request, Asking::Read { request, kind, deadline });

@@ -3,6 +3,7 @@
 use super::State;
 use crate::history::{Asked, Call, Key};
 use crate::oracle::{Answer, Checked, Invariant, ensure};
+use crate::recording::is_promised;
 use crate::world::World;
 use rep_node::{Node, Outcome, Request};
 use rep_vlsn::{LogPoint, NodeId, Term};
@@ -61,7 +62,8 @@ impl World {
                 self.counts.acked += 1;
                 self.history.tokens.push(point);
                 self.faults.acked_at = Some((self.now, call.begun));
-                self.oracle.write_acked(answer, point, *durability)
+                self.oracle.write_acked(answer, point, *durability)?;
+                self.session_wrote(id, call, point, is_promised(*durability))
             }
             (Asked::Write(_), Outcome::TermOver { .. }) => {
                 self.counts.failed += 1;
@@ -88,7 +90,8 @@ impl World {
             (Asked::Linearizable { key, floor }, Outcome::Read { at }) => {
                 let answer = Answer { term: self.reigns_in(id), ..answer };
                 self.oracle.read_served(answer, at, *floor)?;
-                self.look(id, key, at)
+                let applied = self.look(id, key, at)?;
+                self.session_saw(id, call, applied)
             }
             (Asked::Bounded { key, lag }, Outcome::Read { at }) => {
                 let slow = self.swarm.process.drift_ppm as f64 / 1e6;
@@ -96,13 +99,16 @@ impl World {
                 let now = self.now;
                 let lag = self.live_mut(id).map_or(lag, |live| live.clock.lag_of(lag, now));
                 self.oracle.bounded_served(answer, at, lag)?;
-                self.look(id, key, at)
+                let applied = self.look(id, key, at)?;
+                self.session_saw(id, call, applied)
             }
             (Asked::AtLeast { key, token }, Outcome::Read { at }) => {
                 self.oracle.token_served(id, at, *token)?;
-                self.look(id, key, at)
+                let applied = self.look(id, key, at)?;
+                self.session_saw(id, call, applied)
             }
             (Asked::AtLeast { token, .. }, Outcome::RolledBack { point }) => {
+                self.session_lost(call, point);
                 self.oracle.token_refused(id, point, *token)
             }
             (Asked::Linearizable { .. }, Outcome::NotMaster { master }) => {
@@ -151,6 +157,6 @@ impl World {
     /// Everything that a node shows at the end.
     pub(crate) fn look_at_everything(&mut self, id: NodeId) -> Checked {
         let keys: Vec<Key> = self.history.keys().cloned().collect();
-        keys.iter().try_for_each(|key| self.look(id, key, LogPoint::NULL))
+        keys.iter().try_for_each(|key| self.look(id, key, LogPoint::NULL).map(drop))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Asking, database_of};
 use crate::history::{Asked, Call};
-use crate::oracle::{Checked, Invariant, ensure};
+use crate::oracle::{Invariant, Violation, ensure};
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::ReadKind;
@@ -23,6 +23,8 @@ impl World {
                 self.client_later(index, self.swarm.load.pause);
             }
             (1, Some(token)) => {
+                let own = self.clients[index].session.token();
+                let token = own.filter(|_| self.swarm.load.sessions).unwrap_or(token);
                 let node = self.any_node();
                 self.read(index, node, Asked::AtLeast { key, token });
             }
@@ -60,7 +62,8 @@ impl World {
             (Asked::Linearizable { .. } | Asked::Write(_), _) => ReadKind::Linearizable,
         };
         self.counts.read(&what);
-        let call = Call { client: Some(index), node, term, begun: now, what };
+        let known = self.known_to(index);
+        let call = Call { client: Some(index), node, term, begun: now, known, what };
         let request = self.history.begin(call, None);
         self.ask(node, request, Asking::Read { request, kind, deadline });
         self.after_asking(index, request);
@@ -70,7 +73,7 @@ impl World {
     fn read_applied(&mut self, node: NodeId, key: &str) {
         if self.is_reachable(node) {
             self.counts.reads_of_applied += 1;
-            let checked = self.look(node, key, LogPoint::NULL);
+            let checked = self.look(node, key, LogPoint::NULL).map(drop);
             self.check(checked);
         }
     }
@@ -82,13 +85,21 @@ impl World {
         Some((view.applied(), value))
     }
 
-    /// What the node shows of a key must be what the model says of it, at a state that covers `at`.
-    pub(super) fn look(&mut self, node: NodeId, key: &str, at: LogPoint) -> Checked {
-        let Some((applied, value)) = self.shown(node, key) else { return Ok(()) };
+    /// What the node shows of a key must be what the model says of it, at a state that covers `at`; up to which entry it has
+    /// applied.
+    pub(super) fn look(
+        &mut self,
+        node: NodeId,
+        key: &str,
+        at: LogPoint,
+    ) -> Result<LogPoint, Violation> {
+        let Some((applied, value)) = self.shown(node, key) else { return Ok(at) };
         ensure(applied.vlsn >= at.vlsn, Invariant::LinearizableReads, || {
             format!("{node} said {at}, its store shows {applied}")
         })?;
         self.counts.reads += 1;
-        self.history.seen(node, key, applied, &value)
+        self.history.seen(node, key, applied, &value)?;
+        self.oracle.is_shown(node, applied)?;
+        Ok(applied)
     }
 }

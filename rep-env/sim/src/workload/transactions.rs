@@ -5,7 +5,7 @@ use crate::history::{Asked, Call, Txn};
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::{Acks, Durability, Proposal, Request};
-use rep_vlsn::{Draft, Kind, NodeId, SyncClass};
+use rep_vlsn::{Draft, Kind, LogPoint, NodeId, SyncClass};
 use std::time::Duration;
 
 impl World {
@@ -65,7 +65,8 @@ impl World {
             pending.writes().encode_into(buffer)
         });
         let what = Asked::Write(durability);
-        let call = Call { client: Some(index), node, term, begun: now, what };
+        let known = self.known_to(index);
+        let call = Call { client: Some(index), node, term, begun: now, known, what };
         let request = self.history.begin(call, Some(txn));
         let proposal = Proposal { request, term, draft, acks: durability.acks, deadline };
         if let Some(live) = self.live_mut(node) {
@@ -118,7 +119,8 @@ impl World {
             pending.writes().encode_into(buffer)
         });
         let what = Asked::Write(durability);
-        let call = Call { client: None, node, term, begun: now, what };
+        let known = LogPoint::NULL;
+        let call = Call { client: None, node, term, begun: now, known, what };
         let txn = Txn { reads: Vec::new(), writes: vec![(key.to_owned(), Some(value))] };
         let request = self.history.begin(call, Some(txn));
         if let Some(live) = self.live_mut(node) {
