@@ -69,10 +69,9 @@ impl Admin {
 
     fn serve(&self, channel: &dyn Channel) {
         while let Ok(Some(frame)) = channel.receive(Instant::now() + IDLE_MAX) {
-            let reply = match decode::<Request>(&frame).filter(|_| frame.len() <= REQUEST_BYTES_MAX)
-            {
-                Some(request) => self.answer(request),
-                None => Reply::Refused("this is no question that this version understands".into()),
+            let reply = match question(&frame) {
+                Ok(request) => self.answer(request),
+                Err(no_question) => Reply::Refused(no_question.to_string()),
             };
             if channel.send(encode(&reply)).is_err() {
                 break;
@@ -132,9 +131,57 @@ fn encode<T: Serialize>(value: &T) -> Bytes {
     frame.into()
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(frame: &[u8]) -> Option<T> {
-    match frame.split_first() {
-        Some((&VERSION, body)) => postcard::from_bytes(body).ok(),
-        Some(_) | None => None,
+fn question(frame: &[u8]) -> Result<Request, BadFrame> {
+    match frame.len() {
+        0..=REQUEST_BYTES_MAX => decode(frame),
+        _ => Err(BadFrame::TooLong),
+    }
+}
+
+/// Why a frame is neither a question nor an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum BadFrame {
+    #[error("it is longer than any question")]
+    TooLong,
+    #[error("it is of another version")]
+    OtherVersion,
+    #[error("it says nothing that this version understands")]
+    Unknown,
+    #[error("there are bytes behind its end")]
+    BytesBehind,
+}
+
+/// What a frame says, if it says that and nothing more.
+fn decode<T: for<'de> Deserialize<'de>>(frame: &[u8]) -> Result<T, BadFrame> {
+    let Some((&VERSION, body)) = frame.split_first() else { return Err(BadFrame::OtherVersion) };
+    match postcard::take_from_bytes(body) {
+        Ok((said, [])) => Ok(said),
+        Ok(_) => Err(BadFrame::BytesBehind),
+        Err(_) => Err(BadFrame::Unknown),
+    }
+}
+
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
+mod tests {
+    use super::*;
+
+    /// A status with bytes behind it was once taken for a status, and the caller never knew that more had been said.
+    #[test]
+    fn a_frame_says_one_thing_and_nothing_behind_it() {
+        let status = encode(&Request::Status);
+        assert_eq!(question(&status), Ok(Request::Status));
+        let behind = [&status[..], &[0]].concat();
+        assert_eq!(question(&behind), Err(BadFrame::BytesBehind));
+        let refused = [&encode(&Reply::Refused("no".into()))[..], b"!"].concat();
+        assert_eq!(decode::<Reply>(&refused), Err(BadFrame::BytesBehind));
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused_for_what_it_is() {
+        assert_eq!(question(&[]), Err(BadFrame::OtherVersion));
+        assert_eq!(question(&[VERSION + 1, 0]), Err(BadFrame::OtherVersion));
+        assert_eq!(question(&[VERSION]), Err(BadFrame::Unknown));
+        assert_eq!(question(&[VERSION, 2]), Err(BadFrame::Unknown));
+        assert_eq!(question(&[VERSION; REQUEST_BYTES_MAX + 1]), Err(BadFrame::TooLong));
     }
 }

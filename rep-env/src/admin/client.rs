@@ -78,7 +78,7 @@ impl AdminClient {
         self.channel.send(encode(&request)).map_err(|error| self.failed(error.to_string()))?;
         match self.channel.receive(deadline(timeout)) {
             Ok(Some(frame)) => decode(&frame)
-                .ok_or_else(|| self.failed("its answer is of another version".to_owned())),
+                .map_err(|bad| self.failed(format!("its answer is not understood: {bad}"))),
             Ok(None) => Err(self.failed(format!("no answer within {timeout:?}"))),
             Err(error) => Err(self.failed(error.to_string())),
         }

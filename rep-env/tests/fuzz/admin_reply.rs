@@ -60,6 +60,8 @@ pub(crate) fn body(data: &[u8]) {
         let again = told(&call, &bytes);
         let understood = if expected { again.0 } else { again.1 };
         assert_eq!(understood.as_ref(), Some(&bytes), "what is understood survives the wire");
+        let more = [&bytes[..], &[0]].concat();
+        assert_eq!(told(&call, &more), (None, None), "an answer ends where it ends");
     }
 }
 
