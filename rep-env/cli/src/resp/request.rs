@@ -16,6 +16,9 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 16 << 20;
 /// Length of one line at most: an inline command, or the announcement of a length.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// Room that is made at a time for a word that was announced and is still to come.
+const ROOM_BYTES: usize = 64 << 10;
+
 /// A command: its name and arguments, as slices of what arrived.
 pub(crate) type Request = Vec<Bytes>;
 
@@ -125,7 +128,10 @@ impl Requests {
         while self.missing > 0 {
             let Some((start, length)) = self.peek_bulk()? else { return Ok(false) };
             if self.buffer.len() < start + length + 2 {
-                self.buffer.reserve((start + length + 2 - self.buffer.len()).min(64 << 10));
+                // More room only when the last is used up: asked for earlier, the buffer doubles for a single byte.
+                if self.buffer.len() == self.buffer.capacity() {
+                    self.buffer.reserve((start + length + 2 - self.buffer.len()).min(ROOM_BYTES));
+                }
                 return Ok(false);
             }
             if &self.buffer[start + length..start + length + 2] != b"\r\n" {
@@ -290,6 +296,19 @@ mod tests {
         assert_eq!(parse(b"*11\r\n"), Err(ProtocolError::Count));
         assert_eq!(parse(b"*1\r\n$16385\r\n"), Err(ProtocolError::Length));
         assert_eq!(parse(b"*3\r\n$4\r\nAUTH\r\n$1\r\na\r\n$1\r\nb\r\n").unwrap().len(), 1);
+    }
+
+    /// Each piece of a long word that came had the buffer ask for room for the rest, and doubled it: a client that announced
+    /// much and sent a byte was worth 128 KiB of memory.
+    #[test]
+    fn what_is_announced_costs_no_more_room_than_is_made_at_a_time() {
+        let mut requests = Requests::default();
+        requests.buffer().extend_from_slice(b"*1\r\n$327700\r\n");
+        for byte in 0..=255 {
+            assert_eq!(requests.next(), Ok(None));
+            assert!(requests.buffer().capacity() <= ROOM_BYTES + 1024);
+            requests.buffer().extend_from_slice(&[byte]);
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn array(request: &Request) -> Vec<u8> {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let wires: [&[u8]; 10] = [
+    let wires: [&[u8]; 11] = [
         b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\nset a \"b c\"\r\n*0\r\n*-1\r\n\r\n",
         b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nb\n\r\n",
         b"*1\r\n$0\r\n\r\n*1\r\n$-1\r\n",
@@ -66,6 +66,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         b"*99999999999\r\n",
         b"*1\r\n$16385\r\n",
         b"*1\r\n$1\r\nabc",
+        b"*1\r\n$327700\r\nabc",
         b"get 'a\r\nget \"a b\" 'c'\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\n",
         b"*+1\r\n$01\r\na\r\n*1\n",

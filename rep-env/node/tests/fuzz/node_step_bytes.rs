@@ -332,8 +332,8 @@ fn sync_up(node: &Lone, connection: Connection, input: &mut Input<'_>) -> SyncUp
     let matchpoint = point(node, input);
     let mut history = node.node.log().history().clone();
     history.truncate(matchpoint.vlsn);
-    let last = LogPoint::new(connection.term, Vlsn::new(near(matchpoint.vlsn.get() + 1, input)));
     let start = matchpoint.vlsn.next();
+    let last = LogPoint::new(connection.term, Vlsn::new(near(start.get(), input)));
     let opening = rep_vlsn::TermStart { term: connection.term, start, node: NodeId::new(2) };
     let opened = history.push(opening);
     SyncUp {
