@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::sync::{Flaw, broken};
-use crate::waiter::{Slot, deadline};
+use crate::waiter::{Seat, Slot, deadline};
 use rep_vlsn::{GroupId, LogPoint};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,15 +52,16 @@ pub(crate) type CommitSlot = Slot<Result<CommitToken, Error>>;
 #[must_use = "until the handle resolves, the commit may not have happened"]
 pub struct CommitHandle {
     slot: Arc<CommitSlot>,
+    seat: Seat,
 }
 
 impl CommitHandle {
     pub(crate) fn new(slot: Arc<CommitSlot>) -> Self {
-        CommitHandle { slot }
+        CommitHandle { slot, seat: Seat::default() }
     }
 
     pub(crate) fn resolved(token: CommitToken) -> Self {
-        CommitHandle { slot: Arc::new(Slot::resolved(Ok(token))) }
+        Self::new(Arc::new(Slot::resolved(Ok(token))))
     }
 
     /// Sleeps until the outcome is known.
@@ -87,7 +88,8 @@ impl Future for CommitHandle {
     type Output = Result<CommitToken, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.slot.poll(context)
+        let Self { slot, seat } = self.get_mut();
+        slot.poll(seat, context)
     }
 }
 

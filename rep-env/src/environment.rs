@@ -180,7 +180,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
 
     /// The entries that this node's log holds; `None` if it holds none.
     pub fn vlsn_range(&self) -> Option<RangeInclusive<Vlsn>> {
-        let positions = *self.shared().positions.lock();
+        let positions = self.shared().shown.positions();
         (positions.first <= positions.last.vlsn).then_some(positions.first..=positions.last.vlsn)
     }
 

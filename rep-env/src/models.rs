@@ -9,11 +9,14 @@ mod bell;
 mod board;
 mod commit;
 mod credit;
+mod pipeline;
+mod shown;
 mod slot;
+mod tables;
 mod turn;
 
 use crate::sync::{Flaw, set_broken};
-pub(crate) use rep_explore::{explore, never};
+pub(crate) use rep_explore::{explore, explore_returns, never};
 
 /// As [`explore`], with a line broken.
 pub(crate) fn explore_broken(flaw: Flaw, model: impl Fn() + Send + Sync + 'static) {

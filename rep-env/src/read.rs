@@ -2,7 +2,7 @@
 
 use crate::commit::CommitToken;
 use crate::error::Error;
-use crate::waiter::Slot;
+use crate::waiter::{Seat, Slot};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -39,6 +39,7 @@ pub(crate) type ReadSlot = Slot<Result<(), Error>>;
 #[must_use = "a read does nothing until its handle is waited for"]
 pub struct ReadHandle<T> {
     slot: Arc<ReadSlot>,
+    seat: Seat,
     see: Box<dyn Fn() -> Result<T, Error> + Send + Sync>,
 }
 
@@ -47,7 +48,7 @@ impl<T> ReadHandle<T> {
         slot: Arc<ReadSlot>,
         see: impl Fn() -> Result<T, Error> + Send + Sync + 'static,
     ) -> Self {
-        ReadHandle { slot, see: Box::new(see) }
+        ReadHandle { slot, seat: Seat::default(), see: Box::new(see) }
     }
 
     /// Sleeps until the view can be had.
@@ -66,8 +67,9 @@ impl<T> Future for ReadHandle<T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.slot.poll(context) {
-            Poll::Ready(Ok(())) => Poll::Ready((self.see)()),
+        let Self { slot, seat, see } = self.get_mut();
+        match slot.poll(seat, context) {
+            Poll::Ready(Ok(())) => Poll::Ready(see()),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }

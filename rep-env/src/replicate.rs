@@ -7,7 +7,7 @@
 use crate::commit::{CommitSlot, CommitToken};
 use crate::error::Error;
 use crate::sync::Mutex;
-use crate::waiter::Slot;
+use crate::waiter::{Seat, Slot};
 use rep_vlsn::LogPoint;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,9 @@ type ResultSlot<O> = Slot<Parcel<O>>;
 #[must_use = "until the handle resolves, the entry may not have been logged"]
 pub struct ReplicateHandle<O> {
     commit: Arc<CommitSlot>,
+    commit_seat: Seat,
     result: Arc<ResultSlot<O>>,
+    result_seat: Seat,
 }
 
 impl<O> ReplicateHandle<O> {
@@ -50,12 +52,13 @@ impl<O> Future for ReplicateHandle<O> {
     type Output = Result<(CommitToken, Option<O>), Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let token = match self.commit.poll(context) {
+        let Self { commit, commit_seat, result, result_seat } = self.get_mut();
+        let token = match commit.poll(commit_seat, context) {
             Poll::Ready(Ok(token)) => token,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         };
-        self.result.poll(context).map(|parcel| Ok((token, parcel.lock().take())))
+        result.poll(result_seat, context).map(|parcel| Ok((token, parcel.lock().take())))
     }
 }
 
@@ -124,7 +127,8 @@ impl<O> Results<O> {
             let expected = Expected { slot: Arc::clone(&result), place: None, until: None };
             state.slots.insert(request, expected);
         }
-        ReplicateHandle { commit, result }
+        let (commit_seat, result_seat) = (Seat::default(), Seat::default());
+        ReplicateHandle { commit, commit_seat, result, result_seat }
     }
 
     /// The machine has answered the entry at `point`.

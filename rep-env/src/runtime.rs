@@ -17,6 +17,7 @@ mod node_loop;
 pub(crate) mod peers;
 mod promise_writer;
 pub(crate) mod shared;
+pub(crate) mod shown;
 mod start;
 pub(crate) mod threads;
 

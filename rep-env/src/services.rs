@@ -7,7 +7,7 @@
 use crate::error::Error;
 use crate::runtime::shared::Shared;
 use crate::runtime::threads::Threads;
-use crate::sync::Mutex;
+use crate::sync::{Flaw, Mutex, broken};
 use rep_net::{Channel, Hello, RefuseReason, ServiceHandler, ServiceTable};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +24,12 @@ pub(crate) struct Services {
     table: Arc<ServiceTable>,
     shared: Arc<Shared>,
     threads: Threads,
+    callers: Callers,
+}
+
+/// Who is served now. Clones are handles to the same table.
+#[derive(Clone, Default)]
+pub(crate) struct Callers {
     served: Arc<Mutex<Served>>,
 }
 
@@ -37,7 +43,7 @@ struct Served {
 
 impl Services {
     pub(crate) fn new(table: Arc<ServiceTable>, shared: Arc<Shared>, threads: Threads) -> Self {
-        Services { table, shared, threads, served: Arc::default() }
+        Services { table, shared, threads, callers: Callers::default() }
     }
 
     pub(crate) fn register(
@@ -54,7 +60,7 @@ impl Services {
             handler,
             shared: Arc::clone(&self.shared),
             threads: self.threads.clone(),
-            served: Arc::clone(&self.served),
+            callers: self.callers.clone(),
         };
         self.table
             .register(&self.shared.group_name, name, Arc::new(service))
@@ -63,18 +69,48 @@ impl Services {
 
     /// Hangs up on every caller; there will be no more.
     pub(crate) fn close(&self) {
+        self.callers.close();
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let served = self.callers.served.lock().channels.len();
+        f.debug_struct("Services").field("served", &served).finish_non_exhaustive()
+    }
+}
+
+impl Callers {
+    fn is_full(&self, service: &str) -> bool {
+        self.served.lock().is_full(service)
+    }
+
+    /// A place among the callers of a service, if there is one.
+    pub(crate) fn enter(&self, service: &str, channel: &Arc<dyn Channel>) -> Option<Place> {
         let mut served = self.served.lock();
-        served.closed = true;
+        if served.closed || served.is_full(service) {
+            return None;
+        }
+        served.number += 1;
+        let number = served.number;
+        served.channels.insert(number, (service.to_owned(), Arc::clone(channel)));
+        Some(Place { number, callers: self.clone() })
+    }
+
+    /// Hangs up on all of them; nobody enters after that.
+    pub(crate) fn close(&self) {
+        let mut served = self.served.lock();
+        served.closed = !broken(Flaw::DoorStaysOpen);
         let channels = std::mem::take(&mut served.channels);
         drop(served);
         channels.into_values().for_each(|(_, channel)| channel.close());
     }
 }
 
-impl fmt::Debug for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let served = self.served.lock().channels.len();
-        f.debug_struct("Services").field("served", &served).finish_non_exhaustive()
+impl Served {
+    fn is_full(&self, service: &str) -> bool {
+        let own = self.channels.values().filter(|(name, _)| name == service);
+        own.count() >= CALLERS_MAX
     }
 }
 
@@ -83,26 +119,7 @@ struct Registered {
     handler: Arc<dyn ServiceHandler>,
     shared: Arc<Shared>,
     threads: Threads,
-    served: Arc<Mutex<Served>>,
-}
-
-impl Registered {
-    fn is_full(&self, served: &Served) -> bool {
-        let own = served.channels.values().filter(|(name, _)| *name == self.name);
-        own.count() >= CALLERS_MAX
-    }
-
-    /// A place among the callers, if there is one.
-    fn enter(&self, channel: &Arc<dyn Channel>) -> Option<Place> {
-        let mut served = self.served.lock();
-        if served.closed || self.is_full(&served) {
-            return None;
-        }
-        served.number += 1;
-        let number = served.number;
-        served.channels.insert(number, (self.name.clone(), Arc::clone(channel)));
-        Some(Place { number, served: Arc::clone(&self.served) })
-    }
+    callers: Callers,
 }
 
 impl ServiceHandler for Registered {
@@ -110,14 +127,14 @@ impl ServiceHandler for Registered {
         if self.shared.is_closing() {
             return Err(RefuseReason::Closing);
         }
-        if self.is_full(&self.served.lock()) {
+        if self.callers.is_full(&self.name) {
             return Err(RefuseReason::Busy);
         }
         self.handler.check(hello)
     }
 
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
-        let Some(place) = self.enter(&channel) else { return channel.close() };
+        let Some(place) = self.callers.enter(&self.name, &channel) else { return channel.close() };
         let (handler, own) = (Arc::clone(&self.handler), Arc::clone(&channel));
         let serving = self.threads.lend(format!("rep-serve-{}", self.name), move || {
             let _place = place;
@@ -135,14 +152,14 @@ impl ServiceHandler for Registered {
 }
 
 /// A place among the callers, given back when this is dropped. The channel is the handler's to keep or to close.
-struct Place {
+pub(crate) struct Place {
     number: u64,
-    served: Arc<Mutex<Served>>,
+    callers: Callers,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let left = self.served.lock().channels.remove(&self.number);
+        let left = self.callers.served.lock().channels.remove(&self.number);
         drop(left);
     }
 }

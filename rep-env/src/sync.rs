@@ -2,22 +2,22 @@
 //! `--cfg rep_shuttle`.
 //!
 //! What has to be explored is small: the slot that resolves once ([`waiter`](crate::waiter)), the turn, the credit, the bell,
-//! the board of states, and the flag by which the log writer is called. Their models lie in `models`, and `scenarios` has them
-//! at work together.
+//! the board of states, the pipeline, what is shown of the log, the tables of threads and of callers, and the flag by which the
+//! log writer is called. Their models lie in `models`, and `scenarios` has them at work together.
 
 // What is counted or set once orders nothing that a model would have to try.
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(not(any(rep_loom, rep_shuttle)))]
-pub(crate) use real::{AtomicBool, Condvar, Mutex, MutexGuard, broken, now};
+pub(crate) use real::{AtomicBool, Condvar, Mutex, MutexGuard, ShownU64, broken, now};
 
 #[cfg(any(rep_loom, rep_shuttle))]
 pub(crate) use flaws::broken;
 #[cfg(all(test, any(rep_loom, rep_shuttle)))]
 pub(crate) use flaws::set_broken;
 #[cfg(any(rep_loom, rep_shuttle))]
-pub(crate) use rep_explore::{AtomicBool, Condvar, Mutex, MutexGuard, now};
+pub(crate) use rep_explore::{AtomicBool, AtomicU64 as ShownU64, Condvar, Mutex, MutexGuard, now};
 
 /// Lines that a model can leave out, one at a time: its negative twin, which the checker has to reject. In every other build
 /// nothing is [`broken`].
@@ -45,12 +45,24 @@ pub(crate) enum Flaw {
     GoesWithoutLooking,
     /// A node that closes does not tell those who wait for room in its inbox.
     CloseTellsNobody,
+    /// A wait that has returned is taken for one whose deadline has come.
+    ReturnIsDeadline,
+    /// Who was woken for room takes it without another look.
+    WokenIsRoom,
+    /// Whether the term is over is asked before the lock is taken under which entries enter.
+    TermAskedOutside,
+    /// A transaction begins on a view from before the lock was taken under which entries are trimmed.
+    ViewBeforeLock,
+    /// Services that are closed still let callers in.
+    DoorStaysOpen,
+    /// A thread that has ended tells nobody.
+    EndTellsNobody,
 }
 
 #[cfg(not(any(rep_loom, rep_shuttle)))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::AtomicBool;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64 as ShownU64};
     use std::time::Instant;
 
     /// The present moment, for deadlines.

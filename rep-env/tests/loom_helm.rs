@@ -125,6 +125,42 @@ fn loom_who_waits_for_room_is_served_by_the_watch() {
     });
 }
 
+/// Two find a lane for one item full. Room for one wakes both, and is one's alone.
+fn a_lane_keeps_its_bounds() {
+    let world = World::new(1);
+    world.helm.leave(0, 0, 1);
+    let leaving = [2, 3].map(|item| {
+        let world = world.clone();
+        thread::spawn(move || world.helm.leave(0, 0, item))
+    });
+    let mut turns = 0;
+    while world.seen.load(Ordering::Relaxed) < 3 {
+        let Some(mut post) = world.helm.take() else {
+            thread::yield_now();
+            continue;
+        };
+        let items = std::mem::take(&mut post.inputs).len();
+        assert!(items <= 1, "a lane holds more than it may");
+        world.seen.fetch_add(items, Ordering::Relaxed);
+        world.helm.let_go(post, None);
+        turns += 1;
+    }
+    leaving.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(turns, 3);
+}
+
+#[test]
+fn loom_a_lane_never_holds_more_than_its_bounds() {
+    explore(a_lane_keeps_its_bounds);
+}
+
+#[test]
+#[should_panic(expected = "a lane holds more than it may")]
+fn loom_twin_who_is_woken_for_room_and_does_not_look_again_is_found() {
+    sync::set_broken(Some(sync::Flaw::WokenIsRoom));
+    explore(a_lane_keeps_its_bounds);
+}
+
 /// A thread that may not drive hands over.
 #[test]
 fn loom_what_is_handed_over_is_driven_by_the_watch() {

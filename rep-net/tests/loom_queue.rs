@@ -5,7 +5,7 @@
 //! Each model has a twin with one line of the queue broken, which must be refused: a model that passes either way looks at nothing.
 #![cfg(rep_loom)]
 
-use rep_explore::{explore, now, thread};
+use rep_explore::{explore, explore_returns, now, soon, thread};
 use rep_net::queue::{Closed, Flaw, Lane, PushError, Queue};
 
 fn queue(items_max: usize, flaw: Option<Flaw>) -> Queue<u32> {
@@ -169,6 +169,45 @@ fn loom_a_producer_that_gives_up_holds_up_nobody() {
 #[should_panic(expected = "deadlock")]
 fn loom_twin_a_quitter_that_stays_in_the_row_is_found() {
     a_quitter_holds_up_nobody(Some(Flaw::QuitterStaysInRow));
+}
+
+/// Waits that end at a deadline, or for no reason, wherever they may: who gave up has its item and holds up nobody, who looked
+/// in vain looks again.
+fn waits_end_unasked(flaw: Option<Flaw>) {
+    explore_returns(move || {
+        let queue = queue(1, flaw);
+        queue.try_push(0, 1, 1).unwrap();
+        let hasty = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.push(0, 1, 2, Some(soon())).is_ok())
+        };
+        let patient = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.push(0, 1, 3, None).unwrap())
+        };
+        let pop = || loop {
+            if let Some(item) = queue.pop(Some(soon())).unwrap() {
+                return item;
+            }
+        };
+        let mut seen = pop() + pop();
+        if hasty.join().unwrap() {
+            seen += pop() - 2;
+        }
+        patient.join().unwrap();
+        assert_eq!((seen, queue.len(), queue.bytes()), (4, 0, 0));
+    });
+}
+
+#[test]
+fn loom_a_wait_that_ends_late_or_for_no_reason_loses_nothing() {
+    waits_end_unasked(None);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_twin_who_gave_up_at_its_deadline_and_stays_in_the_row_is_found() {
+    waits_end_unasked(Some(Flaw::QuitterStaysInRow));
 }
 
 #[test]

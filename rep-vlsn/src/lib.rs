@@ -33,6 +33,11 @@ mod files;
 pub mod index;
 #[cfg(rep_mutants)]
 pub mod mutants;
+/// Where threads are explored, a planted bug is the line that a twin breaks.
+#[cfg(all(any(rep_loom, rep_shuttle), not(rep_mutants)))]
+pub mod mutants {
+    pub use rep_explore::broken as on;
+}
 #[cfg(feature = "log")]
 pub mod offline;
 #[cfg(rep_coverage)]
@@ -91,8 +96,8 @@ pub use view::LogView;
 pub use writer::{LogWriter, SyncPlan, Synced, Truncated, Written};
 
 /// Whether the planted bug of that name is switched on: always `false`, but for builds with
-/// `--cfg rep_mutants`.
-#[cfg(not(rep_mutants))]
+/// `--cfg rep_mutants`, and where threads are explored.
+#[cfg(not(any(rep_mutants, rep_loom, rep_shuttle)))]
 #[macro_export]
 macro_rules! mutant {
     ($name:literal) => {
@@ -101,7 +106,7 @@ macro_rules! mutant {
 }
 
 /// Whether the planted bug of that name is switched on: see `mutants`.
-#[cfg(rep_mutants)]
+#[cfg(any(rep_mutants, rep_loom, rep_shuttle))]
 #[macro_export]
 macro_rules! mutant {
     ($name:literal) => {

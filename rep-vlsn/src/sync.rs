@@ -51,7 +51,10 @@ mod real {
 
 #[cfg(all(feature = "log", any(rep_loom, rep_shuttle)))]
 mod explored {
-    pub(crate) use rep_explore::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use rep_explore::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+    // Nobody waits for a count of handles. And loom's cannot be dropped by a model that was found to hang, which then dies without
+    // a word.
+    pub(crate) use std::sync::Arc;
     use std::time::Instant;
 
     pub(crate) type Guard<'a, T> = rep_explore::MutexGuard<'a, T>;

@@ -1,9 +1,9 @@
 //! One result, awaited by threads and by tasks.
 
-use super::{explore, explore_broken};
-use crate::sync::Flaw;
-use crate::waiter::Slot;
-use rep_explore::{block_on, thread};
+use super::{explore, explore_broken, explore_returns};
+use crate::sync::{Flaw, set_broken};
+use crate::waiter::{Seat, Slot};
+use rep_explore::{block_on, soon, thread};
 use std::sync::Arc;
 
 /// Two answers and a sleeper: all agree on one of them.
@@ -44,7 +44,8 @@ fn polled_while_it_resolves() {
         let slot = Arc::clone(&slot);
         move || slot.wait(None)
     });
-    assert_eq!(block_on(|context| slot.poll(context)), 7);
+    let mut seat = Seat::default();
+    assert_eq!(block_on(|context| slot.poll(&mut seat, context)), 7);
     assert!(answering.join().unwrap());
     assert_eq!(sleeping.join().unwrap(), Some(7));
 }
@@ -58,4 +59,32 @@ fn loom_a_task_that_polls_while_the_answer_comes_is_woken() {
 #[should_panic(expected = "deadlock")]
 fn loom_twin_tasks_taken_before_the_answer_is_given_are_forgotten() {
     explore_broken(Flaw::WakersBeforeResult, polled_while_it_resolves);
+}
+
+/// Waits that return late, or for no reason: who waits without a deadline is not sent home by that, and who had one and came
+/// too late still sees the answer later.
+fn waited_for_in_vain() {
+    let slot = Arc::new(Slot::pending());
+    let patient = thread::spawn({
+        let slot = Arc::clone(&slot);
+        move || slot.wait(None).expect("there is no deadline")
+    });
+    let hasty = thread::spawn({
+        let slot = Arc::clone(&slot);
+        move || slot.wait(Some(soon())).unwrap_or_else(|| slot.wait(None).unwrap())
+    });
+    assert!(slot.resolve(3));
+    assert_eq!((patient.join().unwrap(), hasty.join().unwrap()), (3, 3));
+}
+
+#[test]
+fn loom_a_wait_that_returns_late_or_for_no_reason_is_no_answer() {
+    explore_returns(waited_for_in_vain);
+}
+
+#[test]
+#[should_panic(expected = "there is no deadline")]
+fn loom_twin_a_wait_that_takes_any_return_for_its_deadline_is_found() {
+    set_broken(Some(Flaw::ReturnIsDeadline));
+    explore_returns(waited_for_in_vain);
 }

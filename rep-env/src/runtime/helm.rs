@@ -116,6 +116,9 @@ impl<I, D> Helm<I, D> {
             self.watch.notify_all();
             (state, _) = self.room.wait_until(state, None);
             state.waiting_for_room -= 1;
+            if broken(Flaw::WokenIsRoom) {
+                break;
+            }
         }
         // What is not taken is dropped after the lock is: it may be anything.
         if !state.closed {

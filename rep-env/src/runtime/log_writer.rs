@@ -103,7 +103,7 @@ pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &
             shared.inbox.completed(failure);
         }
     }
-    if !failed && let Err(error) = writer.close(shared.dvlsn()) {
+    if !failed && let Err(error) = writer.close(shared.shown.dvlsn()) {
         tracing::error!(node = %shared.name, %error, "the log was not closed properly; it will be recovered");
     }
 }
@@ -116,7 +116,7 @@ fn write<D: Disk>(
     shared: &Shared,
 ) -> Result<(), LogError> {
     writer.set_group(group)?;
-    while let Some(written) = writer.write_group(shared.dvlsn())? {
+    while let Some(written) = writer.write_group(shared.shown.dvlsn())? {
         let counters = &shared.counters;
         counters.log_groups.add(1);
         counters.log_entries.add(written.last.vlsn.next().distance_from(written.first));

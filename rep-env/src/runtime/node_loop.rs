@@ -9,9 +9,9 @@ use crate::runtime::applier::Range;
 use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::LogQueue;
 use crate::runtime::peers::{Peers, RangeSent};
-use crate::runtime::shared::{Positions, Shared};
+use crate::runtime::shared::Shared;
+use crate::runtime::shown::Positions;
 use crate::runtime::threads::Threads;
-use crate::sync::Ordering;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{Event, Fence, Link, Node, NodeState, NodeStatus, Outcome, Output, Request};
@@ -340,8 +340,7 @@ impl NodeLoop {
         let news = shown != self.shown;
         if news {
             self.shown = shown;
-            shared.dvlsn.store(shown.dvlsn.get(), Ordering::Relaxed);
-            *shared.positions.lock() = shown;
+            shared.shown.show(shown);
         }
         if **shared.admission.load() != admission {
             shared.admission.store(Arc::new(admission));

@@ -9,24 +9,16 @@ use crate::runtime::bell::Bell;
 use crate::runtime::credit::{Credit, Grant, NoCredit};
 use crate::runtime::directory::Directory;
 use crate::runtime::inbox::{Inbox, Input};
+use crate::runtime::shown::Shown;
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::transaction::pipeline::Pipeline;
 use crate::transaction::turn::Turn;
 use arc_swap::ArcSwap;
 use rep_node::{Acks, Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
-use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Where the log and the store stand, published after each step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Positions {
-    pub(crate) first: Vlsn,
-    pub(crate) last: LogPoint,
-    pub(crate) dvlsn: Vlsn,
-    pub(crate) applied: LogPoint,
-}
 
 /// Everything that is neither a thread's own nor the state machine's.
 #[derive(Debug)]
@@ -40,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// What callers decide by, but for the bytes that wait for the disk, which the credit knows.
     pub(crate) admission: ArcSwap<Admission>,
-    pub(crate) positions: Mutex<Positions>,
+    pub(crate) shown: Shown,
     /// Rings whenever admission or positions change.
     pub(crate) bell: Bell,
     pub(crate) turn: Turn,
@@ -48,8 +40,6 @@ pub(crate) struct Shared {
     pub(crate) credit: Credit,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Counters,
-    /// The watermark that goes into the log's marks.
-    pub(crate) dvlsn: AtomicU64,
     group: OnceLock<GroupId>,
     closing: AtomicBool,
     failed: OnceLock<String>,
@@ -75,14 +65,13 @@ impl Shared {
             board: Board::new(Arc::clone(&directory)),
             clock: Clock::start(),
             admission: ArcSwap::from_pointee(admission),
-            positions: Mutex::new(Positions::default()),
+            shown: Shown::default(),
             bell: Bell::default(),
             turn: Turn::new(timing.txn_timeout),
             pipeline: Pipeline::default(),
             credit: Credit::new(limits.unsynced_bytes_max),
             inbox: Inbox::new(),
             counters,
-            dvlsn: AtomicU64::new(0),
             group: OnceLock::new(),
             closing: AtomicBool::new(false),
             failed: OnceLock::new(),
@@ -238,10 +227,6 @@ impl Shared {
     /// The token of an entry of this group.
     pub(crate) fn token(&self, point: LogPoint) -> CommitToken {
         CommitToken::new(self.group().unwrap_or_default(), point)
-    }
-
-    pub(crate) fn dvlsn(&self) -> Vlsn {
-        Vlsn::new(self.dvlsn.load(Ordering::Relaxed))
     }
 }
 

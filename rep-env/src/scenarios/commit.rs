@@ -4,6 +4,7 @@ use super::{explore, join, rejects, threads};
 use crate::commit::{CommitHandle, CommitPromise, CommitSlot, CommitToken};
 use crate::error::Error;
 use crate::sync::Flaw;
+use crate::waiter::Seat;
 use rep_explore::{block_on, random, soon, thread, yield_now};
 use rep_vlsn::{GroupId, LogPoint, Term, Vlsn};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ fn answered_by(resolvers: usize) {
             let polled = if number % 2 == 0 {
                 handle.wait()
             } else {
-                block_on(|context| slot.poll(context))
+                let mut seat = Seat::default();
+                block_on(|context| slot.poll(&mut seat, context))
             };
             assert!(early.is_none_or(|early| early == polled), "what was answered stays");
             polled

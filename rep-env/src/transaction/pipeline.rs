@@ -5,7 +5,7 @@
 
 use crate::commit::CommitSlot;
 use crate::error::Error;
-use crate::sync::Mutex;
+use crate::sync::{Flaw, Mutex, broken};
 use rep_store::overlay::{Overlay, Pending, Seq};
 use rep_store::{Reader, WriteSet};
 use rep_vlsn::{Term, Vlsn};
@@ -34,8 +34,9 @@ impl Pipeline {
     ///
     /// The view is taken under the lock, so no view is older than the last trim.
     pub(crate) fn begin(&self, term: Term, reader: &Reader) -> Result<Option<Pending>, Error> {
+        let early = broken(Flaw::ViewBeforeLock).then(|| reader.view()).transpose()?;
         let mut state = self.state.lock();
-        let view = reader.view()?;
+        let view = early.map_or_else(|| reader.view(), Ok)?;
         if view.applied().term < term || state.over >= term {
             return Ok(None);
         }
@@ -71,6 +72,10 @@ impl Pipeline {
         let mut state = self.state.lock();
         if state.over >= term {
             return None;
+        }
+        if broken(Flaw::TermAskedOutside) {
+            drop(state);
+            state = self.state.lock();
         }
         state.newest += 1;
         let (seq, slot) = (Seq(state.newest), Arc::new(CommitSlot::pending()));
