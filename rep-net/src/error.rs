@@ -107,6 +107,14 @@ pub enum DialError {
         /// What is wrong with it.
         error: HelloError,
     },
+    /// The peer or the caller: the two did not come to trust each other. Nothing was said and nothing taken in.
+    #[error("{address}: {error}")]
+    Tls {
+        /// What was dialled.
+        address: Address,
+        /// Why.
+        error: TlsError,
+    },
     /// The caller: this Hello cannot be put on the wire.
     #[error("this Hello cannot be sent: {0}")]
     Hello(HelloError),
@@ -127,9 +135,115 @@ impl DialError {
             | Self::Unreachable { .. }
             | Self::HungUp { .. }
             | Self::BadAnswer { .. }
+            | Self::Tls { .. }
             | Self::Hello(_) => None,
         }
     }
+
+    /// Why the two did not come to trust each other, if that is what went wrong.
+    pub fn tls_error(&self) -> Option<&TlsError> {
+        match self {
+            Self::Tls { error, .. } => Some(error),
+            Self::Refused { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreachable { .. }
+            | Self::HungUp { .. }
+            | Self::RefusedHello { .. }
+            | Self::BadAnswer { .. }
+            | Self::Hello(_) => None,
+        }
+    }
+}
+
+/// Why a connection was not covered, or why what came over it is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The peer: what it showed as its certificate is not accepted here.
+    #[error("the peer's certificate is not accepted: {0}")]
+    Peer(CertificateFault),
+    /// The caller: the peer does not accept our certificate, and says so.
+    #[error("the peer does not accept our certificate: {0}")]
+    Ours(CertificateFault),
+    /// The peer speaks no TLS: one side was told to use TLS, and the other was not.
+    #[error("what is at the other end speaks no TLS; both ends have to be told the same")]
+    NotTls,
+    /// The peer speaks TLS, and this end does not: one side was told to use TLS, and the other was not.
+    #[error("the other end speaks TLS and this one does not; both ends have to be told the same")]
+    TlsSpoken,
+    /// The peer speaks no version of TLS that is good enough. Only 1.3 is.
+    #[error("no version of TLS in common; only TLS 1.3 is spoken here")]
+    Version,
+    /// The peer speaks TLS, and under it something else.
+    #[error("what is spoken under TLS is another protocol, not rep/1")]
+    OtherProtocol,
+    /// The peer has no room for one more handshake. Try again later.
+    #[error("the peer is too busy for a handshake")]
+    Busy,
+    /// The peer sent more than any honest handshake has.
+    #[error("a handshake of more than {bytes_max} bytes")]
+    TooLong {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// Anything else: bytes that were changed on the way, a key that does not fit, a peer that breaks the protocol.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// There is none.
+    #[error("there is none")]
+    Missing,
+    /// It comes from no authority that is trusted there.
+    #[error("it comes from no authority that is trusted")]
+    UnknownAuthority,
+    /// Its time is over, by the clock of whoever looked.
+    #[error("it has expired")]
+    Expired,
+    /// Its time has not come yet, by the clock of whoever looked.
+    #[error("it is not valid yet; compare the clocks of the two hosts")]
+    NotYetValid,
+    /// It is on the list of those that count no longer.
+    #[error("it is revoked")]
+    Revoked,
+    /// It is meant for something else: a server's alone, an authority's, or not for TLS at all.
+    #[error("it is not meant for this use (nodes need serverAuth and clientAuth)")]
+    WrongUse,
+    /// The authority's signature, or the holder's, does not fit; the key may be another one, or too weak.
+    #[error("a signature does not fit, or is by a key that is too weak")]
+    BadSignature,
+    /// More certificates lie between it and the authority than are looked at.
+    #[error("it comes with more than {certificates_max} certificates of authorities in between")]
+    ChainTooLong {
+        /// As many are looked at.
+        certificates_max: usize,
+    },
+    /// It carries no node of a group: no `rep://GROUP/NODE` among its alternative names.
+    #[error("it names no node of a group (rep://GROUP/NODE as a URI)")]
+    NoIdentity,
+    /// It is for a node of another group.
+    #[error("it is for {found}, not for group {expected:?}")]
+    OtherGroup {
+        /// The group that is meant.
+        expected: String,
+        /// Whom it is for.
+        found: String,
+    },
+    /// It is for another node.
+    #[error("it is for {found}, not for node {expected:?}")]
+    OtherNode {
+        /// The node that is meant.
+        expected: String,
+        /// Whom it is for, in that group.
+        found: String,
+    },
+    /// It cannot be read, or is refused for another reason.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// Bytes that are no frame.

@@ -32,7 +32,7 @@
 //! | | refused: `u16` lowest and `u16` highest version spoken here (0, 0 unless that is the reason), name detail (at most 1024 bytes) |
 //!
 //! Codes: 1 wrong group, 2 unknown service, 3 version mismatch, 4 wrong node, 5 busy, 6 not a member, 7 closing, 8 malformed Hello, 9 the
-//! name announced is not the name proved, 255 other. A code that a reader does not know counts as 255.
+//! name announced is not the name proved, 10 nothing is proved about this group, 255 other. A code that a reader does not know counts as 255.
 
 use std::fmt;
 
@@ -254,6 +254,9 @@ pub enum RefuseReason {
     /// The name announced is not the name that the transport proved.
     #[error("the name announced is not the name proved")]
     NotProved,
+    /// What the transport has proof of is about other groups than the one that the Hello names.
+    #[error("the certificate proves nothing about this group")]
+    GroupNotProved,
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
@@ -271,6 +274,7 @@ impl RefuseReason {
             Self::Closing => 7,
             Self::Malformed { .. } => 8,
             Self::NotProved => 9,
+            Self::GroupNotProved => 10,
             Self::Other(_) => 255,
         }
     }
@@ -284,7 +288,8 @@ impl RefuseReason {
             | Self::VersionMismatch { .. }
             | Self::Busy
             | Self::Closing
-            | Self::NotProved => "",
+            | Self::NotProved
+            | Self::GroupNotProved => "",
         }
     }
 
@@ -302,6 +307,7 @@ impl RefuseReason {
             7 => Self::Closing,
             8 => Self::Malformed { detail },
             9 => Self::NotProved,
+            10 => Self::GroupNotProved,
             // A later version may have reasons that we do not know; its words still reach the operator.
             _ => Self::Other(detail),
         })

@@ -3,7 +3,7 @@
 //! # Modules, in reading order
 //!
 //! [`channel`] is the contract, [`transport`] how channels come to be, [`service`] who answers on a port, [`hello`] and
-//! [`frame`] what is on the wire (both pure), [`mem`] and [`tcp`] the transports, [`queue`] the one bounded queue that
+//! [`frame`] what is on the wire (both pure), [`identity`] what certificates say, [`mem`], [`tcp`] and `tls` (feature `tls`) the transports, [`queue`] the one bounded queue that
 //! sits under the memory channels and under the loops of those who use this crate. `contract` (feature `contract`) is the suite that
 //! every channel passes, yours included.
 
@@ -13,20 +13,29 @@ pub mod contract;
 pub mod error;
 pub mod frame;
 pub mod hello;
+pub mod identity;
 pub mod limits;
 pub mod mem;
 pub mod queue;
 pub mod service;
+mod socket;
 mod sync;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod transport;
 mod workers;
 
 pub use bytes::Bytes;
 pub use channel::{Channel, Peer, TrySent};
-pub use error::{DialError, FrameError, HelloError, NetError, ServiceError};
+pub use error::{
+    CertificateFault, DialError, FrameError, HelloError, NetError, ServiceError, TlsError,
+};
 pub use hello::{Hello, RefuseReason, Versions};
+pub use identity::Identity;
 pub use limits::Limits;
 pub use service::{Host, ServiceHandler, ServiceTable};
 pub use tcp::TcpTransport;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsTransport};
 pub use transport::{Address, Listener, Transport};

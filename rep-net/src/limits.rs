@@ -12,10 +12,13 @@ pub struct Limits {
     /// Longest frame, after a Hello is accepted. Default 16 MiB. (Before it, 4 KiB, not to be changed:
     /// [`HELLO_BYTES_MAX`](crate::hello::HELLO_BYTES_MAX).)
     pub frame_bytes_max: usize,
-    /// How long a caller may take from being accepted until its Hello is complete. Default 5 s.
+    /// How long a caller may take from being accepted until its Hello is complete, TLS included. Default 5 s.
     pub hello_timeout: Duration,
     /// How many callers of one listener may be without an accepted Hello at a time; one more is told `Busy`. Default 64.
     pub half_open_max: usize,
+    /// How many of them may call from one address (of IPv6: from one /64), so that nobody takes all the places alone; one more is told
+    /// `Busy`. Default 16.
+    pub half_open_per_address_max: usize,
     /// Memory channels: frames queued in one direction before `send` blocks. Default 1024.
     pub queue_items_max: usize,
     /// Memory channels: bytes queued in one direction before `send` blocks; one longer frame travels alone. Default 4 MiB.
@@ -37,6 +40,7 @@ impl Default for Limits {
             frame_bytes_max: 16 << 20,
             hello_timeout: Duration::from_secs(5),
             half_open_max: 64,
+            half_open_per_address_max: 16,
             queue_items_max: 1024,
             queue_bytes_max: 4 << 20,
             read_block_bytes: 256 << 10,

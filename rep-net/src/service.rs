@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::channel::Channel;
 use crate::error::ServiceError;
 use crate::hello::{Accepted, Hello, NAME_BYTES_MAX, RefuseReason, Versions};
+use crate::identity::{self, Identity};
 use crate::sync::Mutex;
 
 /// What answers on behalf of one service.
@@ -138,15 +139,19 @@ impl ServiceTable {
         }
     }
 
-    /// Judges a Hello, for transports. `proved` is the name that the transport itself has proof of (from a certificate), which
-    /// must then be the name announced.
+    /// Judges a Hello, for transports. `proved` is whom the transport itself has proof of (from a certificate): one of these must then
+    /// be who the Hello says it is, in the group that it is about. None for transports that prove no names.
     ///
     /// # Errors
     /// The reason to send back.
-    pub fn admit(&self, hello: &Hello, proved: Option<&str>) -> Result<Admitted, RefuseReason> {
+    pub fn admit(
+        &self,
+        hello: &Hello,
+        proved: Option<&[Identity]>,
+    ) -> Result<Admitted, RefuseReason> {
         let admitted = self.find(hello)?;
-        if proved.is_some_and(|name| name != hello.node) {
-            return Err(RefuseReason::NotProved);
+        if let Some(proved) = proved {
+            identity::is_who_called(proved, &admitted.accepted.group, hello)?;
         }
         // Outside the lock: a handler may look into this very table.
         admitted.handler.check(hello)?;

@@ -7,25 +7,17 @@
 //! Anybody who can open a connection can read and forge what goes over it: this transport proves no names. Use it where the network is
 //! trusted, or on loopback.
 
-mod channel;
-mod listener;
-mod writing;
-
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use socket2::{SockRef, TcpKeepalive};
-
-use crate::channel::{Channel, Peer};
+use crate::channel::Channel;
 use crate::error::{DialError, NetError};
-use crate::hello::{Accepted, Answer, Hello};
+use crate::hello::Hello;
 use crate::limits::Limits;
 use crate::service::ServiceTable;
+use crate::socket::{self, Plain};
 use crate::transport::{Address, Listener, Transport};
-
-use channel::{Handshake, HandshakeError};
 
 /// Dials and listens over TCP. Addresses are `host:port`; names are resolved.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +40,8 @@ impl TcpTransport {
         socket: TcpListener,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        listener::start(vec![socket], &Address::new("a bound socket"), services, &self.limits)
+        let asked = Address::new("a bound socket");
+        socket::listen_on(vec![socket], &asked, services, Arc::new(Plain), &self.limits)
     }
 }
 
@@ -59,36 +52,7 @@ impl Transport for TcpTransport {
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Arc<dyn Channel>, DialError> {
-        let sent = hello.encode().map_err(DialError::Hello)?;
-        let stream = connect(address, deadline)?;
-        let unreachable = |error: &io::Error| DialError::Unreachable {
-            address: address.clone(),
-            kind: error.kind(),
-            detail: error.to_string(),
-        };
-        configure(&stream, &self.limits).map_err(|error| unreachable(&error))?;
-        let mut handshake = Handshake::new(stream);
-        let answer = handshake.ask(&sent, deadline).map_err(|error| match error {
-            HandshakeError::TimedOut => {
-                DialError::TimedOut { address: address.clone(), during: "waiting for the answer" }
-            }
-            HandshakeError::Ended(detail) => DialError::HungUp { address: address.clone(), detail },
-            HandshakeError::Frame(error) => {
-                DialError::HungUp { address: address.clone(), detail: error.to_string() }
-            }
-        })?;
-        let bad = |error| DialError::BadAnswer { address: address.clone(), error };
-        let accepted = match Answer::decode(&answer).map_err(bad)? {
-            Answer::Accepted(accepted) => accepted,
-            Answer::Refused(reason) => {
-                return Err(DialError::RefusedHello { address: address.clone(), reason });
-            }
-        };
-        accepted.check(hello).map_err(bad)?;
-        let peer = listening_peer(hello, accepted, address.clone());
-        let channel =
-            handshake.into_channel(peer, &self.limits).map_err(|error| unreachable(&error))?;
-        Ok(Arc::new(channel))
+        socket::dial(address, hello, deadline, &Plain, &self.limits)
     }
 
     fn listen(
@@ -96,125 +60,6 @@ impl Transport for TcpTransport {
         address: &Address,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        let sockets = address
-            .as_str()
-            .to_socket_addrs()
-            .and_then(bind)
-            .map_err(|error| NetError::listen(address, &error))?;
-        listener::start(sockets, address, services, &self.limits)
-    }
-}
-
-fn listening_peer(hello: &Hello, accepted: Accepted, address: Address) -> Peer {
-    Peer {
-        node: accepted.node,
-        incarnation: accepted.incarnation,
-        address,
-        group: accepted.group,
-        service: hello.service.clone(),
-        version: accepted.version,
-    }
-}
-
-/// Binds every address that the name stands for, so that a caller finds us under each of them, and so that a port that is taken on one is
-/// reported and not silently had on another. With port 0 only the first, as there is no one port to be had on all.
-fn bind(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Vec<TcpListener>> {
-    let mut sockets = Vec::new();
-    let mut first_error = None;
-    for at in addresses {
-        match TcpListener::bind(at) {
-            Ok(socket) => sockets.push(socket),
-            // A host may have a name for an address family that it has not configured; any other failure is to be told.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                first_error = first_error.or(Some(error))
-            }
-            Err(error) => return Err(error),
-        }
-        if at.port() == 0 && !sockets.is_empty() {
-            break;
-        }
-    }
-    match first_error {
-        Some(error) if sockets.is_empty() => Err(error),
-        None if sockets.is_empty() => {
-            Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-        }
-        Some(_) | None => Ok(sockets),
-    }
-}
-
-/// Connects to the first address of the name that answers.
-fn connect(address: &Address, deadline: Instant) -> Result<TcpStream, DialError> {
-    let unreachable =
-        |kind, detail: String| DialError::Unreachable { address: address.clone(), kind, detail };
-    let candidates = address
-        .as_str()
-        .to_socket_addrs()
-        .map_err(|error| unreachable(error.kind(), error.to_string()))?;
-    let mut failure = None;
-    for at in candidates {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            failure = Some(io::Error::from(io::ErrorKind::TimedOut));
-            break;
-        }
-        match connect_one(&at, left) {
-            Ok(stream) => return Ok(stream),
-            // Only if every address refused is it certain that nobody listens.
-            Err(error) if failure.is_some() && error.kind() == io::ErrorKind::ConnectionRefused => {
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    Err(match failure {
-        None => unreachable(io::ErrorKind::NotFound, "the name has no address".into()),
-        Some(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => DialError::Refused { address: address.clone() },
-            io::ErrorKind::TimedOut => {
-                DialError::TimedOut { address: address.clone(), during: "connecting" }
-            }
-            kind => unreachable(kind, error.to_string()),
-        },
-    })
-}
-
-fn connect_one(at: &SocketAddr, left: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(at, left)?;
-    // Dialling a free local port again and again sooner or later draws that same port as one's own, and TCP then connects the socket
-    // with itself. Besides the nonsense, it would keep the port from the process that ought to listen there.
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(stream)
-}
-
-/// What every connection of ours is set to, on both sides.
-fn configure(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(limits.keepalive_idle);
-    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
-    let keepalive = keepalive.with_interval(limits.keepalive_interval).with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this host
-    fn a_port_taken_on_one_address_of_a_name_is_not_settled_for_on_another() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let first = taken.local_addr().unwrap();
-        let second = SocketAddr::from(([127, 0, 0, 2], first.port()));
-        for order in [[first, second], [second, first]] {
-            assert_eq!(bind(order).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        }
-        drop(taken);
-        assert_eq!(bind([first, second]).unwrap().len(), 2);
+        socket::listen(address, services, Arc::new(Plain), &self.limits)
     }
 }

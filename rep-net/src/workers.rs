@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crate::limits::Limits;
 use crate::sync::Mutex;
 
 /// The threads that one listener has started.
 pub(crate) struct Workers {
     half_open_max: usize,
+    half_open_per_address_max: usize,
     state: Mutex<State>,
 }
 
@@ -21,7 +24,7 @@ struct State {
     closing: bool,
     started: u64,
     threads: Vec<JoinHandle<()>>,
-    half_open: BTreeMap<u64, Stop>,
+    half_open: BTreeMap<u64, (Option<IpAddr>, Stop)>,
     serving: BTreeMap<u64, Stop>,
 }
 
@@ -33,13 +36,18 @@ pub(crate) enum NotStarted {
 }
 
 impl Workers {
-    pub(crate) fn new(half_open_max: usize) -> Arc<Self> {
-        Arc::new(Self { half_open_max, state: Mutex::new(State::default()) })
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            half_open_max: limits.half_open_max,
+            half_open_per_address_max: limits.half_open_per_address_max,
+            state: Mutex::new(State::default()),
+        })
     }
 
-    /// Starts a thread for one caller, who is half open until [`Place::serve`] is called.
+    /// Starts a thread for one caller, who is half open until [`Place::serve`] is called. Where it calls from, if that means anything.
     pub(crate) fn start(
         self: &Arc<Self>,
+        from: Option<IpAddr>,
         stop: Stop,
         job: impl FnOnce(&Place) + Send + 'static,
     ) -> Result<(), NotStarted> {
@@ -47,7 +55,10 @@ impl Workers {
         if state.closing {
             return Err(NotStarted::Closing);
         }
-        if state.half_open.len() >= self.half_open_max {
+        let from = from.map(neighbourhood);
+        let alike = || state.half_open.values().filter(|(other, _)| *other == from).count();
+        let crowded = from.is_some() && alike() >= self.half_open_per_address_max;
+        if crowded || state.half_open.len() >= self.half_open_max {
             return Err(NotStarted::Busy);
         }
         state.started += 1;
@@ -60,7 +71,7 @@ impl Workers {
             .spawn(move || job(&Place { workers, id }));
         match spawned {
             Ok(thread) => {
-                state.half_open.insert(id, stop);
+                state.half_open.insert(id, (from, stop));
                 state.threads.push(thread);
                 Ok(())
             }
@@ -76,7 +87,8 @@ impl Workers {
         let mut state = self.state.lock();
         state.closing = true;
         let state = &*state;
-        state.half_open.values().chain(state.serving.values()).for_each(|stop| stop());
+        let half_open = state.half_open.values().map(|(_, stop)| stop);
+        half_open.chain(state.serving.values()).for_each(|stop| stop());
     }
 
     /// Waits for the workers to end; not for the one that asks, if one does.
@@ -93,6 +105,14 @@ impl Debug for Workers {
             .field("half_open", &state.half_open.len())
             .field("serving", &state.serving.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// What counts as one address: of IPv6 the half that one customer is given to choose from.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

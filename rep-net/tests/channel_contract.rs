@@ -53,3 +53,24 @@ fn tcp_keeps_the_contract_the_other_way_round() {
         (accepted, dialled)
     });
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_keeps_the_contract() {
+    for limits in [Limits::default(), narrow()] {
+        let (n1, n2) = common::tls::pair(&limits);
+        let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2));
+        contract::channel(|| party.connect());
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_keeps_the_contract_the_other_way_round() {
+    let (n1, n2) = common::tls::pair(&Limits::default());
+    let party = Party::new(&n1, "localhost:0", Arc::new(n2));
+    contract::channel(|| {
+        let (dialled, accepted) = party.connect();
+        (accepted, dialled)
+    });
+}

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use common::{Desk, Party, hello, soon, table};
 use rep_net::mem::Hub;
 use rep_net::{
-    Bytes, Channel, DialError, Hello, Host, NetError, RefuseReason, ServiceError, ServiceHandler,
-    ServiceTable, TcpTransport, Transport, Versions,
+    Bytes, Channel, DialError, Hello, Host, Identity, NetError, RefuseReason, ServiceError,
+    ServiceHandler, ServiceTable, TcpTransport, Transport, Versions,
 };
 
 fn over_each_transport(test: impl Fn(Party)) {
@@ -93,8 +93,16 @@ fn the_highest_common_version_is_chosen() {
 #[test]
 fn a_proved_name_has_to_be_the_announced_one() {
     let services = table(&Desk::new());
-    assert!(services.admit(&hello(), Some("n2")).is_ok());
-    assert_eq!(services.admit(&hello(), Some("n3")).unwrap_err(), RefuseReason::NotProved);
+    let proved = |identities: &[(&str, &str)]| {
+        let identities: Vec<_> =
+            identities.iter().map(|(group, node)| Identity::new(*group, *node)).collect();
+        services.admit(&hello(), Some(&identities)).map(|admitted| admitted.accepted.version)
+    };
+    assert_eq!(proved(&[("bank", "n2")]), Ok(1));
+    assert_eq!(proved(&[("shop", "n3"), ("bank", "n3"), ("bank", "n2")]), Ok(1));
+    assert_eq!(proved(&[("bank", "n3"), ("shop", "n2")]), Err(RefuseReason::NotProved));
+    assert_eq!(proved(&[("shop", "n2")]), Err(RefuseReason::GroupNotProved));
+    assert_eq!(proved(&[]), Err(RefuseReason::GroupNotProved));
 }
 
 #[test]

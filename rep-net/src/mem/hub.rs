@@ -161,7 +161,7 @@ impl Transport for HubTransport {
             answers: answers.clone(),
         };
         let hang_up = answers.clone();
-        let started = workers.start(Box::new(move || hang_up.close()), move |place| {
+        let started = workers.start(None, Box::new(move || hang_up.close()), move |place| {
             // Whatever happens in a handler, the dialler is not left waiting.
             let _hang_up = CloseOnDrop(&call.answers);
             call.answer(place, &sent, &services);
@@ -198,7 +198,7 @@ impl Transport for HubTransport {
         address: &Address,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        let workers = Workers::new(self.network.limits.half_open_max);
+        let workers = Workers::new(&self.network.limits);
         let mut state = self.network.state.lock();
         let refused = if state.processes[self.process].crashed {
             Some((io::ErrorKind::NotConnected, "this transport has crashed"))

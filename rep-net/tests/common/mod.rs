@@ -1,6 +1,9 @@
 //! What the tests of transports share: a handler that gives its channels out, and a table with it.
 #![allow(dead_code)] // each test uses a part of it
 
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,9 @@
 use crate::kit::Input;
 use rep_net::frame::{self, FrameDecoder};
 use rep_net::hello::{Answer, HELLO_BYTES_MAX};
-use rep_net::{Bytes, Channel, Hello, Host, RefuseReason, ServiceHandler, ServiceTable, Versions};
+use rep_net::{
+    Bytes, Channel, Hello, Host, Identity, RefuseReason, ServiceHandler, ServiceTable, Versions,
+};
 use std::sync::Arc;
 
 const BLOCK_BYTES: usize = 512;
@@ -31,10 +33,12 @@ pub(crate) fn body(data: &[u8]) {
 
 /// What a listener would answer, with what has to hold of it.
 fn judge(hello: &Hello, proved: Option<&str>, hosts_two: bool) -> Answer {
-    match table(hosts_two).admit(hello, proved) {
+    let identity = proved.map(|name| [Identity::new("bank", name)]);
+    match table(hosts_two).admit(hello, identity.as_ref().map(|proved| &proved[..])) {
         Ok(admitted) => {
             assert_eq!(admitted.accepted.check(hello), Ok(()), "the dialler would agree");
             assert!(proved.is_none_or(|name| name == hello.node), "nobody is taken for another");
+            assert!(proved.is_none() || admitted.accepted.group == "bank", "nor in another group");
             assert!(!hello.group.is_empty() || hello.service == "admin" && !hosts_two);
             Answer::Accepted(admitted.accepted)
         }

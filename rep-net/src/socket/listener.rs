@@ -1,21 +1,22 @@
 //! Taking calls: the acceptor never waits for a caller, and a caller has only so long.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::channel::{Handshake, HandshakeError};
-use super::configure;
 use crate::channel::{Channel, Peer};
-use crate::error::NetError;
-use crate::frame;
+use crate::error::{NetError, TlsError};
 use crate::hello::{Answer, Hello, RefuseReason};
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::service::{Admitted, ServiceTable};
+use crate::socket::connect::{bind, configure};
+use crate::socket::cover::{Covering, Side};
+use crate::socket::handshake::{Handshake, HandshakeError};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::{Address, Listener};
 use crate::workers::{NotStarted, Place, Workers, join_all};
@@ -23,11 +24,27 @@ use crate::workers::{NotStarted, Place, Workers, join_all};
 /// How long to wait after a failed accept, at first and at most. Such failures (no more descriptors, say) come in showers and pass.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
+/// Listens on every address that the name stands for.
+pub(crate) fn listen(
+    address: &Address,
+    services: Arc<ServiceTable>,
+    covering: Arc<dyn Covering>,
+    limits: &Limits,
+) -> Result<Box<dyn Listener>, NetError> {
+    let sockets = address
+        .as_str()
+        .to_socket_addrs()
+        .and_then(bind)
+        .map_err(|error| NetError::listen(address, &error))?;
+    start(sockets, address, services, covering, limits)
+}
+
 /// Starts one acceptor for each socket.
-pub(super) fn start(
+pub(crate) fn start(
     sockets: Vec<TcpListener>,
     asked: &Address,
     services: Arc<ServiceTable>,
+    covering: Arc<dyn Covering>,
     limits: &Limits,
 ) -> Result<Box<dyn Listener>, NetError> {
     let failed = |error: io::Error| NetError::listen(asked, &error);
@@ -35,12 +52,13 @@ pub(super) fn start(
         sockets.first().expect("at least one socket was bound").local_addr().map_err(failed)?;
     let reception = Arc::new(Reception {
         services,
+        covering,
         limits: limits.clone(),
-        workers: Workers::new(limits.half_open_max),
+        workers: Workers::new(limits),
         closing: Mutex::new(false),
         closing_set: Condvar::default(),
     });
-    let listening = TcpListening {
+    let listening = SocketListening {
         address: first.into(),
         sockets: sockets.into_iter().map(Arc::new).collect(),
         reception,
@@ -60,14 +78,14 @@ pub(super) fn start(
 }
 
 #[derive(Debug)]
-struct TcpListening {
+struct SocketListening {
     address: Address,
     sockets: Vec<Arc<TcpListener>>,
     reception: Arc<Reception>,
     acceptors: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Listener for TcpListening {
+impl Listener for SocketListening {
     fn local_address(&self) -> &Address {
         &self.address
     }
@@ -83,7 +101,7 @@ impl Listener for TcpListening {
     }
 }
 
-impl Drop for TcpListening {
+impl Drop for SocketListening {
     fn drop(&mut self) {
         self.close();
     }
@@ -110,6 +128,7 @@ fn wake_acceptor(socket: &TcpListener) {
 #[derive(Debug)]
 struct Reception {
     services: Arc<ServiceTable>,
+    covering: Arc<dyn Covering>,
     limits: Limits,
     workers: Arc<Workers>,
     closing: Mutex<bool>,
@@ -168,40 +187,20 @@ impl Reception {
         };
         let reception = Arc::clone(self);
         let stop = Box::new(move || drop(hang_up.shutdown(Shutdown::Both)));
-        match self.workers.start(stop, move |place| reception.greet(place, stream, from, deadline))
-        {
+        let job = move |place: &Place| reception.greet(place, stream, from, deadline);
+        match self.workers.start(Some(from.ip()), stop, job) {
             Ok(()) | Err(NotStarted::Closing) => {}
             Err(NotStarted::Busy) => {
                 tracing::info!(%from, "too many callers have not said Hello; one more was turned away");
-                turn_away(&busy);
+                turn_away(&busy, &self.covering.busy());
             }
         }
     }
 
     /// Hears a caller out, answers, and hands the channel to the service; on the caller's own thread.
     fn greet(&self, place: &Place, stream: TcpStream, from: SocketAddr, deadline: Instant) {
-        let mut handshake = Handshake::new(stream);
-        let frame = match handshake.receive(deadline) {
-            Ok(frame) => frame,
-            Err(HandshakeError::TimedOut) => {
-                return tracing::debug!(%from, "a caller took too long to say Hello");
-            }
-            Err(HandshakeError::Ended(detail)) => {
-                return tracing::debug!(%from, detail, "a caller hung up");
-            }
-            Err(HandshakeError::Frame(error)) => {
-                tracing::debug!(%from, %error, "a caller sent no Hello");
-                let reason = RefuseReason::Malformed { detail: error.to_string() };
-                return drop(handshake.send(&Answer::Refused(reason).encode(), deadline));
-            }
-        };
-        let (hello, admitted) = match self.judge(&frame) {
-            Ok(admitted) => admitted,
-            Err(None) => return tracing::debug!(%from, "a caller speaks another protocol"),
-            Err(Some(reason)) => {
-                tracing::info!(%from, %reason, "a caller was refused");
-                return drop(handshake.send(&Answer::Refused(reason).encode(), deadline));
-            }
+        let Some((mut handshake, hello, admitted)) = self.hear(stream, from, deadline) else {
+            return;
         };
         let Admitted { accepted, handler } = admitted;
         let peer = Peer {
@@ -212,7 +211,7 @@ impl Reception {
             service: hello.service.clone(),
             version: accepted.version,
         };
-        if handshake.send(&Answer::Accepted(accepted).encode(), deadline).is_err() {
+        if handshake.send(&Answer::Accepted(accepted).encode()).is_err() {
             return tracing::debug!(%from, "a caller left before it was answered");
         }
         match handshake.into_channel(peer, &self.limits) {
@@ -227,22 +226,66 @@ impl Reception {
         }
     }
 
+    /// Hears a caller out: a Hello that may be accepted, or none, and then the caller has been told why.
+    fn hear(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        deadline: Instant,
+    ) -> Option<(Handshake, Hello, Admitted)> {
+        let covering = &*self.covering;
+        let begun = Handshake::begin(covering, Side::Listening, stream, deadline);
+        let mut handshake = begun.map_err(|error| log_unheard(from, &error)).ok()?;
+        let judged = match handshake.receive() {
+            Ok(frame) => self.judge(&frame, handshake.proved.as_deref()),
+            Err(HandshakeError::Frame(error)) => Err(Some(malformed(error))),
+            Err(HandshakeError::Tls(error @ TlsError::TlsSpoken)) => Err(Some(malformed(error))),
+            Err(error) => {
+                log_unheard(from, &error);
+                return None;
+            }
+        };
+        match judged {
+            Ok((hello, admitted)) => return Some((handshake, hello, admitted)),
+            Err(None) => tracing::debug!(%from, "a caller speaks another protocol"),
+            Err(Some(reason)) => {
+                tracing::info!(%from, %reason, "a caller was refused");
+                let _ = handshake.send(&Answer::Refused(reason).encode());
+                handshake.end();
+            }
+        }
+        None
+    }
+
     /// Whether to let the caller in; the reason why not, or none if it would not understand one.
-    fn judge(&self, frame: &[u8]) -> Result<(Hello, Admitted), Option<RefuseReason>> {
+    fn judge(
+        &self,
+        frame: &[u8],
+        proved: Option<&[Identity]>,
+    ) -> Result<(Hello, Admitted), Option<RefuseReason>> {
         let hello = Hello::decode(frame).map_err(|error| match error {
             crate::HelloError::WrongMagic => None,
-            error => Some(RefuseReason::Malformed { detail: error.to_string() }),
+            error => Some(malformed(error)),
         })?;
-        let admitted = self.services.admit(&hello, None)?;
+        let admitted = self.services.admit(&hello, proved)?;
         Ok((hello, admitted))
     }
 }
 
-/// Says `Busy` without reading a byte or waiting: the answer fits into the empty send buffer of a new connection.
-fn turn_away(mut stream: &TcpStream) {
-    let answer = Answer::Refused(RefuseReason::Busy).encode();
-    let header = frame::header(std::slice::from_ref(&answer));
-    let _ = stream
-        .set_nonblocking(true)
-        .and_then(|()| stream.write_all(&[&header, &answer[..]].concat()));
+fn malformed(error: impl ToString) -> RefuseReason {
+    RefuseReason::Malformed { detail: error.to_string() }
+}
+
+fn log_unheard(from: SocketAddr, error: &HandshakeError) {
+    match error {
+        HandshakeError::TimedOut => tracing::debug!(%from, "a caller took too long to say Hello"),
+        HandshakeError::Ended(detail) => tracing::debug!(%from, detail, "a caller hung up"),
+        HandshakeError::Frame(error) => tracing::debug!(%from, %error, "a caller sent no Hello"),
+        HandshakeError::Tls(reason) => tracing::info!(%from, %reason, "a caller was refused"),
+    }
+}
+
+/// Says that there is no room, without reading a byte or waiting: the answer fits into the empty send buffer of a new connection.
+fn turn_away(mut stream: &TcpStream, answer: &[u8]) {
+    let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(answer));
 }

@@ -11,49 +11,72 @@ use bytes::Bytes;
 use crate::channel::TrySent;
 use crate::error::NetError;
 use crate::frame::FRAME_HEADER_BYTES;
+use crate::socket::channel::Line;
+use crate::socket::cover::Cover;
 #[cfg(target_os = "linux")]
-use crate::tcp::channel::left_until;
+use crate::socket::reading::left_until;
 
 /// What the writers of one connection share, one of them at a time.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     /// What ended the writing.
     pub(super) failed: Option<NetError>,
-    /// What is left of a frame of which the socket took only a part; at most one frame.
+    /// Bytes for the socket that it has not taken yet: what is left of a frame, of at most one. Sealed, if the connection has a cover.
     rest: Vec<u8>,
 }
+
+/// How much room for a rest is kept when it is written. Sealing needs about as much again and again; more than that was a long frame's.
+const REST_KEPT_BYTES: usize = 512 << 10;
 
 impl Writing {
     /// Writes a frame behind whatever is left of the one before, waiting for room.
     pub(super) fn write(
         &mut self,
-        stream: &TcpStream,
+        line: &Line,
         header: &[u8; FRAME_HEADER_BYTES],
         parts: &[Bytes],
     ) -> io::Result<()> {
-        self.flush(stream)?;
+        self.flush(&line.stream)?;
         match parts {
-            [part] => write_all(stream, &mut [IoSlice::new(header), IoSlice::new(part)], None),
-            parts => write_all(stream, &mut slices_of(header, parts), None),
+            [part] => self.write_slices(line, &mut [IoSlice::new(header), IoSlice::new(part)]),
+            parts => self.write_slices(line, &mut slices_of(header, parts)),
         }
+    }
+
+    fn write_slices(&mut self, line: &Line, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let Some(cover) = &line.cover else { return write_all(&line.stream, slices, None) };
+        while !slices.is_empty() {
+            let sealed = cover.seal(slices, &mut self.rest)?;
+            IoSlice::advance_slices(&mut slices, sealed);
+            self.flush(&line.stream)?;
+        }
+        Ok(())
     }
 
     /// Writes of a frame what there is room for now, and keeps the rest.
     pub(super) fn try_write(
         &mut self,
-        stream: &TcpStream,
+        line: &Line,
         header: &[u8; FRAME_HEADER_BYTES],
         parts: &[Bytes],
     ) -> io::Result<TrySent> {
         if !self.rest.is_empty() || parts.len() >= SLICES_MAX {
             return Ok(TrySent::NotNow);
         }
-        let slices = slices_of(header, parts);
-        let written = match write_now(stream, &slices) {
-            Err(error) if is_for_later(&error) => return Ok(TrySent::NotNow),
-            written => written?,
-        };
-        self.keep_rest(&slices, written);
+        let mut slices = slices_of(header, parts);
+        match &line.cover {
+            None => {
+                let written = match write_now(&line.stream, &slices) {
+                    Err(error) if is_for_later(&error) => return Ok(TrySent::NotNow),
+                    written => written?,
+                };
+                self.keep_rest(&slices, written);
+            }
+            Some(cover) => {
+                seal_all(&**cover, &mut slices, &mut self.rest)?;
+                self.write_rest_now(&line.stream)?;
+            }
+        }
         Ok(if self.rest.is_empty() { TrySent::Whole } else { TrySent::Partly })
     }
 
@@ -62,8 +85,28 @@ impl Writing {
         if self.rest.is_empty() {
             return Ok(());
         }
-        let rest = std::mem::take(&mut self.rest);
-        write_all(stream, &mut [IoSlice::new(&rest)], None)
+        write_all(stream, &mut [IoSlice::new(&self.rest)], None)?;
+        self.rest.clear();
+        self.rest.shrink_to(REST_KEPT_BYTES);
+        Ok(())
+    }
+
+    /// Says that nothing follows, as far as that goes without waiting.
+    pub(super) fn write_end(&mut self, line: &Line) {
+        let Some(cover) = &line.cover else { return };
+        if self.failed.is_none() {
+            cover.seal_end(&mut self.rest);
+            let _ = self.write_rest_now(&line.stream);
+        }
+    }
+
+    fn write_rest_now(&mut self, stream: &TcpStream) -> io::Result<()> {
+        match write_now(stream, &[IoSlice::new(&self.rest)]) {
+            Ok(written) => drop(self.rest.drain(..written)),
+            Err(error) if is_for_later(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn keep_rest(&mut self, slices: &[IoSlice<'_>], written: usize) {
@@ -74,6 +117,18 @@ impl Writing {
             self.rest.extend_from_slice(&slice[skipped..]);
         }
     }
+}
+
+fn seal_all(
+    cover: &dyn Cover,
+    mut slices: &mut [IoSlice<'_>],
+    wire: &mut Vec<u8>,
+) -> io::Result<()> {
+    while !slices.is_empty() {
+        let sealed = cover.seal(slices, wire)?;
+        IoSlice::advance_slices(&mut slices, sealed);
+    }
+    Ok(())
 }
 
 fn slices_of<'a>(header: &'a [u8; FRAME_HEADER_BYTES], parts: &'a [Bytes]) -> Vec<IoSlice<'a>> {
@@ -103,7 +158,7 @@ fn write_now(_stream: &TcpStream, _slices: &[IoSlice<'_>]) -> io::Result<usize> 
 }
 
 /// Writes all slices; in one system call, if the socket takes them.
-pub(super) fn write_all(
+pub(crate) fn write_all(
     stream: &TcpStream,
     mut slices: &mut [IoSlice<'_>],
     deadline: Option<Instant>,
