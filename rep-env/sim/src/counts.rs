@@ -43,6 +43,9 @@ counts! {
     wipes "wipes" "Directories wiped.";
     rots "rots" "Logs rotten at or below their mark.";
     decays "decays" "Entries damaged under a running process.";
+    images "images put back" "Directories replaced by an older copy.";
+    images_refused "images refused" "Older images that came to a master who had counted more of them.";
+    given_up "given up" "Runs that were over when an image that nobody remembered had cost something.";
     cuts "cuts" "Directions cut.";
     traps "traps" "Traps sprung.";
     elections "elections" "Reigns begun.";

@@ -7,6 +7,7 @@
 
 mod applier;
 mod callers;
+mod images;
 mod links;
 mod writers;
 
@@ -43,7 +44,7 @@ impl World {
     pub(crate) fn drain(&mut self, id: NodeId) {
         let mut outputs = 0;
         loop {
-            if self.crash_is_due(id) || self.failure.is_some() {
+            if self.crash_is_due(id) || self.is_over() {
                 return;
             }
             let Some(live) = self.process_mut(id).live.as_mut() else { return };

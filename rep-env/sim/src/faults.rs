@@ -15,6 +15,7 @@ mod chance;
 mod cuts;
 mod disks;
 mod fault;
+mod images;
 mod inflict;
 mod recipes;
 mod traps;
@@ -61,6 +62,7 @@ pub(crate) struct Faults {
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Chance(Kind),
+    PutBack(NodeId),
     Recipe,
 }
 
@@ -127,6 +129,7 @@ impl World {
         }
         match self.faults.plans.pop() {
             Some((_, Plan::Chance(kind))) => self.chance(kind),
+            Some((_, Plan::PutBack(id))) => self.put_back_and_start(id),
             Some((_, Plan::Recipe)) => self.recipe(),
             None => {}
         }

@@ -4,13 +4,15 @@
 //! leaving; watermarks claimed) and keeps its own picture of every log, with its own digests and its own
 //! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
 //!
-//! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `durability` how far an
+//! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `images` what is left of it after an
+//! older copy was put back, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
 //! `sights` what they were shown.
 
 mod answers;
 mod durability;
 mod elections;
+mod images;
 mod invariant;
 mod lives;
 mod logs;
@@ -22,6 +24,7 @@ pub use invariant::{Class, Invariant, Violation};
 pub(crate) use answers::Answer;
 use bytes::Bytes;
 use elections::Elections;
+use images::Forgotten;
 pub(crate) use logs::Watermark;
 use rep_node::Durability;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
@@ -57,6 +60,11 @@ pub(crate) struct Member {
     pub(crate) acked: usize,
     /// What a legal fault took: still counts as having been held.
     pub(crate) lost: Vec<Entry>,
+    /// What it had when older images took its place, by VLSN and chain: a master may have counted it, and it stands in nobody's
+    /// way any more.
+    gone: BTreeSet<(u64, u64)>,
+    /// It came back with an older image, and does not know what it had said since.
+    forgotten: Option<Forgotten>,
     /// Its disk was damaged: it is out of the game until wiped.
     pub(crate) damaged: bool,
     dvlsn: u64,
@@ -99,6 +107,8 @@ pub(crate) struct Oracle {
     first_ack: BTreeMap<Term, Duration>,
     /// The highest VLSN up to which anybody was shown a state.
     shown: u64,
+    /// Why nothing is promised any more, if an image that nobody remembers has cost something.
+    pub(crate) gave_up: Option<String>,
 }
 
 impl Oracle {
@@ -120,6 +130,7 @@ impl Oracle {
             acked_at: Vec::new(),
             first_ack: BTreeMap::new(),
             shown: 0,
+            gave_up: None,
         }
     }
 
@@ -179,11 +190,12 @@ impl Oracle {
             let at = entries.get(vlsn as usize - 1);
             at.is_some_and(|entry| entry.term == term && entry.chain == chain)
         };
+        let gone = |member: &Member| member.gone.contains(&(vlsn, chain));
         let mut voters = Vec::new();
         let mut others = Vec::new();
         for (node, member) in &self.members {
             let here = member.durable as u64 >= vlsn && holds(&member.log);
-            if (here && self.counts(*node)) || holds(&member.lost) {
+            if (here && self.counts(*node)) || holds(&member.lost) || gone(member) {
                 voters.push(*node);
             } else if here {
                 others.push(*node);

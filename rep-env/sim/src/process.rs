@@ -475,6 +475,7 @@ impl World {
         self.note(id, &[6], || format!("the directory of n{} is wiped", id.get()));
         let process = self.process_mut(id);
         process.home.wipe();
+        process.image = None;
         process.life = Life::Down;
         process.incarnation = Incarnation::default();
         self.passengers.wipe(id);

@@ -229,6 +229,7 @@ impl World {
         let mut counts = self.counts.clone();
         let net = &self.network.counts;
         counts.lost = self.oracle.lost_count();
+        counts.given_up = u64::from(self.oracle.gave_up.is_some());
         counts.frames = net.frames;
         counts.dropped = net.dropped;
         counts.duplicated = net.duplicated;
@@ -247,11 +248,13 @@ impl World {
         }
     }
 
-    /// Members whose disks hold what they are thought to hold, under the incarnation that the group knows.
+    /// Members whose disks hold what they are thought to hold, under the incarnation that the group knows. An older image is none
+    /// of them while somebody remembers it: it comes back as a learner, once there are any.
     pub(crate) fn core(&self) -> Vec<NodeId> {
         let sound = |id: &NodeId| {
             !matches!(self.process(*id).life, Life::Broken(_))
                 && !self.oracle.member(*id).damaged
+                && !self.oracle.went_back(*id)
                 && self.oracle.counts(*id)
         };
         self.ids().into_iter().filter(sound).collect()
@@ -259,7 +262,7 @@ impl World {
 
     /// After trouble: I-34, and everything that has to be equal is.
     pub(crate) fn prove_life(&mut self) {
-        if self.failure.is_some() {
+        if self.is_over() {
             return;
         }
         self.heal();
@@ -271,7 +274,7 @@ impl World {
         let served = self.run_until(limit, |world| {
             world.faults.acked_at.is_some_and(|(_, begun)| begun > healed)
         });
-        let checked = ensure(served || self.failure.is_some(), Invariant::Liveness, || {
+        let checked = ensure(served || self.is_over(), Invariant::Liveness, || {
             format!(
                 "no write was served within {TIMEOUTS_MAX} election timeouts after everything healed"
             )
@@ -279,15 +282,15 @@ impl World {
         self.check(checked);
         self.faults.load_on = false;
         let converged = self.run_until(limit, World::has_converged);
-        let checked = ensure(converged || self.failure.is_some(), Invariant::Liveness, || {
+        let checked = ensure(converged || self.is_over(), Invariant::Liveness, || {
             format!("the core did not converge within {TIMEOUTS_MAX} election timeouts")
         });
         self.check(checked);
-        if self.failure.is_none() {
+        if !self.is_over() {
             let checked = self.all_agree();
             self.check(checked);
         }
-        if self.failure.is_none() && self.is_quick() {
+        if !self.is_over() && self.is_quick() {
             self.prove_rest();
         }
     }
@@ -324,9 +327,10 @@ impl World {
     }
 
     pub(crate) fn has_converged(&self) -> bool {
-        let core = self.core();
-        let mut ends = core.iter().map(|id| {
-            let live = self.process(*id).live.as_ref()?;
+        // A master that is an older image, and whom nobody knows as one, is what the others have to agree with.
+        let Some(master) = self.master() else { return false };
+        let mut ends = self.core().into_iter().chain([master]).map(|id| {
+            let live = self.process(id).live.as_ref()?;
             let (node, applied) = (&live.node, live.store.applied());
             let settled = node.log().last() == applied
                 && node.log().synced() == applied.vlsn
@@ -334,7 +338,7 @@ impl World {
             settled.then_some(applied)
         });
         let first = ends.next().flatten();
-        first.is_some() && ends.all(|end| end == first) && self.master().is_some()
+        first.is_some() && ends.all(|end| end == first)
     }
 
     pub(crate) fn all_agree(&mut self) -> Checked {

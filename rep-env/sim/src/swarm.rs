@@ -116,6 +116,8 @@ pub struct ProcessSwarm {
     pub wipes_per_s: f64,
     /// Bits rot at or below the mark of a log.
     pub rots_per_s: f64,
+    /// A member's directory is copied, and put back later.
+    pub images_per_s: f64,
     /// How long a crashed process stays away.
     pub away: Duration,
     /// How many members may be wiped or rotten at once.
@@ -200,7 +202,7 @@ impl Swarm {
         let nodes = rng.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
         let heartbeat = Duration::from_millis(rng.pick(&[20, 50, 100, 100]));
         let election_timeout = heartbeat * rng.pick(&[4, 6, 6, 8]);
-        Swarm {
+        let mut swarm = Swarm {
             nodes,
             chaos: election_timeout * rng.between(15, 50) as u32,
             heartbeat,
@@ -209,7 +211,10 @@ impl Swarm {
             disk: DiskSwarm::draw(rng, nodes, heartbeat, election_timeout),
             process: ProcessSwarm::draw(rng, nodes, election_timeout),
             load: LoadSwarm::draw(rng, heartbeat),
-        }
+        };
+        // Of a stream of its own, so that worlds that were drawn before there were images are what they were.
+        swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
+        swarm
     }
 
     /// A world without faults, for scripts: fixed small delays, no chance in it.
@@ -279,6 +284,12 @@ fn sometimes(rng: &mut Rng, low: f64, high: f64) -> f64 {
 /// election timeouts.
 fn rate(rng: &mut Rng, election_timeout: Duration, low: f64, high: f64) -> f64 {
     sometimes(rng, low, high) / (10.0 * election_timeout.as_secs_f64())
+}
+
+/// In one world in five somebody copies directories and puts them back: such a run may end before it is over.
+fn images(rng: &mut Rng, election_timeout: Duration) -> f64 {
+    let some = rate(rng, election_timeout, 0.2, 2.0);
+    if rng.chance(0.4) { some } else { 0.0 }
 }
 
 impl Default for NetSwarm {
@@ -388,6 +399,7 @@ impl ProcessSwarm {
             armed_per_s: rate(rng, election_timeout, 0.3, 10.0),
             wipes_per_s: rate(rng, election_timeout, 0.2, 2.0),
             rots_per_s: rate(rng, election_timeout, 0.2, 2.0),
+            images_per_s: 0.0,
             away: election_timeout.mul_f64(rng.log_uniform(0.02, 6.0)),
             damaged_max: if reckless { nodes.saturating_sub(1) } else { minority },
             traps: if rng.chance(0.5) { 0 } else { rng.between(1, 8) as u32 },
@@ -407,6 +419,7 @@ impl ProcessSwarm {
             armed_per_s: 0.0,
             wipes_per_s: 0.0,
             rots_per_s: 0.0,
+            images_per_s: 0.0,
             away: Duration::from_secs(1),
             damaged_max: 0,
             traps: 0,

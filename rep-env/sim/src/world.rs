@@ -132,7 +132,7 @@ impl World {
     /// The next thing that happens, if it comes by `until`; false if there is none, or if the run is over. Of what comes at
     /// one time trouble comes first.
     pub(crate) fn advance(&mut self, until: Duration) -> bool {
-        if self.failure.is_some() {
+        if self.is_over() {
             return false;
         }
         let next = self.schedule.peek().unwrap_or(Duration::MAX);
@@ -161,7 +161,7 @@ impl World {
     pub(crate) fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         while self.advance(until) {}
-        if self.failure.is_none() {
+        if !self.is_over() {
             self.now_is(until);
         }
     }
@@ -383,9 +383,14 @@ impl World {
         }
     }
 
-    /// The first violation stands.
+    /// Something broke, or nothing is promised any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.failure.is_some() || self.oracle.gave_up.is_some()
+    }
+
+    /// The first violation stands, unless the run was given up before.
     pub(crate) fn fail(&mut self, violation: Violation) {
-        if self.failure.is_none() {
+        if !self.is_over() {
             self.trace.say(self.now, || format!("VIOLATION {violation}"));
             self.failure = Some(violation);
         }

@@ -48,7 +48,7 @@ fn most_worlds_serve_writes_under_trouble() {
 }
 
 /// What a hundred worlds need not see.
-const RARE: [&str; 3] = ["peer errors", "histories cut", "histories unknown"];
+const RARE: [&str; 4] = ["peer errors", "given up", "histories cut", "histories unknown"];
 
 /// Whatever the simulator can do to a group or ask of it is done and asked: faults of every kind, every operation, every
 /// durability, every consistency; and callers hear every answer. A kind that no world draws any more finds nothing.

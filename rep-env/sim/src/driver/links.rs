@@ -55,18 +55,24 @@ impl World {
                 | ElectionMessage::PreGrant(_)
                 | ElectionMessage::Refuse(_),
             ) => return None,
+            Message::HeartbeatReply { term, round } => {
+                if *round > 0 {
+                    self.leans_on_fence(id, link.peer, *term);
+                }
+                return None;
+            }
             Message::Heartbeat { term, .. } => {
                 self.acts(id, *term, "sends heartbeats");
                 return None;
             }
-            Message::HeartbeatReply { .. }
-            | Message::Ping { .. }
+            Message::Ping { .. }
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. } => {
                 return None;
             }
-            Message::ToFeeder(ReplicaMessage::Ack { synced, received, .. }) => {
+            Message::ToFeeder(ReplicaMessage::Ack { connection, synced, received }) => {
+                self.leans_on_fence(id, link.peer, connection.term);
                 (self.oracle.ack_leaves(id, *synced, *received), Moment::AckSent)
             }
             // It says where the logs agree; nobody counts it as synced.
@@ -159,6 +165,7 @@ impl World {
         };
         self.meets(id, input_of_message(&message));
         let before = old.then(|| self.known_points(id));
+        let returning = self.returning(id, link, &message).filter(|_| !old);
         let handled = self.step(id, |node, now| node.handle_message(now, link, message));
         if let Some(before) = before {
             let after = self.known_points(id);
@@ -170,6 +177,9 @@ impl World {
                 )
             });
             self.check(checked);
+        }
+        if let Some(at) = returning {
+            self.refuses_image(id, link, at);
         }
         if let Some(Err(error)) = handled {
             self.peer_erred(id, link, &error.to_string());

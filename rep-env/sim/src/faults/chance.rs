@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Ail,
     Full,
     Wipe,
+    Image,
     Rot,
     Reset,
     HalfOpen,
@@ -43,6 +44,7 @@ impl Kind {
             (Kind::Ail, disk.errors_per_s),
             (Kind::Full, disk.fills_per_s),
             (Kind::Wipe, process.wipes_per_s),
+            (Kind::Image, process.images_per_s),
             (Kind::Rot, process.rots_per_s),
             (Kind::Reset, net.resets_per_s),
             (Kind::HalfOpen, net.half_opens_per_s),
@@ -86,6 +88,7 @@ impl World {
                 self.inflict(Fault::Full { id, lasts, back });
             }
             Kind::Wipe => self.wipe_and_back(id),
+            Kind::Image => self.image_and_back(id),
             Kind::Rot => self.rot_and_back(id),
             Kind::Reset => self.reset_any(),
             Kind::Leap => {

@@ -73,22 +73,6 @@ impl World {
         self.inflict(Fault::Ail { id, ailment: Ailment::Sync(SyncFailure::ReadsNew), back });
     }
 
-    /// A copy of the directory is made, as it is now.
-    pub(crate) fn take_image(&mut self, id: NodeId) {
-        let image = self.process(id).home.disk.image();
-        self.process_mut(id).image = Some(image);
-    }
-
-    /// The copy takes the place of the directory, whose process is down; what came since is gone.
-    pub(crate) fn put_image_back(&mut self, id: NodeId) {
-        let process = self.process_mut(id);
-        if let Some(image) = process.image.clone() {
-            process.home.put_back(&image);
-            self.oracle.put_back(id);
-            self.note(id, &[63], || format!("n{} is what it was a while ago", id.get()));
-        }
-    }
-
     // ---- what becomes of disks
 
     pub(super) fn sicken(&mut self, id: NodeId, ailment: Ailment, back: Duration) {

@@ -27,6 +27,10 @@ pub(crate) enum Fault {
     Hang { id: NodeId, lasts: Option<Duration> },
     /// The process is gone, and its directory is emptied.
     Wipe { id: NodeId, end: End, back: Option<Duration> },
+    /// A copy of the directory is made, as it is now.
+    Image { id: NodeId },
+    /// The process is gone, and the copy takes the place of its directory.
+    PutBack { id: NodeId, end: End, back: Option<Duration> },
     /// An entry at or below the last mark is damaged; the process is gone first, or goes on and does not know.
     Rot { id: NodeId, entry: u64, damage: Damage, end: Option<End>, back: Option<Duration> },
     /// The next operation of a kind fails; if that shows, somebody restarts the process after `back`.
@@ -61,6 +65,8 @@ impl Fault {
             | Fault::Tear { id, .. }
             | Fault::Hang { id, .. }
             | Fault::Wipe { id, .. }
+            | Fault::Image { id }
+            | Fault::PutBack { id, .. }
             | Fault::Rot { id, .. }
             | Fault::Ail { id, .. }
             | Fault::Full { id, .. }
@@ -82,7 +88,7 @@ impl Fault {
     /// Whose disk loses what it had synced.
     pub(crate) fn spends(&self) -> Option<NodeId> {
         match self {
-            Fault::Wipe { id, .. } | Fault::Rot { id, .. } => Some(*id),
+            Fault::Wipe { id, .. } | Fault::PutBack { id, .. } | Fault::Rot { id, .. } => Some(*id),
             _ => None,
         }
     }

@@ -32,6 +32,13 @@ impl World {
                 self.empty_home(id);
                 self.later(back, Event::Restart { id });
             }
+            Fault::Image { id } => self.take_image(id),
+            Fault::PutBack { id, end, back } => {
+                self.faults.spent.insert(id);
+                self.end_process(id, end);
+                self.put_image_back(id);
+                self.later(back, Event::Restart { id });
+            }
             Fault::Rot { id, entry, damage, end, back } => {
                 end.into_iter().for_each(|end| self.end_process(id, end));
                 if self.spoil(id, entry, damage) {

@@ -2,7 +2,7 @@
 
 use super::{Checked, Invariant, Oracle, ensure};
 use rep_vlsn::{Incarnation, NodeId, Term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One run of one node's process.
 pub(crate) type Run = (NodeId, u64);
@@ -17,12 +17,38 @@ pub(super) struct Elections {
     fences: BTreeMap<(NodeId, Incarnation), (Term, Option<NodeId>)>,
     /// The fence with which a run began.
     opened: BTreeMap<NodeId, Term>,
+    /// To whom each durable fence was promised.
+    pledges: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
+    /// Pledges, and proposals, of which a member does not know any more: an older image is in its place.
+    forgotten: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
+    unproposed: BTreeSet<(NodeId, Incarnation, Term)>,
 }
 
 impl Elections {
-    /// The disk has gone back to an older fence; what was promised is remembered all the same.
-    pub(super) fn forget_fence(&mut self, node: NodeId, incarnation: Incarnation) {
-        self.fences.remove(&(node, incarnation));
+    /// The disk has gone back to an older fence; how high it had been.
+    pub(super) fn forget_fence(&mut self, node: NodeId, incarnation: Incarnation) -> Term {
+        self.fences.remove(&(node, incarnation)).map_or(Term::ZERO, |(term, _)| term)
+    }
+
+    pub(super) fn is_pledged(&self, node: NodeId, incarnation: Incarnation, term: Term) -> bool {
+        self.pledges.contains_key(&(node, incarnation, term))
+    }
+
+    /// What a member has said in terms from `first` on it does not know any more.
+    pub(super) fn forget_words(&mut self, node: NodeId, incarnation: Incarnation, first: Term) {
+        let is_lost = |key: &(NodeId, Incarnation, Term)| {
+            (key.0, key.1) == (node, incarnation) && key.2 >= first
+        };
+        self.promises.retain(|key, _| !is_lost(key));
+        let pledges = std::mem::take(&mut self.pledges);
+        let (lost, kept) = pledges.into_iter().partition(|(key, _)| is_lost(key));
+        self.pledges = kept;
+        self.forgotten.extend::<BTreeMap<_, _>>(lost);
+        let (lost, kept) =
+            std::mem::take(&mut self.proposals).into_iter().partition(|(key, _)| is_lost(key));
+        self.proposals = kept;
+        let lost: BTreeMap<_, u64> = lost;
+        self.unproposed.extend(lost.into_keys());
     }
 }
 
@@ -33,6 +59,7 @@ impl Oracle {
         let stored = self.elections.fences.get(&(node, incarnation)).copied();
         let (durable, promised) = stored.unwrap_or_default();
         self.elections.opened.insert(node, term);
+        self.image_opened(node, term, to.is_some());
         ensure(term >= durable, Invariant::TermMonotonic, || {
             format!("{node} came back with a fence of {term}, its disk had confirmed {durable}")
         })?;
@@ -60,7 +87,22 @@ impl Oracle {
             format!("{node} stored {term} promised to {to:?}, it was promised to {promised:?}")
         })?;
         self.elections.fences.insert(key, (term, to));
+        let pledge = to.map(|to| ((node, key.1, term), to));
+        self.elections.pledges.extend(pledge);
         Ok(())
+    }
+
+    /// A member promises a term that it could not have promised so if it knew the fence that it had.
+    fn keeps_forgotten_word(&mut self, node: NodeId, term: Term, to: NodeId) {
+        let key = (node, self.member(node).incarnation, term);
+        let before = self.elections.forgotten.get(&key).copied();
+        if self.may_speak_again(node, term) && before != Some(to) {
+            self.give_up(|| {
+                format!(
+                    "{node} promises {term} to {to}, and has forgotten {before:?} or a later one"
+                )
+            });
+        }
     }
 
     /// A promise leaves. `durable` is what the cell holds at this moment, read from the disk.
@@ -82,21 +124,36 @@ impl Oracle {
         let first = *self.elections.promises.entry(key).or_insert(to);
         ensure(first == to, Invariant::OnePromise, || {
             format!("{node} promises {term} to {to}, it had promised it to {first}")
-        })
+        })?;
+        self.keeps_forgotten_word(node, term, to);
+        Ok(())
     }
 
     /// A solicitation or an announcement of this node's own proposal leaves.
     pub(crate) fn proposal_leaves(&mut self, (node, run): Run, term: Term) -> Checked {
         let key = (node, self.member(node).incarnation, term);
+        if self.elections.unproposed.contains(&key) {
+            self.give_up(|| {
+                format!("{node} proposes {term} again, and has forgotten the first time")
+            });
+        }
         let first = *self.elections.proposals.entry(key).or_insert(run);
         ensure(first == run, Invariant::OnePromise, || {
             format!("{node} proposes {term} in run {run}, it had done so in run {first}")
-        })
+        })?;
+        self.keeps_forgotten_word(node, term, node);
+        Ok(())
     }
 
     /// A node does what only a master does.
     pub(crate) fn acts_as_master(&mut self, (node, run): Run, term: Term, how: &str) -> Checked {
         let first = *self.elections.masters.entry(term).or_insert((node, run));
+        if first != (node, run) && first.0 == node && self.may_speak_again(node, term) {
+            self.give_up(|| {
+                format!("{node} reigns in {term} again, and has forgotten the first time")
+            });
+            return Ok(());
+        }
         ensure(first == (node, run), Invariant::ElectionSafety, || {
             let (other, other_run) = first;
             format!(
@@ -123,12 +180,19 @@ impl Oracle {
     }
 
     /// I-6 for a new master.
-    fn is_complete(&self, node: NodeId, term: Term) -> Checked {
-        let log = &self.member(node).log;
+    fn is_complete(&mut self, node: NodeId, term: Term) -> Checked {
         let Some(at) = self.claims.iter().rposition(|claim| claim.in_term < term) else {
             return Ok(());
         };
-        let claim = &self.claims[at];
+        let lacks = |at: &usize| {
+            let entry = self.member(node).log.get(*at);
+            entry.is_none_or(|entry| entry.chain != self.claims[*at].chain)
+        };
+        if lacks(&at) && (0..=at).filter(lacks).all(|at| self.is_at_risk(at)) {
+            self.give_up(|| format!("{node} is master of {term} without what went with an image"));
+            return Ok(());
+        }
+        let (log, claim) = (&self.member(node).log, &self.claims[at]);
         let held = log.get(at).is_some_and(|entry| entry.chain == claim.chain);
         ensure(held, Invariant::LeaderCompleteness, || {
             let missing =

@@ -30,20 +30,8 @@ impl Oracle {
         } else {
             std::mem::take(&mut member.lost)
         };
-        *member = Member { incarnation, lost, held: before, ..Member::default() };
-    }
-
-    /// An older state of the disk is back: what it had since, it has had.
-    pub(crate) fn put_back(&mut self, node: NodeId) {
-        let incarnation = self.member(node).incarnation;
-        self.elections.forget_fence(node, incarnation);
-        let member = self.member_mut(node);
-        member.lets_go(0);
-        let mut had = std::mem::take(&mut member.log);
-        had.truncate(member.durable);
-        (member.durable, member.written) = (0, 0);
-        (member.marked, member.acked) = (0, 0);
-        member.lost = had;
+        let gone = std::mem::take(&mut member.gone);
+        *member = Member { incarnation, lost, gone, held: before, ..Member::default() };
     }
 
     /// A disk is damaged at or below its mark.

@@ -1,0 +1,56 @@
+//! What becomes of a member that came back with an older image of its directory.
+
+use crate::oracle::{Invariant, ensure};
+use crate::world::World;
+use rep_node::{Link, Message, ReplicaMessage};
+use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
+
+impl World {
+    /// A member says something that it may say only at or above its fence. If it had a higher one and has forgotten that,
+    /// whoever hears it is told what is not so any more; unless that is somebody who remembers, and counts it for nothing.
+    pub(super) fn leans_on_fence(&mut self, id: NodeId, hears: NodeId, term: Term) {
+        if self.oracle.has_forgotten(id, term) && !self.remembers(hears, id) {
+            self.oracle.give_up(|| format!("{id} follows {term}, and has forgotten a higher one"));
+        }
+    }
+
+    /// Whether this master has counted more of a member than the member has by now.
+    fn remembers(&mut self, master: NodeId, id: NodeId) -> bool {
+        let counted = self.counted(master, id);
+        counted.get() as usize > self.oracle.member(id).log.len()
+    }
+
+    /// The last entry that a master has counted as synced by a member.
+    fn counted(&mut self, master: NodeId, id: NodeId) -> Vlsn {
+        let now = self.now;
+        let Some(live) = self.live_mut(master) else { return Vlsn::NULL };
+        let status = live.node.status(live.clock.local(now));
+        let of = status.members.iter().find(|member| member.id == id);
+        of.and_then(|member| member.synced).unwrap_or_default()
+    }
+
+    /// Where the log of a replica ends that is past sync-up, if this master has counted more of it.
+    pub(super) fn returning(
+        &mut self,
+        id: NodeId,
+        link: Link,
+        message: &Message,
+    ) -> Option<LogPoint> {
+        let Message::ToFeeder(ReplicaMessage::Ready { at, .. }) = message else { return None };
+        self.oracle.went_back(link.peer).then_some(())?;
+        (self.counted(id, link.peer) > at.vlsn).then_some(*at)
+    }
+
+    /// I-9: what comes back with less than was counted of it is refused, for as long as that master reigns.
+    pub(super) fn refuses_image(&mut self, id: NodeId, link: Link, at: LogPoint) {
+        self.counts.images_refused += 1;
+        let stands = self.network.find(id, link.epoch).and_then(|(conn, side)| {
+            let (_, end) = self.network.end(conn, side)?;
+            Some(end.open)
+        });
+        let checked = ensure(stands != Some(true), Invariant::DistinctVoters, || {
+            format!("{id} takes {} back, whose log ends at {at}: it has counted more", link.peer)
+        });
+        self.check(checked);
+    }
+}
