@@ -1,5 +1,6 @@
 //! `rep serve`: one member of a group, as a process.
 
+mod descriptors;
 mod file;
 pub(crate) mod keys;
 mod settings;
@@ -97,6 +98,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let listener = settings.text("resp").map(|address| bind(address, open)).transpose()?;
     let config = config(&settings, listener.as_ref())?;
     let resp = RespConfig { password, ..RespConfig::default() }.timing(&config.timing);
+    descriptors::raise(if listener.is_some() { resp.clients_max } else { 0 });
     let env = ReplicatedEnvironment::open(config)?;
     let mut server = match listener {
         Some(listener) => Some(serve_redis(listener, &env, resp)?),

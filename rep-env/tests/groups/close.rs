@@ -4,6 +4,7 @@ use rep_env::{Consistency, Error, LogPoint, NodeState, RepConfig, ReplicatedEnvi
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn after_close_everything_says_closed() {
@@ -26,8 +27,7 @@ fn after_close_everything_says_closed() {
 
 #[test]
 fn closing_under_load_resolves_every_handle() {
-    for net in BOTH {
-        let world = World::running(net, 3);
+    for world in World::both_steady() {
         world.put("alice", "0");
         let env = world.env(world.master()).clone();
         let (begun, many_begun) = mpsc::sync_channel(100);
@@ -228,14 +228,12 @@ impl StateMachine for Stuck {
 #[test]
 fn a_thread_stuck_in_its_disk_is_left_and_named_and_keeps_the_directory() {
     let (mut world, gate) = (World::new(Net::Memory, 1), Arc::new(Mutex::new(())));
-    let mut open = || {
-        let config = world.config(0).tune(|timing, _| {
-            timing.close_timeout = std::time::Duration::from_millis(100);
-        });
+    let mut open = |close_timeout| {
+        let config = world.config(0).tune(|timing, _| timing.close_timeout = close_timeout);
         let machine = Stuck { applied: LogPoint::NULL, gate: Arc::clone(&gate) };
         ReplicatedEnvironment::open_with(config.build().unwrap(), machine)
     };
-    let env = open().unwrap();
+    let env = open(Duration::from_millis(100)).unwrap();
     env.wait_for_master(PATIENCE).unwrap();
     env.replicate(b"entry").unwrap().wait().unwrap();
     let held = gate.lock().unwrap();
@@ -243,10 +241,10 @@ fn a_thread_stuck_in_its_disk_is_left_and_named_and_keeps_the_directory() {
     let Error::CloseTimeout { threads, .. } = &stuck else { panic!("{stuck}") };
     assert!(threads.contains(&"rep-apply".to_owned()), "{stuck}");
     assert!(matches!(env.close(), Err(Error::CloseTimeout { .. })), "it is still stuck");
-    assert!(matches!(open(), Err(Error::Locked { .. })), "its directory is still its own");
+    assert!(matches!(open(PATIENCE), Err(Error::Locked { .. })), "its directory is still its own");
     drop(held);
     crate::world::eventually("the end", || env.close().ok());
-    open().unwrap().close().unwrap();
+    open(PATIENCE).unwrap().close().unwrap();
 }
 
 #[test]

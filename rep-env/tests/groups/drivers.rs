@@ -41,8 +41,7 @@ fn when_committed(env: &ReplicatedEnvironment, then: impl FnOnce() + Send + 'sta
 
 #[test]
 fn a_waker_may_begin_and_commit() {
-    for net in BOTH {
-        let world = World::running(net, 3);
+    for world in World::both_steady() {
         world.put("alice", "0");
         let env = world.env(world.master()).clone();
         let (tell, told) = mpsc::sync_channel::<Result<CommitHandle, Error>>(1);
@@ -128,7 +127,7 @@ fn closing_from_a_waker_is_refused_and_the_last_drop_there_does_not_hang() {
 
 #[test]
 fn a_waker_that_panics_harms_nobody_but_its_own_task() {
-    let world = World::running(Net::Memory, 3);
+    let world = World::steady(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master()).clone();
     let (tell, told) = mpsc::sync_channel(1);

@@ -1,6 +1,6 @@
 //! How far an entry must have come before its commit counts, over whole groups.
 
-use crate::world::{BOTH, Net, World, eventually, get, view_at};
+use crate::world::{BOTH, Net, World, eventually, get, steady, view_at};
 use rep_env::{
     Acks, CommitToken, Consistency, Durability, Error, ReplicatedEnvironment, SyncClass, Verdict,
 };
@@ -26,17 +26,12 @@ fn put_with(
 /// A group of three in which a member that is gone is missed for a while before the master gives up, and whose disks
 /// sync what asked for no sync every `sync_interval`.
 fn patient(net: Net, sync_interval: Duration) -> World {
-    let mut world = World::new(net, 3);
-    for at in 0..3 {
-        let config = world.config(at).tune(|timing, _| {
-            timing.replicas_wait = Duration::from_millis(50);
-            timing.election_timeout = Duration::from_secs(2);
-            timing.round_timeout = Duration::from_millis(500);
-            timing.sync_interval = sync_interval;
-            timing.disk_stall = timing.disk_stall.max(sync_interval * 2);
-        });
-        world.open_as(at, config.build().unwrap());
-    }
+    let world = World::tuned(net, 3, |timing, _| {
+        steady(timing);
+        timing.replicas_wait = Duration::from_millis(50);
+        timing.sync_interval = sync_interval;
+        timing.disk_stall = timing.disk_stall.max(sync_interval * 2);
+    });
     // Applied means synced: from here on no disk is at anything that an earlier entry asked for.
     let token = world.put("alice", "0");
     world.assert_everywhere(token, "alice", "0");
@@ -111,7 +106,7 @@ fn a_commit_that_asks_nobody_is_taken_with_nobody_there_and_one_that_asks_is_not
     let mut world = patient(Net::Memory, Duration::from_millis(10));
     let master = world.master();
     let away: Vec<usize> = (0..3).filter(|at| *at != master).collect();
-    away.iter().for_each(|at| world.close(*at));
+    world.leave_alone(master);
     put_with(world.env(master), "1", weak().acks(Acks::None)).unwrap();
     let names: Vec<String> = away.iter().map(|at| format!("n{}", at + 1)).collect();
     match put_with(world.env(master), "2", weak()) {

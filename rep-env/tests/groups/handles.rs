@@ -31,7 +31,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn commits_and_reads_can_be_awaited() {
-    let world = World::running(Net::Memory, 3);
+    let world = World::steady(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master()).clone();
     let value = block_on(async {
@@ -59,7 +59,7 @@ fn whoever_waits_may_say_for_ever() {
 
 #[test]
 fn a_dropped_handle_cancels_nothing() {
-    let world = World::running(Net::Memory, 3);
+    let world = World::steady(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master());
     let mut txn = env.begin().unwrap();
@@ -75,7 +75,7 @@ fn handles_outlive_threads_and_environments_are_shared() {
     fn is_static<T: Send + Unpin + 'static>(value: T) -> T {
         value
     }
-    let world = World::running(Net::Memory, 3);
+    let world = World::steady(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master()).clone();
     let writers: Vec<_> = (0..4)
@@ -115,7 +115,7 @@ fn pending_commit(world: &World, value: &str, waker: &Waker) -> CommitHandle {
 
 #[test]
 fn a_handle_may_wander_from_task_to_task() {
-    let world = World::running(Net::Tcp, 3);
+    let world = World::steady(Net::Tcp, 3);
     world.put("alice", "0");
     let here = Waker::from(Arc::new(Unpark(thread::current())));
     let handle = pending_commit(&world, "1", &here);
@@ -126,7 +126,7 @@ fn a_handle_may_wander_from_task_to_task() {
 
 #[test]
 fn a_handle_dropped_in_the_middle_of_being_awaited_cancels_nothing() {
-    let world = World::running(Net::Tcp, 3);
+    let world = World::steady(Net::Tcp, 3);
     world.put("alice", "0");
     drop(pending_commit(&world, "1", Waker::noop()));
     let token = world.put("bob", "1");
@@ -136,7 +136,7 @@ fn a_handle_dropped_in_the_middle_of_being_awaited_cancels_nothing() {
 /// As a runtime does: one task spawns others, each of which begins, commits and waits, on any of its threads.
 #[test]
 fn tasks_of_a_small_runtime_commit_side_by_side() {
-    let world = World::running(Net::Memory, 3);
+    let world = World::steady(Net::Memory, 3);
     world.put("alice", "0");
     let env = world.env(world.master()).clone();
     let (tasks, row) = mpsc::sync_channel::<Pin<Box<dyn Future<Output = ()> + Send>>>(40);

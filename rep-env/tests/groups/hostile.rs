@@ -281,7 +281,7 @@ fn a_caller_that_asks_and_never_listens_is_given_up() {
         }
     };
     assert!(!matches!(hung_up.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{hung_up}");
-    // With one member away and its loop kept busy a master may have lost its term, but never the group.
+    // With its loop kept busy for so long a master may have lost its term, but never the group.
     group.world.put("after", "1");
 }
 
@@ -298,7 +298,7 @@ struct Group {
 
 impl Group {
     fn running() -> Group {
-        let world = World::running(Net::Tcp, 3);
+        let world = World::steady(Net::Tcp, 3);
         let token = world.put("before", "1");
         world.assert_everywhere(token, "before", "1");
         let master = world.master();

@@ -75,10 +75,7 @@ pub(crate) fn group(
 ) -> (World, Arc<Weather>) {
     let mut world = World::new(Net::Memory, count);
     let weather = Arc::new(Weather::default());
-    for at in 0..count {
-        let config = under(&weather, &mut world, at).tune(&tune).build().unwrap();
-        world.open_as(at, config);
-    }
+    world.found(|world, at| under(&weather, world, at).tune(&tune));
     (world, weather)
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of a commit whose master loses its place: the handle says what became of that very entry.
 
 use crate::options::{Weather, group};
-use crate::world::{World, eventually, get, put, view_at};
+use crate::world::{World, eventually, get, put, steady, view_at};
 use rep_env::net::Address;
 use rep_env::{
     Acks, CommitHandle, CommitToken, Consistency, Durability, Error, NodeState,
@@ -22,6 +22,7 @@ struct Stage {
 impl Stage {
     fn new(ack_timeout: Duration) -> Stage {
         let (world, weather) = group(3, |timing, _| {
+            steady(timing);
             timing.ack_timeout = ack_timeout;
             timing.disk_stall = Duration::from_secs(3600);
         });
@@ -103,7 +104,7 @@ fn a_commit_whose_place_was_taken_is_rolled_back() {
 #[test]
 fn a_commit_nobody_acknowledged_in_time_is_unknown_and_names_who_did_not() {
     for class in [SyncClass::Sync, WEAK[0], WEAK[1]] {
-        let stage = Stage::new(Duration::from_millis(50));
+        let stage = Stage::new(Duration::from_secs(2));
         stage.weather.cut_streams();
         let durability = Durability::default().local(class).replica(class);
         let error = stage.begin_put("1", durability).wait().unwrap_err();

@@ -1,4 +1,4 @@
-use crate::world::{Net, PATIENCE, World, eventually};
+use crate::world::{Net, PATIENCE, World, eventually, steady};
 use rep_env::net::mem::Hub;
 use rep_env::store::state_machine::Chunks;
 use rep_env::store::{Digest, Entry, Snapshot, StateMachine, StoreError};
@@ -70,6 +70,7 @@ fn group(hub: &Hub) -> Vec<ReplicatedEnvironment<Sum>> {
             let config = RepConfig::builder("sum", format!("n{number}"))
                 .members(["n1=a", "n2=b", "n3=c"])
                 .transport(hub.transport())
+                .tune(|timing, _| steady(timing))
                 .ephemeral();
             ReplicatedEnvironment::open_with(config.build().unwrap(), Sum::default()).unwrap()
         })

@@ -1,11 +1,10 @@
-use crate::world::{BOTH, Net, World, eventually, get, view_at};
+use crate::world::{Net, World, eventually, get, view_at};
 use rep_env::{CommitToken, Consistency, Error, GroupId, LogPoint, Vlsn};
 use std::time::Duration;
 
 #[test]
 fn a_linearizable_read_sees_every_write_that_was_acknowledged() {
-    for net in BOTH {
-        let world = World::running(net, 3);
+    for world in World::both_steady() {
         for value in ["1", "2", "3"] {
             world.put("alice", value);
             let view = world.env(world.master()).read(Consistency::Linearizable).wait().unwrap();
@@ -16,8 +15,7 @@ fn a_linearizable_read_sees_every_write_that_was_acknowledged() {
 
 #[test]
 fn every_member_serves_linearizable_reads() {
-    for net in BOTH {
-        let world = World::running(net, 3);
+    for world in World::both_steady() {
         for value in ["1", "2", "3"] {
             world.put("alice", value);
             for env in world.running_envs() {

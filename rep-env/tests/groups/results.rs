@@ -52,11 +52,14 @@ impl StateMachine for Slow {
 }
 
 /// A node alone, with a machine that has answered once.
-fn alone(ack_timeout: Duration) -> (World, ReplicatedEnvironment<Slow>, Arc<Mutex<()>>) {
+fn alone(
+    ack_timeout: Duration,
+    close_timeout: Duration,
+) -> (World, ReplicatedEnvironment<Slow>, Arc<Mutex<()>>) {
     let (mut world, gate) = (World::new(Net::Memory, 1), Arc::new(Mutex::new(())));
     let config = world.config(0).tune(|timing, _| {
         timing.ack_timeout = ack_timeout;
-        timing.close_timeout = Duration::from_millis(100);
+        timing.close_timeout = close_timeout;
     });
     let machine = Slow { applied: LogPoint::NULL, gate: Arc::clone(&gate) };
     let env = ReplicatedEnvironment::open_with(config.build().unwrap(), machine).unwrap();
@@ -79,7 +82,7 @@ fn outcome(
 /// its disk hangs. Now it waits for the result as long again as it may for acknowledgements.
 #[test]
 fn a_result_is_not_waited_for_longer_than_acknowledgements() {
-    let (_world, env, gate) = alone(Duration::from_millis(300));
+    let (_world, env, gate) = alone(Duration::from_secs(1), PATIENCE);
     for asleep in [true, false] {
         let stuck = gate.lock().unwrap();
         // On a slow disk it may come to be unknown first.
@@ -98,7 +101,8 @@ fn a_result_is_not_waited_for_longer_than_acknowledgements() {
 /// The machine does not come back, and nobody's patience ends: closing tells whoever waits.
 #[test]
 fn whoever_waits_for_a_result_is_told_when_the_environment_closes() {
-    let (_world, env, gate) = alone(Duration::from_secs(3600));
+    // It is closed with a machine that is stuck, which is not waited for.
+    let (_world, env, gate) = alone(Duration::from_secs(3600), Duration::from_millis(100));
     let stuck = gate.lock().unwrap();
     let durable = env.stats().commits_durable;
     let waiting = [true, false].map(|asleep| outcome(env.replicate(b"entry").unwrap(), asleep));

@@ -93,8 +93,11 @@ fn an_expired_transaction_says_so_at_every_step_and_has_no_effect() {
     let timeout = Duration::from_millis(400);
     let (world, env) = alone(|timing| timing.txn_timeout = timeout);
     let accounts = env.database("accounts");
-    let mut expired = env.begin().unwrap();
-    expired.put(&accounts, b"alice", b"expired").unwrap();
+    let mut expired = crate::world::eventually("a step in time", || {
+        let mut txn = env.begin().ok()?;
+        txn.put(&accounts, b"alice", b"expired").ok()?;
+        Some(txn)
+    });
     // The turn goes to the next in line when the time is up, and no sooner.
     let token = world.put("bob", "1");
     let told = Error::TxnExpired { timeout };

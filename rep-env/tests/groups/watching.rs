@@ -34,7 +34,7 @@ fn events_begin_with_the_present_and_end_with_shutdown() {
 
 #[test]
 fn every_counter_of_a_working_group_moves() {
-    let mut world = World::running(Net::Tcp, 3);
+    let mut world = World::steady(Net::Tcp, 3);
     let mut token = world.put("alice", "0");
     for number in 1..20 {
         token = world.put("alice", &number.to_string());

@@ -1,15 +1,34 @@
 //! A group to be tested, over either transport.
 
-use rep_env::config::RepConfigBuilder;
+use rep_env::config::{Limits, RepConfigBuilder, Timing};
 use rep_env::net::mem::Hub;
 use rep_env::{CommitToken, Consistency, Error, NodeState, RepConfig, ReplicatedEnvironment, View};
-use std::net::TcpListener;
+use rustix::fd::OwnedFd;
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Longer than anything here should ever take, on a machine that is busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A silence that nobody keeps on a machine that is merely slow: no disk and no other process makes an election where this is
+/// the `election_timeout`.
+pub(crate) const STEADY: Duration = Duration::from_secs(6);
+
+/// The master stays.
+pub(crate) fn steady(timing: &mut Timing) {
+    timing.election_timeout = STEADY;
+    timing.round_timeout = Duration::from_secs(1);
+}
+
+/// Stands soon, whatever its group's patience.
+fn impatient(timing: &mut Timing, _: &mut Limits) {
+    timing.heartbeat = Duration::from_millis(40);
+    timing.election_timeout = Duration::from_millis(400);
+    timing.round_timeout = Duration::from_millis(150);
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Net {
@@ -26,27 +45,30 @@ pub(crate) struct World {
     dir: TempDir,
     pub(crate) members: Vec<String>,
     listeners: Vec<Option<TcpListener>>,
+    /// What keeps the ports for the members.
+    _held: Vec<OwnedFd>,
     pub(crate) envs: Vec<Option<ReplicatedEnvironment>>,
 }
 
 impl World {
     /// A group of which nothing runs yet.
     pub(crate) fn new(net: Net, count: usize) -> World {
-        let mut listeners = Vec::new();
+        let (mut listeners, mut held) = (Vec::new(), Vec::new());
         let members = (1..=count)
             .map(|number| match net {
                 Net::Memory => format!("n{number}=place-{number}"),
                 Net::Tcp => {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let address = listener.local_addr().unwrap();
-                    listeners.push(Some(listener));
+                    let (socket, address) = held_port();
+                    listeners.push(Some(TcpListener::bind(address).unwrap()));
+                    held.push(socket);
                     format!("n{number}={address}")
                 }
             })
             .collect();
         listeners.resize_with(count, || None);
         let envs = (0..count).map(|_| None).collect();
-        World { net, hub: Hub::default(), dir: TempDir::new().unwrap(), members, listeners, envs }
+        let dir = TempDir::new().unwrap();
+        World { net, hub: Hub::default(), dir, members, listeners, _held: held, envs }
     }
 
     /// A group of which every member runs.
@@ -54,6 +76,53 @@ impl World {
         let mut world = World::new(net, count);
         (0..count).for_each(|at| drop(world.open(at)));
         world
+    }
+
+    /// A group of which every member runs, and whose master stays.
+    pub(crate) fn steady(net: Net, count: usize) -> World {
+        World::tuned(net, count, |timing, _| steady(timing))
+    }
+
+    /// Such a group of three on either network.
+    pub(crate) fn both_steady() -> impl Iterator<Item = World> {
+        BOTH.into_iter().map(|net| World::steady(net, 3))
+    }
+
+    /// A group that has been founded, and of which every member runs as `tune` changes it.
+    pub(crate) fn tuned(net: Net, count: usize, tune: impl Fn(&mut Timing, &mut Limits)) -> World {
+        let mut world = World::new(net, count);
+        world.found(|world, at| world.config(at).tune(&tune));
+        world
+    }
+
+    /// Opens every member as `configure` says, and waits until all of them follow one master.
+    ///
+    /// Nobody stands before its timeout is over, which may be long. So the first member is impatient until the group is
+    /// founded, and opened again as it is to be; was it master, its connections are closed and the others elect at once.
+    pub(crate) fn found(&mut self, configure: impl Fn(&mut World, usize) -> RepConfigBuilder) {
+        let count = self.envs.len();
+        for at in 0..count {
+            let mut config = configure(self, at);
+            if at == 0 && count > 1 {
+                config = config.tune(impatient);
+            }
+            self.open_as(at, config.build().unwrap());
+        }
+        self.settle();
+        if count > 1 {
+            self.close(0);
+            let config = configure(self, 0).build().unwrap();
+            self.open_as(0, config);
+            self.settle();
+        }
+    }
+
+    /// Waits until every member knows its group, and is master or follows.
+    fn settle(&self) {
+        let settled = |env: &ReplicatedEnvironment| {
+            env.group().is_some() && matches!(env.state(), NodeState::Master | NodeState::Replica)
+        };
+        eventually("a group", || self.running_envs().all(settled).then_some(()));
     }
 
     pub(crate) fn home(&self, at: usize) -> PathBuf {
@@ -113,6 +182,21 @@ impl World {
     pub(crate) fn close(&mut self, at: usize) {
         let env = self.envs[at].take().expect("this member runs");
         env.close().unwrap();
+    }
+
+    /// Closes all members but the master, and waits until it has noticed: from here on nothing is admitted that asks for another.
+    pub(crate) fn leave_alone(&mut self, master: usize) {
+        for at in (0..self.envs.len()).filter(|at| *at != master) {
+            self.close(at);
+        }
+        let env = self.env(master);
+        eventually("a loss that is noticed", || {
+            let stats = env.stats();
+            let gone = stats.replicas.iter().all(|it| !it.connected && it.state.is_empty());
+            gone.then_some(())
+        });
+        // What a commit looks at is published after the step that answers a question, so before the next one is answered.
+        env.stats();
     }
 
     /// Waits for a master, and says which member it is.
@@ -186,4 +270,17 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
         assert!(start.elapsed() < PATIENCE, "{what} did not come");
         std::thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// A port of the system's choice that is its holder's: the system gives it to nobody else, and nobody listens there until who is
+/// told of it does, as often as it likes.
+///
+/// A socket that is bound and does not listen lets others bind its address by name, if both sides allow that, as a
+/// `TcpListener` does; and it is never the one that port 0 or an outgoing connection is given.
+pub(crate) fn held_port() -> (OwnedFd, SocketAddr) {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = net::getsockname(&socket).unwrap().try_into().unwrap();
+    (socket, address)
 }

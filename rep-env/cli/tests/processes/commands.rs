@@ -221,7 +221,7 @@ fn clients_may_ask_what_they_like_to_ask_first() {
 
 #[test]
 fn a_replica_says_where_the_master_is_and_reads_only_if_told_to() {
-    let group = Group::running(3);
+    let group = Group::steady(3);
     let (master, _) = group.put(&[0, 1, 2], "k", "v");
     let replica = (master + 1) % 3;
     let mut at_master = group.connect(master);
@@ -362,7 +362,7 @@ fn commands_of_many_keys_do_what_short_ones_do() {
 
 #[test]
 fn a_client_may_wait_until_replicas_hold_what_it_wrote() {
-    let mut group = Group::running(3);
+    let mut group = Group::steady(3);
     let (master, _) = group.put(&[0, 1, 2], "k", "v");
     let mut c = group.connect(master);
     let others: Vec<usize> = (0..3).filter(|at| *at != master).collect();

@@ -2,11 +2,12 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use rep_env::admin::{self, StatusReport};
+use rustix::fd::OwnedFd;
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 
 /// Longer than anything here should ever take, on a machine that is busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A silence that no master keeps on a machine that is merely slow.
+const STEADY: &[&str] = &["--set", "election_timeout=10s"];
 
 /// Held by tests that keep the whole machine busy.
 static HEAVY: Mutex<()> = Mutex::new(());
@@ -25,14 +29,27 @@ pub(crate) struct Group {
     /// Where they listen for clients.
     pub(crate) resp: Vec<String>,
     dir: TempDir,
+    /// What else every member is told.
+    more: &'static [&'static str],
+    /// What keeps the ports for the members.
+    _held: Vec<OwnedFd>,
     _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Group {
     /// A running group that has the machine for itself.
     pub(crate) fn alone(count: usize) -> Group {
+        Group::in_turn(|| Group::running(count))
+    }
+
+    /// A running group whose master stays, and that has the machine for itself.
+    pub(crate) fn steady_alone(count: usize) -> Group {
+        Group::in_turn(|| Group::steady(count))
+    }
+
+    fn in_turn(start: impl FnOnce() -> Group) -> Group {
         let turn = HEAVY.lock();
-        let mut group = Group::running(count);
+        let mut group = start();
         group._turn = Some(turn);
         group
     }
@@ -44,12 +61,38 @@ impl Group {
         group
     }
 
+    /// A running group whose master stays.
+    ///
+    /// Nobody stands before its timeout is over. So the first member has the usual patience until the group is founded, and is
+    /// started again; was it master, the others elect as soon as its connections are closed.
+    pub(crate) fn steady(count: usize) -> Group {
+        let mut group = Group::new(count);
+        group.start(0);
+        group.more = STEADY;
+        (1..count).for_each(|at| group.start(at));
+        group.settle();
+        group.terminate(0);
+        group.start(0);
+        group.settle();
+        group
+    }
+
+    /// Waits until every member is master or follows.
+    fn settle(&self) {
+        let settled = |at| {
+            let report = self.status(at);
+            report.is_some_and(|report| ["master", "replica"].contains(&&*report.state))
+        };
+        eventually("a group", || (0..self.addresses.len()).all(settled).then_some(()));
+    }
+
     /// A group of which nothing runs yet.
     pub(crate) fn new(count: usize) -> Group {
-        let mut addresses = free_addresses(2 * count);
+        let (held, mut addresses): (Vec<_>, Vec<_>) = (0..2 * count).map(|_| held_port()).unzip();
         let resp = addresses.split_off(count);
         let children = (0..count).map(|_| None).collect();
-        Group { children, addresses, resp, dir: TempDir::new().unwrap(), _turn: None }
+        let dir = TempDir::new().unwrap();
+        Group { children, addresses, resp, dir, more: &[], _held: held, _turn: None }
     }
 
     pub(crate) fn name(&self, at: usize) -> String {
@@ -85,7 +128,19 @@ impl Group {
     /// As [`start`](Group::start), with more said on its command line.
     pub(crate) fn start_with(&mut self, at: usize, more: &[&str]) {
         let mut command = self.serve(at);
-        command.args(["--resp", &self.resp[at]]).args(more);
+        command.args(["--resp", &self.resp[at]]).args(self.more).args(more);
+        self.spawn(at, command);
+    }
+
+    /// As [`start`](Group::start), by a program that is given the command line.
+    pub(crate) fn start_under(&mut self, at: usize, mut program: Command) {
+        let serve = self.serve(at);
+        program.arg(serve.get_program()).args(serve.get_args()).args(["--resp", &self.resp[at]]);
+        program.env("RUST_LOG", "info").stdin(Stdio::piped()).stdout(Stdio::piped());
+        self.spawn(at, program);
+    }
+
+    fn spawn(&mut self, at: usize, mut command: Command) {
         let log = self.home(at).with_extension("log");
         command.stderr(File::options().create(true).append(true).open(&log).unwrap());
         let mut child = command.spawn().unwrap();
@@ -232,17 +287,15 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// Addresses on which nobody listens, from below the range that outgoing connections are given: a member that comes back
-/// finds its own free.
-fn free_addresses(count: usize) -> Vec<String> {
-    let chance = RandomState::new().hash_one(0) % 20_000;
-    let mut held = Vec::new();
-    for step in 0..20_000 {
-        let port = 10_000 + (chance + step) % 20_000;
-        held.extend(TcpListener::bind(("127.0.0.1", port as u16)));
-        if held.len() == count {
-            break;
-        }
-    }
-    held.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
+/// A port of the system's choice that is its holder's: the system gives it to nobody else, and nobody listens there until who is
+/// told of it does, as often as it likes.
+///
+/// A socket that is bound and does not listen lets others bind its address by name, if both sides allow that, as a
+/// `TcpListener` does; and it is never the one that port 0 or an outgoing connection is given.
+fn held_port() -> (OwnedFd, String) {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = SocketAddr::try_from(net::getsockname(&socket).unwrap()).unwrap();
+    (socket, address.to_string())
 }

@@ -37,7 +37,7 @@ fn paths(report: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_json_of_status_has_just_the_keys_that_are_documented() {
-    let group = Group::running(3);
+    let group = Group::steady(3);
     let master = group.master();
     let output = rep().args(["status", &group.addresses[master], "--json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

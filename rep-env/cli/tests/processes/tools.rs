@@ -201,7 +201,7 @@ fn a_directory_that_is_in_use_or_no_home_is_not_looked_at() {
 
 #[test]
 fn a_bench_measures_each_row_and_takes_its_keys_away() {
-    let mut group = Group::alone(3);
+    let mut group = Group::steady_alone(3);
     let (master, _) = group.put(&[0, 1, 2], "mine", "kept");
     let replica = (master + 1) % 3;
     // Asked of a replica, it finds the master.

@@ -179,7 +179,7 @@ fn what_was_watched_at_one_master_is_not_trusted_at_another() {
 
 #[test]
 fn a_replica_watches_nothing_and_carries_out_nothing() {
-    let group = Group::running(3);
+    let group = Group::steady(3);
     let (master, _) = group.put(&[0, 1, 2], "k", "v");
     let mut c = group.connect((master + 1) % 3);
     let moved = ["READONLY", "NOTMASTER", "MASTERDOWN"];

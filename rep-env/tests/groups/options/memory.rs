@@ -1,7 +1,7 @@
 //! How much memory, and how much of a file, things may take.
 
 use super::{NEVER, Weather, begin_put, group, under};
-use crate::world::{Net, World, eventually, put};
+use crate::world::{Net, World, eventually, put, steady};
 use rep_env::config::{Limits, Timing};
 use rep_env::net::mem::Hub;
 use rep_env::{Error, ReplicatedEnvironment};
@@ -63,7 +63,11 @@ fn segments(world: &World, at: usize) -> Vec<PathBuf> {
 #[test]
 pub(super) fn so_much_of_the_log_is_sent_without_the_disk() {
     let away_while_written = |bytes_max| {
-        let (mut world, weather) = group(3, move |_, limits| limits.tail_bytes_max = bytes_max);
+        let tune = move |timing: &mut Timing, limits: &mut Limits| {
+            steady(timing);
+            limits.tail_bytes_max = bytes_max;
+        };
+        let (mut world, weather) = group(3, tune);
         world.put("alice", "0");
         let master = world.master();
         let away = (master + 1) % 3;
@@ -80,8 +84,7 @@ pub(super) fn so_much_of_the_log_is_sent_without_the_disk() {
         }
         let last = *world.env(master).vlsn_range().unwrap().end();
         let config = under(&weather, &mut world, away);
-        let config = config.tune(|_, limits| limits.tail_bytes_max = bytes_max).build().unwrap();
-        world.open_as(away, config);
+        world.open_as(away, config.tune(tune).build().unwrap());
         (world, away, last)
     };
     let has_all = |(world, away, last): &(World, usize, _)| {
@@ -101,14 +104,13 @@ pub(super) fn a_member_that_does_not_read_is_given_up_at_so_much() {
         limits.queue_items_max = 4;
         world.hub = Hub::new(limits);
         let weather = Arc::new(Weather::default());
-        for at in 0..2 {
-            let config = under(&weather, &mut world, at).tune(|timing, limits| {
+        world.found(|world, at| {
+            under(&weather, world, at).tune(|timing, limits| {
+                steady(timing);
                 timing.heartbeat = std::time::Duration::from_millis(1);
-                timing.election_timeout = std::time::Duration::from_secs(5);
                 limits.outgoing_bytes_max = bytes_max;
-            });
-            world.open_as(at, config.build().unwrap());
-        }
+            })
+        });
         world.put("alice", "0");
         (world, weather)
     };

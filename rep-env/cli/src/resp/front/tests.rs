@@ -71,10 +71,7 @@ fn pour(stream: &mut TcpStream) {
 
 #[test]
 fn a_crowd_of_unfinished_commands_takes_no_more_than_the_budget_and_ordinary_clients_go_on() {
-    let server = serve(|config| {
-        config.memory_bytes_max = BUDGET;
-        config.memory_timeout = Duration::from_secs(3);
-    });
+    let server = serve(|config| config.memory_bytes_max = BUDGET);
     let mut ordinary = client(&server);
     let mut crowd: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
     for stream in &mut crowd {
@@ -126,7 +123,8 @@ fn a_crowd_that_has_most_of_its_shares_takes_no_more_than_the_budget_either() {
 fn who_keeps_memory_from_others_and_says_nothing_is_hung_up_on() {
     let server = serve(|config| {
         config.memory_bytes_max = BUDGET;
-        config.memory_timeout = Duration::from_millis(100);
+        // Long enough for its memory to be seen before it is taken away.
+        config.memory_timeout = Duration::from_secs(5);
     });
     let mut ordinary = client(&server);
     let mut silent = connect(&server);
@@ -164,6 +162,27 @@ fn who_does_not_read_is_not_read_from_and_then_hung_up_on() {
         eventually("the end", || greedy.write_all(b"GET large\r\n").is_err());
     }
     eventually("room", || kept(&mut ordinary) == 0);
+}
+
+#[test]
+fn one_client_too_many_is_refused_in_words_and_there_is_room_when_one_has_gone() {
+    let server = serve(|config| config.clients_max = 3);
+    let mut clients: Vec<Connection> = (0..3).map(|_| client(&server)).collect();
+    clients.iter_mut().for_each(|client| redis::cmd("PING").exec(client).unwrap());
+    let refusal = || {
+        let mut said = String::new();
+        connect(&server).read_to_string(&mut said).unwrap();
+        said
+    };
+    assert_eq!(refusal(), "-ERR max number of clients reached\r\n");
+    clients.iter_mut().for_each(|client| redis::cmd("PING").exec(client).unwrap());
+    clients.pop();
+    eventually("room for another client", || {
+        let mut stream = connect(&server);
+        let mut answer = [0; 5];
+        let asked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer));
+        asked.is_ok() && &answer == b"+PONG"
+    });
 }
 
 #[test]
