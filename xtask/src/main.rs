@@ -15,11 +15,13 @@ mod diagrams;
 mod explore;
 mod fuzz;
 mod loom;
+mod miri;
 mod model;
 mod mutants;
 mod nightly;
 mod options;
 mod run;
+mod sanitize;
 mod shuttle;
 mod sim;
 mod steps;
@@ -55,6 +57,10 @@ enum Task {
     Loom(loom::Args),
     /// The concurrency scenarios, many interleavings of each drawn at random
     Shuttle(shuttle::Args),
+    /// What can be interpreted, by miri: undefined behaviour, races for memory and leaks, in many schedules
+    Miri(miri::Args),
+    /// The tests of what has threads, with ThreadSanitizer built into all of it
+    Sanitize(sanitize::Args),
     /// The simulator: whole groups under seeded faults
     Sim(sim::Args),
     /// The explicit-state model: every order of events within bounds
@@ -106,13 +112,20 @@ fn work(task: Task) -> anyhow::Result<()> {
         Task::Mutants(args) => mutants::run(&workspace, &args),
         Task::Fuzz(args) => fuzz::run(&workspace, &args),
         Task::Nightly(args) => nightly::run(&workspace, &args),
-        Task::Chaos(args) => match chaos::run(&workspace, &args)? {
-            Outcome::Done => Ok(()),
-            Outcome::Skipped(why) => anyhow::bail!("SKIPPED: {why}"),
-        },
+        Task::Miri(args) => ran(miri::run(&workspace, &args, &mut tally)?),
+        Task::Sanitize(args) => ran(sanitize::run(&workspace, &args, &mut tally)?),
+        Task::Chaos(args) => ran(chaos::run(&workspace, &args)?),
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::CheckHistory(_) => Ok(()), // `main` has answered
         Task::Diagrams => diagrams::run(&workspace),
         Task::Options => options::run(&workspace),
+    }
+}
+
+/// What could not be run here is not green.
+fn ran(outcome: Outcome) -> anyhow::Result<()> {
+    match outcome {
+        Outcome::Done => Ok(()),
+        Outcome::Skipped(why) => anyhow::bail!("SKIPPED: {why}"),
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! A step that cannot be run here says SKIPPED and makes the whole fail: a night without a check is not a green night.
 
-use crate::run::{Tally, run_counting, run_seeing};
+use crate::run::{Tally, run_counting};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{chaos, fuzz, loom, model, mutants, shuttle, sim, tidy};
-use std::process::{Command, Stdio};
+use crate::{chaos, fuzz, loom, miri, model, mutants, sanitize, shuttle, sim, tidy};
 use std::time::Duration;
 
 /// What may be asked of `nightly`.
@@ -48,9 +47,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("coverage", minutes(20), "cargo xtask sim --coverage --seeds 10000", move |_| {
             done(coverage(workspace))
         }),
-        step("miri", minutes(30), "cargo +nightly miri test -p rep-fsm --lib", move |tally| {
-            miri(workspace, tally)
-        }),
+        step(
+            "miri",
+            minutes(30),
+            "cargo xtask miri --filter the suite that failed",
+            move |tally| miri::run(workspace, &miri::Args::default(), tally),
+        ),
+        step(
+            "sanitize",
+            minutes(15),
+            "cargo xtask sanitize --filter the suite that failed",
+            move |tally| sanitize::run(workspace, &sanitize::Args::default(), tally),
+        ),
         step("chaos", minutes(90), "cargo xtask chaos", move |_| {
             chaos::run(workspace, &chaos::Args::all())
         }),
@@ -114,28 +122,4 @@ fn simulate(workspace: &Workspace, minutes: f64) -> anyhow::Result<()> {
 fn coverage(workspace: &Workspace) -> anyhow::Result<()> {
     let args = sim::Args { seeds: Some(10_000), coverage: true, ..sim::Args::default() };
     sim::run(workspace, &args)
-}
-
-fn miri(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<Outcome> {
-    let mut probe = Command::new("cargo");
-    probe
-        .args(["+nightly", "miri", "--version"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if !probe.status().is_ok_and(|status| status.success()) {
-        return Ok(Outcome::Skipped(
-            "needs the nightly toolchain with its miri component".to_owned(),
-        ));
-    }
-    for package in ["rep-fsm", "rep-vlsn"] {
-        let mut cargo = Command::new("cargo");
-        cargo
-            .current_dir(&workspace.root)
-            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
-            .env("PROPTEST_CASES", "8");
-        cargo.args(["+nightly", "miri", "test", "--package", package, "--lib"]);
-        run_seeing(&mut cargo, None, |line| tally.count(line))?;
-    }
-    Ok(Outcome::Done)
 }

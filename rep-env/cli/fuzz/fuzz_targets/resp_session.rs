@@ -7,7 +7,7 @@ mod body;
 mod kit;
 /// The sources of the binary, of which only the Redis port is here.
 #[path = "../../src"]
-#[allow(dead_code, reason = "the rest of the binary is not here")]
+#[allow(dead_code, unused_imports, reason = "the rest of the binary is not here")]
 mod src {
     pub(crate) mod resp;
 }
