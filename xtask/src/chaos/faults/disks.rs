@@ -95,7 +95,7 @@ pub(crate) fn hang(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         thaws.push(scene.node(victim).disk.hang(time)?);
     }
     let since = Instant::now();
-    if whom != Whom::All {
+    if whom != Whom::All && !scene.served_meanwhile(whom, since, time)? {
         scene.served(whom, since)?;
     }
     for thaw in &mut thaws {
