@@ -51,6 +51,11 @@ impl Whom {
     }
 }
 
+/// By when somebody has to serve, during a fault that lasts for `time`: before its end, if it outlasts elections.
+pub(super) fn bound_within(time: Duration) -> Duration {
+    if time > ELECTIONS_BOUND { time.min(SERVED_BOUND) } else { SERVED_BOUND }
+}
+
 impl Scene<'_> {
     /// Takes turns among `choices`.
     pub(super) fn turn(&self, choices: &[Whom]) -> Whom {
@@ -85,7 +90,8 @@ impl Scene<'_> {
 
     /// A majority is well since `since`: it has to serve the journal's writers and the clients.
     pub(super) fn served(&mut self, whom: Whom, since: Instant) -> anyhow::Result<()> {
-        self.served_within(whom, since, SERVED_BOUND)
+        self.acknowledged(whom, since, SERVED_BOUND)?;
+        self.answered(since, SERVED_BOUND)
     }
 
     /// The same while a fault lasts for `time`. Whether somebody served; of a fault that outlasts elections, somebody has to.
@@ -96,20 +102,28 @@ impl Scene<'_> {
         time: Duration,
     ) -> anyhow::Result<bool> {
         if time > ELECTIONS_BOUND {
-            return self.served_within(whom, since, time.min(SERVED_BOUND)).map(|()| true);
+            let bound = bound_within(time);
+            self.acknowledged(whom, since, bound)?;
+            return self.answered(since, bound).map(|()| true);
         }
         let served = self.journal.served_after(since, time);
         self.figures.served.entry(whom.word()).or_default().extend(served);
         Ok(served.is_some())
     }
 
-    fn served_within(&mut self, whom: Whom, since: Instant, bound: Duration) -> anyhow::Result<()> {
+    /// A write that was asked after `since` is acknowledged before `bound` is over.
+    pub(super) fn acknowledged(
+        &mut self,
+        whom: Whom,
+        since: Instant,
+        bound: Duration,
+    ) -> anyhow::Result<()> {
         let Some(took) = self.journal.served_after(since, bound) else {
             let statuses = told(&self.group.statuses());
             bail!("no write was acknowledged within {bound:?}\n{statuses}");
         };
         self.figures.served.entry(whom.word()).or_default().push(took);
-        self.answered(since, bound)
+        Ok(())
     }
 
     /// The clients are the ones whose history is judged: one without answers would be right whatever happened.
@@ -149,5 +163,16 @@ impl Scene<'_> {
             thread::sleep(LOOK);
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_outlasts_elections_has_to_be_served_through_and_a_shorter_one_need_not() {
+        let seconds = Duration::from_secs;
+        assert_eq!([1, 3, 8, 20].map(seconds).map(bound_within), [12, 3, 8, 12].map(seconds));
     }
 }
