@@ -1,5 +1,6 @@
 //! Reading from a connection: frames, until a deadline, whatever covers them.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -14,7 +15,6 @@ use crate::socket::cover::{Cover, End};
 const SEALED_BLOCK_BYTES: usize = 64 << 10;
 
 /// The reading half of a connection; whoever has it reads.
-#[derive(Debug)]
 pub(crate) struct ReadHalf {
     pub(crate) decoder: FrameDecoder,
     /// Room for sealed bytes, once some are to be read.
@@ -36,6 +36,15 @@ pub(crate) enum ReadError {
     Io(io::Error),
     Frame(FrameError),
     Cover(TlsError),
+}
+
+impl fmt::Debug for ReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHalf")
+            .field("decoder", &self.decoder)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ReadHalf {
