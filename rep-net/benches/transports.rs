@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rep_net::{
-    Bytes, Channel, Hello, Host, Limits, ServiceHandler, ServiceTable, TcpTransport, TlsConfig,
-    TlsTransport, Transport,
+    Bytes, Channel, Hello, Host, Limits, Listener, ServiceHandler, ServiceTable, TcpTransport,
+    TlsConfig, TlsTransport, Transport,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -45,14 +45,17 @@ impl<S: Read + Write + Send + 'static> End for Bare<S> {
     }
 }
 
-impl End for Arc<dyn Channel> {
+/// One end of ours. The listener is kept, for one that is closed may still take its latest channels with it.
+struct Ours(Arc<dyn Channel>, #[expect(dead_code, reason = "kept")] Option<Box<dyn Listener>>);
+
+impl End for Ours {
     fn send(&mut self, bytes: &Bytes) {
-        Channel::send(&**self, bytes.clone()).unwrap();
+        self.0.send(bytes.clone()).unwrap();
     }
 
     fn receive(&mut self, bytes: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        assert_eq!(Channel::receive(&**self, deadline).unwrap().unwrap().len(), bytes);
+        assert_eq!(self.0.receive(deadline).unwrap().unwrap().len(), bytes);
     }
 }
 
@@ -128,7 +131,7 @@ fn ours(listening: &dyn Transport, dialling: &dyn Transport) -> Ends {
     let hello = Hello::new("bank", "bulk").from_node("n2", [2; 16]);
     let deadline = Instant::now() + Duration::from_secs(30);
     let dialled = dialling.dial(listener.local_address(), &hello, deadline).unwrap();
-    (Box::new(dialled), Box::new(arrivals.recv().unwrap()))
+    (Box::new(Ours(dialled, None)), Box::new(Ours(arrivals.recv().unwrap(), Some(listener))))
 }
 
 fn our_tcp() -> Ends {
@@ -189,7 +192,7 @@ fn answering(mut end: Box<dyn End>, bytes: usize, every: u64, rounds: u64) -> Jo
 }
 
 /// Time for so many rounds over a fresh pair, in each of which `every` frames of that length go and a small one comes back.
-fn rounds(pair: fn() -> Ends, bytes: usize, every: u64, rounds: u64) -> Duration {
+fn rounds(pair: Pair, bytes: usize, every: u64, rounds: u64) -> Duration {
     const WARMING_UP: u64 = 2;
     let (mut left, right) = pair();
     let right = answering(right, bytes, every, WARMING_UP + rounds);
@@ -206,7 +209,9 @@ fn rounds(pair: fn() -> Ends, bytes: usize, every: u64, rounds: u64) -> Duration
     took
 }
 
-const PAIRS: [(&str, fn() -> Ends); 4] = [
+type Pair = fn() -> Ends;
+
+const PAIRS: [(&str, Pair); 4] = [
     ("floor: raw sockets", bare_tcp),
     ("TCP", our_tcp),
     ("floor: bare rustls", bare_rustls),

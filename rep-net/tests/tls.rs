@@ -350,8 +350,9 @@ fn a_stream_that_is_cut_between_two_frames_is_lost_not_closed() {
 fn a_bit_that_is_changed_on_the_way_is_noticed() {
     let party = party(|_| ());
     let through = meddled(party.address(), |_, passed| {
+        // Only of what is longer than anything in the handshake.
         let last = passed.len() - 1;
-        passed[last] ^= u8::from(last > 50_000 % 4096 && last > 3000);
+        passed[last] ^= u8::from(last > 3000);
         true
     });
     let dialled = party.dialler.dial(&through, &hello(), soon()).unwrap();
