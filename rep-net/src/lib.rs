@@ -16,6 +16,7 @@ pub mod hello;
 pub mod identity;
 pub mod limits;
 pub mod mem;
+pub mod mesh;
 pub mod queue;
 pub mod service;
 mod socket;

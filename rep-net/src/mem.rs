@@ -66,7 +66,17 @@ impl MemChannel {
         self.incoming.close_and_discard();
     }
 
-    fn check_length(&self, bytes: usize) -> Result<(), NetError> {
+    /// Closes the channel and throws away what is queued.
+    pub(crate) fn close_and_discard(&self) {
+        self.outgoing.close_and_discard();
+        self.incoming.close_and_discard();
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), NetError> {
+        if self.outgoing.is_closed() { Err(self.ended()) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_length(&self, bytes: usize) -> Result<(), NetError> {
         let bytes_max = self.frame_bytes_max;
         if bytes > bytes_max {
             return Err(NetError::FrameTooLarge { bytes, bytes_max });

@@ -15,13 +15,12 @@
 //! - All state is under one lock that is never held while anything waits; notifications follow from state changed under it.
 
 mod flaw;
+mod futures;
 mod lanes;
 mod slot;
 mod waiting;
 
 use std::fmt::{self, Debug};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -30,6 +29,7 @@ use std::time::Instant;
 pub use flaw::Flaw;
 #[cfg(not(any(rep_loom, rep_shuttle)))]
 use flaw::Flaw;
+pub use futures::{Next, Pushing};
 use lanes::LaneState;
 pub use slot::Slot;
 use waiting::{Shared, Wait};
@@ -120,6 +120,15 @@ impl<T> Queue<T> {
         self.push_waiting(lane, bytes, item, Wait::Until(deadline))
     }
 
+    /// Pushes as a task: a future that waits for room in the same row as everybody else. Dropped before it is done, it has pushed
+    /// nothing, and whoever stood behind it goes on.
+    ///
+    /// # Panics
+    /// When polled, if there is no such lane.
+    pub fn pushing(&self, lane: usize, bytes: usize, item: T) -> Pushing<'_, T> {
+        Pushing::new(self, lane, bytes, item)
+    }
+
     /// Keeps a place for an item of up to `bytes`, if there is room right now.
     ///
     /// # Errors
@@ -155,7 +164,8 @@ impl<T> Queue<T> {
         let mut state = self.shared.state.lock();
         match state.take() {
             Some((lane, item)) => {
-                self.shared.made_room(&state, lane);
+                self.shared.made_room(&mut state, lane);
+                self.shared.release(state);
                 Ok(Some(item))
             }
             None if state.closed => Err(Closed),
@@ -170,7 +180,8 @@ impl<T> Queue<T> {
     pub fn pop(&self, deadline: Option<Instant>) -> Result<Option<T>, Closed> {
         let Some(mut state) = self.shared.wait_filled(deadline)? else { return Ok(None) };
         let (lane, item) = state.take().expect("it was seen filled, under this lock");
-        self.shared.made_room(&state, lane);
+        self.shared.made_room(&mut state, lane);
+        self.shared.release(state);
         Ok(Some(item))
     }
 
@@ -190,9 +201,10 @@ impl<T> Queue<T> {
         for lane in 0..state.lanes.len() {
             let wanted = items_max - (into.len() - before);
             if state.take_from(lane, wanted, into) > 0 {
-                self.shared.made_room(&state, lane);
+                self.shared.made_room(&mut state, lane);
             }
         }
+        self.shared.release(state);
         Ok(into.len() - before)
     }
 
@@ -201,7 +213,8 @@ impl<T> Queue<T> {
         let mut state = self.shared.state.lock();
         match state.take() {
             Some((lane, item)) => {
-                self.shared.made_room(&state, lane);
+                self.shared.made_room(&mut state, lane);
+                self.shared.release(state);
                 Poll::Ready(Ok(item))
             }
             None if state.closed => Poll::Ready(Err(Closed)),
@@ -216,7 +229,7 @@ impl<T> Queue<T> {
 
     /// The next item, as a future.
     pub fn next(&self) -> Next<'_, T> {
-        Next { queue: self }
+        Next::new(self)
     }
 
     /// Ends the queue: pushing gives items back, popping drains. Wakes everybody who waits. Idempotent.
@@ -274,7 +287,8 @@ impl<T> Queue<T> {
         bytes: usize,
         wait: Wait,
     ) -> Result<Slot<T>, PushError<()>> {
-        drop(self.shared.take_room(lane, bytes, wait)?);
+        let state = self.shared.take_room(lane, bytes, wait)?;
+        self.shared.release(state);
         Ok(Slot::new(Arc::clone(&self.shared), lane, bytes))
     }
 }
@@ -292,21 +306,6 @@ impl<T> Debug for Queue<T> {
             .field("queued", &state.queued)
             .field("closed", &state.closed)
             .finish_non_exhaustive()
-    }
-}
-
-/// The next item of a queue; see [`Queue::next`].
-#[derive(Debug)]
-#[must_use = "a future does nothing until it is polled"]
-pub struct Next<'a, T> {
-    queue: &'a Queue<T>,
-}
-
-impl<T> Future for Next<'_, T> {
-    type Output = Result<T, Closed>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.queue.poll_pop(context)
     }
 }
 

@@ -4,7 +4,7 @@
 //! through every order, or through many orders, in which threads could have met. `Arc` and the atomics stay the standard
 //! library's: what is explored (the queue, the workers) keeps all of its state under one lock and uses atomics for nothing.
 
-pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[cfg(not(any(rep_loom, rep_shuttle)))]
 pub(crate) use real::{Condvar, Mutex, MutexGuard};

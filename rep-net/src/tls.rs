@@ -121,6 +121,10 @@ impl TlsTransport {
 }
 
 impl Transport for TlsTransport {
+    fn proof_expires(&self) -> Option<SystemTime> {
+        Some(self.certificate().not_after)
+    }
+
     fn dial(
         &self,
         address: &Address,

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::channel::Channel;
 use crate::error::{DialError, NetError};
@@ -76,6 +76,11 @@ pub trait Transport: Send + Sync + Debug {
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Arc<dyn Channel>, DialError>;
+
+    /// Until when others will believe who this transport proves to be; none if it proves nothing.
+    fn proof_expires(&self) -> Option<SystemTime> {
+        None
+    }
 
     /// Listens on `address` and answers with `services`, until the listener is closed or dropped.
     ///

@@ -5,8 +5,11 @@
 //! Each model has a twin with one line of the queue broken, which must be refused: a model that passes either way looks at nothing.
 #![cfg(rep_loom)]
 
-use rep_explore::{explore, explore_returns, now, soon, thread};
+use rep_explore::{block_on, explore, explore_returns, now, soon, thread};
 use rep_net::queue::{Closed, Flaw, Lane, PushError, Queue};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
 
 fn queue(items_max: usize, flaw: Option<Flaw>) -> Queue<u32> {
     let lanes = [Lane { items_max, bytes_max: 10 }];
@@ -256,5 +259,70 @@ fn loom_a_fill_meets_a_close_and_the_item_is_somewhere() {
         let filled = completing.join().unwrap();
         // The fill came before the close, or it was told that it came too late.
         assert_eq!(popped, if filled { Ok(Some(1)) } else { Err(Closed) });
+    });
+}
+
+/// A task and a thread wait for room in one row, and the consumer makes it item by item.
+fn a_task_in_the_row_is_woken(flaw: Option<Flaw>) {
+    explore(move || {
+        let queue = queue(1, flaw);
+        queue.try_push(0, 1, 1).unwrap();
+        let task = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let mut pushing = queue.pushing(0, 1, 2);
+                block_on(|context| Pin::new(&mut pushing).poll(context)).unwrap();
+            })
+        };
+        let producer = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.push(0, 1, 4, None).unwrap())
+        };
+        let seen: u32 = (0..3).map(|_| queue.pop(None).unwrap().unwrap()).sum();
+        [task, producer].into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!((seen, queue.bytes()), (7, 0));
+    });
+}
+
+#[test]
+fn loom_a_task_that_waits_for_room_is_woken_in_its_turn() {
+    a_task_in_the_row_is_woken(None);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_twin_a_turn_that_a_task_is_not_told_of_is_found() {
+    a_task_in_the_row_is_woken(Some(Flaw::TurnOfTaskForgotten));
+}
+
+/// A task that waits for room is given up while room is made: the thread behind it goes on either way.
+#[test]
+fn loom_a_task_that_gives_up_holds_up_nobody() {
+    explore(|| {
+        let queue = queue(1, None);
+        queue.try_push(0, 1, 1).unwrap();
+        let quitter = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let mut pushing = queue.pushing(0, 1, 2);
+                let waker = std::task::Waker::noop();
+                let polled = Pin::new(&mut pushing).poll(&mut Context::from_waker(waker));
+                u32::from(polled.is_ready()) * 2
+            })
+        };
+        let producer = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                queue.push(0, 1, 4, None).unwrap();
+            })
+        };
+        let mut seen = queue.pop(None).unwrap().unwrap();
+        // One or two more, as the quitter was in time or not.
+        let pushed = quitter.join().unwrap() + 4;
+        while seen < pushed + 1 {
+            seen += queue.pop(None).unwrap().unwrap();
+        }
+        producer.join().unwrap();
+        assert_eq!((seen, queue.len()), (pushed + 1, 0));
     });
 }

@@ -95,9 +95,9 @@ impl Explorer {
             .env("RUST_BACKTRACE", "0");
         cargo.args(["test", "--release", "-p", models.package]);
         match models.binary {
-            // Its features add nothing that has a model, and much that has to be built.
+            // More features add nothing that has a model, and much that has to be built.
             Binary::Lib => cargo.args(["--no-default-features", "--lib"]),
-            Binary::Test(name) => cargo.args(["--all-features", "--test", name]),
+            Binary::Test(name) => cargo.args(["--test", name]),
         };
         cargo.args(["--", "--test-threads=2", "--show-output"]);
         match order.filter {

@@ -12,6 +12,8 @@ pub enum Flaw {
     LookThenWait,
     /// Items are pushed without waking anybody.
     PushWakesNobody,
+    /// A task whose turn for room has come is not woken.
+    TurnOfTaskForgotten,
     /// Whoever gives up waiting for room stays in the row, before everybody else.
     QuitterStaysInRow,
 }

@@ -14,6 +14,8 @@ pub(super) struct State<T> {
     pub(super) tickets: u64,
     /// Tasks that wait for an item.
     pub(super) wakers: Vec<Waker>,
+    /// Tasks whose turn for room has come: to be woken when the lock is free again.
+    pub(super) due: Vec<Waker>,
 }
 
 impl<T> State<T> {
@@ -51,12 +53,21 @@ pub(super) struct LaneState<T> {
     pub(super) bytes_held: usize,
     /// Tickets of those who wait for room, in the order they came.
     pub(super) row: VecDeque<u64>,
+    /// Those of them that are tasks.
+    tasks: Vec<(u64, Waker)>,
 }
 
 impl<T> LaneState<T> {
     pub(super) fn new(bounds: Lane) -> Self {
         assert!(bounds.items_max > 0, "a lane holds at least one item");
-        Self { bounds, items: VecDeque::new(), items_held: 0, bytes_held: 0, row: VecDeque::new() }
+        Self {
+            bounds,
+            items: VecDeque::new(),
+            items_held: 0,
+            bytes_held: 0,
+            row: VecDeque::new(),
+            tasks: Vec::new(),
+        }
     }
 
     pub(super) fn take(&mut self, bytes: usize) -> bool {
@@ -73,5 +84,30 @@ impl<T> LaneState<T> {
     pub(super) fn give_back(&mut self, bytes: usize) {
         self.items_held -= 1;
         self.bytes_held -= bytes;
+    }
+
+    /// A task waits in the row, and is to be woken by this.
+    pub(super) fn remember(&mut self, ticket: u64, waker: &Waker) {
+        match self.tasks.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.tasks.push((ticket, waker.clone())),
+        }
+    }
+
+    /// Somebody waits in the row no more.
+    pub(super) fn leave(&mut self, ticket: u64) {
+        self.row.retain(|waiting| *waiting != ticket);
+        self.tasks.retain(|(waiting, _)| *waiting != ticket);
+    }
+
+    /// The task that is first in the row, if it is one and has not been woken yet.
+    pub(super) fn first_task(&mut self) -> Option<Waker> {
+        let first = *self.row.front()?;
+        let at = self.tasks.iter().position(|(waiting, _)| *waiting == first)?;
+        Some(self.tasks.swap_remove(at).1)
+    }
+
+    pub(super) fn all_tasks(&mut self) -> impl Iterator<Item = Waker> + '_ {
+        self.tasks.drain(..).map(|(_, waker)| waker)
     }
 }

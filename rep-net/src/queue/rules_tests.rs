@@ -1,6 +1,8 @@
 //! The rules of the queue, one at a time, and then all of them at once.
 
 use super::*;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;

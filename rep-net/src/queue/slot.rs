@@ -41,7 +41,8 @@ impl<T> Drop for Slot<T> {
         if !self.filled {
             let mut state = self.shared.state.lock();
             state.lanes[self.lane].give_back(self.bytes);
-            self.shared.made_room(&state, self.lane);
+            self.shared.made_room(&mut state, self.lane);
+            self.shared.release(state);
         }
     }
 }

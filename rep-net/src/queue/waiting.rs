@@ -1,6 +1,6 @@
 //! Who waits, for what, and who is woken: all under the one lock.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::flaw::Flaw;
@@ -28,7 +28,8 @@ pub(super) struct Shared<T> {
 impl<T> Shared<T> {
     pub(super) fn new(lanes: Vec<LaneState<T>>, flaw: Option<Flaw>) -> Self {
         let room = lanes.iter().map(|_| Condvar::default()).collect();
-        let state = State { lanes, queued: 0, closed: false, tickets: 0, wakers: Vec::new() };
+        let (wakers, due) = (Vec::new(), Vec::new());
+        let state = State { lanes, queued: 0, closed: false, tickets: 0, wakers, due };
         Self { state: Mutex::new(state), filled: Condvar::default(), room, flaw }
     }
 
@@ -67,8 +68,14 @@ impl<T> Shared<T> {
                 state.lanes[lane].row.retain(|waiting| *waiting != ticket);
             }
             // There may be room for the next in the row too.
-            self.made_room(&state, lane);
-            return outcome.map(|()| state);
+            self.made_room(&mut state, lane);
+            return match outcome {
+                Ok(()) => Ok(state),
+                Err(error) => {
+                    self.release(state);
+                    Err(error)
+                }
+            };
         }
     }
 
@@ -101,19 +108,69 @@ impl<T> Shared<T> {
     /// that come late ask again.
     pub(super) fn filled(&self, mut state: MutexGuard<'_, State<T>>) {
         let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
+        self.release(state);
         if !self.flawed(Flaw::PushWakesNobody) {
             self.filled.notify_one();
         }
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes those who wait for room in `lane`: all, because only the first in the row may go, and which thread a
-    /// single wake-up would reach is not ours to choose.
-    pub(super) fn made_room(&self, state: &State<T>, lane: usize) {
+    /// Lets go of the lock, and then wakes the tasks whose turn for room has come: a waker may do anything, and come back here.
+    pub(super) fn release(&self, mut state: MutexGuard<'_, State<T>>) {
+        let due = std::mem::take(&mut state.due);
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes a task's turn for room, if it has come; else the task waits in the row, and is woken when it comes.
+    pub(super) fn poll_room(
+        &self,
+        lane: usize,
+        bytes: usize,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<MutexGuard<'_, State<T>>, Closed>> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Poll::Ready(Err(Closed));
+        }
+        let row = &state.lanes[lane].row;
+        let first = ticket.map_or(row.is_empty(), |ticket| row.front() == Some(&ticket));
+        if first && state.lanes[lane].take(bytes) {
+            if let Some(ticket) = ticket.take() {
+                state.lanes[lane].leave(ticket);
+                self.made_room(&mut state, lane);
+            }
+            return Poll::Ready(Ok(state));
+        }
+        if ticket.is_none() {
+            state.tickets += 1;
+            let fresh = state.tickets;
+            state.lanes[lane].row.push_back(fresh);
+            *ticket = Some(fresh);
+        }
+        if let Some(ticket) = *ticket {
+            state.lanes[lane].remember(ticket, waker);
+        }
+        Poll::Pending
+    }
+
+    /// A task waits for room no more.
+    pub(super) fn quit(&self, lane: usize, ticket: u64) {
+        let mut state = self.state.lock();
+        state.lanes[lane].leave(ticket);
+        self.made_room(&mut state, lane);
+        self.release(state);
+    }
+
+    /// Wakes those who wait for room in `lane`: all threads, because only the first in the row may go, and which thread a
+    /// single wake-up would reach is not ours to choose; of tasks the first in the row, by [`release`](Shared::release).
+    pub(super) fn made_room(&self, state: &mut State<T>, lane: usize) {
         if state.lanes[lane].row.is_empty() {
             return;
         }
+        let task = state.lanes[lane].first_task();
+        state.due.extend(task.filter(|_| !self.flawed(Flaw::TurnOfTaskForgotten)));
         if self.flawed(Flaw::RoomWakesOne) {
             self.room[lane].notify_one();
         } else {
@@ -130,7 +187,8 @@ impl<T> Shared<T> {
                 state.take_from(lane, usize::MAX, &mut discarded);
             }
         }
-        let wakers = std::mem::take(&mut state.wakers);
+        let mut wakers = std::mem::take(&mut state.wakers);
+        state.lanes.iter_mut().for_each(|lane| wakers.extend(lane.all_tasks()));
         drop(state);
         if self.flawed(Flaw::CloseWakesOne) {
             self.filled.notify_one();

@@ -145,7 +145,6 @@ impl Life<'_> {
         (self.scenario.play)(&mut Scene {
             group: &mut self.group,
             journal,
-            crew: &crew,
             chance: &mut self.chance,
             figures: self.figures,
             round,

@@ -75,11 +75,7 @@ pub(super) const SUITES: &[Suite] = &[
     plain("rep-node", Lib),
     plain("rep-node", Test("status")),
     plain("rep-node", Test("wire")),
-    Suite {
-        features: NO_STORES,
-        left_out: &[("a_tree_is_a_map_and_its_clones_stay_what_they_were", LONG)],
-        ..plain("rep-store", Lib)
-    },
+    Suite { features: NO_STORES, ..plain("rep-store", Lib) },
     Suite { features: NO_STORES, ..plain("rep-store", Test("overlay")) },
     Suite {
         features: NO_STORES,
@@ -129,7 +125,6 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-net", "leaks", SOCKETS),
     ("rep-net", "memory", "measures the memory of its process, over sockets"),
     ("rep-net", "tcp", SOCKETS),
-    ("rep-net", "tls_identity", SOCKETS),
     ("rep-net", "wire", LONG),
     ("rep-node", "durability", LONG),
     ("rep-node", "fuzz_bodies", BODIES),
