@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicUsize, Ordering};
 use bytes::Bytes;
-use rep_net::{Channel, Hello, RefuseReason, ServiceHandler};
+use rep_net::{Channel, Hello, RefuseReason, ServiceHandler, Transport};
 use rep_vlsn::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -55,6 +55,7 @@ pub(crate) struct Admin {
     shared: Arc<Shared>,
     incarnation: Incarnation,
     digest: Option<DigestSource>,
+    transport: Arc<dyn Transport>,
     callers: AtomicUsize,
 }
 
@@ -63,8 +64,9 @@ impl Admin {
         shared: Arc<Shared>,
         incarnation: Incarnation,
         digest: Option<DigestSource>,
+        transport: Arc<dyn Transport>,
     ) -> Self {
-        Admin { shared, incarnation, digest, callers: AtomicUsize::new(0) }
+        Admin { shared, incarnation, digest, transport, callers: AtomicUsize::new(0) }
     }
 
     fn serve(&self, channel: &dyn Channel) {
@@ -82,7 +84,7 @@ impl Admin {
 
     fn answer(&self, request: Request) -> Reply {
         match request {
-            Request::Status => match report::of(&self.shared, self.incarnation) {
+            Request::Status => match report::of(&self.shared, self.incarnation, &*self.transport) {
                 Some(report) => Reply::Status(Box::new(report)),
                 None => Reply::Refused("the node does not answer".into()),
             },

@@ -12,6 +12,8 @@ pub use options::{OptionInfo, OptionKind, Setting, options};
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
 use rep_net::{Address, Transport};
+#[cfg(feature = "tls")]
+use rep_net::{Identity, TlsTransport};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -60,6 +62,8 @@ pub struct RepConfig {
     /// How much memory things may take.
     pub limits: Limits,
     pub(crate) transport: Option<Arc<dyn Transport>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsTransport>,
     pub(crate) listener: Option<TcpListener>,
 }
 
@@ -80,6 +84,8 @@ impl RepConfig {
             timing: Timing::default(),
             limits: Limits::default(),
             transport: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             listener: None,
         }
     }
@@ -102,6 +108,8 @@ pub struct RepConfigBuilder {
     timing: Timing,
     limits: Limits,
     transport: Option<Arc<dyn Transport>>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsTransport>,
     listener: Option<TcpListener>,
 }
 
@@ -162,6 +170,16 @@ impl RepConfigBuilder {
         self
     }
 
+    /// Speaks TLS: the members know each other by certificates of the group's own authority, each of which has to name its
+    /// member as `rep://GROUP/NODE`. Keep a clone of the transport: its [`reload`](TlsTransport::reload) takes new certificates without a
+    /// restart.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, transport: TlsTransport) -> Self {
+        self.transport = Some(Arc::new(transport.clone()));
+        self.tls = Some(transport);
+        self
+    }
+
     /// Listens on this socket instead of binding one: for port 0, with the address known beforehand.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(listener);
@@ -209,12 +227,14 @@ impl RepConfigBuilder {
             return Err(Error::config("advertise", problem));
         }
         let store = self.choose_store()?;
-        if self.listener.is_some() && self.transport.is_some() {
+        if self.listener.is_some() && self.has_own_transport() {
             return Err(Error::config(
                 "listener",
-                "a bound socket is for plain TCP, not for another transport",
+                "a bound socket is for TCP, plain or under TLS, not for another transport",
             ));
         }
+        #[cfg(feature = "tls")]
+        self.check_certificate()?;
         Ok(RepConfig {
             listen: Address::new(self.listen.as_deref().unwrap_or(&own)),
             group: self.group,
@@ -228,8 +248,34 @@ impl RepConfigBuilder {
             timing: self.timing,
             limits: self.limits,
             transport: self.transport,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
             listener: self.listener,
         })
+    }
+
+    /// Whether the caller's transport is none of ours.
+    fn has_own_transport(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        self.transport.is_some()
+    }
+
+    /// A certificate of somebody else would be refused by every peer, one by one.
+    #[cfg(feature = "tls")]
+    fn check_certificate(&self) -> Result<(), Error> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let own = Identity::new(&*self.group, &*self.name);
+        let named = tls.certificate().identities;
+        if named.contains(&own) {
+            return Ok(());
+        }
+        let named: Vec<String> = named.iter().map(Identity::to_string).collect();
+        let problem =
+            format!("the certificate is for {}, and this node is {own}", named.join(", "));
+        Err(Error::config("tls", problem))
     }
 
     fn check_attributes(&self) -> Result<(), Error> {

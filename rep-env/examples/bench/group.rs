@@ -98,10 +98,22 @@ pub(crate) struct There {
     children: Vec<Option<Child>>,
     /// A member that was stopped: nobody asks it for anything.
     frozen: Option<usize>,
+    speech: Speech,
+}
+
+/// What the members speak to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Tcp,
+    Tls,
 }
 
 impl There {
-    pub(crate) fn start(program: &str, store: &'static str) -> Result<There, Box<dyn Any>> {
+    pub(crate) fn start(
+        program: &str,
+        store: &'static str,
+        speech: Speech,
+    ) -> Result<There, Box<dyn Any>> {
         let free = (0..6).map(|_| TcpListener::bind("127.0.0.1:0"));
         let free = free.collect::<Result<Vec<_>, _>>()?;
         let addresses = free.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
@@ -112,27 +124,46 @@ impl There {
             members.iter().enumerate().map(|(at, place)| format!("n{}={place}", at + 1)).collect();
         let children = (0..3).map(|_| None).collect();
         let program = program.to_owned();
+        let dir = TempDir::new()?;
         let mut group =
-            There { dir: TempDir::new()?, program, store, members, ports, children, frozen: None };
+            There { dir, program, store, members, ports, children, frozen: None, speech };
+        if speech == Speech::Tls {
+            group.certs(&["init", "--group", "bench"])?;
+            ["n1", "n2", "n3"].iter().try_for_each(|name| group.certs(&["issue", name]))?;
+        }
         for at in 0..3 {
             group.run(at)?;
         }
         Ok(group)
     }
 
+    fn certs(&self, words: &[&str]) -> Result<(), Box<dyn Any>> {
+        let mut command = Command::new(&self.program);
+        command.arg("certs").args(words).arg("--dir").arg(self.dir.path().join("certs"));
+        match command.stdout(Stdio::null()).status()?.success() {
+            true => Ok(()),
+            false => Err("`rep certs` failed; was `rep` built with the feature `tls`?".into()),
+        }
+    }
+
     /// Starts member `at`.
     pub(crate) fn run(&mut self, at: usize) -> std::io::Result<()> {
         let name = format!("n{}", at + 1);
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(["serve", "--group", "bench", "--end-with-stdin", "--store", self.store])
             .args(["--name", &name, "--members", &self.members.join(",")])
             .args(["--resp", &self.ports[at], "--home"])
             .arg(self.dir.path().join(&name))
             .env("RUST_LOG", "error")
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()?;
-        self.children[at] = Some(child);
+            .stdout(Stdio::null());
+        if self.speech == Speech::Tls {
+            let certs = self.dir.path().join("certs");
+            command.arg("--tls-ca").arg(certs.join("ca.pem"));
+            command.arg("--tls-identity").arg(certs.join(format!("{name}.pem")));
+        }
+        self.children[at] = Some(command.spawn()?);
         Ok(())
     }
 

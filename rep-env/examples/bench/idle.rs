@@ -1,7 +1,7 @@
 //! What a group takes that nobody asks for anything.
 
 use crate::Options;
-use crate::group::There;
+use crate::group::{Speech, There};
 use crate::load::{cpu_secs, pause};
 use crate::parts::{Any, Table, skipped};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) fn idle(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
     let Some(rep) = &options.rep else { return skipped(name) };
     for store in ["memory", "redb"] {
-        let group = There::start(rep, store)?;
+        let group = There::start(rep, store, Speech::Tcp)?;
         let table = Table::begin(name, group.dir.path())?;
         group.wait_for_master();
         pause(SETTLE);

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::floor::Floor;
-use crate::group::{Here, There};
+use crate::group::{Here, Speech, There};
 use crate::load::{self, Load, VALUE, cpu_secs, eventually, median};
 use crate::redis::Client;
 use bytes::Bytes;
@@ -23,8 +23,9 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("nosync-memory", |name, options| facade(name, StoreKind::Memory, WRITTEN, options)),
     ("nosync-redb", |name, options| facade(name, StoreKind::Redb, WRITTEN, options)),
     ("reads", reads),
-    ("redis-memory", |name, options| redis(name, "memory", options)),
-    ("redis-redb", |name, options| redis(name, "redb", options)),
+    ("redis-memory", |name, options| redis(name, "memory", Speech::Tcp, options)),
+    ("redis-memory-tls", |name, options| redis(name, "memory", Speech::Tls, options)),
+    ("redis-redb", |name, options| redis(name, "redb", Speech::Tcp, options)),
     ("failover", failover),
     ("catch-up", crate::catch_up::catch_up),
     ("idle", crate::idle::idle),
@@ -95,9 +96,14 @@ fn put(
     txn.commit_with(durability)?.wait()
 }
 
-fn redis(name: &str, store: &'static str, options: &Options) -> Result<(), Box<dyn Any>> {
+fn redis(
+    name: &str,
+    store: &'static str,
+    speech: Speech,
+    options: &Options,
+) -> Result<(), Box<dyn Any>> {
     let Some(rep) = &options.rep else { return skipped(name) };
-    let group = There::start(rep, store)?;
+    let group = There::start(rep, store, speech)?;
     let table = Table::begin(name, group.dir.path())?;
     let port = &group.ports[group.wait_for_master()];
     let mut one = None;
@@ -162,7 +168,7 @@ fn reads(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
 
 fn failover(name: &str, options: &Options) -> Result<(), Box<dyn Any>> {
     let Some(rep) = &options.rep else { return skipped(name) };
-    let mut group = There::start(rep, "memory")?;
+    let mut group = There::start(rep, "memory", Speech::Tcp)?;
     let table = Table::begin(name, group.dir.path())?;
     let mut gaps = Vec::new();
     for _ in 0..options.kills {

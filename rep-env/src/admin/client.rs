@@ -43,7 +43,21 @@ impl AdminClient {
         address: &str,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let hello = Hello::new("", ADMIN_SERVICE);
+        Self::connect_as(transport, "", address, timeout)
+    }
+
+    /// The same under a name: over TLS, one that the caller's certificate has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn connect_as(
+        transport: &dyn Transport,
+        name: &str,
+        address: &str,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let hello = Hello::new("", ADMIN_SERVICE).from_node(name, [0; 16]);
         let channel = transport
             .dial(&Address::new(address), &hello, deadline(timeout))
             .map_err(|error| dial_error(address, &error))?;

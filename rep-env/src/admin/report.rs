@@ -3,10 +3,14 @@
 use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::stats::{ReplicaStats, Stats, role_name, state_name};
+use rep_net::Transport;
 use rep_node::{MemberStatus, NodeStatus, Progress};
-
 use rep_vlsn::Incarnation;
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// So long before its certificate expires a node says that it will.
+const EXPIRY_DAYS: u64 = 30;
 
 /// One node's account of itself and its group. Places in the log are written `term.vlsn`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub struct StatusReport {
     pub applied: String,
     /// What is wrong, in plain words; empty if nothing is.
     pub problems: Vec<String>,
+    /// When its certificate expires, in ms since the Unix epoch; `None` if it speaks no TLS.
+    pub certificate_expires_ms: Option<u64>,
     /// Numbers.
     pub stats: Stats,
     /// Milliseconds since it was opened.
@@ -83,7 +89,11 @@ impl AppliedDigest {
 }
 
 /// The report of a running node; `None` if it does not answer and never has.
-pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusReport> {
+pub(crate) fn of(
+    shared: &Shared,
+    incarnation: Incarnation,
+    transport: &dyn Transport,
+) -> Option<StatusReport> {
     let status = shared.ask_status()?;
     let stats = stats_of(shared, Some(&status));
     let me = shared.directory.member(status.me)?;
@@ -99,6 +109,8 @@ pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusRepo
     let mut problems = status.problems.clone();
     problems.extend(shared.failure().map(|failure| format!("halted: {failure}")));
     problems.extend(overlay_full(stats.overlay_bytes, shared.limits.overlay_bytes_max));
+    let expires = transport.proof_expires();
+    problems.extend(expires.and_then(|expires| expiring(expires, SystemTime::now())));
     problems.dedup();
     Some(StatusReport {
         group_name: shared.group_name.clone(),
@@ -117,10 +129,24 @@ pub(crate) fn of(shared: &Shared, incarnation: Incarnation) -> Option<StatusRepo
         cvlsn: status.cvlsn.get(),
         applied: status.applied.to_string(),
         problems,
+        certificate_expires_ms: expires
+            .and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64)),
         stats,
         uptime_ms: shared.clock.now().as_millis() as u64,
         me,
     })
+}
+
+/// A certificate that is good for long is nobody's problem yet.
+fn expiring(expires: SystemTime, now: SystemTime) -> Option<String> {
+    let Ok(left) = expires.duration_since(now) else {
+        return Some(
+            "certificate: it has expired, and nobody lets this node in any more: renew it"
+                .to_owned(),
+        );
+    };
+    let days = left.as_secs() / (24 * 60 * 60);
+    (days < EXPIRY_DAYS).then(|| format!("certificate: it expires in {days} days: renew it"))
 }
 
 /// What only the driver knows of why writes wait.

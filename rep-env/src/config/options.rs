@@ -139,6 +139,11 @@ static IDENTITY: &[OptionInfo] = &[
         effect: "Speaks over this transport instead of plain TCP.",
     },
     OptionInfo {
+        name: "tls",
+        kind: OptionKind::Code,
+        effect: "Speaks TLS, and knows the other members by their certificates (feature `tls`; `rep serve` has `tls_ca` and `tls_identity`).",
+    },
+    OptionInfo {
         name: "listener",
         kind: OptionKind::Code,
         effect: "Listens on this socket instead of binding one.",

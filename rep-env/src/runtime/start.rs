@@ -102,14 +102,14 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let context = Context::new(
         Arc::clone(&shared),
         threads.clone(),
-        transport,
+        Arc::clone(&transport),
         Arc::clone(&entries),
         home.incarnation,
     );
     // The ear is opened before the threads run, so that a port in use is found before anything has begun; who calls in
     // between finds an inbox that is not read yet.
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
-    let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest);
+    let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
     let table = Arc::new(ServiceTable::new());
     let listener = listen(config, &context, admin, Arc::clone(&table))?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
@@ -234,11 +234,22 @@ fn listen(
         table.register(&config.group, ADMIN_SERVICE, Arc::new(admin))
     });
     registered.map_err(|error| Error::Open { detail: error.to_string() })?;
-    let listening = match config.listener {
-        Some(socket) => TcpTransport::new(Limits::default()).listen_on(socket, table),
-        None => context.transport.listen(&config.listen, table),
-    };
-    listening.map_err(|error| listen_error(&config.listen, error))
+    let address = config.listen.clone();
+    listen_as_told(config, &*context.transport, table)
+        .map_err(|error| listen_error(&address, error))
+}
+
+fn listen_as_told(
+    config: RepConfig,
+    transport: &dyn Transport,
+    table: Arc<ServiceTable>,
+) -> Result<Box<dyn Listener>, NetError> {
+    let Some(socket) = config.listener else { return transport.listen(&config.listen, table) };
+    #[cfg(feature = "tls")]
+    if let Some(tls) = config.tls {
+        return tls.listen_on(socket, table);
+    }
+    TcpTransport::new(Limits::default()).listen_on(socket, table)
 }
 
 fn listen_error(address: &Address, error: NetError) -> Error {

@@ -16,6 +16,8 @@ mod own_machine;
 mod reads;
 mod results;
 mod services;
+#[cfg(feature = "tls")]
+mod tls;
 mod turns;
 mod watching;
 mod world;

@@ -36,6 +36,7 @@ const SEEN: &[(&str, fn())] = &[
     ("attribute", identity::an_attribute_reaches_the_others),
     ("allow_plaintext", identity::plaintext_that_others_could_read_has_to_be_allowed),
     ("transport", identity::members_meet_on_the_transport_they_were_given),
+    ("tls", tls_option),
     ("listener", identity::a_node_listens_on_the_socket_it_was_given),
     ("heartbeat", time::a_master_says_that_it_is_there_as_often_as_told),
     ("election_timeout", time::a_master_that_hears_nobody_goes_on_as_long_as_told),
@@ -60,6 +61,12 @@ const SEEN: &[(&str, fn())] = &[
     ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
     ("segment_bytes", memory::a_file_of_the_log_is_so_long),
 ];
+
+/// See `tls.rs`; without the feature there is nothing to see.
+fn tls_option() {
+    #[cfg(feature = "tls")]
+    super::tls::a_group_over_tls_writes_and_survives_its_master();
+}
 
 #[test]
 fn every_option_is_seen_by_a_test() {
