@@ -10,9 +10,10 @@ mod writers;
 use crate::client::Client;
 use crate::ping::Ms;
 use crate::print::print;
+use crate::trust::Trust;
 use anyhow::{Context, bail};
 use floors::Floors;
-use rep_env::admin::{self, StatusReport};
+use rep_env::admin::StatusReport;
 use serde::Serialize;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -49,6 +50,8 @@ pub(crate) struct Args {
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// All that was measured, as it is printed. Keys are only ever added.
@@ -81,7 +84,7 @@ struct Target {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let status = admin::status(&args.address, PATIENCE)?;
+    let status = args.trust.connect(&args.address, PATIENCE)?.status(PATIENCE)?;
     let target = target(args, &status)?;
     let mut report = Report {
         group: status.group_name.clone(),

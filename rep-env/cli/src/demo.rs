@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Members of the group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     nodes: u8,
-    /// What the members speak over: tcp between processes, or memory between threads of this one
+    /// What the members speak over: tcp or tls between processes, or memory between threads of this one
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
     /// Print one JSON object as the last line of stdout
@@ -52,6 +52,9 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Transport {
     Tcp,
+    /// With certificates made for the occasion.
+    #[cfg(feature = "tls")]
+    Tls,
     Memory,
 }
 

@@ -1,10 +1,12 @@
 //! The `rep` binary: a replicated store for any language, and a demonstration that it survives its master.
 //!
 //! `serve` runs one member of a group, with a Redis port if asked; `resp` is that port. `status` and `ping` ask a running
-//! member how it is, `log` looks at what one that does not run has left. `bench` measures a running group. `demo` runs a whole
-//! group, kills masters under load and looks for what was lost.
+//! member how it is, `log` looks at what one that does not run has left. `certs` makes the certificates that members know each
+//! other by. `bench` measures a running group. `demo` runs a whole group, kills masters under load and looks for what was lost.
 
 mod bench;
+#[cfg(feature = "tls")]
+mod certs;
 mod client;
 mod demo;
 mod log;
@@ -14,6 +16,7 @@ mod print;
 mod resp;
 mod serve;
 mod status;
+mod trust;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ enum Command {
     Log(log::Args),
     /// Write to a running group and print rates and latencies beside what this machine needs for a sync and a round trip
     Bench(bench::Args),
+    #[cfg(feature = "tls")]
+    Certs(certs::Args),
     /// List what can be set, with defaults, bounds and effects
     Options(options::Args),
     /// Ask a running member how it and its group are. Exit code: 0 there is a master, 1 there is none, 2 nobody answers
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
         Command::Ping(args) => ping::run(&args),
         Command::Log(args) => Ok(log::run(&args)),
         Command::Bench(args) => bench::run(&args),
+        #[cfg(feature = "tls")]
+        Command::Certs(args) => Ok(certs::run(&args)),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),
     };

@@ -1,8 +1,7 @@
 //! `rep ping`: does a member answer, and how fast.
 
 use crate::print::print;
-use rep_env::admin::AdminClient;
-use rep_env::net::{Limits, TcpTransport};
+use crate::trust::Trust;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -23,6 +22,8 @@ pub(crate) struct Args {
     /// How many times to ask, one after the other
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNT_MAX)))]
     count: u32,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -38,8 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Asks, and prints each answer as it comes.
 fn ask(args: &Args, round_trips: &mut Vec<Duration>) -> anyhow::Result<()> {
-    let transport = TcpTransport::new(Limits::default());
-    let client = AdminClient::connect(&transport, &args.address, PATIENCE)?;
+    let client = args.trust.connect(&args.address, PATIENCE)?;
     for _ in 0..args.count {
         let asked = Instant::now();
         let report = client.status(PATIENCE)?;

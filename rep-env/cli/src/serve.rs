@@ -4,6 +4,7 @@ mod descriptors;
 mod file;
 pub(crate) mod keys;
 mod settings;
+mod speech;
 mod values;
 
 use crate::print::print;
@@ -11,8 +12,9 @@ use crate::resp::{self, Password, RespConfig, RespServer};
 use anyhow::{Context, bail};
 use rep_env::{RepConfig, ReplicatedEnvironment};
 use settings::Settings;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use speech::Speech;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -71,6 +73,18 @@ pub(crate) struct Args {
     /// Speak unencrypted to the other members on an address that others can reach
     #[arg(long)]
     allow_plaintext: bool,
+    /// Speak TLS to the other members, and trust those with a certificate of these authorities: see `rep certs`
+    #[arg(long, value_name = "FILE.pem")]
+    tls_ca: Option<String>,
+    /// This member's certificate and private key. Read again, like the two others, on SIGHUP
+    #[arg(long, value_name = "FILE.pem")]
+    tls_identity: Option<String>,
+    /// Certificates that are trusted no more
+    #[arg(long, value_name = "FILE.pem")]
+    tls_revoked: Option<String>,
+    /// Members are named NODE.GROUP.SUFFIX in their certificates, and not rep://GROUP/NODE
+    #[arg(long, value_name = "SUFFIX")]
+    tls_dns_suffix: Option<String>,
     /// Where the databases are kept: `redb`, a file in the home directory, `fjall`, a directory there, or `memory`, built
     /// up again from the log at each start
     #[arg(long, value_name = "ENGINE")]
@@ -96,7 +110,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let password = password.transpose()?;
     let open = password.is_some() || settings.is_on("resp_allow_plaintext");
     let listener = settings.text("resp").map(|address| bind(address, open)).transpose()?;
-    let config = config(&settings, listener.as_ref())?;
+    let speech = Speech::of(&settings)?;
+    let config = config(&settings, listener.as_ref(), &speech)?;
     let resp = RespConfig { password, ..RespConfig::default() }.timing(&config.timing);
     descriptors::raise(if listener.is_some() { resp.clients_max } else { 0 });
     let env = ReplicatedEnvironment::open(config)?;
@@ -105,7 +120,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     announce(&env, server.as_ref())?;
-    let signal = signals.forever().next();
+    let signal = signals.forever().find(|signal| match *signal {
+        SIGHUP => {
+            speech.reload();
+            false
+        }
+        _ => true,
+    });
     tracing::info!(?signal, "closing");
     if let Some(server) = &mut server {
         server.close(LAST_ANSWERS);
@@ -130,6 +151,10 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         ("resp_advertise", &args.resp_advertise),
         ("resp_password_file", &args.resp_password_file),
         ("store", &args.store),
+        ("tls_ca", &args.tls_ca),
+        ("tls_identity", &args.tls_identity),
+        ("tls_revoked", &args.tls_revoked),
+        ("tls_dns_suffix", &args.tls_dns_suffix),
     ];
     for (key, text) in texts {
         text.iter().try_for_each(|text| settings.flag(key, Raw::Text(text.clone())))?;
@@ -173,8 +198,12 @@ pub(crate) fn serve_redis(
     RespServer::start(listener, env.clone(), config).context("cannot serve the Redis port")
 }
 
-fn config(settings: &Settings, listener: Option<&TcpListener>) -> anyhow::Result<RepConfig> {
-    let mut config = settings.builder()?;
+fn config(
+    settings: &Settings,
+    listener: Option<&TcpListener>,
+    speech: &Speech,
+) -> anyhow::Result<RepConfig> {
+    let mut config = speech.over(settings.builder()?);
     if let Some(listener) = listener {
         config = config.attribute(resp::ATTRIBUTE, resp_address(settings, listener)?);
     }
@@ -215,14 +244,14 @@ fn log_to_stderr() {
         .init();
 }
 
-/// The first SIGTERM or SIGINT asks for an orderly end, the second one ends at once.
+/// The first SIGTERM or SIGINT asks for an orderly end, the second one ends at once. SIGHUP asks to read certificates again.
 fn signals(end_with_stdin: bool) -> anyhow::Result<Signals> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))?;
         signal_hook::flag::register(signal, Arc::clone(&asked))?;
     }
-    let signals = Signals::new([SIGTERM, SIGINT])?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     if end_with_stdin {
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || watch_stdin(&asked))?;
     }

@@ -1,7 +1,8 @@
 //! `rep status`: how a running member and its group are.
 
+use crate::trust::Trust;
 use rep_env::Error;
-use rep_env::admin::{self, MemberReport, StatusReport};
+use rep_env::admin::{MemberReport, StatusReport};
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -22,10 +23,13 @@ pub(crate) struct Args {
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let report = match admin::status(&args.address, PATIENCE) {
+    let client = args.trust.connect(&args.address, PATIENCE);
+    let report = match client.and_then(|client| Ok(client.status(PATIENCE)?)) {
         Ok(report) => report,
         Err(error) => {
             eprintln!("rep: {}", told(&error));
@@ -47,10 +51,10 @@ fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-fn told(error: &Error) -> String {
-    match error {
-        Error::Admin { unreachable: true, .. } => format!("cannot connect: {error}"),
-        error => error.to_string(),
+fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(Error::Admin { unreachable: true, .. }) => format!("cannot connect: {error}"),
+        _ => format!("{error:#}"),
     }
 }
 

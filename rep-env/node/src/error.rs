@@ -50,7 +50,8 @@ pub enum OpenError {
     },
 }
 
-/// A peer said what no correct peer says. The driver closes the link; nothing has changed.
+/// A peer said what no correct peer says. The driver closes the link; fence, log and watermarks are as they were. A stream on that link
+/// may be over already.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerError {

@@ -80,7 +80,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`PeerError`] for what no correct peer says: the driver closes the link. Nothing has changed.
+    /// [`PeerError`] for what no correct peer says: the driver closes the link. Fence, log and watermarks are as they were; a stream on
+    /// that link may be over already.
     pub fn handle_message(
         &mut self,
         now: Duration,

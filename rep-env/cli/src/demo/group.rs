@@ -1,6 +1,8 @@
 //! The group that the demo plays with.
 
 use super::home::TempHome;
+#[cfg(feature = "tls")]
+use super::node::Certs;
 use super::node::{How, Place, Running};
 use super::story::Story;
 use super::{Patience, Transport, ports};
@@ -27,7 +29,12 @@ impl Group {
         let mut addresses = ports::free_addresses(2 * count)?;
         let resp = addresses.split_off(count);
         let (how, addresses) = match transport {
-            Transport::Tcp => (How::Processes { orphans: keep }, addresses),
+            Transport::Tcp => (How::Processes { orphans: keep, certs: None }, addresses),
+            #[cfg(feature = "tls")]
+            Transport::Tls => {
+                let certs = Some(Certs::make(&home, count)?);
+                (How::Processes { orphans: keep, certs }, addresses)
+            }
             Transport::Memory => {
                 let places = (1..=count).map(|number| format!("place-{number}"));
                 (How::Threads(Hub::default()), places.collect())

@@ -1,19 +1,21 @@
 //! One member: a process that can be killed, or threads of this one that can at least be cut off.
 
 use super::home::TempHome;
+#[cfg(feature = "tls")]
+use crate::certs;
 use crate::resp::{self, RespConfig, RespServer};
 use crate::serve;
+use crate::trust::Trust;
 use anyhow::{Context, bail, ensure};
 use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
+use rep_env::net::Address;
 use rep_env::net::mem::Hub;
-use rep_env::net::{Address, Limits, TcpTransport, Transport};
 use rep_env::{RepConfig, ReplicatedEnvironment};
 use signal_hook::consts::SIGKILL;
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 const GROUP: &str = "demo";
@@ -30,7 +32,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(number: usize, address: String, resp: String, home: &TempHome) -> Self {
-        let name = format!("n{number}");
+        let name = name(number);
         Place { home: home.path().join(&name), name, address, resp }
     }
 
@@ -61,16 +63,60 @@ pub(super) enum Running {
 #[derive(Debug)]
 pub(super) enum How {
     /// Each a process; `orphans` may outlive this one.
-    Processes { orphans: bool },
+    Processes { orphans: bool, certs: Option<Certs> },
     /// All in this process, on this network.
     Threads(Hub),
+}
+
+/// Certificates of all members, in a directory.
+#[derive(Debug)]
+#[cfg(feature = "tls")]
+pub(super) struct Certs(PathBuf);
+
+/// There are none without TLS.
+#[derive(Debug)]
+#[cfg(not(feature = "tls"))]
+pub(super) enum Certs {}
+
+#[cfg(feature = "tls")]
+impl Certs {
+    pub(super) fn make(home: &TempHome, count: usize) -> anyhow::Result<Self> {
+        let dir = home.path().join("certs");
+        let nodes: Vec<String> = (1..=count).map(name).collect();
+        certs::make_all(&dir, GROUP, &nodes)?;
+        Ok(Certs(dir))
+    }
+
+    fn tell(&self, command: &mut Command, place: &Place) {
+        command.arg("--tls-ca").arg(certs::authorities(&self.0));
+        command.arg("--tls-identity").arg(certs::identity(&self.0, &place.name));
+    }
+
+    fn trust(&self, place: &Place) -> Trust {
+        Trust::of(certs::authorities(&self.0), certs::identity(&self.0, &place.name))
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Certs {
+    fn tell(&self, _command: &mut Command, _place: &Place) {
+        match *self {}
+    }
+
+    fn trust(&self, _place: &Place) -> Trust {
+        match *self {}
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("n{number}")
 }
 
 impl How {
     pub(super) fn start(&self, place: &Place, members: &[String]) -> anyhow::Result<Running> {
         match self {
-            How::Processes { orphans } => {
-                Process::start(place, members, *orphans).map(Running::Process)
+            How::Processes { orphans, certs } => {
+                Process::start(place, members, *orphans, certs.as_ref()).map(Running::Process)
             }
             How::Threads(hub) => Threads::start(place, members, hub).map(Running::Threads),
         }
@@ -85,11 +131,16 @@ impl How {
     }
 
     fn admin(&self, place: &Place) -> anyhow::Result<AdminClient> {
-        let transport: Arc<dyn Transport> = match self {
-            How::Processes { .. } => Arc::new(TcpTransport::new(Limits::default())),
-            How::Threads(hub) => hub.transport(),
+        let client = match self {
+            How::Processes { certs: Some(certs), .. } => {
+                certs.trust(place).connect(&place.address, PATIENCE)?
+            }
+            How::Processes { certs: None, .. } => {
+                Trust::default().connect(&place.address, PATIENCE)?
+            }
+            How::Threads(hub) => AdminClient::connect(&*hub.transport(), &place.address, PATIENCE)?,
         };
-        Ok(AdminClient::connect(&*transport, &place.address, PATIENCE)?)
+        Ok(client)
     }
 }
 
@@ -121,12 +172,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn start(place: &Place, members: &[String], orphans: bool) -> anyhow::Result<Self> {
+    fn start(
+        place: &Place,
+        members: &[String],
+        orphans: bool,
+        certs: Option<&Certs>,
+    ) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(place.log())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--group", GROUP, "--name", &place.name]);
         command.args(["--members", &members.join(","), "--resp", &place.resp]);
         command.arg("--home").arg(&place.home);
+        if let Some(certs) = certs {
+            certs.tell(&mut command, place);
+        }
         command.stdout(log.try_clone()?).stderr(log);
         // Ctrl-C is for the demo, which ends its members in its own way.
         command.process_group(0);

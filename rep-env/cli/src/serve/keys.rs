@@ -59,6 +59,38 @@ static OWN: &[Own] = &[
         effect: "Serves the Redis protocol without a password on an address that others can reach.",
         needs: Some("resp"),
     },
+    Own {
+        name: "tls_ca",
+        kind: TEXT,
+        default: "plain TCP",
+        bound: "a PEM file",
+        effect: "Speaks TLS to the other members, and trusts whom these authorities have given a certificate.",
+        needs: Some("tls_identity"),
+    },
+    Own {
+        name: "tls_identity",
+        kind: TEXT,
+        default: "plain TCP",
+        bound: "a PEM file",
+        effect: "This member's certificate, and its private key in the same file.",
+        needs: Some("tls_ca"),
+    },
+    Own {
+        name: "tls_revoked",
+        kind: TEXT,
+        default: "nothing is revoked",
+        bound: "a PEM file",
+        effect: "Certificates on these lists are trusted no more.",
+        needs: Some("tls_ca"),
+    },
+    Own {
+        name: "tls_dns_suffix",
+        kind: TEXT,
+        default: "`rep://GROUP/NODE` as a URI",
+        bound: "a domain",
+        effect: "Certificates name members as `NODE.GROUP.SUFFIX`, for authorities that sign nothing but names of hosts.",
+        needs: Some("tls_ca"),
+    },
 ];
 
 /// Every key that a file may say, in the order in which they are documented.

@@ -34,6 +34,12 @@ fn the_demo_of_processes_loses_nothing() {
     run("tcp");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn the_demo_over_tls_loses_nothing() {
+    run("tls");
+}
+
 #[test]
 fn the_demo_of_threads_loses_nothing() {
     run("memory");

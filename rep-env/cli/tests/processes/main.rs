@@ -13,5 +13,7 @@ mod password;
 mod settings;
 mod status;
 mod strangers;
+#[cfg(feature = "tls")]
+mod tls;
 mod tools;
 mod transactions;

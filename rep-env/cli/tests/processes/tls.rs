@@ -1,0 +1,99 @@
+//! Members that know each other by certificates, from the first command of an operator on.
+
+use crate::group::{Group, eventually, rep};
+use crate::line::run;
+use rustix::process::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+struct Certs(TempDir);
+
+impl Certs {
+    /// An authority for the group, and a certificate of each of these.
+    fn of(nodes: &[&str]) -> Certs {
+        let certs = Certs(TempDir::new().unwrap());
+        certs.run(&["init", "--group", "bank"]);
+        nodes.iter().for_each(|node| drop(certs.run(&["issue", node])));
+        certs
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.path().join("certs")
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let (code, stdout, stderr) =
+            run(rep().arg("certs").args(words).arg("--dir").arg(self.dir()));
+        assert_eq!(code, Some(0), "{stderr}");
+        stdout
+    }
+
+    /// What a member, or whoever asks one, has to be told to go by a certificate.
+    fn flags(&self, node: &str) -> [String; 4] {
+        let file = |name: &str| self.dir().join(name).display().to_string();
+        ["--tls-ca".into(), file("ca.pem"), "--tls-identity".into(), file(&format!("{node}.pem"))]
+    }
+}
+
+fn start(group: &mut Group, at: usize, certs: &Certs) {
+    let flags = certs.flags(&group.name(at));
+    group.start_with(at, &flags.each_ref().map(String::as_str));
+}
+
+/// The status that member `at` gives to whoever holds that certificate.
+fn status(group: &Group, at: usize, flags: &[String]) -> (Option<i32>, String, String) {
+    run(rep().args(["status", &group.addresses[at]]).args(flags))
+}
+
+fn log(path: &Path) -> String {
+    fs::read_to_string(path.with_extension("log")).unwrap()
+}
+
+#[test]
+fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
+    let certs = Certs::of(&["n1", "n2", "n3", "ops"]);
+    let mut group = Group::new(3);
+    (0..3).for_each(|at| start(&mut group, at, &certs));
+    let ops = certs.flags("ops");
+    eventually("a master", || (status(&group, 0, &ops).0 == Some(0)).then_some(()));
+
+    let (code, _, stderr) = status(&group, 0, &[]);
+    assert_eq!(code, Some(2), "nobody is answered without a certificate");
+    assert!(stderr.contains("the other end speaks TLS"), "{stderr}");
+    let stranger = Certs::of(&["ops"]);
+    assert_eq!(status(&group, 0, &stranger.flags("ops")).0, Some(2));
+
+    certs.run(&["renew", "n2"]);
+    group.signal(1, Signal::HUP);
+    let home = group.home(1);
+    eventually("new certificates", || log(&home).contains("were read again").then_some(()));
+
+    certs.run(&["revoke", "ops"]);
+    let revoked = certs.dir().join("revoked.pem").display().to_string();
+    assert_eq!(group.terminate(0).code(), Some(0));
+    let mut flags = certs.flags("n1").to_vec();
+    flags.extend(["--tls-revoked".into(), revoked]);
+    group.start_with(0, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(status(&group, 0, &ops).0, Some(2), "what is revoked opens nothing");
+    let member = certs.flags("n2");
+    eventually("a master", || (status(&group, 0, &member).0 == Some(0)).then_some(()));
+}
+
+#[test]
+fn what_is_wrong_with_certificates_is_said_before_anything_is_opened() {
+    let certs = Certs::of(&["n1", "n2"]);
+    let group = Group::new(1);
+    let refused = |flags: &[String]| {
+        let (code, _, stderr) = run(group.serve(0).args(flags));
+        assert_eq!(code, Some(1), "{stderr}");
+        stderr
+    };
+    let others = refused(&certs.flags("n2"));
+    assert!(others.contains("rep://bank/n2") && others.contains("rep://bank/n1"), "{others}");
+    let missing = refused(&certs.flags("n9"));
+    assert!(missing.contains("n9.pem"), "{missing}");
+    let half = refused(&certs.flags("n1")[..2]);
+    assert!(half.contains("tls-ca") && half.contains("tls_identity"), "{half}");
+    assert!(!group.home(0).exists(), "nothing was made");
+}
