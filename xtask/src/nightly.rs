@@ -41,6 +41,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("model", minutes(15), "cargo xtask model", move |_| {
             done(model::run(workspace, &model::Args::default()))
         }),
+        step("shortcuts", minutes(5), "cargo xtask model --shortcuts", move |_| {
+            done(model::run(workspace, &model::Args::shortcuts()))
+        }),
         step("mutants", minutes(60), "cargo xtask mutants", move |_| {
             done(mutants::run(workspace, &mutants::Args::default()))
         }),

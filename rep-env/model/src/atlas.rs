@@ -7,7 +7,7 @@
 
 use crate::disk::Kept;
 use crate::letters::Letters;
-use crate::member::{Effect, FOUNDED, Input, Member};
+use crate::member::{Effect, FOUNDED, Habits, Input, Member};
 use crate::numbering::{Numbering, QuickHasher, QuickMap};
 use crate::rules::Rule;
 use rep_node::Role;
@@ -83,7 +83,7 @@ type Steps = QuickMap<(StateId, Input), Step>;
 #[derive(Debug)]
 pub(crate) struct Atlas {
     pub(crate) letters: Letters,
-    slow_fences: bool,
+    habits: Habits,
     states: Numbering<(NodeId, u128), State>,
     effects: Numbering<Vec<Effect>, Vec<Effect>>,
     steps: Vec<RwLock<Steps>>,
@@ -93,10 +93,10 @@ pub(crate) struct Atlas {
 }
 
 impl Atlas {
-    pub(crate) fn new(slow_fences: bool) -> Self {
+    pub(crate) fn new(habits: Habits) -> Self {
         Atlas {
             letters: Letters::default(),
-            slow_fences,
+            habits,
             states: Numbering::default(),
             effects: Numbering::default(),
             steps: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -107,7 +107,7 @@ impl Atlas {
 
     /// The state of a member that starts on what its disk kept.
     pub(crate) fn start(&self, me: NodeId, kept: Kept) -> StateId {
-        let mut member = Member::start(me, kept.clone(), self.slow_fences);
+        let mut member = Member::start(me, kept.clone(), self.habits);
         let effects = member.settle(&self.letters);
         assert!(effects.is_empty(), "a node that starts says nothing but hello: {effects:?}");
         self.arrive(member, Origin::Start(Arc::new(kept)))
@@ -149,7 +149,7 @@ impl Atlas {
             return member;
         }
         let (start, inputs) = self.story(self.states.value(state), None);
-        let mut member = Member::start(start.0, (*start.1).clone(), self.slow_fences);
+        let mut member = Member::start(start.0, (*start.1).clone(), self.habits);
         member.settle(&self.letters);
         member.relive(inputs.into_iter(), &self.letters);
         member
@@ -217,7 +217,7 @@ impl Atlas {
             let Some(detour) = detours.get(&from) else { continue };
             audited += 1;
             let ((me, kept), inputs) = self.story(self.states.value(from), Some(detour));
-            let mut member = Member::start(me, (*kept).clone(), self.slow_fences);
+            let mut member = Member::start(me, (*kept).clone(), self.habits);
             member.settle(&self.letters);
             member.relive(inputs.into_iter(), &self.letters);
             let taken = catch_unwind(AssertUnwindSafe(|| member.take(input, &self.letters)));
@@ -267,6 +267,11 @@ impl Sight {
             dvlsn: node.dvlsn().get() as usize,
             is_over: node.next_timeout().is_none(),
         }
+    }
+
+    /// Whether its log waits for its disk.
+    pub(crate) fn has_disk_work(&self) -> bool {
+        self.cuts_log || self.unsynced > 0
     }
 
     /// Whether the log holds that very entry.

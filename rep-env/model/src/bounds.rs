@@ -19,6 +19,8 @@ pub struct Bounds {
     /// Whether a fence takes its time to the disk, so that anything may happen before it is there. Else it is there at
     /// once: the README says why nothing is lost with that.
     pub slow_fences: bool,
+    /// Whether every order is gone through, also those that the shortcuts show to be like another one.
+    pub every_order: bool,
 }
 
 /// The logs that the group sets out with. The others are reached from the first one by a master that writes its first entry
@@ -77,6 +79,13 @@ impl Bounds {
         self
     }
 
+    /// The same without any shortcut: many times as large, to compare.
+    #[must_use]
+    pub const fn every_order(mut self) -> Self {
+        self.every_order = true;
+        self
+    }
+
     /// No more than one term, and nothing in it.
     pub const fn least() -> Self {
         Bounds {
@@ -86,16 +95,20 @@ impl Bounds {
             breaks: 0,
             start: Start::Founded,
             slow_fences: false,
+            every_order: false,
         }
     }
 }
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Bounds { terms, entries, crashes, breaks, start, slow_fences } = self;
+        let Bounds { terms, entries, crashes, breaks, start, slow_fences, every_order } = self;
         write!(f, "terms {terms}, entries {entries}, crashes {crashes}, breaks {breaks}")?;
         if *slow_fences {
             f.write_str(", slow fences")?;
+        }
+        if *every_order {
+            f.write_str(", every order")?;
         }
         match start {
             Start::Founded => Ok(()),

@@ -4,7 +4,7 @@ use crate::bounds::Start;
 use crate::disk::Kept;
 use crate::making::Making;
 use crate::member::{FOUNDED, MEMBERS};
-use crate::model::{Action, Group};
+use crate::model::{Action, Group, What};
 use crate::world::{World, member_at};
 use rep_node::Fence;
 use rep_vlsn::{Draft, Kind, LogPoint, NodeId, Record, Term};
@@ -35,7 +35,7 @@ fn found(group: &Group) -> [Kept; MEMBERS] {
     let blank = || Kept { fence: Fence::default(), log: Vec::new() };
     let members = [0, 1, 2].map(|index| group.atlas.start(member_at(index), blank()));
     let mut world = group.world_of(members);
-    world = step(group, &world, Action::Wait { member: 0 }).expect("it stands");
+    world = step(group, &world, prompt(What::Wait { member: 0 })).expect("it stands");
     for _ in 0..STEPS_MAX {
         match next_of_all(group, &world) {
             Some(next) => world = next,
@@ -52,15 +52,16 @@ fn next_of_all(group: &Group, world: &World) -> Option<World> {
     group.actions(world, &mut actions);
     let lets_time_pass = |action: &Action| {
         matches!(
-            action,
-            Action::Wait { .. }
-                | Action::Write { .. }
-                | Action::PowerCut { .. }
-                | Action::Break { .. }
+            action.what,
+            What::Wait { .. } | What::Write { .. } | What::PowerCut { .. } | What::Break { .. }
         )
     };
     let prompt = actions.into_iter().filter(|action| !lets_time_pass(action));
     prompt.into_iter().find_map(|action| step(group, world, action))
+}
+
+fn prompt(what: What) -> Action {
+    Action { what, sticks: false }
 }
 
 fn step(group: &Group, world: &World, action: Action) -> Option<World> {

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match Args::parse(std::env::args().skip(1)) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(args)) if args.planted => hunt(&args),
+        Ok(Some(args)) if args.compare => compare(&args),
         Ok(Some(args)) => run(&args),
         Err(why) => {
             eprintln!("rep-model: {why}\n\n{}", args::USAGE);
@@ -31,6 +32,16 @@ fn run(args: &Args) -> ExitCode {
     match report.is_whole && report.is_good() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
+    }
+}
+
+/// Whether the shortcuts hide anything.
+fn compare(args: &Args) -> ExitCode {
+    let comparison = rep_model::compare::compare(args.bounds);
+    println!("{}: {comparison}", args.bounds);
+    match comparison.difference {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
     }
 }
 

@@ -4,17 +4,18 @@
 use crate::judge;
 use crate::letters::LetterId;
 use crate::member::{Effect, Input, PEER_EPOCH};
-use crate::model::{Action, Group};
+use crate::model::{Action, Group, What};
 use crate::rules::Rule;
+use crate::shortcuts;
 use crate::world::{Note, Pair, Stream, World, index_of, member_at};
 use rep_node::{FeederMessage, Link, Message, ReplicaMessage};
 
 /// A world that is being made out of the one before it.
 #[derive(Debug)]
 pub(crate) struct Making<'a> {
-    group: &'a Group,
-    before: World,
-    world: World,
+    pub(crate) group: &'a Group,
+    pub(crate) before: World,
+    pub(crate) world: World,
     moved: bool,
 }
 
@@ -43,30 +44,38 @@ impl<'a> Making<'a> {
     }
 
     pub(crate) fn act(&mut self, action: Action) {
-        match action {
-            Action::Deliver { letter } => {
+        self.happen(action.what);
+        if !self.group.bounds.every_order {
+            self.finish_disk_work(action.sticks);
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Deliver { letter } => {
                 let to = index_of(self.group.atlas.letters.letter(letter).to);
                 self.tell(to, Input::Hear { letter, epoch: PEER_EPOCH });
             }
-            Action::Down { pair } => {
+            What::Down { pair } => {
                 let letter = self.change(Pair::at(pair), |stream| stream.down.remove(0));
+                self.leave(Pair::at(pair), letter);
                 self.hand_over(Pair::at(pair), letter, true);
             }
-            Action::Up { pair } => {
+            What::Up { pair } => {
                 let letter = self.change(Pair::at(pair), |stream| stream.up.remove(0));
                 self.hand_over(Pair::at(pair), letter, false);
                 self.notice(Pair::at(pair));
             }
-            Action::Break { pair } => self.break_stream(Pair::at(pair)),
-            Action::Wait { member } => self.tell(member, Input::Wait),
-            Action::FenceWritten { member } => self.tell(member, Input::FenceWritten),
-            Action::LogSynced { member } => self.tell(member, Input::LogSynced),
-            Action::LogCut { member } => self.tell(member, Input::LogCut),
-            Action::Write { member } => {
+            What::Break { pair } => self.break_stream(Pair::at(pair)),
+            What::Wait { member } => self.tell(member, Input::Wait),
+            What::FenceWritten { member } => self.tell(member, Input::FenceWritten),
+            What::LogSynced { member } => self.tell(member, Input::LogSynced),
+            What::LogCut { member } => self.tell(member, Input::LogCut),
+            What::Write { member } => {
                 self.world.written += 1;
                 self.tell(member, Input::Propose { number: self.world.written });
             }
-            Action::PowerCut { member, lost } => self.cut_power(member, lost),
+            What::PowerCut { member, lost } => self.cut_power(member, lost),
         }
     }
 
@@ -96,8 +105,13 @@ impl<'a> Making<'a> {
         };
     }
 
+    /// Nothing comes of it.
+    pub(crate) fn give_up(&mut self) {
+        self.moved = false;
+    }
+
     /// Something happens to one member.
-    fn tell(&mut self, member: usize, input: Input) {
+    pub(crate) fn tell(&mut self, member: usize, input: Input) {
         let group = self.group;
         let before = self.world.members[member];
         let (to, effects) = group.atlas.step(before, input);
@@ -173,7 +187,10 @@ impl Making<'_> {
         if !is_open {
             return;
         }
-        if is_idle && is_sync_up(&self.group.atlas.letters.letter(letter).message) {
+        let message = &self.group.atlas.letters.letter(letter).message;
+        let waits_for_nothing = is_sync_up(message)
+            || (!self.group.bounds.every_order && shortcuts::is_of_no_account(message));
+        if is_idle && waits_for_nothing {
             return self.hand_over(pair, letter, is_down);
         }
         self.change(pair, |stream| {
@@ -208,6 +225,15 @@ impl Making<'_> {
     fn close_at_replica(&mut self, pair: Pair) {
         self.change(pair, Stream::close_at_replica);
         self.notice(pair);
+    }
+
+    /// An entry leaves its source in the moment in which it arrives.
+    fn leave(&mut self, pair: Pair, letter: LetterId) {
+        let stream = self.stream(pair);
+        if !self.group.bounds.every_order && stream.at_source {
+            let epoch = pair.epoch(stream.number);
+            self.tell(pair.source, Input::Sent { letter, epoch });
+        }
     }
 
     /// The source notices that its replica is gone when it has heard the last of it. That it went on feeding nobody for a

@@ -51,6 +51,8 @@ pub(crate) enum Input {
     LinkUp { peer: NodeId, epoch: u8, dialled: bool },
     /// A stream's connection is down.
     LinkDown { peer: NodeId, epoch: u8 },
+    /// That entry has left over the link of that epoch.
+    Sent { letter: LetterId, epoch: u8 },
     /// The first fence on its way is on the disk.
     FenceWritten,
     /// All that was appended is on the disk.
@@ -86,6 +88,15 @@ pub(crate) enum Effect {
     Broke(Rule),
 }
 
+/// What every member of a world does alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// Fences take their time to the disk: see [`crate::Bounds`].
+    pub(crate) slow_fences: bool,
+    /// An entry has left as soon as it may; else it leaves when it arrives: see [`crate::shortcuts`].
+    pub(crate) sends_at_once: bool,
+}
+
 /// A node, its disk, and its clock.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -93,8 +104,7 @@ pub(crate) struct Member {
     pub(crate) node: Node,
     pub(crate) disk: Disk,
     now: Duration,
-    /// Whether fences take their time to the disk: see [`crate::Bounds`].
-    slow_fences: bool,
+    habits: Habits,
     /// It is told a story again, and whatever it says to that was heard before.
     is_reliving: bool,
 }
@@ -158,11 +168,11 @@ fn recovered(kept: &Kept) -> Recovered {
 
 impl Member {
     /// A member that starts on what its disk kept, connected to both others.
-    pub(crate) fn start(me: NodeId, kept: Kept, slow_fences: bool) -> Member {
+    pub(crate) fn start(me: NodeId, kept: Kept, habits: Habits) -> Member {
         let node = Node::new(config(me), recovered(&kept), Duration::ZERO);
         let node = node.expect("flags, log and store belong together");
         let (disk, now) = (Disk::of(kept), Duration::ZERO);
-        let mut member = Member { me, node, disk, now, slow_fences, is_reliving: false };
+        let mut member = Member { me, node, disk, now, habits, is_reliving: false };
         for peer in others(me) {
             let dialled = me < peer;
             member.node.handle_link_up(member.now, peer_link(peer), incarnation(peer), dialled);
@@ -192,6 +202,7 @@ impl Member {
             Input::LinkDown { peer, epoch } => {
                 self.node.handle_link_down(self.now, link(peer, epoch));
             }
+            Input::Sent { letter, epoch } => self.sent(letters.letter(letter), epoch),
             Input::FenceWritten => self.done(|disk| Persisted::Fence(disk.fence_written())),
             Input::LogSynced => self.sync_log(),
             Input::LogCut => self.cut_log(),
@@ -199,11 +210,11 @@ impl Member {
             Input::Wait => self.wait_until_it_acts(letters, &mut effects),
             Input::PowerCut { lost } => {
                 let kept = self.disk.after_power_cut(lost.into());
-                *self = Member::start(self.me, kept, self.slow_fences);
+                *self = Member::start(self.me, kept, self.habits);
             }
         }
         self.carry_out(letters, &mut effects);
-        while self.disk.is_writing_fence() && !self.slow_fences {
+        while self.disk.is_writing_fence() && !self.habits.slow_fences {
             self.done(|disk| Persisted::Fence(disk.fence_written()));
             self.carry_out(letters, &mut effects);
         }

@@ -6,11 +6,12 @@ use crate::founding;
 use crate::judge;
 use crate::letters::{LetterId, PeerKind};
 use crate::making::Making;
-use crate::member::{Input, MEMBERS, PEER_EPOCH};
+use crate::member::{Habits, Input, MEMBERS, PEER_EPOCH};
 use crate::numbering::{Numbering, QuickMap};
 use crate::world::{Mail, Note, PAIRS, Past, Stream, World, index_of};
 use stateright::{Model, Property};
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 /// Everything that may happen within some bounds.
@@ -26,9 +27,25 @@ pub struct Group {
     first: Vec<World>,
 }
 
+/// One thing that happens, and what becomes of the disk work that it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Action {
+    /// What happens.
+    pub what: What,
+    /// The work that it begins is never finished: the member's power will fail first.
+    pub sticks: bool,
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.what)?;
+        if self.sticks { f.write_str(", and the disk gets stuck") } else { Ok(()) }
+    }
+}
+
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum What {
     /// A letter arrives over a PEER link: for the first time, or again.
     Deliver {
         /// Which.
@@ -88,7 +105,10 @@ impl Group {
     pub fn new(bounds: Bounds) -> Self {
         let mut group = Group {
             bounds,
-            atlas: Atlas::new(bounds.slow_fences),
+            atlas: Atlas::new(Habits {
+                slow_fences: bounds.slow_fences,
+                sends_at_once: bounds.every_order,
+            }),
             mails: Numbering::default(),
             streams: Numbering::default(),
             term_max: 0,
@@ -192,27 +212,27 @@ impl Group {
 
 /// What may happen in a world.
 impl Group {
-    fn of_members(&self, world: &World, actions: &mut Vec<Action>) {
+    fn of_members(&self, world: &World, actions: &mut Vec<What>) {
         for (member, sight) in self.sights(world).into_iter().enumerate() {
             if sight.is_over {
                 continue;
             }
             if sight.writes_fence {
-                actions.push(Action::FenceWritten { member });
+                actions.push(What::FenceWritten { member });
             }
-            if sight.cuts_log {
-                actions.push(Action::LogCut { member });
-            } else if sight.unsynced > 0 {
-                actions.push(Action::LogSynced { member });
+            if self.bounds.every_order {
+                actions.extend(sight.cuts_log.then_some(What::LogCut { member }));
+                let syncs = !sight.cuts_log && sight.unsynced > 0;
+                actions.extend(syncs.then_some(What::LogSynced { member }));
             }
             if sight.may_write && world.written < self.bounds.entries {
-                actions.push(Action::Write { member });
+                actions.push(What::Write { member });
             }
-            actions.push(Action::Wait { member });
-            if world.crashes < self.bounds.crashes {
+            actions.push(What::Wait { member });
+            if self.may_lose_power(world, sight) {
                 // That everything reached the disk all the same is a power cut after the sync.
-                let survivors = 0..sight.unsynced.max(1);
-                actions.extend(survivors.map(|kept| Action::PowerCut {
+                let survivors = if self.bounds.every_order { sight.unsynced.max(1) } else { 1 };
+                actions.extend((0..survivors).map(|kept| What::PowerCut {
                     member,
                     lost: (sight.unsynced - kept.min(sight.unsynced)) as u8,
                 }));
@@ -220,26 +240,26 @@ impl Group {
         }
     }
 
-    fn of_streams(&self, world: &World, actions: &mut Vec<Action>) {
+    fn of_streams(&self, world: &World, actions: &mut Vec<What>) {
         for (pair, stream) in world.streams.iter().enumerate() {
             let stream = self.streams.value(*stream);
             if !stream.down.is_empty() {
-                actions.push(Action::Down { pair });
+                actions.push(What::Down { pair });
             }
             if !stream.up.is_empty() {
-                actions.push(Action::Up { pair });
+                actions.push(What::Up { pair });
             }
             if stream.at_replica && world.breaks < self.bounds.breaks {
-                actions.push(Action::Break { pair });
+                actions.push(What::Break { pair });
             }
         }
     }
 
-    fn of_mail(&self, world: &World, actions: &mut Vec<Action>) {
+    fn of_mail(&self, world: &World, actions: &mut Vec<What>) {
         for letter in self.mails.value(world.mail) {
             let to = world.members[index_of(self.atlas.letters.letter(*letter).to)];
             if !self.is_idle(*letter, to) {
-                actions.push(Action::Deliver { letter: *letter });
+                actions.push(What::Deliver { letter: *letter });
             }
         }
     }
@@ -262,9 +282,15 @@ impl Model for Group {
         if world.past.broken.any() {
             return;
         }
-        self.of_members(world, actions);
-        self.of_streams(world, actions);
-        self.of_mail(world, actions);
+        let mut all = Vec::new();
+        self.of_members(world, &mut all);
+        self.of_streams(world, &mut all);
+        self.of_mail(world, &mut all);
+        actions.extend(all.iter().map(|what| Action { what: *what, sticks: false }));
+        if self.may_stick(world) {
+            let begin_work = all.iter().filter(|what| self.may_begin_disk_work(what));
+            actions.extend(begin_work.map(|what| Action { what: *what, sticks: true }));
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {

@@ -98,7 +98,17 @@ impl Member {
         let rep_node::BatchHeader { connection, prev, dvlsn, cvlsn } = range.header;
         let batch = FeederMessage::Batch { connection, prev, dvlsn, cvlsn, entries };
         self.say(link, Message::ToReplica(batch), letters, effects);
-        self.node.handle_sent(self.now, link, last, bytes);
+        if self.habits.sends_at_once {
+            self.node.handle_sent(self.now, link, last, bytes);
+        }
+    }
+
+    /// An entry has left.
+    pub(super) fn sent(&mut self, letter: &Letter, epoch: u8) {
+        if let Message::ToReplica(FeederMessage::Batch { entries, .. }) = &letter.message {
+            let (last, bytes) = (entries.last(), entries.byte_len());
+            self.node.handle_sent(self.now, super::link(letter.to, epoch), last, bytes);
+        }
     }
 
     /// The store is instant. What it is given must be on this very disk.
