@@ -44,6 +44,7 @@ pub(super) const SUITES: &[Suite] = &[
     plain("rep-vlsn", Test("cell")),
     plain("rep-vlsn", Test("lazy")),
     threads("rep-net", Lib),
+    threads("rep-net", Test("mesh")),
     Suite {
         left_out: &[
             ("a_closed_listener_refuses_at_once_and_its_channels_live_on", SOCKETS),
@@ -62,7 +63,6 @@ pub(super) const SUITES: &[Suite] = &[
     plain("rep-election", Lib),
     plain("rep-election", Test("rules")),
     plain("rep-election", Test("wire")),
-    plain("rep-stream", Lib),
     plain("rep-stream", Test("acks")),
     plain("rep-stream", Test("pair")),
     Suite {
@@ -75,7 +75,11 @@ pub(super) const SUITES: &[Suite] = &[
     plain("rep-node", Lib),
     plain("rep-node", Test("status")),
     plain("rep-node", Test("wire")),
-    Suite { features: NO_STORES, ..plain("rep-store", Lib) },
+    Suite {
+        features: NO_STORES,
+        left_out: &[("a_tree_is_a_map_and_its_clones_stay_what_they_were", LONG)],
+        ..plain("rep-store", Lib)
+    },
     Suite { features: NO_STORES, ..plain("rep-store", Test("overlay")) },
     Suite {
         features: NO_STORES,
@@ -122,9 +126,12 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-model", "*", "a search through millions of worlds"),
     ("rep-net", "channel_contract", "sixty-four mebibytes through each channel: hours"),
     ("rep-net", "fuzz_bodies", BODIES),
+    ("rep-net", "half_open", SOCKETS),
     ("rep-net", "leaks", SOCKETS),
     ("rep-net", "memory", "measures the memory of its process, over sockets"),
     ("rep-net", "tcp", SOCKETS),
+    ("rep-net", "tls", SOCKETS),
+    ("rep-net", "tls_identity", SOCKETS),
     ("rep-net", "wire", LONG),
     ("rep-node", "durability", LONG),
     ("rep-node", "fuzz_bodies", BODIES),
@@ -141,6 +148,7 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-store", "on_disk", FILES),
     ("rep-store", "planted", MUTANTS),
     ("rep-store", "snapshots", FILES),
+    ("rep-stream", "--lib", "has no tests of its own"),
     ("rep-stream", "fuzz_bodies", BODIES),
     ("rep-stream", "mutants", MUTANTS),
     ("rep-stream", "properties", LONG),
