@@ -434,3 +434,13 @@ fn a_recorded_connection_replayed_says_nothing() {
     let _ = std::io::copy(&mut again, &mut std::io::sink());
     assert!(bank.n1.desk.arrivals.is_empty());
 }
+
+#[cfg(feature = "tls-aws-lc")]
+#[test]
+fn keys_are_exchanged_so_that_a_quantum_computer_does_not_learn_them_later() {
+    let bank = Bank::new();
+    let config = bank.authority.issue("rep://bank/n2").raw_client(&[&TLS13]);
+    let raw = Raw::connect(bank.n1.address(), config).unwrap();
+    let group = raw.0.conn.negotiated_key_exchange_group().unwrap().name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+}
