@@ -292,6 +292,19 @@ fn refusal(bank: &Bank, config: rustls::ClientConfig) -> Option<AlertDescription
 }
 
 #[test]
+fn a_handshake_that_is_longer_than_any_honest_one_is_broken_off() {
+    let bank = Bank::new();
+    let mut long = bank.authority.issue("rep://bank/n2");
+    long.certificate = long.certificate.repeat(100);
+    // So long alone it is still looked at, and refused for what it is.
+    let refused = refusal(&bank, long.raw_client(&[&TLS13]));
+    assert_eq!(refused, Some(AlertDescription::CertificateUnknown));
+    let mut longer = long.raw_client(&[&TLS13]);
+    longer.alpn_protocols.extend((0..120).map(|number| vec![number; 255]));
+    assert_eq!(refusal(&bank, longer), None);
+}
+
+#[test]
 fn a_caller_without_a_certificate_is_refused() {
     let bank = Bank::new();
     let mut config = raw_client_builder(&[&TLS13]).with_no_client_auth();

@@ -26,6 +26,7 @@ mod names;
 mod network;
 mod node;
 mod play;
+mod proc;
 mod resp;
 mod scenarios;
 mod scene;
@@ -40,12 +41,13 @@ use crate::steps::{Outcome, minutes};
 use crate::workspace::Workspace;
 use anyhow::{Context, bail};
 use scenarios::{SCENARIOS, Scenario};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
 /// What may be asked of `chaos`.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub(crate) struct Args {
     /// Say what can be played, and end
     #[arg(long)]
@@ -54,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
     /// How many rounds of each, instead of its own number
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
     /// The first round
     #[arg(long, default_value_t = 0)]
@@ -99,6 +101,36 @@ impl Args {
             guarded: false,
         }
     }
+
+    /// The command line by which this program plays the same as the child of its guardian. Not the one that it was given itself:
+    /// `nightly` asks for this, too.
+    fn of_child(&self) -> Vec<OsString> {
+        // By name, so that none is forgotten. Two of them have been answered before there is a child.
+        let Args {
+            list: _,
+            only,
+            rounds,
+            from,
+            seed,
+            store,
+            rep,
+            keep,
+            clean: _,
+            minutes,
+            guarded: _,
+        } = self;
+        let mut line = vec!["chaos".into(), "--guarded".into()];
+        let mut say = |option: &str, value: OsString| line.extend([option.into(), value]);
+        only.iter().for_each(|name| say("--only", name.into()));
+        rounds.iter().for_each(|rounds| say("--rounds", rounds.to_string().into()));
+        say("--from", from.to_string().into());
+        seed.iter().for_each(|seed| say("--seed", seed.to_string().into()));
+        say("--store", store.into());
+        rep.iter().for_each(|rep| say("--rep", rep.into()));
+        say("--minutes", minutes.to_string().into());
+        line.extend(keep.then(|| "--keep".into()));
+        line
+    }
 }
 
 /// Where evidence and figures go, below the target directory.
@@ -123,7 +155,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<Outcome>
         if args.rep.is_none() {
             build(workspace)?;
         }
-        guardian::run("--guarded", minutes(args.minutes))?;
+        guardian::run(&args.of_child(), minutes(args.minutes))?;
         return Ok(Outcome::Done);
     }
     guardian::end_with_guardian()?;
@@ -191,11 +223,47 @@ fn play_one(plan: &play::Plan, scenario: &Scenario, args: &Args) -> anyhow::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn an_unknown_scenario_is_an_error_and_none_means_all() {
         assert_eq!(chosen(&[]).unwrap().len(), SCENARIOS.len());
         assert_eq!(chosen(&["power".to_owned()]).unwrap()[0].name, "power");
         assert!(chosen(&["powre".to_owned()]).is_err());
+    }
+
+    fn parsed(line: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+        let line = std::iter::once("xtask".into()).chain(line);
+        match crate::Cli::try_parse_from(line)?.task {
+            crate::Task::Chaos(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The child was given the line of its parent and `--guarded`: `nightly --guarded`, which is refused, so that no night had
+    /// a round of chaos.
+    #[test]
+    fn the_child_is_asked_for_what_was_asked_whoever_asked() {
+        let every = Args {
+            only: vec!["power".to_owned(), "clock".to_owned()],
+            rounds: Some(3),
+            from: 2,
+            seed: Some(7),
+            store: "fjall".to_owned(),
+            rep: Some("else/rep".into()),
+            keep: true,
+            minutes: 5,
+            ..Args::all()
+        };
+        for asked in [Args::all(), every] {
+            let child = parsed(asked.of_child()).unwrap();
+            assert_eq!(child, Args { guarded: true, ..asked });
+        }
+    }
+
+    #[test]
+    fn no_round_at_all_is_not_a_pass() {
+        assert!(parsed(["chaos", "--rounds", "1"].map(OsString::from)).is_ok());
+        assert!(parsed(["chaos", "--rounds", "0"].map(OsString::from)).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Judges the history of any system: could one object, asked one thing at a time, have answered so?
 //!
-//! The exit code is the answer, so everything else that can happen has another one: 3 if the history cannot be read.
+//! The exit code is the answer, so everything else that can happen has another one: 3 if the history cannot be read, or is empty.
 
 use rep_checker::{Budget, Counterexample, Entry, Judgement, ModelKind, jsonl, judge, timeline};
 use std::fmt::Write as _;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Prints `linearizable` (exit 0), `not linearizable` and the smallest bad history as JSON lines (exit 1), or `unknown` (exit 2): a
-budget was used up before the answer was known. Exit 3: the history cannot be read or is malformed, and nothing was judged.
+budget was used up before the answer was known. Exit 3: the history cannot be read, is malformed or has no operation, and nothing
+was judged.
 The format: rep-env/checker/README.md")]
 pub(crate) struct Args {
     /// What each key of the history is
@@ -90,6 +91,11 @@ fn answer(args: &Args, input: impl Read) -> Answer {
         Ok(entries) => entries,
         Err(error) => return unreadable(args, &error),
     };
+    if entries.is_empty() {
+        // Any object could have said nothing. Whoever asks has a file that should not be empty.
+        let err = format!("error: {}: no operations: nothing was judged\n", args.file.display());
+        return Answer { code: UNREADABLE, out: String::new(), err, svg: None };
+    }
     let begun = Instant::now();
     let budget = Budget {
         states_max: args.states,
@@ -244,7 +250,16 @@ mod tests {
              {\"process\":2,\"type\":\"ok\",\"op\":\"read\",\"value\":null}\n"
         );
         assert!(answer.svg.is_some_and(|svg| svg.contains("read: null")));
-        assert_eq!(ask(Kind::Register, "").out, "linearizable\n");
+    }
+
+    /// A recorder that wrote nothing looked like a system that is right.
+    #[test]
+    fn a_history_without_operations_is_no_pass() {
+        for empty in ["", "\n\n"] {
+            let answer = ask(Kind::Register, empty);
+            assert_eq!((answer.code, &*answer.out), (UNREADABLE, ""));
+            assert!(answer.err.contains("no operations"), "{}", answer.err);
+        }
     }
 
     /// Writes of few values that all overlap, and a read of none of them at the end: every order has to be refuted.

@@ -1,6 +1,7 @@
 //! Runs a command, lets its output through line by line, and counts what its tests say.
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -82,8 +83,8 @@ fn finish(child: &mut Child, watch: Option<Watch>) -> anyhow::Result<std::proces
     let status = child.wait()?;
     if let Some(watch) = watch {
         drop(watch.done);
-        if watch.thread.join().unwrap_or(false) {
-            bail!("killed: it had not ended within its limit");
+        if let Some(told) = watch.thread.join().unwrap_or(None) {
+            bail!(told);
         }
     }
     Ok(status)
@@ -91,21 +92,32 @@ fn finish(child: &mut Child, watch: Option<Watch>) -> anyhow::Result<std::proces
 
 struct Watch {
     done: SyncSender<()>,
-    thread: thread::JoinHandle<bool>,
+    thread: thread::JoinHandle<Option<String>>,
 }
 
-/// Kills the process group `group` when `limit` is over and nobody hung up; true if it did.
+/// Kills the process group `group` when `limit` is over and nobody hung up; what there is to tell then.
 fn watch(group: u32, limit: Duration) -> Watch {
     let (done, ended) = sync_channel(1);
     let thread = thread::spawn(move || match ended.recv_timeout(limit) {
-        Err(RecvTimeoutError::Timeout) => {
-            // Through the shell's `kill`, because std can kill one process only, and its children would hold our pipe.
-            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).status();
-            true
-        }
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => false,
+        Err(RecvTimeoutError::Timeout) => Some(match kill_group(group) {
+            Ok(()) => "killed: it had not ended within its limit".to_owned(),
+            Err(error) => {
+                let told = format!("not ended within its limit, and cannot be killed: {error}");
+                // At once: nobody hears of it otherwise before the command ends by itself.
+                eprintln!("{told}");
+                told
+            }
+        }),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
     });
     Watch { done, thread }
+}
+
+/// Not by `Child::kill`, which ends one process only: its children would hold our pipe. Nor by the program `kill`, which slim
+/// systems do not have.
+fn kill_group(group: u32) -> anyhow::Result<()> {
+    let group = Pid::from_raw(group.cast_signed()).context("a process has a number")?;
+    Ok(kill_process_group(group, Signal::KILL)?)
 }
 
 /// The command as one could type it.

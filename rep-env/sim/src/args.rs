@@ -4,7 +4,7 @@ use rep_sim::planted;
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str = "\
-usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [--scene NAME] [--twice] [--trace]
+usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [--scene NAME] [--members N] [--twice] [--trace]
        rep-sim --healthy [--hours H] [--seeds N] [--seed S] [--jobs J] [--trace]
        rep-sim --replay FILE [--mutant NAME] [--trace]
        rep-sim --list-mutants
@@ -15,6 +15,7 @@ usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [
   --jobs J        threads (2)
   --mutant NAME   plant this bug first (needs a build with --cfg rep_mutants)
   --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, partial, kill, freeze
+  --members N     worlds of so many members only, each seed run once
   --healthy       no fault at all: loaded groups, none of which may elect a second master
   --hours H       virtual hours of each healthy group (1)
   --shrink S      make a failing seed small, for S seconds at most (60; 0 with --mutant or a scene)
@@ -34,6 +35,7 @@ pub(crate) struct Args {
     pub(crate) jobs: usize,
     pub(crate) mutant: Option<String>,
     pub(crate) scene: Option<String>,
+    pub(crate) members: Option<u32>,
     pub(crate) healthy: Option<f64>,
     /// How long a failure may be made smaller.
     pub(crate) shrink: Option<f64>,
@@ -54,6 +56,7 @@ impl Args {
             jobs: 2,
             mutant: None,
             scene: None,
+            members: None,
             healthy: None,
             shrink: None,
             save: None,
@@ -71,6 +74,7 @@ impl Args {
                 "--minutes" => args.minutes = Some(decimal(&value()?)?),
                 "--mutant" => args.mutant = Some(value()?),
                 "--scene" => args.scene = Some(scene(value()?)?),
+                "--members" => args.members = Some(number(&value()?)?.clamp(1, 7) as u32),
                 "--healthy" => args.healthy = args.healthy.or(Some(1.0)),
                 "--hours" => args.healthy = Some(decimal(&value()?)?),
                 "--shrink" => args.shrink = Some(decimal(&value()?)?),
@@ -89,6 +93,9 @@ impl Args {
                 }
                 other => return Err(format!("{other} is no option")),
             }
+        }
+        if args.coverage && args.members.is_some() {
+            return Err("--coverage looks at worlds of every size".to_owned());
         }
         if args.seeds == 0 {
             args.seeds = if args.healthy.is_some() { 4 } else { 2_000 };

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::keep;
 use crate::met;
-use rep_sim::run::run_seed_covered;
+use rep_sim::run::{run_seed_among, run_seed_covered};
 use rep_sim::scenario::Failover;
 use rep_sim::{Counts, Detail, Failure, Outcome, planted, run_seed, run_seed_twice, scenario};
 use std::process::ExitCode;
@@ -88,6 +88,9 @@ fn one(args: &Args, seed: u64, at: u64) -> Result<Outcome, Box<Failure>> {
     let detail = if args.trace { Detail::Print } else { Detail::Hash };
     if let Some(hours) = args.healthy {
         return scenario::run_healthy(seed, Duration::from_secs_f64(hours * 3_600.0), detail);
+    }
+    if let Some(members) = args.members {
+        return run_seed_among(seed, members, detail);
     }
     match &args.scene {
         Some(scene) => scenario::run_scene(scene, seed, detail),

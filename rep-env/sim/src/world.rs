@@ -1,16 +1,22 @@
 //! The world of one run: nodes, network, clients, faults and time.
 //!
 //! One heap of events, one clock, one stream of chance per concern. Whatever happens, happens in
-//! [`World::advance`], one event at a time; the oracle looks on. The first violation ends the run.
+//! [`World::advance`], one event at a time; the oracle looks on. The first violation ends the run. `event` is what may
+//! happen, `news` what the network has to tell.
+
+mod event;
+mod news;
+
+pub(crate) use event::Event;
 
 use crate::counts::Counts;
 use crate::coverage::Coverage;
 use crate::faults::Faults;
 use crate::history::{History, Key};
-use crate::network::{ConnId, Dial, NetEvent, Network, Parcel, Side};
+use crate::network::Network;
 use crate::oracle::{Checked, Oracle, Violation};
 use crate::passenger::Passengers;
-use crate::process::{Life, Process};
+use crate::process::Process;
 use crate::rng::Rng;
 use crate::scenario::Failover;
 use crate::schedule::Schedule;
@@ -18,35 +24,9 @@ use crate::swarm::Swarm;
 use crate::trace::{Detail, Trace};
 use crate::workload::Client;
 use bytes::Bytes;
-use rep_node::output::SendRange;
-use rep_node::{DialFailure, Link};
-use rep_vlsn::{LogPoint, NodeId};
+use rep_vlsn::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Something that will happen.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Net(NetEvent),
-    Timer { id: NodeId, run: u64, at: Duration },
-    FenceStored { id: NodeId, run: u64 },
-    GroupWritten { id: NodeId, run: u64 },
-    GroupSynced { id: NodeId, run: u64 },
-    SyncDue { id: NodeId, run: u64 },
-    LogCut { id: NodeId, run: u64 },
-    Applied { id: NodeId, run: u64 },
-    Lane { id: NodeId, run: u64 },
-    SendEntries { id: NodeId, run: u64, link: Link, range: SendRange },
-    Sent { id: NodeId, run: u64, link: Link, last: LogPoint, bytes: usize },
-    Restart { id: NodeId },
-    Resume { id: NodeId },
-    Mend { from: NodeId, to: NodeId },
-    Client { index: usize, wake: u64 },
-    DiskFreed { id: NodeId },
-    DiskQuick { id: NodeId },
-    SpaceBack { id: NodeId },
-    Reopen { id: NodeId, run: u64 },
-}
 
 /// One stream of chance per concern.
 #[derive(Debug)]
@@ -214,110 +194,6 @@ impl World {
         }
     }
 
-    // ---- the network's news
-
-    pub(crate) fn net_coming(&mut self, coming: Vec<(Duration, NetEvent)>) {
-        for (at, event) in coming {
-            self.schedule.push(at, Event::Net(event));
-        }
-    }
-
-    fn net(&mut self, event: NetEvent) {
-        match event {
-            NetEvent::Dial(dial) => self.dialled(dial),
-            NetEvent::DialFailed { dial, refused } => self.dial_failed(dial, refused),
-            NetEvent::Arrive { conn, to, parcel } => self.arrive(conn, to, parcel),
-        }
-    }
-
-    fn is_running(&self, id: NodeId, run: u64) -> bool {
-        let process = self.process(id);
-        process.run == run && process.live.is_some()
-    }
-
-    fn dialled(&mut self, dial: Dial) {
-        let target = self.process(dial.to);
-        let (powered, paused, life) = (target.powered, target.paused, target.life.clone());
-        if life != Life::Up || paused {
-            let refused = powered && !paused;
-            let coming = self.network.dial_fails(self.now, dial, refused);
-            return self.net_coming(coming);
-        }
-        if !self.is_running(dial.from, dial.run) {
-            return;
-        }
-        let ours = self.process_mut(dial.from).next_link();
-        let run = self.process(dial.to).run;
-        let theirs = self.process_mut(dial.to).next_link();
-        let (_, coming) = self.network.accept(self.now, dial, ours, (run, theirs));
-        self.net_coming(coming);
-        let link = Link { peer: dial.from, service: dial.service, epoch: theirs };
-        let incarnation = self.process(dial.from).incarnation;
-        self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
-        self.step(dial.to, |node, now| node.handle_link_up(now, link, incarnation, false));
-    }
-
-    fn dial_failed(&mut self, dial: Dial, refused: bool) {
-        if !self.is_running(dial.from, dial.run) {
-            return;
-        }
-        if self.process(dial.from).paused {
-            let event = Event::Net(NetEvent::DialFailed { dial, refused });
-            return self.process_mut(dial.from).stalled.push(event);
-        }
-        let why = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
-        self.note(dial.from, &[51], || {
-            format!("n{} dials n{}: {why:?}", dial.from.get(), dial.to.get())
-        });
-        self.step(dial.from, |node, now| node.handle_dial_failed(now, dial.to, dial.service, why));
-    }
-
-    fn arrive(&mut self, conn: ConnId, to: Side, parcel: Parcel) {
-        let Some((service, end)) = self.network.end(conn, to) else { return };
-        let (_, other) = self.network.end(conn, to.other()).unwrap_or((service, end));
-        let link = Link { peer: other.node, service, epoch: end.epoch };
-        if !self.is_running(end.node, end.run) {
-            // Nobody is there. A machine that lives says so.
-            if self.process(end.node).powered && !matches!(parcel, Parcel::Close) {
-                let coming = self.network.reset(self.now, conn);
-                self.net_coming(coming);
-            }
-            let _ = self.network.arrive(conn, to, parcel);
-            return;
-        }
-        if self.process(end.node).paused {
-            let event = Event::Net(NetEvent::Arrive { conn, to, parcel });
-            return self.process_mut(end.node).stalled.push(event);
-        }
-        if let Parcel::Opened { dial } = parcel {
-            if self.network.is_cut(other.node, end.node) {
-                let coming = self.network.unanswered(self.now, conn, dial);
-                return self.net_coming(coming);
-            }
-            return self.opened(conn, link);
-        }
-        match self.network.arrive(conn, to, parcel) {
-            Some(Parcel::Frame { bytes, old }) => self.frame_came(end.node, link, to, bytes, old),
-            Some(Parcel::Close) => {
-                self.network.closed(conn, to);
-                let id = end.node;
-                self.note(id, &[52, link.epoch], || format!("n{} loses {link:?}", id.get()));
-                self.step(id, |node, now| node.handle_link_down(now, link));
-            }
-            Some(Parcel::Opened { .. }) | None => {}
-        }
-    }
-
-    fn opened(&mut self, conn: ConnId, link: Link) {
-        let Some((_, end)) = self.network.end(conn, Side::Dialler) else { return };
-        if let Some(opening) = self.network.opened(conn) {
-            self.haunt(conn, opening);
-        }
-        let incarnation = self.process(link.peer).incarnation;
-        self.note(end.node, &[53, link.epoch], || format!("n{} has {link:?}", end.node.get()));
-        self.step(end.node, |node, now| node.handle_link_up(now, link, incarnation, true));
-    }
-
     // ---- shared
 
     pub(crate) fn ids(&self) -> Vec<NodeId> {
@@ -393,44 +269,6 @@ impl World {
         if !self.is_over() {
             self.trace.say(self.now, || format!("VIOLATION {violation}"));
             self.failure = Some(violation);
-        }
-    }
-}
-
-impl Event {
-    /// Something that a disk finishes.
-    fn is_of_disk(&self) -> bool {
-        matches!(
-            self,
-            Event::FenceStored { .. }
-                | Event::GroupWritten { .. }
-                | Event::GroupSynced { .. }
-                | Event::LogCut { .. }
-        )
-    }
-
-    /// The run that the event belongs to: nobody else hears of it.
-    pub(crate) fn of_run(&self) -> Option<(NodeId, u64)> {
-        match self {
-            Event::Timer { id, run, .. }
-            | Event::FenceStored { id, run }
-            | Event::GroupWritten { id, run }
-            | Event::GroupSynced { id, run }
-            | Event::SyncDue { id, run }
-            | Event::LogCut { id, run }
-            | Event::Applied { id, run }
-            | Event::Lane { id, run }
-            | Event::Reopen { id, run }
-            | Event::SendEntries { id, run, .. }
-            | Event::Sent { id, run, .. } => Some((*id, *run)),
-            Event::Net(_)
-            | Event::Restart { .. }
-            | Event::Resume { .. }
-            | Event::Mend { .. }
-            | Event::Client { .. }
-            | Event::DiskFreed { .. }
-            | Event::DiskQuick { .. }
-            | Event::SpaceBack { .. } => None,
         }
     }
 }

@@ -23,11 +23,12 @@ pub(crate) fn steady(timing: &mut Timing) {
     timing.round_timeout = Duration::from_secs(1);
 }
 
-/// Stands soon, whatever its group's patience.
-fn impatient(timing: &mut Timing, _: &mut Limits) {
-    timing.heartbeat = Duration::from_millis(40);
-    timing.election_timeout = Duration::from_millis(400);
-    timing.round_timeout = Duration::from_millis(150);
+/// Stands soon, and again as often as it has to; but a round has time for disks that take a tenth of a second to sync, or no round
+/// of a slow machine would ever end.
+fn impatient(timing: &mut Timing) {
+    timing.heartbeat = Duration::from_millis(80);
+    timing.election_timeout = Duration::from_millis(800);
+    timing.round_timeout = Duration::from_millis(400);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl World {
         for at in 0..count {
             let mut config = configure(self, at);
             if at == 0 && count > 1 {
-                config = config.tune(impatient);
+                config = config.tune(|timing, _| impatient(timing));
             }
             self.open_as(at, config.build().unwrap());
         }
@@ -139,9 +140,7 @@ impl World {
             .members(self.members.clone())
             .attribute("resp", format!("redis-of-n{}", at + 1))
             .tune(|timing, limits| {
-                timing.heartbeat = Duration::from_millis(40);
-                timing.election_timeout = Duration::from_millis(400);
-                timing.round_timeout = Duration::from_millis(150);
+                impatient(timing);
                 timing.ack_timeout = Duration::from_secs(20);
                 timing.read_timeout = Duration::from_secs(20);
                 timing.replicas_wait = Duration::from_secs(20);

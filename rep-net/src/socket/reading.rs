@@ -1,5 +1,6 @@
 //! Reading from a connection: frames, until a deadline, whatever covers them.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -13,8 +14,11 @@ use crate::socket::cover::{Cover, End};
 /// How many sealed bytes are read at once. They are opened into the decoder right away, so that no more than these wait.
 const SEALED_BLOCK_BYTES: usize = 64 << 10;
 
+/// The same before the Hello, where what has been read is counted.
+#[cfg(feature = "tls")]
+const FIRST_BLOCK_BYTES: usize = 4 << 10;
+
 /// The reading half of a connection; whoever has it reads.
-#[derive(Debug)]
 pub(crate) struct ReadHalf {
     pub(crate) decoder: FrameDecoder,
     /// Room for sealed bytes, once some are to be read.
@@ -36,6 +40,15 @@ pub(crate) enum ReadError {
     Io(io::Error),
     Frame(FrameError),
     Cover(TlsError),
+}
+
+impl fmt::Debug for ReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHalf")
+            .field("decoder", &self.decoder)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ReadHalf {
@@ -88,7 +101,8 @@ impl ReadHalf {
         cover: &dyn Cover,
         deadline: Instant,
     ) -> Result<(), ReadError> {
-        match self.read_sealed_bytes(stream, deadline).map_err(ReadError::Io)? {
+        let read = self.read_sealed_bytes(stream, SEALED_BLOCK_BYTES, deadline);
+        match read.map_err(ReadError::Io)? {
             None => Ok(()),
             Some(0) => Err(ReadError::CutOff),
             Some(bytes) => {
@@ -102,12 +116,13 @@ impl ReadHalf {
     fn read_sealed_bytes(
         &mut self,
         stream: &TcpStream,
+        bytes_max: usize,
         deadline: Instant,
     ) -> io::Result<Option<usize>> {
         if self.sealed.is_empty() {
             self.sealed = vec![0; SEALED_BLOCK_BYTES];
         }
-        read_some(stream, &mut self.timeout, &mut self.sealed, deadline)
+        read_some(stream, &mut self.timeout, &mut self.sealed[..bytes_max], deadline)
     }
 
     /// Reads sealed bytes and has `open` look at them together with the decoder; none of them: the stream has ended, or nothing came by the
@@ -119,7 +134,7 @@ impl ReadHalf {
         deadline: Instant,
         open: impl FnOnce(&[u8], &mut FrameDecoder) -> R,
     ) -> io::Result<Option<R>> {
-        let read = self.read_sealed_bytes(stream, deadline)?;
+        let read = self.read_sealed_bytes(stream, FIRST_BLOCK_BYTES, deadline)?;
         Ok(read.map(|bytes| open(&self.sealed[..bytes], &mut self.decoder)))
     }
 }

@@ -1,5 +1,6 @@
 //! Writing to a connection: whole frames, in order, by those who wait and by those who do not.
 
+use std::fmt;
 #[cfg(not(target_os = "linux"))]
 use std::io::Write;
 use std::io::{self, IoSlice};
@@ -17,7 +18,7 @@ use crate::socket::cover::Cover;
 use crate::socket::reading::left_until;
 
 /// What the writers of one connection share, one of them at a time.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Writing {
     /// What ended the writing.
     pub(super) failed: Option<NetError>,
@@ -27,6 +28,15 @@ pub(super) struct Writing {
 
 /// How much room for a rest is kept when it is written. Sealing needs about as much again and again; more than that was a long frame's.
 const REST_KEPT_BYTES: usize = 512 << 10;
+
+impl fmt::Debug for Writing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writing")
+            .field("failed", &self.failed)
+            .field("rest_bytes", &self.rest.len())
+            .finish()
+    }
+}
 
 impl Writing {
     /// Writes a frame behind whatever is left of the one before, waiting for room.

@@ -1,5 +1,6 @@
 //! Certificates and keys, read and ready for use.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,12 +22,18 @@ use crate::tls::verifier::{Naming, Verifier};
 pub(super) const PROTOCOL: &[u8] = b"rep/1";
 
 /// All that one set of certificates makes possible.
-#[derive(Debug)]
 pub(super) struct Material {
     pub(super) client: Arc<ClientConfig>,
     pub(super) server: Arc<ServerConfig>,
     pub(super) naming: Naming,
     pub(super) certificate: CertificateInfo,
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key is among the rest.
+        f.debug_struct("Material").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
 }
 
 /// What our own certificate says.

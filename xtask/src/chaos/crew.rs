@@ -4,13 +4,13 @@ use super::chance::Chance;
 use super::history::{Ended, History, Op};
 use super::network::Namespace;
 use super::resp::{Client, Reply};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use parking_lot::Mutex;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Few keys, so that clients meet.
 pub(super) const KEYS: usize = 4;
@@ -35,7 +35,7 @@ pub(super) struct Crew {
     history: Arc<History>,
     /// By which each client can be hung up on.
     handles: Vec<Arc<Mutex<Option<TcpStream>>>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Crew {
@@ -67,14 +67,23 @@ impl Crew {
             let (stop, namespace) = (Arc::clone(&crew.stop), namespace.clone());
             let thread = thread::Builder::new().name(format!("client-{number}"));
             crew.threads.push(thread.spawn(move || {
-                if let Err(error) = namespace.move_here() {
-                    eprintln!("a client cannot start: {error:#}");
-                    return;
-                }
+                namespace.move_here().context("a client cannot start")?;
                 client.run(&stop);
+                Ok(())
             })?);
         }
         Ok(crew)
+    }
+
+    /// Waits until a read and a write were answered that were asked after `since`; whether they were before `bound` was over.
+    pub(super) fn answered_after(&self, since: Instant, bound: Duration) -> bool {
+        while !self.history.answered_after(since) {
+            if since.elapsed() > bound {
+                return false;
+            }
+            thread::sleep(PAUSE);
+        }
+        true
     }
 
     /// Stops them, also those that wait for an answer, and gives what they noted.
@@ -87,7 +96,7 @@ impl Crew {
             }
         }
         for thread in std::mem::take(&mut self.threads) {
-            thread.join().map_err(|_| anyhow!("a client has panicked"))?;
+            thread.join().map_err(|_| anyhow!("a client has panicked"))??;
         }
         Ok(Arc::clone(&self.history))
     }

@@ -5,24 +5,24 @@ use super::names;
 use anyhow::{Context, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the child is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// The file whose lock says that a run is going on.
-const LOCK: &str = "lock";
 
-/// Runs this program again, with the same arguments and one more, and cleans up when it has ended, or is made to.
-pub(super) fn run(more: &str, limit: Duration) -> anyhow::Result<()> {
+/// Runs this program again, with these arguments, and cleans up when it has ended, or is made to.
+pub(super) fn run(arguments: &[OsString], limit: Duration) -> anyhow::Result<()> {
     let lock = lock()?;
     clean()?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let mut child = spawn(more)?;
+    let mut child = spawn(arguments)?;
     let ended = watch(&mut child, &mut signals, limit);
     // Dead or not: `kill` of one that has ended does nothing.
     let _ = child.kill();
@@ -43,10 +43,9 @@ pub(super) fn clean_alone() -> anyhow::Result<()> {
     clean()
 }
 
-/// Beside the folder, which comes and goes.
 fn lock() -> anyhow::Result<File> {
-    let path = names::folder().with_extension(LOCK);
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    let path = Path::new(names::LOCK);
+    let file = File::create(path).with_context(|| path.display().to_string())?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => bail!("another run is going on ({})", path.display()),
@@ -61,10 +60,9 @@ fn clean() -> anyhow::Result<()> {
     }
 }
 
-fn spawn(more: &str) -> anyhow::Result<Child> {
+fn spawn(arguments: &[OsString]) -> anyhow::Result<Child> {
     let mut command = Command::new("nice");
-    command.args(["-n", "5"]).arg(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).arg(more);
+    command.args(["-n", "5"]).arg(std::env::current_exe()?).args(arguments);
     // Its standard input ends with us, and it with that. In a group of its own, so that a Ctrl-C comes to us alone.
     command.stdin(Stdio::piped()).process_group(0);
     command.spawn().context("cannot start the run")

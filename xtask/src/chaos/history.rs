@@ -23,6 +23,9 @@ struct Lines {
     /// Disk full on our side, for one; told when the history is closed.
     failed: Option<std::io::Error>,
     invoked: u64,
+    /// When the latest read, and the latest write, was asked of those that were answered well.
+    read: Option<Instant>,
+    written: Option<Instant>,
 }
 
 /// What is asked of a register.
@@ -38,6 +41,7 @@ pub(super) struct Asked<'a> {
     process: u64,
     key: &'a str,
     op: Op,
+    at: Instant,
 }
 
 /// How an operation ended.
@@ -53,7 +57,8 @@ pub(super) enum Ended {
 
 impl History {
     pub(super) fn create(path: &Path) -> anyhow::Result<History> {
-        let lines = Lines { file: BufWriter::new(File::create(path)?), failed: None, invoked: 0 };
+        let file = BufWriter::new(File::create(path)?);
+        let lines = Lines { file, failed: None, invoked: 0, read: None, written: None };
         Ok(History {
             path: path.to_owned(),
             begun: Instant::now(),
@@ -69,7 +74,7 @@ impl History {
 
     /// Notes that something is about to be asked.
     pub(super) fn ask<'a>(&self, process: u64, key: &'a str, op: Op) -> Asked<'a> {
-        let asked = Asked { process, key, op };
+        let asked = Asked { process, key, op, at: Instant::now() };
         let value = match &asked.op {
             Op::Read => Value::Null,
             Op::Write(value) => json!(value),
@@ -85,11 +90,25 @@ impl History {
             Op::Write(value) => json!(value),
         };
         match (ended, &asked.op) {
-            (Ended::Ok(read), Op::Read) => self.note(asked, "ok", &json!(read)),
-            (Ended::Ok(_), Op::Write(_)) => self.note(asked, "ok", &written),
+            (Ended::Ok(read), Op::Read) => {
+                self.note(asked, "ok", &json!(read));
+                let latest = &mut self.lines.lock().read;
+                *latest = (*latest).max(Some(asked.at));
+            }
+            (Ended::Ok(_), Op::Write(_)) => {
+                self.note(asked, "ok", &written);
+                let latest = &mut self.lines.lock().written;
+                *latest = (*latest).max(Some(asked.at));
+            }
             (Ended::Failed, _) => self.note(asked, "fail", &written),
             (Ended::Unknown, _) => self.note(asked, "info", &written),
         }
+    }
+
+    /// Whether a read and a write have been answered well that were asked after `since`.
+    pub(super) fn answered_after(&self, since: Instant) -> bool {
+        let lines = self.lines.lock();
+        [lines.read, lines.written].iter().all(|latest| latest.is_some_and(|at| at >= since))
     }
 
     fn note(&self, asked: &Asked<'_>, event: &str, value: &Value) {
@@ -123,6 +142,28 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_answered_well_and_asked_later_counts_as_an_answer() {
+        let path = std::env::temp_dir().join(format!("answers-{}.jsonl", std::process::id()));
+        let history = History::create(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let begun = Instant::now();
+        let tell = |op, ended| history.end(&history.ask(0, "k", op), &ended);
+        let write = || Op::Write("a".into());
+        tell(write(), Ended::Ok(None));
+        assert!(!history.answered_after(begun), "nothing was read");
+        tell(Op::Read, Ended::Failed);
+        tell(Op::Read, Ended::Unknown);
+        assert!(!history.answered_after(begun), "no read was answered well");
+        tell(Op::Read, Ended::Ok(None));
+        assert!(history.answered_after(begun));
+        let later = Instant::now();
+        tell(Op::Read, Ended::Ok(None));
+        assert!(!history.answered_after(later), "nothing was written since");
+        tell(write(), Ended::Ok(None));
+        assert!(history.answered_after(later));
+    }
 
     #[test]
     fn a_history_is_one_object_a_line_as_the_checker_reads_it() {

@@ -7,7 +7,7 @@ use super::crew::told;
 use super::history::Ended;
 use super::network::Namespace;
 use super::resp::Client;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use parking_lot::{Condvar, Mutex};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 pub(super) struct Journal {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,11 +111,9 @@ impl Journal {
             let namespace = namespace.clone();
             let thread = thread::Builder::new().name(format!("journal-{number}"));
             journal.threads.push(thread.spawn(move || {
-                if let Err(error) = namespace.move_here() {
-                    eprintln!("a writer cannot start: {error:#}");
-                    return;
-                }
+                namespace.move_here().context("a writer cannot start")?;
                 writer.run();
+                Ok(())
             })?);
         }
         Ok(journal)
@@ -142,7 +140,7 @@ impl Journal {
     pub(super) fn stop(mut self) -> anyhow::Result<Ledger> {
         self.shared.stop.store(true, Ordering::Relaxed);
         for thread in std::mem::take(&mut self.threads) {
-            thread.join().map_err(|_| anyhow!("a writer has panicked"))?;
+            thread.join().map_err(|_| anyhow!("a writer has panicked"))??;
         }
         Ok(std::mem::take(&mut self.shared.state.lock().ledger))
     }

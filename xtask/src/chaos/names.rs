@@ -12,9 +12,16 @@ pub(super) const NAMESPACES: &str = "/run/netns";
 /// The network inside the namespaces: no packet of it ever leaves them.
 const NETWORK: &str = "10.79.0";
 
-/// Where images, mounts and the lock are. One for the machine: two runs at a time would measure each other.
+/// The file whose lock says that a run is going on: one for the machine, whatever `TMPDIR` says. Two runs at a time would measure
+/// each other, and take away each other's namespaces.
+pub(super) const LOCK: &str = "/run/repch.lock";
+/// Where images and mounts are: one place for the machine, too, so that what is left of a run is found. Not below `/run`,
+/// which is memory: nodes are to wait for a disk.
+const FOLDER: &str = "/var/tmp/repch";
+
+/// Where images and mounts are.
 pub(super) fn folder() -> PathBuf {
-    std::env::temp_dir().join(PREFIX)
+    PathBuf::from(FOLDER)
 }
 
 /// The namespace of the port with this number.

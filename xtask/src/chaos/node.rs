@@ -3,10 +3,12 @@
 use super::disk::Disk;
 use super::names;
 use super::network::Namespace;
+use super::proc;
 use super::tools;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -95,8 +97,12 @@ impl Node {
             command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         let child = self.namespace.within(|| command.spawn())?;
-        self.process = Some(child.with_context(|| format!("cannot start {}", self.name()))?);
-        Ok(())
+        let child = child.with_context(|| format!("cannot start {}", self.name()))?;
+        let id = self.process.insert(child).id();
+        match self.launch.faketime {
+            Some(library) => proc::await_library(id, library),
+            None => Ok(()),
+        }
     }
 
     fn arguments(&self, command: &mut Command) {
@@ -139,6 +145,22 @@ impl Node {
         Ok(ended)
     }
 
+    /// Waits until it has been killed by whoever traces it; whether it was. Another end is an error.
+    pub(super) fn killed_within(&mut self, limit: Duration) -> anyhow::Result<bool> {
+        let name = self.name();
+        let process = self.process.as_mut().with_context(|| format!("{name} is down"))?;
+        if !tools::ends_within(process, limit)? {
+            return Ok(false);
+        }
+        let status = process.wait()?;
+        self.process = None;
+        ensure!(
+            status.signal() == Some(Signal::KILL.as_raw()),
+            "{name} was to be killed and ended otherwise ({status})"
+        );
+        Ok(true)
+    }
+
     pub(super) fn pause(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)?;
         self.paused = true;
@@ -157,7 +179,7 @@ impl Node {
         Ok(())
     }
 
-    /// strace at the running process, with this injection into its disk calls. It lets go when it is killed.
+    /// strace at the running process, at all of its threads, with this injection into its disk calls. It lets go when it is killed.
     pub(super) fn inject(&self, calls: &str, what: &str) -> anyhow::Result<Child> {
         let process = self.process.as_ref().with_context(|| format!("{} is down", self.name()))?;
         let mut strace = Command::new("strace");
@@ -166,7 +188,9 @@ impl Node {
         strace.args(["-p", &process.id().to_string()]);
         strace.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{what}")]);
         strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(strace.spawn()?)
+        let mut strace = strace.spawn()?;
+        proc::await_tracer(process.id(), &mut strace)?;
+        Ok(strace)
     }
 
     /// From now on its wall clock is off by this many seconds.

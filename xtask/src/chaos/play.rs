@@ -145,6 +145,7 @@ impl Life<'_> {
         (self.scenario.play)(&mut Scene {
             group: &mut self.group,
             journal,
+            crew: &crew,
             chance: &mut self.chance,
             figures: self.figures,
             round,

@@ -12,6 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A stream this many entries behind is still catching up.
 const LAG_MAX: u64 = 200;
 
+/// How a member begins to say that its disk failed it (`rep-node`, `problems`).
+const FAILURES: [&str; 2] = ["halted: ", "the log failed"];
+
 /// One member's answer.
 #[derive(Clone, Debug)]
 pub(super) struct Status(Value);
@@ -36,8 +39,15 @@ impl Status {
         self.0["state"] == "master"
     }
 
+    /// Whether it says that its disk failed it: that it halted, or takes no more entries.
+    pub(super) fn has_failed(&self) -> bool {
+        let problems = self.0["problems"].as_array().into_iter().flatten();
+        let failed = |problem: &str| FAILURES.iter().any(|words| problem.starts_with(words));
+        problems.filter_map(Value::as_str).any(failed)
+    }
+
     /// Whether it is master or replica: neither is one whose disk failed.
-    pub(super) fn serves(&self) -> bool {
+    fn serves(&self) -> bool {
         self.is_master() || self.0["state"] == "replica"
     }
 
@@ -121,6 +131,15 @@ mod tests {
         assert!(!in_sync(&[master(), member("replica", "n2", "3.9", "3.9", "")]));
         assert!(!in_sync(&[master(), member("unknown", "n1", "3.9", "3.9", "")]));
         assert!(!in_sync(&[member("master", "n1", "3.9", "3.9", "probe"), replica()]));
+    }
+
+    #[test]
+    fn a_member_has_failed_if_it_says_so_and_not_if_it_merely_does_not_serve() {
+        let says = |problem: &str| Status(json!({ "state": "unknown", "problems": [problem] }));
+        assert!(says("halted: the promise could not be written").has_failed());
+        assert!(says("the log failed and takes no more entries: EIO; restart").has_failed());
+        assert!(!says("no master: 1 of 2 needed voters").has_failed());
+        assert!(!Status(json!({ "state": "unknown", "problems": [] })).has_failed());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whether what clients were told can have been said by one object, asked one thing at a time.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rep_checker::{BYTES_MAX_DEFAULT, Budget, Judgement, ModelKind, STATES_MAX_DEFAULT, jsonl};
 use std::fs::File;
 use std::io::BufReader;
@@ -14,6 +14,7 @@ const JUDGING_LIMIT: Duration = Duration::from_secs(60);
 pub(super) fn judge(path: &Path) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let entries = jsonl::read_history(BufReader::new(file))?;
+    ensure!(!entries.is_empty(), "no operations in {}", path.display());
     let begun = Instant::now();
     let budget = Budget {
         states_max: STATES_MAX_DEFAULT,
@@ -58,5 +59,15 @@ mod tests {
     fn a_stale_read_is_found() {
         judged("b").unwrap();
         assert!(judged("a").unwrap_err().to_string().starts_with("NOT LINEARIZABLE"));
+    }
+
+    #[test]
+    fn an_empty_history_is_no_pass() {
+        let file = format!("verdict-empty-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        History::create(&path).unwrap().close().unwrap();
+        let verdict = judge(&path);
+        std::fs::remove_file(path).unwrap();
+        assert!(verdict.unwrap_err().to_string().starts_with("no operations"));
     }
 }

@@ -1,6 +1,6 @@
 //! Disks are full, fail, vanish and hang.
 
-use super::super::scene::{Scene, Whom};
+use super::super::scene::{Scene, Whom, bound_within};
 use super::super::tools;
 use anyhow::bail;
 use std::time::{Duration, Instant};
@@ -95,8 +95,16 @@ pub(crate) fn hang(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         thaws.push(scene.node(victim).disk.hang(time)?);
     }
     let since = Instant::now();
-    if whom != Whom::All {
-        scene.served(whom, since)?;
+    match whom {
+        // It takes writes, which are durable at the others. It answers no read, as its store holds what its own log has synced, until
+        // it gives up its place.
+        Whom::Master => scene.acknowledged(whom, since, bound_within(time))?,
+        Whom::Replica => {
+            if !scene.served_meanwhile(whom, since, time)? {
+                scene.served(whom, since)?;
+            }
+        }
+        Whom::All => {}
     }
     for thaw in &mut thaws {
         if !tools::ends_within(thaw, time + THAW_LIMIT)? {

@@ -70,14 +70,13 @@ pub(crate) fn pause(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let victim = scene.victims(whom)?[0];
     let since = Instant::now();
     scene.node(victim).pause()?;
-    let served = scene.journal.served_after(since, length);
+    let served = scene.served_meanwhile(whom, since, length)?;
     thread::sleep(length.saturating_sub(since.elapsed()));
     let back = Instant::now();
     scene.node(victim).resume()?;
     // Another master served meanwhile, or, after a short pause, the same one does now.
-    match served {
-        Some(took) => scene.figures.served.entry(whom.word()).or_default().push(took),
-        None => scene.served(whom, since)?,
+    if !served {
+        scene.served(whom, since)?;
     }
     scene.figures.note(format!("paused for {} ms", length.as_millis()));
     scene.synced(whom, back)
@@ -97,7 +96,7 @@ pub(crate) fn crash_at_call(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 fn crash_running(scene: &mut Scene<'_>, whom: Whom, nth: u32) -> anyhow::Result<()> {
     let victim = scene.victims(whom)?[0];
     let mut strace = scene.node(victim).inject(DISK_CALLS, &format!("signal=KILL:when={nth}"))?;
-    let reached = scene.node(victim).ended_within(CALL_LIMIT)?;
+    let reached = scene.node(victim).killed_within(CALL_LIMIT)?;
     let since = Instant::now();
     // The tracer first: it would hold a process that is killed.
     strace.kill()?;
@@ -118,7 +117,7 @@ fn crash_opening(scene: &mut Scene<'_>, nth: u32) -> anyhow::Result<()> {
     scene.node(victim).kill()?;
     // Few calls are made before a node serves, so that a low number crashes it while it recovers.
     scene.node(victim).start_doomed(nth)?;
-    if !scene.node(victim).ended_within(CALL_LIMIT)? {
+    if !scene.node(victim).killed_within(CALL_LIMIT)? {
         // Every opening makes a few, and a node under load makes hundreds: a kill that never comes is a tool that does not work.
         ensure!(nth > CALLS_OF_EVERY_OPENING, "call {nth} after an opening killed nobody");
         scene.figures.note("an opening made fewer calls, and was killed");

@@ -1,0 +1,43 @@
+//! Directories that are emptied, and entries that rot.
+
+use super::Life;
+use crate::disk;
+use crate::faults::Damage;
+use crate::world::World;
+use rep_vlsn::{Incarnation, NodeId};
+
+impl World {
+    /// The directory is emptied; the process must be down.
+    pub(crate) fn empty_home(&mut self, id: NodeId) {
+        self.counts.wipes += 1;
+        self.note(id, &[6], || format!("the directory of n{} is wiped", id.get()));
+        let process = self.process_mut(id);
+        process.home.wipe();
+        process.image = None;
+        process.life = Life::Down;
+        process.incarnation = Incarnation::default();
+        self.passengers.wipe(id);
+        self.oracle.wiped(id, Incarnation::default());
+    }
+
+    /// An entry at or below the last mark is damaged.
+    pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, damage: Damage) -> bool {
+        let member = self.oracle.member(id);
+        let of = |entry: u64| member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
+        let Some(record) = of(entry).filter(|_| entry <= member.marked as u64) else {
+            return false;
+        };
+        let other = match damage {
+            Damage::Misplaced(other) => of(other),
+            Damage::Flip(_) | Damage::Lost => None,
+        };
+        let spoilt = disk::spoilt(&record, damage, other.as_deref());
+        let rotten = self.process(id).home.replace(&record, &spoilt);
+        if rotten {
+            self.counts.rots += 1;
+            self.note(id, &[7, entry], || format!("entry {entry} of n{}: {damage:?}", id.get()));
+            self.oracle.damaged(id);
+        }
+        rotten
+    }
+}

@@ -1,0 +1,175 @@
+//! A process begins: its directory is opened, judged, and given to a node.
+
+use super::{Life, Live, names};
+use crate::clock::Clock;
+use crate::disk::{self, Found, Unopened};
+use crate::faults::End;
+use crate::front::Front;
+use crate::oracle::{Invariant, Violation};
+use crate::trace::digest;
+use crate::world::{Event, World};
+use rep_node::{ApplyPlan, Node, NodeConfig, Recovered, Seed, number_members};
+use rep_store::{Databases, StateMachine};
+use rep_vlsn::{GroupId, Incarnation, NodeId, SyncPlan, Vlsn};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+fn listed(name: &String) -> Seed {
+    Seed { name: name.clone(), address: format!("sim:{name}") }
+}
+
+impl World {
+    /// Starts a process that is not running.
+    pub(crate) fn start(&mut self, id: NodeId) {
+        let process = self.process(id);
+        if process.life != Life::Down {
+            return;
+        }
+        let home = process.home.clone();
+        let fresh = Incarnation(self.mint());
+        let found = home.open(disk::log_config(&self.swarm.disk), fresh);
+        let process = self.process_mut(id);
+        process.run += 1;
+        process.powered = true;
+        let run = process.run;
+        self.note(id, &[1, run], || format!("n{id} starts, run {run}", id = id.get()));
+        match found {
+            Ok(found) => self.boot(id, found),
+            Err(Unopened::Crashed) => self.boot_crashed(id),
+            Err(Unopened::Damaged(why)) => self.boot_refused(id, why),
+            Err(Unopened::Other(_)) if self.process(id).ails.is_some() => self.boot_later(id),
+            Err(Unopened::Other(why)) => self.fail(Violation {
+                invariant: Invariant::ErrorHonesty,
+                what: format!("{id} cannot open its directory: {why}"),
+            }),
+        }
+    }
+
+    fn boot_crashed(&mut self, id: NodeId) {
+        let (end, back) = self.tear_of(id);
+        let disk = self.process(id).home.disk.clone();
+        disk.power_cut(&mut end.fates());
+        self.oracle.stopped(id, false);
+        let back = back.unwrap_or(self.swarm.process.away);
+        self.schedule.push(self.now + back, Event::Restart { id });
+    }
+
+    /// The disk fails, or has no space, even while the directory is opened.
+    fn boot_later(&mut self, id: NodeId) {
+        let back = self.process(id).ails.unwrap_or(self.swarm.process.away);
+        self.schedule.push(self.now + back, Event::Restart { id });
+    }
+
+    /// How a process ends whose disk lost power under it.
+    pub(crate) fn tear_of(&mut self, id: NodeId) -> (End, Option<Duration>) {
+        let torn = self.process_mut(id).torn.take();
+        torn.expect("a disk dies in the middle of an operation only if that was ordered")
+    }
+
+    fn boot_refused(&mut self, id: NodeId, why: String) {
+        self.note(id, &[2], || format!("n{} stays out: {why}", id.get()));
+        if !self.oracle.member(id).damaged {
+            let what = format!("{id} finds damage that nobody did: {why}");
+            self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
+        }
+        self.process_mut(id).life = Life::Broken(why);
+    }
+
+    fn boot(&mut self, id: NodeId, found: Found) {
+        let Found { incarnation, promise, fence, log, entries } = found;
+        self.process_mut(id).incarnation = incarnation;
+        self.oracle.born(id, incarnation);
+        if self.oracle.member(id).damaged {
+            let what = format!("{id} opens a log that is damaged below its mark");
+            return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
+        }
+        let store = Databases::memory_in(&self.process(id).home.store);
+        let (applied, mark_dvlsn) =
+            (store.applied(), log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn));
+        let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.view.last().vlsn);
+        let checked = self.oracle.fence_opened(id, fence.term, fence.promised_to);
+        self.check(checked);
+        let checked = self.oracle.recovered(id, entries, applied.vlsn, dvlsn);
+        self.check(checked);
+        let recovered = Recovered {
+            fence,
+            founding: disk::founding(&log),
+            log: log.view.clone(),
+            applied,
+            mark_dvlsn,
+        };
+        let config = self.node_config(id);
+        let clock = Clock::starting(self.now, self.drift());
+        let node = match Node::new(config, recovered, Duration::ZERO) {
+            Ok(node) => node,
+            Err(error) if self.process(id).flags.is_some() => {
+                self.process_mut(id).life = Life::Broken(error.to_string());
+                return;
+            }
+            Err(error) => {
+                let what = format!("{id} refuses its own directory: {error}");
+                return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
+            }
+        };
+        let plan = ApplyPlan::new(2 << 10, self.swarm.election_timeout * 2);
+        let live = Live {
+            front: Front::new(store.reader(), node.admission(Duration::ZERO)),
+            node,
+            writer: log.writer,
+            reader: log.reader,
+            tail: log.tail,
+            promise,
+            stored: fence,
+            fences: VecDeque::new(),
+            promise_busy: false,
+            log_busy: false,
+            syncs: SyncPlan::new(self.swarm.heartbeat, 32 << 20),
+            unsynced_since: None,
+            free_since: self.now,
+            mark: 0,
+            cut: None,
+            dropped: None,
+            store,
+            apply: None,
+            plan,
+            lane: VecDeque::new(),
+            open_calls: BTreeSet::new(),
+            clock,
+            wake: None,
+            crash_in: None,
+        };
+        let process = self.process_mut(id);
+        process.live = Some(Box::new(live));
+        process.life = Life::Up;
+        self.seat_passenger(id);
+        self.drain(id);
+    }
+
+    fn node_config(&mut self, id: NodeId) -> NodeConfig {
+        let group = GroupId(self.mint());
+        let seed = digest(self.process(id).run, &id.get().to_le_bytes()) ^ self.seed;
+        let names_listed = self.process(id).flags.clone();
+        let names_listed = names_listed.unwrap_or_else(|| names(self.swarm.nodes));
+        let members = number_members(&names_listed.iter().map(listed).collect::<Vec<_>>());
+        let incarnation = self.process(id).incarnation;
+        let mut config = NodeConfig::new("sim", id, incarnation, members, group, seed);
+        // Wall clocks differ, and step between two runs: nothing may hang on them.
+        config.epoch_ms = digest(seed, b"wall clock") % 2_000_000_000_000;
+        let timing = &mut config.timing;
+        timing.heartbeat = self.swarm.heartbeat;
+        timing.election_timeout = self.swarm.election_timeout;
+        timing.round_timeout = self.swarm.heartbeat * 2;
+        timing.disk_stall = self.swarm.election_timeout * 8;
+        timing.redial_min = self.swarm.heartbeat / 5;
+        timing.redial_max = self.swarm.heartbeat * 5;
+        config.unsynced_bytes_max = self.swarm.disk.unsynced_bytes_max;
+        config.window_bytes = self.swarm.disk.tail_bytes.max(2 << 10);
+        config.batch_bytes = self.swarm.disk.tail_bytes.clamp(256, 4 << 10);
+        config
+    }
+
+    fn drift(&mut self) -> i64 {
+        let most = self.swarm.process.drift_ppm;
+        self.rngs.jitter.below(2 * most + 1) as i64 - most as i64
+    }
+}

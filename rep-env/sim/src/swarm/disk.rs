@@ -1,0 +1,86 @@
+//! How disks are drawn.
+
+use super::rate;
+use crate::rng::Rng;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The disks of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(default)]
+pub struct DiskSwarm {
+    /// Mean latency of a write.
+    pub write: Duration,
+    /// Mean latency of a sync.
+    pub sync: Duration,
+    /// One node's disk is this much slower, and which one.
+    pub slow: Option<(u32, u32)>,
+    /// A disk hangs for a while, per second of virtual time.
+    pub hangs_per_s: f64,
+    /// A disk is slow for a while, per second of virtual time.
+    pub slows_per_s: f64,
+    /// The next sync, write or read of a disk will fail, per second of virtual time.
+    pub errors_per_s: f64,
+    /// A disk has no space for a while, per second of virtual time.
+    pub fills_per_s: f64,
+    /// Bytes of entries that may wait for a disk before writes are refused.
+    pub unsynced_bytes_max: u64,
+    /// Bytes of a segment of which the index file is told at once.
+    pub checkpoint_bytes: u64,
+    /// Segment length, in bytes.
+    pub segment_bytes: u64,
+    /// Bytes of the log's tail in memory.
+    pub tail_bytes: usize,
+    /// Payload padding: entries up to this long.
+    pub payload_bytes_max: u64,
+}
+
+impl Default for DiskSwarm {
+    fn default() -> Self {
+        DiskSwarm::calm()
+    }
+}
+
+impl DiskSwarm {
+    pub(super) fn draw(
+        rng: &mut Rng,
+        nodes: u32,
+        heartbeat: Duration,
+        election_timeout: Duration,
+    ) -> Self {
+        let slowest = heartbeat.as_nanos() as f64 / 2.0;
+        let slow_by = rng.pick(&[5, 20, 60]);
+        DiskSwarm {
+            write: Duration::from_nanos(rng.log_uniform(5_000.0, slowest / 4.0) as u64),
+            sync: Duration::from_nanos(rng.log_uniform(50_000.0, slowest) as u64),
+            slow: rng.chance(0.4).then(|| (rng.between(1, u64::from(nodes)) as u32, slow_by)),
+            hangs_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            slows_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            errors_per_s: rate(rng, election_timeout, 0.2, 6.0),
+            fills_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            unsynced_bytes_max: rng.pick(&[2 << 10, 64 << 20, 64 << 20]),
+            checkpoint_bytes: rng.pick(&[1, 1 << 10, 4 << 20]),
+            segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
+            tail_bytes: rng.pick(&[256, 1 << 10, 8 << 10, 64 << 10]),
+            payload_bytes_max: rng.pick(&[8, 60, 400]),
+        }
+    }
+
+    pub(super) fn calm() -> Self {
+        DiskSwarm {
+            write: Duration::from_micros(20),
+            sync: Duration::from_millis(1),
+            slow: None,
+            hangs_per_s: 0.0,
+            slows_per_s: 0.0,
+            errors_per_s: 0.0,
+            fills_per_s: 0.0,
+            unsynced_bytes_max: 64 << 20,
+            checkpoint_bytes: 4 << 20,
+            segment_bytes: 64 << 10,
+            tail_bytes: 64 << 10,
+            payload_bytes_max: 8,
+        }
+    }
+}

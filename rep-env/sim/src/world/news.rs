@@ -1,0 +1,112 @@
+//! The network's news: dials that arrive or fail, connections that stand, frames that come.
+
+use super::{Event, World};
+use crate::network::{ConnId, Dial, NetEvent, Parcel, Side};
+use crate::process::Life;
+use rep_node::{DialFailure, Link};
+use rep_vlsn::NodeId;
+use std::time::Duration;
+
+impl World {
+    pub(crate) fn net_coming(&mut self, coming: Vec<(Duration, NetEvent)>) {
+        for (at, event) in coming {
+            self.schedule.push(at, Event::Net(event));
+        }
+    }
+
+    pub(super) fn net(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Dial(dial) => self.dialled(dial),
+            NetEvent::DialFailed { dial, refused } => self.dial_failed(dial, refused),
+            NetEvent::Arrive { conn, to, parcel } => self.arrive(conn, to, parcel),
+        }
+    }
+
+    fn is_running(&self, id: NodeId, run: u64) -> bool {
+        let process = self.process(id);
+        process.run == run && process.live.is_some()
+    }
+
+    fn dialled(&mut self, dial: Dial) {
+        let target = self.process(dial.to);
+        let (powered, paused, life) = (target.powered, target.paused, target.life.clone());
+        if life != Life::Up || paused {
+            let refused = powered && !paused;
+            let coming = self.network.dial_fails(self.now, dial, refused);
+            return self.net_coming(coming);
+        }
+        if !self.is_running(dial.from, dial.run) {
+            return;
+        }
+        let ours = self.process_mut(dial.from).next_link();
+        let run = self.process(dial.to).run;
+        let theirs = self.process_mut(dial.to).next_link();
+        let (_, coming) = self.network.accept(self.now, dial, ours, (run, theirs));
+        self.net_coming(coming);
+        let link = Link { peer: dial.from, service: dial.service, epoch: theirs };
+        let incarnation = self.process(dial.from).incarnation;
+        self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
+        self.step(dial.to, |node, now| node.handle_link_up(now, link, incarnation, false));
+    }
+
+    fn dial_failed(&mut self, dial: Dial, refused: bool) {
+        if !self.is_running(dial.from, dial.run) {
+            return;
+        }
+        if self.process(dial.from).paused {
+            let event = Event::Net(NetEvent::DialFailed { dial, refused });
+            return self.process_mut(dial.from).stalled.push(event);
+        }
+        let why = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
+        self.note(dial.from, &[51], || {
+            format!("n{} dials n{}: {why:?}", dial.from.get(), dial.to.get())
+        });
+        self.step(dial.from, |node, now| node.handle_dial_failed(now, dial.to, dial.service, why));
+    }
+
+    fn arrive(&mut self, conn: ConnId, to: Side, parcel: Parcel) {
+        let Some((service, end)) = self.network.end(conn, to) else { return };
+        let (_, other) = self.network.end(conn, to.other()).unwrap_or((service, end));
+        let link = Link { peer: other.node, service, epoch: end.epoch };
+        if !self.is_running(end.node, end.run) {
+            // Nobody is there. A machine that lives says so.
+            if self.process(end.node).powered && !matches!(parcel, Parcel::Close) {
+                let coming = self.network.reset(self.now, conn);
+                self.net_coming(coming);
+            }
+            let _ = self.network.arrive(conn, to, parcel);
+            return;
+        }
+        if self.process(end.node).paused {
+            let event = Event::Net(NetEvent::Arrive { conn, to, parcel });
+            return self.process_mut(end.node).stalled.push(event);
+        }
+        if let Parcel::Opened { dial } = parcel {
+            if self.network.is_cut(other.node, end.node) {
+                let coming = self.network.unanswered(self.now, conn, dial);
+                return self.net_coming(coming);
+            }
+            return self.opened(conn, link);
+        }
+        match self.network.arrive(conn, to, parcel) {
+            Some(Parcel::Frame { bytes, old }) => self.frame_came(end.node, link, to, bytes, old),
+            Some(Parcel::Close) => {
+                self.network.closed(conn, to);
+                let id = end.node;
+                self.note(id, &[52, link.epoch], || format!("n{} loses {link:?}", id.get()));
+                self.step(id, |node, now| node.handle_link_down(now, link));
+            }
+            Some(Parcel::Opened { .. }) | None => {}
+        }
+    }
+
+    fn opened(&mut self, conn: ConnId, link: Link) {
+        let Some((_, end)) = self.network.end(conn, Side::Dialler) else { return };
+        if let Some(opening) = self.network.opened(conn) {
+            self.haunt(conn, opening);
+        }
+        let incarnation = self.process(link.peer).incarnation;
+        self.note(end.node, &[53, link.epoch], || format!("n{} has {link:?}", end.node.get()));
+        self.step(end.node, |node, now| node.handle_link_up(now, link, incarnation, true));
+    }
+}
