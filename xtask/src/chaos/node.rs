@@ -189,8 +189,12 @@ impl Node {
         strace.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{what}")]);
         strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut strace = strace.spawn()?;
-        proc::await_tracer(process.id(), &mut strace)?;
-        Ok(strace)
+        let traced = proc::await_tracer(process.id(), &mut strace);
+        if traced.is_err() {
+            // Best effort; `clean` finds what is left.
+            let _ = strace.kill().and_then(|()| strace.wait());
+        }
+        traced.map(|()| strace)
     }
 
     /// From now on its wall clock is off by this many seconds.
