@@ -30,11 +30,13 @@ pub const TABLE: &[Planted] = &[
     planted("election-two-promises-a-term", ONE),
     planted("election-resolicit-persisted-term", ONE.crashes(1)),
     planted("election-accept-after-restart", TWO.crashes(1)),
+    planted("election-no-rank", NONE.terms(2).start(Start::Ahead)),
     planted("election-rank-by-vlsn", NONE.terms(2).start(Start::Ahead)),
     planted("node-count-old-term", NONE.terms(2).start(Start::Parted)),
     planted("node-apply-beyond-synced", ONE),
     planted("stream-ack-before-sync", ONE),
     planted("stream-skip-syncup", TWO),
+    planted("stream-watermark-unlimited", TWO),
 ];
 
 impl Planted {
