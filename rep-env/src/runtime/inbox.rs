@@ -254,9 +254,12 @@ impl Inbox {
     fn tell(&self, mut post: AtHelm, due: Option<Instant>, goes_on: bool) -> Option<AtHelm> {
         if let Some(status) = post.driven.last_status() {
             let shared = Arc::clone(post.driven.shared());
+            // What this and earlier steps have resolved is told to its tasks too: nobody comes after this who could.
+            let wakers = post.driven.take_wakers();
             shared.loop_ended(Some(status));
             drop(post);
             self.0.end();
+            wakers.into_iter().for_each(wake);
             return None;
         }
         let wakers = post.driven.take_wakers();
