@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,11 +118,18 @@ fn nobody_listening_is_told_from_nobody_answering() {
     assert!(matches!(silent, DialError::TimedOut { .. }), "{silent}");
     assert!(Instant::now() >= deadline);
 
-    // It hangs up on the first caller, who is still in its backlog, and on this one. Were it gone by then, it would refuse.
-    let hanging_up = thread::spawn(move || (0..2).for_each(|_| drop(mute.accept().unwrap())));
+    // It hangs up on whoever calls, also on a first caller that is still in its backlog. Were it gone by then, it would refuse.
+    let (end, ended) = mpsc::channel::<()>();
+    mute.set_nonblocking(true).unwrap();
+    let hanging_up = thread::spawn(move || {
+        while ended.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            drop(mute.accept());
+        }
+    });
     let hung_up = TcpTransport::default().dial(&address, &hello(), soon());
-    assert!(matches!(hung_up, Err(DialError::HungUp { .. })), "{hung_up:?}");
+    drop(end);
     hanging_up.join().unwrap();
+    assert!(matches!(hung_up, Err(DialError::HungUp { .. })), "{hung_up:?}");
 }
 
 #[test]
@@ -192,7 +199,8 @@ fn strangers_are_dropped_and_told_why_if_they_would_understand() {
 
 #[test]
 fn a_caller_that_says_hello_too_slowly_is_dropped_and_disturbs_nobody() {
-    let party = party(|limits| limits.hello_timeout = Duration::from_millis(300));
+    // Enough for those who are not slow, also on a slow machine.
+    let party = party(|limits| limits.hello_timeout = Duration::from_secs(3));
     let start = Instant::now();
     let mut silent = Raw::connect(party.address());
     let mut dripping = Raw::connect(party.address());
@@ -202,15 +210,14 @@ fn a_caller_that_says_hello_too_slowly_is_dropped_and_disturbs_nobody() {
             if dripping.0.write_all(&[byte]).is_err() {
                 break;
             }
-            thread::park_timeout(Duration::from_millis(50));
+            thread::park_timeout(Duration::from_millis(200));
         }
         assert_eq!(dripping.answer(), None);
     });
     party.connect();
     assert_eq!(silent.answer(), None);
-    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= Duration::from_secs(3));
     dropped.join().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -393,11 +400,14 @@ fn many_small_frames_and_their_answers_cost_no_delay() {
             accepted.send(accepted.receive(soon()).unwrap().unwrap()).unwrap();
         }
     });
-    let start = Instant::now();
+    let mut fastest = Duration::MAX;
     for number in 0..rounds {
+        let start = Instant::now();
         dialled.send(Bytes::from(vec![number as u8; 100])).unwrap();
         assert_eq!(dialled.receive(soon()).unwrap().unwrap()[0], number as u8);
+        fastest = fastest.min(start.elapsed());
     }
     echo.join().unwrap();
-    assert!(start.elapsed() < Duration::from_millis(20 * rounds), "{:?}", start.elapsed());
+    // Others may have the machine for a while, but not each time.
+    assert!(fastest < Duration::from_millis(20), "{fastest:?}");
 }
