@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 /// What may be asked of the benchmark.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, catch-up, idle, channel, append, index, recovery, elect
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, catch-up, idle, channel, append, index, recovery, elect, transports
     #[arg(long)]
     only: Vec<String>,
     /// Seconds for each number
@@ -34,15 +34,31 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     bench.args(["--gib", &args.gib.to_string()]);
     bench.args(args.only.iter().flat_map(|only| ["--only", only]));
     run_seeing(&mut bench, None, |_| ())?;
-    match args.only.is_empty() || args.only.iter().any(|only| "elect".contains(&**only)) {
-        true => ranking(workspace),
-        false => Ok(()),
+    for alone in ALONE {
+        if args.only.is_empty() || args.only.iter().any(|only| alone.name.contains(&**only)) {
+            alone.run(workspace)?;
+        }
     }
+    Ok(())
 }
 
-/// The one number that a crate measures alone, with criterion.
-fn ranking(workspace: &Workspace) -> anyhow::Result<()> {
-    let mut bench = workspace.cargo();
-    bench.args(["bench", "--quiet", "--package", "rep-election", "--bench", "elect"]);
-    run_seeing(&mut bench, None, |_| ())
+/// What a crate measures alone, with criterion.
+struct Alone {
+    name: &'static str,
+    package: &'static str,
+    features: &'static str,
+}
+
+const ALONE: &[Alone] = &[
+    Alone { name: "elect", package: "rep-election", features: "" },
+    Alone { name: "transports", package: "rep-net", features: "tls" },
+];
+
+impl Alone {
+    fn run(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        let mut bench = workspace.cargo();
+        bench.args(["bench", "--quiet", "--package", self.package, "--bench", self.name]);
+        bench.args(["--features", self.features]);
+        run_seeing(&mut bench, None, |_| ())
+    }
 }
