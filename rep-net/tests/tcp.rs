@@ -119,7 +119,7 @@ fn nobody_listening_is_told_from_nobody_answering() {
     assert!(Instant::now() >= deadline);
 
     // It hangs up on whoever calls, also on a first caller that is still in its backlog. Were it gone by then, it would refuse.
-    let (end, ended) = mpsc::channel::<()>();
+    let (end, ended) = mpsc::sync_channel::<()>(1);
     mute.set_nonblocking(true).unwrap();
     let hanging_up = thread::spawn(move || {
         while ended.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
