@@ -61,7 +61,8 @@ impl World {
         self.after_step(id);
     }
 
-    /// I-32 and I-33: how much one step puts out, and what it leaves waiting for the disk.
+    /// I-32 and I-33: how much one step puts out, and what it leaves waiting for the disk. The budget is for what a master lets in: what
+    /// it took as a replica may be more, and then nothing is let in until the disk has caught up.
     fn is_bounded(&mut self, id: NodeId, outputs: u32) -> Checked {
         let nodes = self.swarm.nodes;
         ensure(outputs <= OUTPUTS_MAX * (nodes + 1), Invariant::BoundedWork, || {
@@ -72,6 +73,8 @@ impl World {
         let (fences, admission) = (live.fences.len(), &live.front.admission);
         let (bytes, max) = (admission.unsynced_bytes, admission.unsynced_bytes_max);
         let leads = live.node.role() == Role::Leader;
+        live.backlog = if leads { live.backlog.min(bytes) } else { bytes };
+        let max = max.max(live.backlog);
         ensure(
             fences <= FENCES_MAX && (!leads || bytes <= max + callers),
             Invariant::BoundedQueues,

@@ -116,6 +116,8 @@ pub(crate) struct Live {
     pub(crate) wake: Option<Duration>,
     /// Outputs until an armed crash, how it ends then, and how long it stays away.
     pub(crate) crash_in: Option<(u64, End, Duration)>,
+    /// Bytes of entries that wait for its disk and that no caller of its present mastership has brought.
+    pub(crate) backlog: u64,
 }
 
 impl Process {

@@ -137,6 +137,7 @@ impl World {
             clock,
             wake: None,
             crash_in: None,
+            backlog: 0,
         };
         let process = self.process_mut(id);
         process.live = Some(Box::new(live));
