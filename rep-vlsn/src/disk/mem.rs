@@ -114,6 +114,11 @@ impl MemDisk {
         state.names.files.get(name).map(|inode| inode.lock().to_vec())
     }
 
+    /// Whether a failed sync has left pages that read as they were written and that a power cut will take.
+    pub fn is_in_doubt(&self) -> bool {
+        self.state.lock().names.files.values().any(|inode| inode.lock().is_in_doubt())
+    }
+
     /// How many operations were asked for so far, reads not counted.
     pub fn ops_count(&self) -> u64 {
         self.state.lock().ops

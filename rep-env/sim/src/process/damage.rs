@@ -20,8 +20,12 @@ impl World {
         self.oracle.wiped(id, Incarnation::default());
     }
 
-    /// An entry at or below the last mark is damaged.
+    /// An entry at or below the last mark is damaged. Not on a disk that has failed a sync: the mark that vouches for the entry may
+    /// be among what a power cut will take, and then nothing does.
     pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, damage: Damage) -> bool {
+        if self.process(id).home.disk.is_in_doubt() {
+            return false;
+        }
         let member = self.oracle.member(id);
         let of = |entry: u64| member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
         let Some(record) = of(entry).filter(|_| entry <= member.marked as u64) else {

@@ -88,6 +88,10 @@ impl Content {
         }
     }
 
+    pub(super) fn is_in_doubt(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     fn put(&mut self, page: u64, content: Option<Page>) {
         match content {
             Some(content) => self.pages.insert(page, content),
