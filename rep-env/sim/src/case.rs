@@ -4,7 +4,11 @@
 //! what went wrong in it, as a file that people can read; so what was found once is played for ever. And what is a list can be
 //! made shorter ([`shrink`](crate::shrink)).
 
+mod bounds;
+
+use crate::build::Build;
 use crate::faults::Inflicted;
+use crate::planted;
 use crate::report::Failure;
 use crate::run::{self, Outcome};
 use crate::swarm::Swarm;
@@ -24,6 +28,9 @@ pub struct Case {
     /// The planted bug that it shows, if it shows one; without that bug the case holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mutant: Option<String>,
+    /// It was found in a build that takes slow paths on purpose; in another one it is another run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    slow_paths: bool,
     /// The seed of the swarm that broke it.
     found: u64,
     /// From which everything is drawn that is no fault: delays, and what clients do.
@@ -45,20 +52,22 @@ pub enum CaseError {
         /// What can be read.
         known: u32,
     },
+    /// It says something that no world can have.
+    Field {
+        /// Where.
+        field: String,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Case {
     pub(crate) fn of(failure: &Failure, swarm: Swarm, faults: Vec<Inflicted>) -> Self {
         let invariant = failure.violation.invariant.id().to_owned();
         let seed = failure.seed;
-        Case { format: FORMAT, invariant, mutant: None, found: seed, seed, swarm, faults }
-    }
-
-    /// The same, said to show a planted bug.
-    #[must_use]
-    pub fn showing(mut self, mutant: impl Into<String>) -> Self {
-        self.mutant = Some(mutant.into());
-        self
+        let Build { mutant, slow_paths } = Build::this();
+        let mutant = mutant.map(str::to_owned);
+        Case { format: FORMAT, invariant, mutant, slow_paths, found: seed, seed, swarm, faults }
     }
 
     /// The invariant that it broke when it was found, by number.
@@ -69,6 +78,12 @@ impl Case {
     /// The planted bug that it shows, if any.
     pub fn mutant(&self) -> Option<&str> {
         self.mutant.as_deref()
+    }
+
+    /// The build in which it breaks what it says; in another one it is another run.
+    pub fn build(&self) -> Build {
+        let mutant = self.mutant.as_ref().and_then(|name| planted::find(name));
+        Build { mutant: mutant.map(|mutant| mutant.name), slow_paths: self.slow_paths }
     }
 
     /// A name for its file: the invariant or the planted bug, and the seed.
@@ -104,16 +119,29 @@ impl Case {
     /// [`CaseError`] if it is none.
     pub fn parse(text: &str) -> Result<Self, CaseError> {
         let case: Case = serde_json::from_str(text).map_err(CaseError::Malformed)?;
-        match case.format {
-            FORMAT => Ok(case),
-            found => Err(CaseError::Format { found, known: FORMAT }),
+        if case.format != FORMAT {
+            return Err(CaseError::Format { found: case.format, known: FORMAT });
         }
+        bounds::check(&case)?;
+        Ok(case)
     }
 
     /// The text of its file.
     pub fn to_text(&self) -> String {
         let text = serde_json::to_string_pretty(self);
         text.expect("a case is plain data") + "\n"
+    }
+}
+
+impl CaseError {
+    /// The same, of a field that is part of another.
+    fn within(self, whole: &str) -> Self {
+        match self {
+            CaseError::Field { field, why } => {
+                CaseError::Field { field: format!("{whole}.{field}"), why }
+            }
+            other => other,
+        }
     }
 }
 
@@ -132,6 +160,7 @@ impl fmt::Display for CaseError {
             CaseError::Format { found, known } => {
                 write!(f, "a case of format {found}; this simulator reads format {known}")
             }
+            CaseError::Field { field, why } => write!(f, "this is no case: {field}: {why}"),
         }
     }
 }
@@ -140,7 +169,7 @@ impl std::error::Error for CaseError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             CaseError::Malformed(error) => Some(error),
-            CaseError::Format { .. } => None,
+            CaseError::Format { .. } | CaseError::Field { .. } => None,
         }
     }
 }

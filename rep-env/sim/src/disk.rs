@@ -44,11 +44,14 @@ pub(crate) enum Unopened {
     Other(String),
 }
 
+/// The cell that holds the fence.
+const PROMISE: &str = "promise";
+
 impl Home {
     /// Opens everything, as the runtime does. `fresh` names the directory if it is new.
     pub(crate) fn open(&self, config: LogConfig, fresh: Incarnation) -> Result<Found, Unopened> {
         let incarnation = self.identity(fresh).map_err(|error| self.explain_cell(&error))?;
-        let (promise, stored) = DurableCell::open(self.disk.clone(), "promise")
+        let (promise, stored) = DurableCell::open(self.disk.clone(), PROMISE)
             .map_err(|error| self.explain_cell(&error))?;
         let fence = match stored {
             Some(bytes) => {
@@ -59,6 +62,18 @@ impl Home {
         let log = open(self.disk.clone(), config).map_err(|error| self.explain_log(&error))?;
         let entries = self.entries(&log)?;
         Ok(Found { incarnation, promise, fence, log, entries })
+    }
+
+    /// The fence that the directory would come back with if the power failed now, whatever its cell says of itself.
+    pub(crate) fn certain_fence(&self) -> Fence {
+        let opened = DurableCell::open(self.disk.certain(PROMISE), PROMISE);
+        let stored = opened.ok().and_then(|(_, stored)| stored);
+        stored.and_then(|bytes| Fence::decode(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Whether the log's segments hold nothing that was not synced. The index may: it is written without care.
+    pub(crate) fn log_is_synced(&self) -> bool {
+        self.disk.is_synced(|name| name.starts_with("log/") && !name.starts_with("log/index"))
     }
 
     fn identity(&self, fresh: Incarnation) -> Result<Incarnation, CellError> {

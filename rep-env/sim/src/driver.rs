@@ -63,7 +63,7 @@ impl World {
 
     /// I-32 and I-33: how much one step puts out, and what it leaves waiting for the disk. The budget is for what a master lets in: what
     /// it took as a replica may be more, and then nothing is let in until the disk has caught up.
-    fn is_bounded(&mut self, id: NodeId, outputs: u32) -> Checked {
+    pub(crate) fn is_bounded(&mut self, id: NodeId, outputs: u32) -> Checked {
         let nodes = self.swarm.nodes;
         ensure(outputs <= OUTPUTS_MAX * (nodes + 1), Invariant::BoundedWork, || {
             format!("{id} puts out {outputs} things in one step, in a group of {nodes}")

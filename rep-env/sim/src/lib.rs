@@ -4,10 +4,11 @@
 //!
 //! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
 //! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle`, `history` and `recording` judge it; [`run`]
-//! is one seed, [`report`] what a failure says, [`mod@case`] and [`mod@shrink`] make it
+//! is one seed, [`report`] what a failure says (and [`build`] of which program), [`mod@case`] and [`mod@shrink`] make it
 //! short and keep it, `passenger` lets a state machine of yours ride
 //! along, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
+pub mod build;
 pub mod case;
 mod clock;
 mod counts;
@@ -15,6 +16,8 @@ pub mod coverage;
 mod disk;
 mod driver;
 mod faults;
+#[cfg(test)]
+mod fires;
 mod front;
 mod history;
 mod network;
@@ -35,6 +38,7 @@ mod trace;
 mod workload;
 mod world;
 
+pub use build::Build;
 pub use case::{Case, CaseError};
 pub use counts::Counts;
 pub use oracle::{Class, Invariant, Violation};

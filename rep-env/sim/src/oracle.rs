@@ -25,7 +25,7 @@ pub(crate) use answers::Answer;
 use bytes::Bytes;
 use elections::Elections;
 use images::Forgotten;
-pub(crate) use logs::Watermark;
+pub(crate) use logs::{Noted, Watermark};
 use rep_node::Durability;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,8 @@ pub(crate) struct Member {
     power_lost: bool,
     /// How many of them the last durable local mark vouches for.
     pub(crate) marked: usize,
+    /// The highest dvlsn that a durable local mark tells.
+    noted: u64,
     /// The highest point that it has acknowledged in this incarnation (a truncation lowers it).
     pub(crate) acked: usize,
     /// What a legal fault took: still counts as having been held.

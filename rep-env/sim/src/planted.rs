@@ -4,6 +4,8 @@
 //! and switched on by name, so that one build serves all. A simulator that does not find every one of them
 //! within 2,000 seeds is the thing that is broken.
 
+use std::sync::OnceLock;
+
 /// One planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -184,8 +186,17 @@ pub fn find(name: &str) -> Option<&'static Mutant> {
 /// If there is no such bug, or if this build contains none.
 pub fn enable(name: &str) -> Result<(), String> {
     let mutant = find(name).ok_or_else(|| format!("no planted bug is called {name}"))?;
-    plant(mutant)
+    plant(mutant)?;
+    let _ = ENABLED.set(mutant);
+    Ok(())
 }
+
+/// The first planted bug that was switched on.
+pub fn enabled() -> Option<&'static Mutant> {
+    ENABLED.get().copied()
+}
+
+static ENABLED: OnceLock<&'static Mutant> = OnceLock::new();
 
 #[cfg(rep_mutants)]
 fn plant(mutant: &'static Mutant) -> Result<(), String> {

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::disk::Home;
 use crate::faults::End;
 use crate::front::Front;
+use crate::oracle::Noted;
 use crate::workload::Asking;
 use crate::world::Event;
 use rep_node::{ApplyPlan, Fence, Node, Request};
@@ -88,8 +89,6 @@ pub(crate) struct Live {
     pub(crate) reader: LogReader<MemDisk>,
     pub(crate) tail: Tail,
     pub(crate) promise: DurableCell<MemDisk>,
-    /// What the promise cell confirmed last.
-    pub(crate) stored: Fence,
     pub(crate) fences: VecDeque<Fence>,
     pub(crate) promise_busy: bool,
     pub(crate) log_busy: bool,
@@ -98,8 +97,8 @@ pub(crate) struct Live {
     pub(crate) unsynced_since: Option<Duration>,
     /// When the log writer last had its hands free.
     pub(crate) free_since: Duration,
-    /// Durable entries when the group being synced was written: what its mark says.
-    pub(crate) mark: usize,
+    /// What the mark of the group being synced says.
+    pub(crate) mark: Noted,
     pub(crate) cut: Option<(LogPoint, Epoch)>,
     /// First and last entry that the last cut dropped.
     pub(crate) dropped: Option<(u64, u64)>,

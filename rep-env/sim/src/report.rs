@@ -1,6 +1,7 @@
 //! What a failure prints: what broke, where everybody stood, what had just happened, and the line that
 //! shows it again.
 
+use crate::build::Build;
 use crate::case::Case;
 use crate::faults::Inflicted;
 use crate::oracle::{Class, Invariant, Violation};
@@ -28,6 +29,8 @@ pub struct Failure {
     pub lines: Vec<String>,
     /// What kind of world it was.
     pub swarm: Option<Swarm>,
+    /// Which program broke it.
+    pub build: Build,
     /// What was played: the command that plays it again.
     pub replay: String,
     /// The same run by the list of its faults, if it was a seed of the swarm.
@@ -37,7 +40,8 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn bare(seed: u64, violation: Violation) -> Self {
-        let replay = format!("cargo xtask sim --seed {seed:#x} --seeds 1");
+        let build = Build::this();
+        let replay = format!("cargo xtask sim --seed {seed:#x} --seeds 1{}", build.options());
         let (event, at) = (0, Duration::ZERO);
         Failure {
             seed,
@@ -47,6 +51,7 @@ impl Failure {
             columns: Vec::new(),
             lines: Vec::new(),
             swarm: None,
+            build,
             replay,
             case: None,
             faults: Vec::new(),
@@ -131,11 +136,12 @@ impl fmt::Display for Failure {
         let Failure { seed, violation, event, at, .. } = self;
         writeln!(
             f,
-            "FAIL {} {}  seed={seed:#x}  event={event}  t={:.6}s  class={:?}",
+            "FAIL {} {}  seed={seed:#x}  event={event}  t={:.6}s  class={:?}  build={}",
             violation.invariant.id(),
             violation.invariant.name(),
             at.as_secs_f64(),
-            self.class()
+            self.class(),
+            self.build
         )?;
         writeln!(f, "  {}", violation.what)?;
         writeln!(f, "  ({})", violation.invariant.says().trim())?;

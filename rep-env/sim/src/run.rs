@@ -114,13 +114,25 @@ pub(crate) fn play_list(
 ///
 /// As [`run_seed`]; and if the two runs differ.
 pub fn run_seed_twice(seed: u64) -> Result<Outcome, Box<Failure>> {
-    let swarm = Swarm::draw(seed);
-    let (first, violation) = attempt(seed, swarm.clone(), Detail::Hash, swarm_play, None);
-    if violation.is_some() {
-        return run_seed(seed, Detail::Hash);
+    twice(seed, Swarm::draw(seed), swarm_play).or_else(|failure| {
+        let differ = failure.violation.invariant == Invariant::Determinism;
+        // Whatever else has broken is told by a run of its own, with the story.
+        if differ { Err(failure) } else { run_seed(seed, Detail::Hash) }
+    })
+}
+
+/// D-1.
+pub(crate) fn twice(
+    seed: u64,
+    swarm: Swarm,
+    act: impl Fn(&mut World),
+) -> Result<Outcome, Box<Failure>> {
+    let (first, violation) = attempt(seed, swarm.clone(), Detail::Hash, &act, None);
+    if let Some(violation) = violation {
+        return Err(Box::new(Failure::of(first, violation)));
     }
     let faults = &first.faults.ledger.inflicted;
-    let (second, _) = attempt(seed, swarm, Detail::Hash, swarm_play, Some(faults));
+    let (second, _) = attempt(seed, swarm, Detail::Hash, &act, Some(faults));
     if first.trace.hash() == second.trace.hash() {
         return Ok(first.outcome());
     }

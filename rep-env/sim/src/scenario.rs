@@ -2,7 +2,7 @@
 
 mod failover;
 mod lone_tail;
-mod partial;
+pub(crate) mod partial;
 mod stability;
 
 pub use failover::Failover;
@@ -64,8 +64,7 @@ pub fn run_healthy(seed: u64, time: Duration, detail: Detail) -> Result<Outcome,
 /// A failure of a scene is played again by its name.
 fn told(played: Result<Outcome, Box<Failure>>, option: &str) -> Result<Outcome, Box<Failure>> {
     played.map_err(|mut failure| {
-        let seed = failure.seed;
-        failure.replay = format!("cargo xtask sim --seed {seed:#x} --seeds 1 {option}");
+        failure.replay = format!("{} {option}", failure.replay);
         failure
     })
 }

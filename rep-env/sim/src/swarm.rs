@@ -48,7 +48,7 @@ pub struct Swarm {
 }
 
 /// No world is drawn larger.
-const MEMBERS_MAX: u32 = 7;
+pub(crate) const MEMBERS_MAX: u32 = 7;
 
 /// The calm world of three members and one client: what a case means that does not say.
 impl Default for Swarm {

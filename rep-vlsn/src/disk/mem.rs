@@ -119,6 +119,24 @@ impl MemDisk {
         self.state.lock().names.files.values().any(|inode| inode.lock().is_in_doubt())
     }
 
+    /// A disk of its own with one file, if so much as its name is certain: what any power cut now would leave of it at least.
+    pub fn certain(&self, name: &str) -> MemDisk {
+        let state = self.state.lock();
+        let copied = |inode: &Inode| Arc::new(Mutex::new(inode.lock().certain_copy()));
+        let file = state.durable.files.get(name).map(|inode| (name.to_owned(), copied(inode)));
+        let names = Names { files: file.into_iter().collect(), dirs: state.durable.dirs.clone() };
+        let state = State { durable: names.clone(), names, ..State::default() };
+        MemDisk { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Whether nothing was done to the files that are asked for, nor to their names, since they were last synced.
+    pub fn is_synced(&self, of: impl Fn(&str) -> bool) -> bool {
+        let state = self.state.lock();
+        let mut files = state.names.files.iter().filter(|(name, _)| of(name));
+        files.all(|(_, inode)| inode.lock().is_synced())
+            && !state.unsynced.iter().any(|op| of(op.name()))
+    }
+
     /// How many operations were asked for so far, reads not counted.
     pub fn ops_count(&self) -> u64 {
         self.state.lock().ops
@@ -215,6 +233,14 @@ impl Names {
 }
 
 impl NameOp {
+    /// The name that it gives or takes away.
+    fn name(&self) -> &str {
+        match self {
+            NameOp::Link { name, .. } | NameOp::Unlink { name } | NameOp::MakeDir { name } => name,
+            NameOp::Rename { to, .. } => to,
+        }
+    }
+
     /// The directory whose sync makes it durable.
     fn dir(&self) -> &str {
         match self {

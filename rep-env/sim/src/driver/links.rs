@@ -37,9 +37,10 @@ impl World {
     /// What leaves is what the oracle judges: it looks at it at the very moment.
     fn inspect(&mut self, id: NodeId, link: Link, message: &Message) -> Option<Moment> {
         let run = self.process(id).run;
-        let stored = self.live_mut(id).map(|live| live.stored).unwrap_or_default();
         let (checked, moment) = match message {
             Message::Election(ElectionMessage::Promise(promise)) => {
+                // Not what the cell has reported: what is on the disk.
+                let stored = self.process(id).home.certain_fence();
                 let durable = (stored.term, stored.promised_to);
                 let promised = self.oracle.promise_leaves(id, promise.term, link.peer, durable);
                 (promised, Moment::PromiseSent)

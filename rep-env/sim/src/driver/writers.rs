@@ -2,7 +2,7 @@
 
 use crate::disk::latency;
 use crate::faults::Moment;
-use crate::oracle::{Invariant, Violation, ensure};
+use crate::oracle::{Invariant, Noted, Violation, ensure};
 use crate::world::{Event, World};
 use rep_node::{PersistFailed, Persisted, Role};
 use rep_vlsn::{GroupId, Holder, Kind, LogPoint, NodeId, Record, Vlsn, Written};
@@ -27,9 +27,6 @@ impl World {
         let stored = live.promise.store(&fence.encode()).map_err(|error| error.to_string());
         if let Err(why) = stored {
             return self.disk_failed(id, PersistFailed::Fence, why);
-        }
-        if let Some(live) = self.live_mut(id) {
-            live.stored = fence;
         }
         let checked = self.oracle.fence_durable(id, fence.term, fence.promised_to);
         self.check(checked);
@@ -125,7 +122,7 @@ impl World {
             Ok(Some(written)) => {
                 let Some(live) = self.live_mut(id) else { return };
                 live.log_busy = true;
-                live.mark = durable;
+                live.mark = Noted { upto: durable, dvlsn };
                 let last = written.last;
                 self.oracle.written(id, last);
                 self.note(id, &[23, last.vlsn.get()], || {
@@ -214,6 +211,7 @@ impl World {
         let (point, epoch) = (synced.point, synced.epoch);
         if current {
             self.oracle.synced(id, point, mark);
+            self.is_on_disk(id, point);
         }
         self.note(id, &[24, point.vlsn.get()], || {
             format!("n{} has synced up to {point}", id.get())
@@ -223,6 +221,15 @@ impl World {
         }
         self.step(id, |node, now| node.handle_persisted(now, Persisted::Log { point, epoch }));
         self.log_writer(id);
+    }
+
+    /// I-7 from below: the writer says that its log is synced, and the disk agrees.
+    fn is_on_disk(&mut self, id: NodeId, point: LogPoint) {
+        let checked =
+            ensure(self.process(id).home.log_is_synced(), Invariant::AckAfterSync, || {
+                format!("{id} says that it has synced {point}, and a power cut could take it")
+            });
+        self.check(checked);
     }
 
     pub(crate) fn truncate(&mut self, id: NodeId, keep: LogPoint, epoch: rep_vlsn::Epoch) {
@@ -256,7 +263,8 @@ impl World {
         live.syncs.note_synced();
         live.unsynced_since = None;
         let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
-        self.oracle.synced(id, point, 0);
+        self.is_on_disk(id, point);
+        self.oracle.synced(id, point, Noted::default());
         self.note(id, &[26, point.vlsn.get()], || format!("n{} has cut after {point}", id.get()));
         if self.spring(id, Moment::Cut) {
             return;

@@ -151,5 +151,7 @@ impl World {
         if failed && self.process(id).live.is_some() {
             self.reopen(id);
         }
+        // From now on a disk that fails has nobody to blame.
+        self.process_mut(id).ails = None;
     }
 }

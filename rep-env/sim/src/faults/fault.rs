@@ -57,7 +57,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// The members that it is about; none if it is about nobody.
-    fn members(&self) -> [Option<NodeId>; 2] {
+    pub(crate) fn members(&self) -> [Option<NodeId>; 2] {
         match *self {
             Fault::Crash { id, .. }
             | Fault::Leap { id, .. }

@@ -123,7 +123,8 @@ impl World {
     /// A connection stands at both ends: from now on frames of dead ones may come back on it.
     pub(crate) fn haunt(&mut self, conn: ConnId, opening: Opening) {
         let towards = match self.faults.ledger.is_given() {
-            true => self.faults.ledger.ghosts(opening),
+            true if self.faults.on => self.faults.ledger.ghosts(opening),
+            true => [0; 2],
             false => self.network.draw_ghosts(conn),
         };
         if towards != [0; 2] {

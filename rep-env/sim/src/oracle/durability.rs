@@ -128,6 +128,21 @@ impl Oracle {
         })
     }
 
+    /// At the end of a group that is too few: what was durable is where it was, but for what wipes, rot and images took.
+    pub(crate) fn still_holds_all_claimed(&self) -> Checked {
+        for (at, claim) in self.claims.iter().enumerate() {
+            let vlsn = at as u64 + 1;
+            let (voters, _) = self.holders(vlsn, claim.term, claim.chain);
+            ensure(voters.len() >= self.majority(), Invariant::AckedCommitLoss, || {
+                format!(
+                    "entry {vlsn} of {} was durable; only {voters:?} hold it, and no fault took the rest",
+                    claim.term
+                )
+            })?;
+        }
+        Ok(())
+    }
+
     /// A node claims that everything up to its cvlsn is acknowledged as it asked.
     pub(super) fn acknowledged(
         &mut self,
@@ -156,6 +171,22 @@ impl Oracle {
         self.cvlsn_max = known.max(cvlsn);
         self.member_mut(node).cvlsn = cvlsn;
         Ok(())
+    }
+
+    /// A truncation takes nothing that was acknowledged, however weakly, unless some master has lacked it already: only power
+    /// cuts and wipes take what many hold, and they do so before the crown of whoever lacks it.
+    pub(super) fn cuts_only_what_was_lost(&self, node: NodeId, kept: usize) -> Checked {
+        if self.weak.is_empty() {
+            return Ok(());
+        }
+        let log = self.member(node).log.iter().enumerate().skip(kept);
+        let mut keys = log.map(|(at, entry)| (at as u64 + 1, entry.term.get()));
+        let taken = keys.find(|key| self.weak.contains(key) && !self.lost.contains(key));
+        ensure(taken.is_none(), Invariant::AckedCommitLoss, || {
+            format!(
+                "{node} cuts its log after {kept}, and with it {taken:?} (VLSN, term), which was acknowledged and which no master has lacked"
+            )
+        })
     }
 
     fn entry_is_acknowledged(&self, node: NodeId, term: Term, at: usize) -> Checked {

@@ -28,7 +28,7 @@ impl Oracle {
         let synced = (1..).zip(&log).take(member.durable);
         member.gone.extend(synced.map(|(vlsn, entry)| (vlsn, entry.chain)));
         (member.durable, member.written) = (0, 0);
-        (member.marked, member.acked) = (0, 0);
+        (member.marked, member.acked, member.noted) = (0, 0, 0);
         let before = member.forgotten.map_or(Term::ZERO, |forgotten| forgotten.had);
         member.forgotten = Some(Forgotten { first: None, had: had.max(before) });
     }

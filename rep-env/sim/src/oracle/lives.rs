@@ -1,4 +1,4 @@
-//! Lives and deaths of processes and disks: what a log is after a crash (I-7, I-12, I-14, I-16).
+//! Lives and deaths of processes and disks: what a log is after a crash (I-7, I-10, I-12, I-14, I-16).
 
 use super::{Checked, Invariant, Member, Oracle, ensure};
 use bytes::Bytes;
@@ -97,6 +97,7 @@ impl Oracle {
             })?;
             self.appended(node, point, bytes)?;
         }
+        self.opens_with(node, applied.get(), dvlsn.get())?;
         let member = self.member_mut(node);
         member.durable = found;
         member.written = found;
@@ -106,5 +107,25 @@ impl Oracle {
         member.dvlsn = dvlsn.get();
         member.cvlsn = dvlsn.get();
         Ok(())
+    }
+
+    /// What a node opens with is what its disk was told, and true: a mark that told too much would have it apply, and
+    /// refuse to cut, what nobody promised; one that told too little would have it cut what it knew to be durable.
+    fn opens_with(&self, node: NodeId, applied: u64, dvlsn: u64) -> Checked {
+        // A mark may tell of more than its log had got to: then it speaks of all that there is.
+        let noted = self.member(node).noted.min(self.member(node).log.len() as u64);
+        ensure(dvlsn >= noted.max(applied), Invariant::DvlsnTruthful, || {
+            format!(
+                "{node} opens with a dvlsn of {dvlsn}; its marks had told {noted}, its store holds {applied}"
+            )
+        })?;
+        let Some(at) = (dvlsn as usize).checked_sub(1) else { return Ok(()) };
+        let (claim, entry) = (self.claims.get(at), self.member(node).log.get(at));
+        let same = claim.zip(entry).is_some_and(|(claim, entry)| claim.chain == entry.chain);
+        ensure(same, Invariant::DvlsnTruthful, || {
+            format!(
+                "{node} opens with a dvlsn of {dvlsn}, and nobody ever had that entry durable in the group"
+            )
+        })
     }
 }

@@ -16,6 +16,15 @@ pub(crate) struct Watermark {
     pub(crate) is_master: bool,
 }
 
+/// What the local mark of a group says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Noted {
+    /// So many entries were synced.
+    pub(crate) upto: usize,
+    /// Up to here the group had them, as far as the node knew.
+    pub(crate) dvlsn: Vlsn,
+}
+
 impl Oracle {
     /// Entries are staged in a log.
     pub(crate) fn appended(&mut self, node: NodeId, point: LogPoint, bytes: Bytes) -> Checked {
@@ -39,12 +48,13 @@ impl Oracle {
         })
     }
 
-    /// A sync has returned: entries up to `point` are on disk. `marked`: what the group's mark vouches for.
-    pub(crate) fn synced(&mut self, node: NodeId, point: LogPoint, marked: usize) {
+    /// A sync has returned: entries up to `point` are on disk, and so is the group's mark.
+    pub(crate) fn synced(&mut self, node: NodeId, point: LogPoint, mark: Noted) {
         let member = self.member_mut(node);
         member.durable = point.vlsn.get() as usize;
         member.written = member.written.max(member.durable);
-        member.marked = marked;
+        member.marked = mark.upto;
+        member.noted = member.noted.max(mark.dvlsn.get());
     }
 
     /// The tail is cut. What it drops is gone for the node at once, and from the disk a little later.
@@ -68,7 +78,9 @@ impl Oracle {
             )
         })?;
         self.aborts_nothing_shown(node, kept)?;
+        self.cuts_only_what_was_lost(node, kept)?;
         let member = self.member_mut(node);
+        member.noted = 0;
         member.lets_go(kept);
         member.log.truncate(kept);
         member.cvlsn = member.cvlsn.min(kept as u64).max(member.dvlsn);

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::disk::{self, Found, Unopened};
 use crate::faults::End;
 use crate::front::Front;
-use crate::oracle::{Invariant, Violation};
+use crate::oracle::{Invariant, Noted, Violation};
 use crate::trace::digest;
 use crate::world::{Event, World};
 use rep_node::{ApplyPlan, Node, NodeConfig, Recovered, Seed, number_members};
@@ -119,14 +119,13 @@ impl World {
             reader: log.reader,
             tail: log.tail,
             promise,
-            stored: fence,
             fences: VecDeque::new(),
             promise_busy: false,
             log_busy: false,
             syncs: SyncPlan::new(self.swarm.heartbeat, 32 << 20),
             unsynced_since: None,
             free_since: self.now,
-            mark: 0,
+            mark: Noted::default(),
             cut: None,
             dropped: None,
             store,

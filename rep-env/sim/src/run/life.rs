@@ -32,7 +32,8 @@ impl World {
         let (healed, limit) = (self.now, self.swarm.election_timeout_max() * TIMEOUTS_MAX);
         let able = self.core().len() >= self.swarm.majority();
         if !able {
-            return self.run_for(limit / 5);
+            self.run_for(limit / 5);
+            return self.judge_the_few();
         }
         let served = self.run_until(limit, |world| {
             world.faults.acked_at.is_some_and(|(_, begun)| begun > healed)
@@ -56,6 +57,27 @@ impl World {
         if !self.is_over() && self.is_quick() {
             self.prove_rest();
         }
+    }
+
+    /// Fewer than a majority have kept their disks: nothing is served any more, and nothing may be lost that no fault took.
+    fn judge_the_few(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        let checked = self.oracle.still_holds_all_claimed();
+        self.check(checked);
+        for id in self.core() {
+            let checked = self.state_is_that_of_others(id);
+            self.check(checked);
+        }
+    }
+
+    /// I-15 for one: its state is that of all who ever stood there.
+    fn state_is_that_of_others(&mut self, id: NodeId) -> Checked {
+        let Some(live) = self.live_mut(id) else { return Ok(()) };
+        let (applied, digest) =
+            (live.store.applied(), live.store.digest().ok().map(|digest| digest.0));
+        self.oracle.applied(id, applied, digest)
     }
 
     /// Whether no tail of a delay or of a sync can pass for a silence.

@@ -39,7 +39,7 @@ pub(super) fn play(world: &mut World) {
 /// Election timeouts within which a write has to be served.
 const TIMEOUTS_MAX: u32 = 50;
 
-fn serves(world: &mut World, shape: Shape) -> bool {
+pub(crate) fn serves(world: &mut World, shape: Shape) -> bool {
     let (begun, limit) = (world.now, world.swarm.election_timeout_max() * TIMEOUTS_MAX);
     let served =
         world.run_until(limit, |world| world.faults.acked_at.is_some_and(|(_, at)| at > begun));

@@ -152,6 +152,20 @@ impl Content {
         Content { pages, len, synced_len: len, ..Content::default() }
     }
 
+    /// What a power cut would leave for certain, as if it had happened.
+    pub(super) fn certain_copy(&self) -> Content {
+        let mut copy = self.clean_copy();
+        for (page, old) in self.synced_pages.iter().chain(&self.lost) {
+            copy.put(*page, old.clone());
+        }
+        (copy.len, copy.synced_len) = (self.synced_len, self.synced_len);
+        copy
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        self.unsynced.is_empty()
+    }
+
     /// One unsynced operation meets a power cut. A length may survive without the bytes that made it.
     fn survive(&mut self, op: Op, mood: Mood, rng: &mut dyn FnMut() -> u64) {
         match op {

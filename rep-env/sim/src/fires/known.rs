@@ -1,0 +1,219 @@
+//! What the oracle alone can be shown: it is told what nodes do, and they do what they never may.
+
+use super::Row;
+use crate::oracle::{Answer, Checked, Invariant, Noted, Oracle, Violation, Watermark};
+use bytes::Bytes;
+use rep_node::{Acks, Durability};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use std::time::Duration;
+
+const N1: NodeId = NodeId::new(1);
+const N2: NodeId = NodeId::new(2);
+const N3: NodeId = NodeId::new(3);
+const T1: Term = Term::new(1);
+const T2: Term = Term::new(2);
+const FIRST: LogPoint = LogPoint::new(T1, Vlsn::FIRST);
+const SECOND: LogPoint = LogPoint::new(T1, Vlsn::new(2));
+
+type Said = Option<Violation>;
+
+fn said(checked: Checked) -> Said {
+    checked.err()
+}
+
+/// A group of three that has been founded.
+fn group() -> Oracle {
+    let mut oracle = Oracle::new(3);
+    let named = |id: NodeId| (id, Incarnation([id.get() as u8; 16]));
+    [N1, N2, N3].map(named).into_iter().for_each(|(id, named)| oracle.born(id, named));
+    oracle.founded([N1, N2, N3].map(named).into_iter().collect());
+    oracle
+}
+
+/// A member has an entry, on its disk.
+fn holds(oracle: &mut Oracle, id: NodeId, point: LogPoint) {
+    assert!(oracle.appended(id, point, Bytes::from(point.to_string())).is_ok());
+    oracle.synced(id, point, Noted::default());
+}
+
+/// The same of several members; and the first, master of the entry's term, says that it is durable.
+fn durable(point: LogPoint, holders: &[NodeId]) -> Oracle {
+    let mut oracle = group();
+    holders.iter().for_each(|id| holds(&mut oracle, *id, point));
+    assert!(oracle.watermark(holders[0], claims(point.vlsn, point.term)).is_ok());
+    oracle
+}
+
+fn claims(dvlsn: Vlsn, term: Term) -> Watermark {
+    Watermark { dvlsn, cvlsn: dvlsn, term, is_master: true }
+}
+
+fn answer(by: NodeId, term: Term, at: u64) -> Answer {
+    let at = Duration::from_secs(at);
+    Answer { by, term, term_now: term, begun: at, now: at }
+}
+
+pub(super) fn two_masters_of_a_term() -> Said {
+    let mut oracle = group();
+    assert!(oracle.acts_as_master((N1, 1), T1, "reigns").is_ok());
+    said(oracle.acts_as_master((N2, 1), T1, "reigns"))
+}
+
+pub(super) fn a_fence_falls() -> Said {
+    let mut oracle = group();
+    assert!(oracle.fence_durable(N1, T2, None).is_ok());
+    said(oracle.fence_durable(N1, T1, None))
+}
+
+pub(super) fn a_term_is_promised_twice() -> Said {
+    let mut oracle = group();
+    assert!(oracle.promise_leaves(N1, T1, N2, (T1, Some(N2))).is_ok());
+    said(oracle.promise_leaves(N1, T1, N3, (T1, Some(N3))))
+}
+
+pub(super) fn a_promise_before_its_fence() -> Said {
+    said(group().promise_leaves(N1, T2, N2, (T1, None)))
+}
+
+pub(super) fn two_entries_in_one_place() -> Said {
+    let mut oracle = group();
+    assert!(oracle.appended(N1, FIRST, Bytes::from_static(b"one")).is_ok());
+    said(oracle.appended(N2, FIRST, Bytes::from_static(b"other")))
+}
+
+pub(super) fn a_master_that_lacks_what_is_durable() -> Said {
+    said(durable(FIRST, &[N1, N2]).opens_term((N3, 1), T2))
+}
+
+pub(super) fn an_acknowledgement_before_the_sync() -> Said {
+    let mut oracle = group();
+    assert!(oracle.appended(N1, FIRST, Bytes::from_static(b"one")).is_ok());
+    said(oracle.ack_leaves(N1, FIRST, FIRST))
+}
+
+/// It was acknowledged though only two have it, unsynced; and then one of them cuts it, before anybody else is master.
+pub(super) fn an_acknowledged_write_is_cut() -> Said {
+    let mut oracle = group();
+    let asked = Durability::default().acks(Acks::None);
+    holds(&mut oracle, N1, FIRST);
+    oracle.asked(FIRST, asked);
+    assert!(oracle.write_acked(answer(N1, T1, 1), FIRST, asked).is_ok());
+    said(oracle.truncated(N1, LogPoint::NULL, Vlsn::NULL))
+}
+
+pub(super) fn a_wiped_copy_is_counted() -> Said {
+    let mut oracle = group();
+    oracle.wiped(N2, Incarnation([9; 16]));
+    [N1, N2].into_iter().for_each(|id| holds(&mut oracle, id, FIRST));
+    said(oracle.watermark(N1, claims(FIRST.vlsn, T1)))
+}
+
+pub(super) fn one_copy_is_called_durable() -> Said {
+    let mut oracle = group();
+    holds(&mut oracle, N1, FIRST);
+    said(oracle.watermark(N1, claims(FIRST.vlsn, T1)))
+}
+
+pub(super) fn an_earlier_term_is_counted() -> Said {
+    let mut oracle = group();
+    [N1, N2].into_iter().for_each(|id| holds(&mut oracle, id, FIRST));
+    said(oracle.watermark(N1, claims(FIRST.vlsn, T2)))
+}
+
+pub(super) fn a_gap() -> Said {
+    said(group().appended(N1, SECOND, Bytes::from_static(b"two")))
+}
+
+pub(super) fn what_is_durable_is_cut() -> Said {
+    said(durable(FIRST, &[N1, N2]).truncated(N2, LogPoint::NULL, Vlsn::NULL))
+}
+
+pub(super) fn more_is_applied_than_is_durable() -> Said {
+    let mut oracle = group();
+    holds(&mut oracle, N1, FIRST);
+    said(oracle.applying(N1, FIRST.vlsn, FIRST.vlsn))
+}
+
+pub(super) fn two_states_at_one_point() -> Said {
+    let mut oracle = group();
+    assert!(oracle.applied(N1, FIRST, Some([1; 16])).is_ok());
+    said(oracle.applied(N2, FIRST, Some([2; 16])))
+}
+
+pub(super) fn a_log_shorter_than_its_mark() -> Said {
+    let mut oracle = group();
+    assert!(oracle.appended(N1, FIRST, Bytes::from_static(b"one")).is_ok());
+    oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::NULL });
+    said(oracle.recovered(N1, Vec::new(), Vlsn::NULL, Vlsn::NULL))
+}
+
+pub(super) fn a_stale_read() -> Said {
+    said(group().read_served(answer(N1, T1, 1), LogPoint::NULL, 1))
+}
+
+pub(super) fn a_token_of_nothing() -> Said {
+    said(group().token_served(N1, FIRST, FIRST))
+}
+
+pub(super) fn a_read_older_than_it_may_be() -> Said {
+    let mut oracle = durable(FIRST, &[N1, N2]);
+    assert!(oracle.write_acked(answer(N1, T1, 1), FIRST, Durability::default()).is_ok());
+    let second = Duration::from_secs(1);
+    said(oracle.bounded_served(answer(N2, T1, 3), LogPoint::NULL, second))
+}
+
+pub(super) fn a_session_goes_back() -> Said {
+    said(group().session_reads(N1, FIRST, SECOND))
+}
+
+pub(super) fn what_is_not_durable_is_shown() -> Said {
+    said(group().is_shown(N1, FIRST))
+}
+
+pub(super) fn a_deposed_master_answers() -> Said {
+    let point = LogPoint::new(T2, Vlsn::FIRST);
+    let mut oracle = durable(point, &[N2, N3]);
+    assert!(oracle.write_acked(answer(N2, T2, 1), point, Durability::default()).is_ok());
+    said(oracle.read_served(answer(N1, T1, 2), point, 0))
+}
+
+pub(super) fn a_wiped_member_acknowledges() -> Said {
+    let mut oracle = group();
+    oracle.wiped(N1, Incarnation([9; 16]));
+    holds(&mut oracle, N1, FIRST);
+    oracle.written(N1, FIRST);
+    said(oracle.ack_leaves(N1, FIRST, FIRST))
+}
+
+/// Rules that share a number with one of the table.
+pub(super) const OTHERS: &[Row] = &[
+    (Invariant::DvlsnTruthful, opens_with_less_than_was_noted),
+    (Invariant::DvlsnTruthful, opens_with_what_nobody_has),
+    (Invariant::AckedCommitLoss, what_was_durable_went_by_itself),
+];
+
+/// The mark of a synced group told 1, and the node comes back with 0.
+fn opens_with_less_than_was_noted() -> Said {
+    let mut oracle = durable(FIRST, &[N1, N2]);
+    oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::FIRST });
+    comes_back_with(&mut oracle, Vlsn::NULL)
+}
+
+fn opens_with_what_nobody_has() -> Said {
+    let mut oracle = group();
+    holds(&mut oracle, N1, FIRST);
+    comes_back_with(&mut oracle, Vlsn::FIRST)
+}
+
+fn comes_back_with(oracle: &mut Oracle, dvlsn: Vlsn) -> Said {
+    oracle.stopped(N1, true);
+    let entry = (FIRST, Bytes::from(FIRST.to_string()));
+    said(oracle.recovered(N1, vec![entry], Vlsn::NULL, dvlsn))
+}
+
+fn what_was_durable_went_by_itself() -> Said {
+    let mut oracle = durable(FIRST, &[N1, N2]);
+    assert!(oracle.still_holds_all_claimed().is_ok());
+    oracle.members.get_mut(&N2).into_iter().for_each(|member| member.log.clear());
+    said(oracle.still_holds_all_claimed())
+}
