@@ -63,7 +63,9 @@ impl Letter {
             | Message::Ping { .. }
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => false,
+            | Message::ReadIndexReply { .. }
+            // There is one process of each member here.
+            | Message::TurnedAway(_) => false,
         }
     }
 

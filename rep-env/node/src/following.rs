@@ -208,6 +208,7 @@ impl Node {
             ReplicaOutput::InSync => {
                 self.because("in sync with its master");
                 self.refusals.remove(&link.peer);
+                self.refusals_pass();
             }
             ReplicaOutput::NeedsRestore { source_first } => {
                 self.event(Event::NeedsRestore { source_first });

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// are counted, not timed, so that a node that was itself frozen gives its peers the time to answer.
 const UNANSWERED_MAX: u32 = 6;
 
+/// For so long it is said that a second process of a member was seen.
+const TWIN_SEEN_FOR: Duration = Duration::from_secs(10);
+
 /// What a link is for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -33,6 +36,33 @@ pub struct Link {
     pub service: Service,
     /// The driver's number for it: unique in this run of the node, and rising.
     pub epoch: u64,
+}
+
+/// One run of a member's process, as whoever dials says: any number that no other run of the same directory has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunId(pub u64);
+
+/// Who the other end of a link has shown itself to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shown {
+    /// The data directory.
+    pub incarnation: Incarnation,
+    /// The run of the process, if it was told: who dials tells it, who answers does not.
+    pub run: Option<RunId>,
+}
+
+impl Shown {
+    /// A run of the process on this data directory.
+    pub fn new(incarnation: Incarnation, run: RunId) -> Self {
+        Shown { incarnation, run: Some(run) }
+    }
+}
+
+impl From<Incarnation> for Shown {
+    fn from(incarnation: Incarnation) -> Self {
+        Shown { incarnation, run: None }
+    }
 }
 
 /// Why a dial failed.
@@ -81,6 +111,7 @@ pub(crate) struct Open {
     pub(crate) link: Link,
     pub(crate) slot: Slot,
     pub(crate) incarnation: Incarnation,
+    run: Option<RunId>,
     /// When something last arrived on it.
     pub(crate) heard: Duration,
     /// Pings that were sent since then.
@@ -107,6 +138,8 @@ pub(crate) struct Links {
     open: BTreeMap<(NodeId, Slot), Open>,
     dials: BTreeMap<(NodeId, Slot), Dial>,
     round_trips: BTreeMap<NodeId, Duration>,
+    /// When a second process of a member was last turned away.
+    twins: BTreeMap<NodeId, Duration>,
 }
 
 impl Links {
@@ -118,6 +151,7 @@ impl Links {
             open: BTreeMap::new(),
             dials: BTreeMap::new(),
             round_trips: BTreeMap::new(),
+            twins: BTreeMap::new(),
         }
     }
 
@@ -172,12 +206,34 @@ impl Links {
         (asked, silent)
     }
 
+    /// Whether another run of that very directory than the one shown was heard since `since`.
+    pub(crate) fn hears_another_run(&self, peer: NodeId, shown: Shown, since: Duration) -> bool {
+        let others = [Slot::Peer, Slot::Fed].into_iter().filter_map(|slot| self.get(peer, slot));
+        let is_other = |open: &Open| match (open.run, shown.run) {
+            (Some(theirs), Some(run)) => theirs != run && open.incarnation == shown.incarnation,
+            (None, _) | (_, None) => false,
+        };
+        others.into_iter().any(|open| is_other(open) && open.heard >= since)
+    }
+
+    /// A second process of `peer` was turned away; tells whether that is news.
+    pub(crate) fn twin_seen(&mut self, peer: NodeId, now: Duration) -> bool {
+        let before = self.twins.insert(peer, now);
+        before.is_none_or(|at| now.saturating_sub(at) > TWIN_SEEN_FOR)
+    }
+
+    /// Members of whom a second process was seen lately.
+    pub(crate) fn twins(&self, now: Duration) -> impl Iterator<Item = NodeId> + '_ {
+        let lately = move |at: &Duration| now.saturating_sub(*at) <= TWIN_SEEN_FOR;
+        self.twins.iter().filter(move |(_, at)| lately(at)).map(|(peer, _)| *peer)
+    }
+
     /// Takes a new link; gives back the one whose place it takes.
     pub(crate) fn up(
         &mut self,
         now: Duration,
         link: Link,
-        incarnation: Incarnation,
+        shown: Shown,
         dialled: bool,
     ) -> (Slot, Option<Open>) {
         let slot = Slot::of(link.service, dialled);
@@ -185,7 +241,9 @@ impl Links {
             Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
             None => Duration::ZERO,
         };
-        let open = Open { link, slot, incarnation, heard: now, unanswered: 0, since: now, pause };
+        let Shown { incarnation, run } = shown;
+        let open =
+            Open { link, slot, incarnation, run, heard: now, unanswered: 0, since: now, pause };
         (slot, self.open.insert((link.peer, slot), open))
     }
 

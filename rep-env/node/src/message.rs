@@ -9,6 +9,7 @@ use crate::links::Service;
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_stream::{FeederMessage, ReplicaMessage};
 use rep_vlsn::{Term, Vlsn};
+use std::fmt;
 
 const ELECTION: u8 = 1;
 const HEARTBEAT: u8 = 2;
@@ -17,6 +18,41 @@ const PING: u8 = 4;
 const PONG: u8 = 5;
 const READ_INDEX: u8 = 6;
 const READ_INDEX_REPLY: u8 = 7;
+const TURNED_AWAY: u8 = 8;
+
+/// Why a link is about to be closed by who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TurnedAway {
+    /// Another process shows the same data directory, and is heard there.
+    Twin,
+}
+
+impl TurnedAway {
+    fn code(self) -> u64 {
+        match self {
+            TurnedAway::Twin => 1,
+        }
+    }
+
+    fn of_code(code: u64) -> Result<Self, PeerError> {
+        match code {
+            1 => Ok(TurnedAway::Twin),
+            _ => Err(PeerError::Malformed("an unknown reason to be turned away")),
+        }
+    }
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TurnedAway::Twin => write!(
+                f,
+                "another process with this node's data directory (a copy of it?) is connected there; only one may run"
+            ),
+        }
+    }
+}
 
 /// One message between members.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +101,8 @@ pub enum Message {
         /// Covers every write acknowledged before the question left; 0 if who answers is not master of that term.
         index: Vlsn,
     },
+    /// The last word on a link that is not taken.
+    TurnedAway(TurnedAway),
     /// From a replica to its source.
     ToFeeder(ReplicaMessage),
     /// From a source to its replica.
@@ -81,7 +119,8 @@ impl Message {
             | Message::Ping { .. }
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => Service::Peer,
+            | Message::ReadIndexReply { .. }
+            | Message::TurnedAway(_) => Service::Peer,
             Message::ToFeeder(_) | Message::ToReplica(_) => Service::Feeder,
         }
     }
@@ -96,6 +135,7 @@ impl Message {
             Message::Pong { .. } => "pong",
             Message::ReadIndex { .. } => "read index question",
             Message::ReadIndexReply { .. } => "read index reply",
+            Message::TurnedAway(_) => "farewell",
             Message::ToFeeder(_) => "replica message",
             Message::ToReplica(_) => "feeder message",
         }
@@ -123,6 +163,7 @@ impl Message {
             Message::ReadIndexReply { term, number, index } => {
                 words(READ_INDEX_REPLY, &[term.get(), *number, index.get()], &[])
             }
+            Message::TurnedAway(why) => words(TURNED_AWAY, &[why.code()], &[]),
             Message::ToFeeder(message) => message.encode(),
             Message::ToReplica(message) => message.encode(),
         }
@@ -166,6 +207,10 @@ impl Message {
                 let [term, number, index] = numbers(body, 0)?;
                 let (term, index) = (Term::new(term), Vlsn::new(index));
                 Ok(Message::ReadIndexReply { term, number, index })
+            }
+            TURNED_AWAY => {
+                let [code] = numbers(body, 0)?;
+                Ok(Message::TurnedAway(TurnedAway::of_code(code)?))
             }
             _ => Err(PeerError::Malformed("unknown tag")),
         }

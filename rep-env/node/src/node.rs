@@ -20,6 +20,7 @@ use crate::membership::Membership;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
 use crate::reads::Reads;
 use crate::reign::Reign;
+use crate::routing::Refusal;
 use crate::watermarks::{Holders, Watermarks};
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
@@ -98,7 +99,7 @@ pub struct Node {
     pub(crate) asked: Asked,
     pub(crate) applied: LogPoint,
     applying_to: Option<Vlsn>,
-    pub(crate) refusals: BTreeMap<NodeId, String>,
+    pub(crate) refusals: BTreeMap<NodeId, Refusal>,
     outputs: VecDeque<Output>,
     pub(crate) pump_due: bool,
     pub(crate) halted: Option<HaltReason>,

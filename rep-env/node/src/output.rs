@@ -209,6 +209,11 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A second process with a member's data directory asked for its place while it was here.
+    TwinTurnedAway {
+        /// The member.
+        peer: NodeId,
+    },
     /// The source no longer has what this node needs.
     NeedsRestore {
         /// The first entry that the source still has.

@@ -34,6 +34,7 @@ pub(crate) enum Problem {
     NotDurable { next: Vlsn, waited: Duration, missing: Vec<String> },
     CopyBehind { name: String, why: Behind },
     Refused { by: String, reason: String },
+    Twin { name: String },
 }
 
 /// Why another member's copy is behind.
@@ -114,6 +115,10 @@ impl Display for Problem {
             ),
             Problem::CopyBehind { name, why } => write!(f, "{name} is behind: {why}"),
             Problem::Refused { by, reason } => write!(f, "{by}: {reason}"),
+            Problem::Twin { name } => write!(
+                f,
+                "{name}: a second process shows its data directory (a copy of it?) and is turned away; stop one of the two"
+            ),
         }
     }
 }
@@ -135,10 +140,12 @@ impl Node {
         problems.extend(self.disk_problems(now));
         problems.extend(self.why_writes_wait(now));
         problems.extend(self.copies_behind(now));
-        problems.extend(self.refusals.iter().map(|(by, reason)| Problem::Refused {
+        problems.extend(self.refusals.iter().map(|(by, refusal)| Problem::Refused {
             by: self.name_of(*by),
-            reason: reason.clone(),
+            reason: refusal.reason.clone(),
         }));
+        let twins = self.links.twins(now).map(|id| Problem::Twin { name: self.name_of(id) });
+        problems.extend(twins);
         problems
     }
 
@@ -320,6 +327,10 @@ mod tests {
                 "n3 is behind: catching up, 12345 entries behind",
             ),
             (Problem::Refused { by: "n2".into(), reason: "no".into() }, "n2: no"),
+            (
+                Problem::Twin { name: "n2".into() },
+                "n2: a second process shows its data directory (a copy of it?) and is turned away; stop one of the two",
+            ),
         ]
     }
 

@@ -124,6 +124,7 @@ impl Node {
         self.because("won the election");
         self.step_role(Signal::ElectionWon);
         self.event(Event::Crowned { term });
+        self.refusals_pass();
         self.watermarks.forget_reign();
         self.reign = Some(Reign {
             term,

@@ -1,8 +1,8 @@
 //! Links, and which room a message belongs to.
 
 use crate::error::PeerError;
-use crate::links::{DialFailure, Link, Open, Service, Slot};
-use crate::message::Message;
+use crate::links::{DialFailure, Link, Open, Service, Shown, Slot};
+use crate::message::{Message, TurnedAway};
 use crate::node::Node;
 use crate::output::{Event, Output};
 use rep_election::{Reason, Sender};
@@ -11,24 +11,36 @@ use rep_vlsn::{Incarnation, NodeId, Term};
 use rep_vlsn::{mutant, sometimes};
 use std::time::Duration;
 
+/// Why a peer refuses this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    /// Whether it is about this moment, rather than about who the two are.
+    passes: bool,
+}
+
 impl Node {
-    /// A link is open: this node dialled it, or a peer did. `incarnation` is what the peer's Hello said.
+    /// A link is open: this node dialled it, or a peer did. `shown` is what the peer's Hello said.
     pub fn handle_link_up(
         &mut self,
         now: Duration,
         link: Link,
-        incarnation: Incarnation,
+        shown: impl Into<Shown>,
         dialled: bool,
     ) {
         self.clock = now;
+        let shown = shown.into();
         let expected = link.peer != self.config.me && self.is_listed(link.peer);
         if self.is_over() || !expected {
             return self.output(Output::Disconnect { link });
         }
-        if self.is_impostor(link, incarnation, dialled) || self.is_wrong_way(link, dialled) {
+        if self.is_impostor(link, shown.incarnation, dialled) || self.is_wrong_way(link, dialled) {
             return self.output(Output::Disconnect { link });
         }
-        let (slot, replaced) = self.links.up(now, link, incarnation, dialled);
+        if self.is_twin(link, shown) {
+            return self.turn_twin_away(link);
+        }
+        let (slot, replaced) = self.links.up(now, link, shown, dialled);
         if let Some(old) = replaced {
             self.output(Output::Disconnect { link: old.link });
             self.link_lost(now, &old);
@@ -141,6 +153,10 @@ impl Node {
                 }
                 Ok(())
             }
+            Message::TurnedAway(why) => {
+                self.refused(link.peer, Refusal { reason: why.to_string(), passes: false });
+                Ok(())
+            }
             Message::ToFeeder(message) => self.replica_message(now, &open, message),
             Message::ToReplica(message) => self.stream_message(now, link, message),
         }
@@ -224,16 +240,27 @@ impl Node {
         if let rep_election::Event::RefusedBy { by, reason, .. } = event
             && let Some(words) = lasting(reason)
         {
-            self.refused_by(by, words.into());
+            self.refused(by, Refusal { reason: words.into(), passes: false });
         }
     }
 
-    /// Remembers why a peer refuses this node, and says it once.
+    /// Remembers why a peer refuses this node or its stream, until some stream is in sync.
     pub(crate) fn refused_by(&mut self, by: NodeId, reason: String) {
-        if self.refusals.get(&by) != Some(&reason) {
-            self.refusals.insert(by, reason.clone());
+        self.refused(by, Refusal { reason, passes: true });
+    }
+
+    /// Remembers why a peer refuses this node, and says it once.
+    fn refused(&mut self, by: NodeId, refusal: Refusal) {
+        if self.refusals.get(&by) != Some(&refusal) {
+            let reason = refusal.reason.clone();
+            self.refusals.insert(by, refusal);
             self.event(Event::Refused { by, reason });
         }
+    }
+
+    /// This node reigns, or follows in sync: what was refused on the way there is past. Who it is to a peer is not.
+    pub(crate) fn refusals_pass(&mut self) {
+        self.refusals.retain(|_, refusal| !refusal.passes);
     }
 
     // ---- links ----
@@ -348,6 +375,25 @@ impl Node {
                 self.is_member(open) && self.clock.saturating_sub(open.heard) <= patience
             });
         present && !membership.admits(link.peer, incarnation)
+    }
+
+    /// Whether another process of the same data directory is here and heard: then this one is a copy, or the
+    /// other has not been gone for long. Promises and acknowledgements of two processes would be counted as one member's.
+    fn is_twin(&self, link: Link, shown: Shown) -> bool {
+        let since = self.clock.saturating_sub(self.config.timing.election_timeout);
+        self.links.hears_another_run(link.peer, shown, since)
+    }
+
+    /// It is told why, where it would understand; a stream that has not begun has no words for it.
+    fn turn_twin_away(&mut self, link: Link) {
+        sometimes!(true, "node-turned-a-twin-away");
+        if link.service == Service::Peer {
+            self.send(link, Message::TurnedAway(TurnedAway::Twin));
+        }
+        self.output(Output::Disconnect { link });
+        if self.links.twin_seen(link.peer, self.clock) {
+            self.event(Event::TwinTurnedAway { peer: link.peer });
+        }
     }
 
     /// Whether a PEER link comes from a side that does not dial. No member of a greater number does, and whoever took its

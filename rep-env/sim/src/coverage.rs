@@ -24,6 +24,7 @@ pub const PROBES: &[&str] = &[
     "node-disk-failed-under-a-master",
     "node-early-checkpoint",
     "node-gave-up-a-silent-link",
+    "node-turned-a-twin-away",
     "node-lost-its-quorum",
     "node-rolls-back-a-whole-term",
     "node-rolls-back-to-its-dvlsn",
@@ -256,6 +257,7 @@ pub(crate) fn input_of_message(message: &Message) -> &'static str {
         Message::Pong { .. } => "pong",
         Message::ReadIndex { .. } => "read index",
         Message::ReadIndexReply { .. } => "read index reply",
+        Message::TurnedAway(_) => "farewell",
         Message::ToReplica(_) => "from a feeder",
         Message::ToFeeder(_) => "from a replica",
     }

@@ -19,7 +19,7 @@ use crate::runtime::peers::Outgoing;
 use crate::waiter::{Slot, wake};
 use rep_node::{
     DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
-    SendFailed, Service,
+    SendFailed, Service, Shown,
 };
 use rep_vlsn::{Incarnation, LogPoint, NodeId};
 use std::cell::Cell;
@@ -50,7 +50,7 @@ pub(crate) enum Input {
     },
     LinkUp {
         link: Link,
-        incarnation: Incarnation,
+        shown: Shown,
         dialled: bool,
         outgoing: Outgoing,
     },

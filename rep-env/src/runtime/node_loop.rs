@@ -175,9 +175,9 @@ impl NodeLoop {
             Input::DialFailed { peer, service, why } => {
                 node.handle_dial_failed(now, peer, service, why)
             }
-            Input::LinkUp { link, incarnation, dialled, outgoing } => {
+            Input::LinkUp { link, shown, dialled, outgoing } => {
                 self.hands.peers.up(link, outgoing);
-                node.handle_link_up(now, link, incarnation, dialled);
+                node.handle_link_up(now, link, shown, dialled);
             }
             Input::LinkDown { link } => self.lose(now, link),
             Input::Announced { link, incarnation, attributes } => {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use outgoing::{Handed, SentRun};
 use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
 use rep_node::output::SendRange;
-use rep_node::{DialFailure, Link, Service};
+use rep_node::{DialFailure, Link, RunId, Service, Shown};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::ReadError;
 use rep_vlsn::reader::{LogReader, Run};
@@ -69,6 +69,7 @@ pub(crate) struct Context {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) entries: Arc<dyn Entries>,
     pub(crate) incarnation: Incarnation,
+    run: RunId,
     epochs: AtomicU64,
     /// Every channel that has threads; `None` once no more may begin.
     open: Mutex<Option<BTreeMap<u64, Outgoing>>>,
@@ -81,6 +82,7 @@ impl Context {
         transport: Arc<dyn Transport>,
         entries: Arc<dyn Entries>,
         incarnation: Incarnation,
+        run: RunId,
     ) -> Arc<Self> {
         let open = Mutex::new(Some(BTreeMap::new()));
         Arc::new(Context {
@@ -89,6 +91,7 @@ impl Context {
             transport,
             entries,
             incarnation,
+            run,
             epochs: AtomicU64::new(1),
             open,
         })
@@ -105,7 +108,10 @@ impl Context {
             None => return self.dial_failed(peer, service, DialFailure::Unreachable),
         };
         match outcome {
-            Ok(channel) => self.attach(channel, peer, service, true),
+            Ok(channel) => {
+                let shown = Shown::from(Incarnation(channel.peer().incarnation));
+                self.attach(channel, peer, service, shown, true);
+            }
             Err(error) => {
                 tracing::debug!(node = %self.shared.name, %error, "a dial failed");
                 self.dial_failed(peer, service, failure_of(&error));
@@ -117,6 +123,7 @@ impl Context {
         Hello::new(&*self.shared.group_name, service_name(service))
             .from_node(&*self.shared.name, self.incarnation.0)
             .to_node(self.shared.directory.name_of(peer))
+            .greeting(self.run.0.to_le_bytes().to_vec())
     }
 
     fn dial_failed(&self, peer: NodeId, service: Service, why: DialFailure) {
@@ -130,10 +137,10 @@ impl Context {
         channel: Arc<dyn Channel>,
         peer: NodeId,
         service: Service,
+        shown: Shown,
         dialled: bool,
     ) {
         let link = Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) };
-        let incarnation = Incarnation(channel.peer().incarnation);
         let bytes_max = self.shared.limits.outgoing_bytes_max as usize;
         let outgoing = Outgoing::new(Arc::clone(&channel), bytes_max);
         match &mut *self.open.lock() {
@@ -146,7 +153,7 @@ impl Context {
         }
         self.shared.inbox.control(Input::LinkUp {
             link,
-            incarnation,
+            shown,
             dialled,
             outgoing: outgoing.clone(),
         });
@@ -196,6 +203,15 @@ impl Context {
         self.threads.start(format!("rep-recv-{name}"), move || {
             receiver::run(&context, link, dialled, &*channel)
         })
+    }
+}
+
+/// Who calls: the directory that its Hello names, and the run of its process, if it says which.
+fn shown_in(hello: &Hello, channel: &dyn Channel) -> Shown {
+    let incarnation = Incarnation(channel.peer().incarnation);
+    match <[u8; 8]>::try_from(&*hello.greeting) {
+        Ok(run) => Shown::new(incarnation, RunId(u64::from_le_bytes(run))),
+        Err(_) => Shown::from(incarnation),
     }
 }
 
@@ -343,7 +359,10 @@ impl ServiceHandler for PeerService {
 
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
         match self.context.shared.directory.id_of(&hello.node) {
-            Some(peer) => self.context.attach(channel, peer, self.service, false),
+            Some(peer) => {
+                let shown = shown_in(&hello, &*channel);
+                self.context.attach(channel, peer, self.service, shown, false);
+            }
             None => channel.close(),
         }
     }

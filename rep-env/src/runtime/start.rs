@@ -16,7 +16,7 @@ use crate::replicate::{Places, Results};
 use crate::services::Services;
 use rep_net::queue::{Lane, Queue};
 use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
-use rep_node::{Node, NodeConfig, OpenError, Recovered, Seed, Service, Timing};
+use rep_node::{Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
 use rep_store::{Databases, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
@@ -105,6 +105,7 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
         Arc::clone(&transport),
         Arc::clone(&entries),
         home.incarnation,
+        RunId(u64::from_le_bytes(home::random()?)),
     );
     // The ear is opened before the threads run, so that a port in use is found before anything has begun; who calls in
     // between finds an inbox that is not read yet.

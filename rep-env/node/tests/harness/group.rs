@@ -5,8 +5,8 @@
 use bytes::{Bytes, BytesMut};
 use rep_node::{
     DialFailure, Durability, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
-    Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, Seed, Service,
-    number_members,
+    Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, RunId, Seed, Service,
+    Shown, number_members,
 };
 use rep_vlsn::{Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +15,7 @@ use std::time::Duration;
 pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     pub(crate) incarnation: Incarnation,
+    pub(crate) run: RunId,
     pub(crate) fence: Fence,
     pub(crate) records: Vec<Record>,
     pub(crate) written: usize,
@@ -97,6 +98,7 @@ impl Group {
         let machine = Machine {
             node: None,
             incarnation: Incarnation((self.next as u128).to_le_bytes()),
+            run: RunId(0),
             fence: Fence::default(),
             records: Vec::new(),
             written: 0,
@@ -135,6 +137,7 @@ impl Group {
             applied: machine.applied,
             mark_dvlsn: Vlsn::NULL,
         };
+        machine.run = RunId(seed);
         machine.node = Some(Node::new(config, recovered, self.now).unwrap());
         self.settle();
     }
@@ -464,7 +467,8 @@ impl Group {
         self.next += 1;
         let epoch = self.next;
         self.pairs.insert(epoch, (from, to, service));
-        let (mine, theirs) = (self.machines[&from].incarnation, self.machines[&to].incarnation);
+        let (dialler, theirs) = (&self.machines[&from], self.machines[&to].incarnation);
+        let mine = Shown::new(dialler.incarnation, dialler.run);
         let link = |peer| Link { peer, service, epoch };
         self.with(from, |node, now| node.handle_link_up(now, link(to), theirs, true));
         self.with(to, |node, now| node.handle_link_up(now, link(from), mine, false));

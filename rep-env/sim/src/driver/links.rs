@@ -69,7 +69,8 @@ impl World {
             Message::Ping { .. }
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. } => {
+            | Message::ReadIndexReply { .. }
+            | Message::TurnedAway(_) => {
                 return None;
             }
             Message::ToFeeder(ReplicaMessage::Ack { connection, synced, received }) => {

@@ -3,7 +3,7 @@
 use super::{Event, World};
 use crate::network::{ConnId, Dial, NetEvent, Parcel, Side};
 use crate::process::Life;
-use rep_node::{DialFailure, Link};
+use rep_node::{DialFailure, Link, RunId, Shown};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -44,9 +44,9 @@ impl World {
         let (_, coming) = self.network.accept(self.now, dial, ours, (run, theirs));
         self.net_coming(coming);
         let link = Link { peer: dial.from, service: dial.service, epoch: theirs };
-        let incarnation = self.process(dial.from).incarnation;
+        let shown = Shown::new(self.process(dial.from).incarnation, RunId(dial.run));
         self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
-        self.step(dial.to, |node, now| node.handle_link_up(now, link, incarnation, false));
+        self.step(dial.to, |node, now| node.handle_link_up(now, link, shown, false));
     }
 
     fn dial_failed(&mut self, dial: Dial, refused: bool) {

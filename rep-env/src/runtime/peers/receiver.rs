@@ -92,6 +92,7 @@ fn batch_bytes(message: &Message) -> u64 {
         | Message::Pong { .. }
         | Message::ReadIndex { .. }
         | Message::ReadIndexReply { .. }
+        | Message::TurnedAway(_)
         | Message::ToFeeder(_) => 0,
     }
 }
