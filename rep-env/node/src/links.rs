@@ -138,8 +138,17 @@ pub(crate) struct Links {
     open: BTreeMap<(NodeId, Slot), Open>,
     dials: BTreeMap<(NodeId, Slot), Dial>,
     round_trips: BTreeMap<NodeId, Duration>,
-    /// When a second process of a member was last turned away.
-    twins: BTreeMap<NodeId, Duration>,
+    /// Second processes of members that were turned away.
+    twins: BTreeMap<NodeId, TwinSeen>,
+}
+
+/// When a second process of a member asked for its place. Once is no sign of a copy: after a restart the end of the first
+/// connection may come in behind the second.
+#[derive(Clone, Copy, Debug)]
+struct TwinSeen {
+    first: Duration,
+    last: Duration,
+    told: bool,
 }
 
 impl Links {
@@ -216,16 +225,25 @@ impl Links {
         others.into_iter().any(|open| is_other(open) && open.heard >= since)
     }
 
-    /// A second process of `peer` was turned away; tells whether that is news.
-    pub(crate) fn twin_seen(&mut self, peer: NodeId, now: Duration) -> bool {
-        let before = self.twins.insert(peer, now);
-        before.is_none_or(|at| now.saturating_sub(at) > TWIN_SEEN_FOR)
+    /// A second process of `peer` was turned away; tells whether it is time to say so: it goes on asking although
+    /// `patience` has passed, in which the connections of one that has ended would have fallen silent.
+    pub(crate) fn twin_seen(&mut self, now: Duration, peer: NodeId, patience: Duration) -> bool {
+        let fresh = TwinSeen { first: now, last: now, told: false };
+        let seen = self.twins.entry(peer).or_insert(fresh);
+        if now.saturating_sub(seen.last) > TWIN_SEEN_FOR {
+            *seen = fresh;
+        }
+        seen.last = now;
+        let tell = !seen.told && now.saturating_sub(seen.first) > patience;
+        seen.told |= tell;
+        tell
     }
 
     /// Members of whom a second process was seen lately.
     pub(crate) fn twins(&self, now: Duration) -> impl Iterator<Item = NodeId> + '_ {
-        let lately = move |at: &Duration| now.saturating_sub(*at) <= TWIN_SEEN_FOR;
-        self.twins.iter().filter(move |(_, at)| lately(at)).map(|(peer, _)| *peer)
+        let lately =
+            move |seen: &TwinSeen| seen.told && now.saturating_sub(seen.last) <= TWIN_SEEN_FOR;
+        self.twins.iter().filter(move |(_, seen)| lately(seen)).map(|(peer, _)| *peer)
     }
 
     /// Takes a new link; gives back the one whose place it takes.

@@ -154,7 +154,7 @@ impl Node {
                 Ok(())
             }
             Message::TurnedAway(why) => {
-                self.refused(link.peer, Refusal { reason: why.to_string(), passes: false });
+                self.refused_by(link.peer, why.to_string());
                 Ok(())
             }
             Message::ToFeeder(message) => self.replica_message(now, &open, message),
@@ -391,7 +391,8 @@ impl Node {
             self.send(link, Message::TurnedAway(TurnedAway::Twin));
         }
         self.output(Output::Disconnect { link });
-        if self.links.twin_seen(link.peer, self.clock) {
+        let patience = self.config.timing.election_timeout;
+        if self.links.twin_seen(self.clock, link.peer, patience) {
             self.event(Event::TwinTurnedAway { peer: link.peer });
         }
     }
