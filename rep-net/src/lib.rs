@@ -3,10 +3,11 @@
 //! # Modules, in reading order
 //!
 //! [`channel`] is the contract, [`transport`] how channels come to be, [`service`] who answers on a port, [`hello`] and
-//! [`frame`] what is on the wire (both pure), [`identity`] what certificates say, [`mem`], [`tcp`] and `tls` (feature `tls`) the transports, [`queue`] the one bounded queue that
+//! [`frame`] what is on the wire (both pure), [`identity`] what certificates say, [`mem`], [`tcp`], `tls` and `quic` (features of those names) the transports, [`queue`] the one bounded queue that
 //! sits under the memory channels and under the loops of those who use this crate. `contract` (feature `contract`) is the suite that
 //! every channel passes, yours included.
 
+mod calling;
 pub mod channel;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -18,6 +19,8 @@ pub mod limits;
 pub mod mem;
 pub mod mesh;
 pub mod queue;
+#[cfg(feature = "quic")]
+pub mod quic;
 pub mod service;
 mod socket;
 mod sync;
@@ -35,6 +38,8 @@ pub use error::{
 pub use hello::{Hello, RefuseReason, Versions};
 pub use identity::Identity;
 pub use limits::Limits;
+#[cfg(feature = "quic")]
+pub use quic::QuicTransport;
 pub use service::{Host, ServiceHandler, ServiceTable};
 pub use tcp::TcpTransport;
 #[cfg(feature = "tls")]

@@ -12,7 +12,7 @@ pub struct Limits {
     /// Longest frame, after a Hello is accepted. Default 16 MiB. (Before it, 4 KiB, not to be changed:
     /// [`HELLO_BYTES_MAX`](crate::hello::HELLO_BYTES_MAX).)
     pub frame_bytes_max: usize,
-    /// How long a caller may take from being accepted until its Hello is complete, TLS included. Default 5 s.
+    /// How long a caller may take from being accepted until its Hello is complete, TLS included (over QUIC, for each of the two). Default 5 s.
     pub hello_timeout: Duration,
     /// How many callers of one listener may be without an accepted Hello at a time; one more is told `Busy`. Default 64.
     pub half_open_max: usize,
@@ -21,7 +21,8 @@ pub struct Limits {
     pub half_open_per_address_max: usize,
     /// Memory channels: frames queued in one direction before `send` blocks. Default 1024.
     pub queue_items_max: usize,
-    /// Memory channels: bytes queued in one direction before `send` blocks; one longer frame travels alone. Default 4 MiB.
+    /// Memory channels and QUIC: bytes queued in one direction before `send` blocks; one longer frame travels alone. Over QUIC it is also how many
+    /// bytes of a channel may be under way or wait to be received, at least 64 KiB. Default 4 MiB.
     pub queue_bytes_max: usize,
     /// TCP: size of a read buffer, and so how many small frames one system call may bring. Default 256 KiB.
     pub read_block_bytes: usize,
@@ -29,9 +30,16 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// TCP: time between two such questions. Default 3 s; three unanswered ones end the connection.
     pub keepalive_interval: Duration,
-    /// TCP, Linux: how long sent bytes may stay unacknowledged, or the peer without room for more, before the connection is given up.
-    /// Default 30 s. It is the upper bound of a blocked `send`.
+    /// TCP, Linux: how long sent bytes may stay unacknowledged, or the peer without room for more, before the connection is given up;
+    /// QUIC: how long a channel that was closed may take to deliver what was queued. Default 30 s. It is the upper bound of a blocked `send`.
     pub user_timeout: Duration,
+    /// QUIC: how many channels one connection may have. Default 32; a dialler that wants more makes another connection.
+    pub quic_channels_max: u32,
+    /// QUIC: how long a connection may be silent before its dialler makes sure that the other end is there. Default 150 ms; a group wants it
+    /// below its election timeout.
+    pub quic_keepalive: Duration,
+    /// QUIC: after how long a silence a connection is lost, and every channel on it. Default 2 s.
+    pub quic_idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +55,9 @@ impl Default for Limits {
             keepalive_idle: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(3),
             user_timeout: Duration::from_secs(30),
+            quic_channels_max: 32,
+            quic_keepalive: Duration::from_millis(150),
+            quic_idle_timeout: Duration::from_secs(2),
         }
     }
 }

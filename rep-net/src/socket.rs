@@ -12,6 +12,8 @@ mod listener;
 mod reading;
 mod writing;
 
+#[cfg(feature = "quic")]
+pub(crate) use connect::bind;
 pub(crate) use cover::Plain;
 #[cfg(feature = "tls")]
 pub(crate) use cover::{Cover, Covered, Covering, End, Side};

@@ -18,11 +18,14 @@
 
 mod config;
 mod covering;
-mod faults;
+mod credentials;
+pub(crate) mod faults;
 mod material;
 mod session;
 mod validity;
 mod verifier;
+#[cfg(feature = "quic")]
+mod watched;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -34,12 +37,15 @@ use crate::hello::Hello;
 use crate::limits::Limits;
 use crate::service::ServiceTable;
 use crate::socket::{self, Covering};
-use crate::sync::Mutex;
 use crate::transport::{Address, Listener, Transport};
 
 pub use config::{TlsConfig, TlsConfigError};
+pub(crate) use credentials::Credentials;
 pub use material::CertificateInfo;
-use material::Material;
+#[cfg(feature = "quic")]
+pub(crate) use material::{Material, PROTOCOL};
+#[cfg(feature = "quic")]
+pub(crate) use watched::Watched;
 
 /// How long before its certificate expires a process begins to warn of it.
 pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * DAY.as_secs());
@@ -51,20 +57,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Clones share their certificates, and so do listeners: [`reload`](TlsTransport::reload) is for all of them.
 #[derive(Debug, Clone)]
 pub struct TlsTransport {
-    shared: Arc<Shared>,
+    credentials: Arc<Credentials>,
     limits: Limits,
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    config: TlsConfig,
-    material: Arc<Material>,
-    warned: Option<Instant>,
 }
 
 impl TlsTransport {
@@ -73,11 +67,7 @@ impl TlsTransport {
     /// # Errors
     /// [`TlsConfigError`] if something cannot be read, is not what it should be, or does not belong together.
     pub fn new(config: TlsConfig, limits: Limits) -> Result<Self, TlsConfigError> {
-        let material = Arc::new(Material::read(&config)?);
-        let state = Mutex::new(State { config, material, warned: None });
-        let transport = Self { shared: Arc::new(Shared { state }), limits };
-        transport.shared.material();
-        Ok(transport)
+        Ok(Self { credentials: Arc::new(Credentials::new(config)?), limits })
     }
 
     /// Reads everything again from where it was. Connections that stand go on; new ones are made with what was read.
@@ -85,8 +75,7 @@ impl TlsTransport {
     /// # Errors
     /// As [`new`](TlsTransport::new), and then what was in force stays in force.
     pub fn reload(&self) -> Result<(), TlsConfigError> {
-        let config = self.shared.state.lock().config.clone();
-        self.replace(config)
+        self.credentials.reload()
     }
 
     /// As [`reload`](TlsTransport::reload), from somewhere else.
@@ -94,15 +83,12 @@ impl TlsTransport {
     /// # Errors
     /// As [`new`](TlsTransport::new), and then what was in force stays in force.
     pub fn replace(&self, config: TlsConfig) -> Result<(), TlsConfigError> {
-        let material = Arc::new(Material::read(&config)?);
-        *self.shared.state.lock() = State { config, material, warned: None };
-        self.shared.material();
-        Ok(())
+        self.credentials.replace(config)
     }
 
     /// What our own certificate says: whom it names, and how long it is valid.
     pub fn certificate(&self) -> CertificateInfo {
-        self.shared.state.lock().material.certificate.clone()
+        self.credentials.certificate()
     }
 
     /// Listens on a socket that is bound already; for callers that choose their port beforehand.
@@ -114,7 +100,7 @@ impl TlsTransport {
         socket: TcpListener,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        let covering = Arc::clone(&self.shared) as Arc<dyn Covering>;
+        let covering = Arc::clone(&self.credentials) as Arc<dyn Covering>;
         let asked = Address::new("a bound socket");
         socket::listen_on(vec![socket], &asked, services, covering, &self.limits)
     }
@@ -131,7 +117,7 @@ impl Transport for TlsTransport {
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Arc<dyn Channel>, DialError> {
-        socket::dial(address, hello, deadline, &*self.shared, &self.limits)
+        socket::dial(address, hello, deadline, &*self.credentials, &self.limits)
     }
 
     fn listen(
@@ -139,22 +125,7 @@ impl Transport for TlsTransport {
         address: &Address,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        let covering = Arc::clone(&self.shared) as Arc<dyn Covering>;
+        let covering = Arc::clone(&self.credentials) as Arc<dyn Covering>;
         socket::listen(address, services, covering, &self.limits)
-    }
-}
-
-impl Shared {
-    /// What is in force; with a warning now and then if it will not be for long.
-    fn material(&self) -> Arc<Material> {
-        let state = &mut *self.state.lock();
-        let (now, certificate) = (SystemTime::now(), &state.material.certificate);
-        let is_near = certificate.not_after <= now + EXPIRY_WARNING;
-        if is_near && state.warned.is_none_or(|warned| warned.elapsed() >= DAY) {
-            let (days_left, place) = (certificate.days_left(now), &state.config.certificate);
-            tracing::warn!(days_left, certificate = %place, "our certificate expires soon, or has; renew it and reload");
-            state.warned = Some(Instant::now());
-        }
-        Arc::clone(&state.material)
     }
 }

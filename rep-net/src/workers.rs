@@ -109,7 +109,7 @@ impl Debug for Workers {
 }
 
 /// What counts as one address: of IPv6 the half that one customer is given to choose from.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,

@@ -74,3 +74,24 @@ fn tls_keeps_the_contract_the_other_way_round() {
         (accepted, dialled)
     });
 }
+
+#[cfg(feature = "quic")]
+#[test]
+fn quic_keeps_the_contract() {
+    for limits in [Limits::default(), narrow()] {
+        let (n1, n2) = common::tls::quic_pair(&limits);
+        let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2));
+        contract::channel(|| party.connect());
+    }
+}
+
+#[cfg(feature = "quic")]
+#[test]
+fn quic_keeps_the_contract_the_other_way_round() {
+    let (n1, n2) = common::tls::quic_pair(&Limits::default());
+    let party = Party::new(&n1, "localhost:0", Arc::new(n2));
+    contract::channel(|| {
+        let (dialled, accepted) = party.connect();
+        (accepted, dialled)
+    });
+}

@@ -1,5 +1,5 @@
-//! What TLS adds to a network: certificates that are exchanged while everything runs, callers that stop in the middle of a handshake,
-//! streams that are cut.
+//! What TLS adds to a network: callers that stop in the middle of a handshake, streams that are cut. Certificates that are exchanged while
+//! everything runs are in `rotation.rs`.
 #![cfg(all(feature = "tls", not(rep_loom)))]
 
 mod common;
@@ -13,14 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::tls::{Authority, Issued, Raw, framed, pair, raw_listener, usual};
+use common::bank::Files;
+use common::tls::{Authority, Raw, framed, pair, raw_listener, usual};
 use common::{Party, hello, soon};
 use rcgen::KeyPair;
 use rep_net::hello::{Answer, Hello};
 use rep_net::tls::EXPIRY_WARNING;
 use rep_net::{
-    Address, Bytes, CertificateFault, Channel, DialError, FrameError, Limits, NetError,
-    RefuseReason, TlsConfig, TlsError, TlsTransport, Transport,
+    Address, Bytes, DialError, FrameError, Limits, NetError, RefuseReason, TlsConfig, TlsTransport,
+    Transport,
 };
 use rustls::version::TLS13;
 
@@ -29,147 +30,6 @@ fn party(change: impl FnOnce(&mut Limits)) -> Party {
     change(&mut limits);
     let (n1, n2) = pair(&limits);
     Party::new(&n1, "127.0.0.1:0", Arc::new(n2))
-}
-
-/// A node's files, which are written anew while it runs.
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn new(issued: &Issued, authorities: &str) -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
-        files.write_certificate(issued);
-        files.write_authorities(authorities);
-        files
-    }
-
-    fn at(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write_certificate(&self, issued: &Issued) {
-        fs::write(self.at("node.crt"), &issued.certificate).unwrap();
-        fs::write(self.at("node.key"), &issued.key).unwrap();
-    }
-
-    fn write_authorities(&self, authorities: &str) {
-        fs::write(self.at("ca.crt"), authorities).unwrap();
-    }
-
-    fn config(&self) -> TlsConfig {
-        TlsConfig::from_files(self.at("node.crt"), self.at("node.key"), self.at("ca.crt"))
-    }
-
-    fn transport(&self) -> TlsTransport {
-        TlsTransport::new(self.config(), Limits::default()).unwrap()
-    }
-}
-
-/// Sends numbers both ways until told to stop, and sees that none is missing: how many came to the left.
-fn talk(left: &dyn Channel, right: &dyn Channel, stop: &AtomicBool) -> u64 {
-    let sending = |end: &dyn Channel| {
-        let mut sent = 0_u64;
-        while !stop.load(Ordering::Relaxed) {
-            end.send(Bytes::copy_from_slice(&sent.to_le_bytes())).unwrap();
-            sent += 1;
-        }
-        end.send(Bytes::new()).unwrap();
-        sent
-    };
-    let receiving = |end: &dyn Channel| {
-        let mut received = 0_u64;
-        loop {
-            let frame = end.receive(soon()).unwrap().expect("somebody sends all the time");
-            if frame.is_empty() {
-                return received;
-            }
-            assert_eq!(frame, received.to_le_bytes()[..]);
-            received += 1;
-        }
-    };
-    thread::scope(|scope| {
-        let to_right = scope.spawn(|| sending(left));
-        let to_left = scope.spawn(|| sending(right));
-        let at_right = scope.spawn(|| receiving(right));
-        let at_left = receiving(left);
-        assert_eq!(at_left, to_left.join().unwrap());
-        assert_eq!(at_right.join().unwrap(), to_right.join().unwrap());
-        at_left
-    })
-}
-
-#[test]
-fn an_authority_is_exchanged_under_live_traffic_and_nothing_is_lost() {
-    let (old, new) = (Authority::new("old"), Authority::new("new"));
-    let both = old.pem() + &new.pem();
-    let files =
-        ["rep://bank/n1", "rep://bank/n2"].map(|uri| Files::new(&old.issue(uri), &old.pem()));
-    let nodes = files.each_ref().map(Files::transport);
-    let party = Party::new(&nodes[0], "127.0.0.1:0", Arc::new(nodes[1].clone()));
-    let (left, right) = party.connect();
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let talking = scope.spawn(|| talk(&*left, &*right, &stop));
-        let step = |write: &dyn Fn()| {
-            write();
-            nodes.iter().for_each(|node| node.reload().unwrap());
-            party.connect();
-        };
-        step(&|| files.iter().for_each(|files| files.write_authorities(&both)));
-        step(&|| files[0].write_certificate(&new.issue("rep://bank/n1")));
-        step(&|| files[1].write_certificate(&new.issue("rep://bank/n2")));
-        step(&|| files.iter().for_each(|files| files.write_authorities(&new.pem())));
-        stop.store(true, Ordering::Relaxed);
-        assert!(talking.join().unwrap() > 0);
-    });
-    // What the old one signed is worth nothing now.
-    let late = old.issue("rep://bank/n2").transport(&both);
-    let refused = late.dial(party.address(), &hello(), soon()).unwrap_err();
-    let fault = CertificateFault::UnknownAuthority;
-    assert_eq!(refused.tls_error(), Some(&TlsError::Ours(fault)), "{refused}");
-}
-
-#[test]
-fn a_revocation_counts_from_the_next_connection_on() {
-    let authority = Authority::new("bank's");
-    let mut params = usual("rep://bank/n2");
-    params.serial_number = Some(rcgen::SerialNumber::from(7));
-    let n2 = authority.sign(&params).transport(&authority.pem());
-    let files = Files::new(&authority.issue("rep://bank/n1"), &authority.pem());
-    fs::write(files.at("revoked"), authority.revoke(&[1])).unwrap();
-    let config = files.config().revoked_file(files.at("revoked"));
-    let n1 = TlsTransport::new(config, Limits::default()).unwrap();
-    let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2));
-    let (left, right) = party.connect();
-    fs::write(files.at("revoked"), authority.revoke(&[1, 7])).unwrap();
-    n1.reload().unwrap();
-    let refused = party.dialler.dial(party.address(), &hello(), soon()).unwrap_err();
-    let fault = CertificateFault::Revoked;
-    assert_eq!(refused.tls_error(), Some(&TlsError::Ours(fault)), "{refused}");
-    left.send(Bytes::from_static(b"still here")).unwrap();
-    assert_eq!(right.receive(soon()).unwrap().unwrap(), b"still here"[..]);
-}
-
-#[test]
-fn a_certificate_that_expires_ends_no_connection_and_begins_none() {
-    let authority = Authority::new("bank's");
-    let n1 = authority.issue("rep://bank/n1").transport(&authority.pem());
-    let mut params = usual("rep://bank/n2");
-    params.not_after = (SystemTime::now() + Duration::from_secs(3)).into();
-    let n2 = authority.sign(&params).transport(&authority.pem());
-    let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2));
-    let (left, right) = party.connect();
-    let end = soon();
-    let refused = loop {
-        assert!(Instant::now() < end, "it never expired");
-        match party.dialler.dial(party.address(), &hello(), soon()) {
-            Ok(_) => drop(party.desk.next()),
-            Err(refused) => break refused,
-        }
-    };
-    let fault = CertificateFault::Expired;
-    assert_eq!(refused.tls_error(), Some(&TlsError::Ours(fault)), "{refused}");
-    left.send(Bytes::from_static(b"still here")).unwrap();
-    assert_eq!(right.receive(soon()).unwrap().unwrap(), b"still here"[..]);
 }
 
 #[test]
@@ -193,7 +53,7 @@ fn how_long_our_certificate_is_valid_can_be_read() {
 fn what_cannot_be_read_is_named_and_leaves_the_old_in_force() {
     let authority = Authority::new("bank's");
     let files = Files::new(&authority.issue("rep://bank/n1"), &authority.pem());
-    let n1 = files.transport();
+    let n1: TlsTransport = files.speak();
     let n2 = authority.issue("rep://bank/n2").transport(&authority.pem());
     let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2));
     let said = |name: &str, spoil: &dyn Fn(&Path)| {

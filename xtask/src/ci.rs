@@ -6,7 +6,7 @@ use crate::run::{Tally, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
 use crate::{loom, sim, tidy};
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use std::process::Command;
 use std::time::Duration;
 
@@ -105,6 +105,20 @@ fn alone(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
             cargo.args(["--", "-D", "warnings"]);
             limited(&mut cargo, tally)?;
         }
+    }
+    nothing_unasked_for(workspace)
+}
+
+/// Channels have to be had without a runtime and without any cryptography.
+fn nothing_unasked_for(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    let tree =
+        cargo.args(["tree", "-p", "rep-net", "-e", "normal", "--prefix", "none"]).output()?;
+    ensure!(tree.status.success(), "cargo tree: {}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    for crate_name in ["tokio", "rustls", "ring", "quinn"] {
+        let has = tree.lines().any(|line| line.split(' ').next() == Some(crate_name));
+        ensure!(!has, "rep-net brings {crate_name} along though nobody asked for it");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Sockets: bound to every address of a name, connected to the first that answers, and set as all of ours are.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
@@ -12,13 +12,14 @@ use crate::transport::Address;
 
 /// Binds every address that the name stands for, so that a caller finds us under each of them, and so that a port that is taken on one is
 /// reported and not silently had on another. With port 0 only the first, as there is no one port to be had on all.
-pub(super) fn bind(
+pub(crate) fn bind<S>(
     addresses: impl IntoIterator<Item = SocketAddr>,
-) -> io::Result<Vec<TcpListener>> {
+    bind_one: impl Fn(SocketAddr) -> io::Result<S>,
+) -> io::Result<Vec<S>> {
     let mut sockets = Vec::new();
     let mut first_error = None;
     for at in addresses {
-        match TcpListener::bind(at) {
+        match bind_one(at) {
             Ok(socket) => sockets.push(socket),
             // A host may have a name for an address family that it has not configured; any other failure is to be told.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -99,6 +100,8 @@ pub(super) fn configure(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -108,9 +111,12 @@ mod tests {
         let first = taken.local_addr().unwrap();
         let second = SocketAddr::from(([127, 0, 0, 2], first.port()));
         for order in [[first, second], [second, first]] {
-            assert_eq!(bind(order).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            assert_eq!(
+                bind(order, TcpListener::bind).unwrap_err().kind(),
+                io::ErrorKind::AddrInUse
+            );
         }
         drop(taken);
-        assert_eq!(bind([first, second]).unwrap().len(), 2);
+        assert_eq!(bind([first, second], TcpListener::bind).unwrap().len(), 2);
     }
 }

@@ -4,11 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use crate::channel::{Channel, Peer};
+use crate::calling::{judge_answer, listening_peer};
+use crate::channel::Channel;
 use crate::error::{DialError, TlsError};
-use crate::hello::{Accepted, Answer, Hello, RefuseReason};
+use crate::hello::{Hello, RefuseReason};
 use crate::identity;
 use crate::limits::Limits;
 use crate::socket::connect::{configure, connect};
@@ -42,25 +41,12 @@ pub(crate) fn dial(
     }
     let answer =
         handshake.ask(&sent).map_err(|error| came_to_nothing(error, "waiting for the answer"))?;
-    let accepted = judge(address, hello, &answer)?;
+    let accepted = judge_answer(address, hello, &answer)?;
     if let Some(proved) = &proved {
         identity::is_who_answered(proved, &accepted).map_err(not_proved)?;
     }
     let peer = listening_peer(hello, accepted, address.clone());
     Ok(Arc::new(handshake.into_channel(peer, limits).map_err(unreachable)?))
-}
-
-fn judge(address: &Address, hello: &Hello, answer: &Bytes) -> Result<Accepted, DialError> {
-    let bad = |error| DialError::BadAnswer { address: address.clone(), error };
-    match Answer::decode(answer).map_err(bad)? {
-        Answer::Accepted(accepted) => {
-            accepted.check(hello).map_err(bad)?;
-            Ok(accepted)
-        }
-        Answer::Refused(reason) => {
-            Err(DialError::RefusedHello { address: address.clone(), reason })
-        }
-    }
 }
 
 fn failure(address: &Address, error: HandshakeError, during: &'static str) -> DialError {
@@ -73,16 +59,5 @@ fn failure(address: &Address, error: HandshakeError, during: &'static str) -> Di
             DialError::RefusedHello { address, reason: RefuseReason::Busy }
         }
         HandshakeError::Tls(error) => DialError::Tls { address, error },
-    }
-}
-
-fn listening_peer(hello: &Hello, accepted: Accepted, address: Address) -> Peer {
-    Peer {
-        node: accepted.node,
-        incarnation: accepted.incarnation,
-        address,
-        group: accepted.group,
-        service: hello.service.clone(),
-        version: accepted.version,
     }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::channel::{Channel, Peer};
+use crate::calling::{calling_peer, judge_hello, malformed};
+use crate::channel::Channel;
 use crate::error::{NetError, TlsError};
-use crate::hello::{Answer, Hello, RefuseReason};
-use crate::identity::Identity;
+use crate::hello::{Answer, Hello};
 use crate::limits::Limits;
 use crate::service::{Admitted, ServiceTable};
 use crate::socket::connect::{bind, configure};
@@ -34,7 +34,7 @@ pub(crate) fn listen(
     let sockets = address
         .as_str()
         .to_socket_addrs()
-        .and_then(bind)
+        .and_then(|all| bind(all, TcpListener::bind))
         .map_err(|error| NetError::listen(address, &error))?;
     start(sockets, address, services, covering, limits)
 }
@@ -203,14 +203,7 @@ impl Reception {
             return;
         };
         let Admitted { accepted, handler } = admitted;
-        let peer = Peer {
-            node: hello.node.clone(),
-            incarnation: hello.incarnation,
-            address: from.into(),
-            group: accepted.group.clone(),
-            service: hello.service.clone(),
-            version: accepted.version,
-        };
+        let peer = calling_peer(&hello, &accepted, from.into());
         if handshake.send(&Answer::Accepted(accepted).encode()).is_err() {
             return tracing::debug!(%from, "a caller left before it was answered");
         }
@@ -237,7 +230,7 @@ impl Reception {
         let begun = Handshake::begin(covering, Side::Listening, stream, deadline);
         let mut handshake = begun.map_err(|error| log_unheard(from, &error)).ok()?;
         let judged = match handshake.receive() {
-            Ok(frame) => self.judge(&frame, handshake.proved.as_deref()),
+            Ok(frame) => judge_hello(&self.services, &frame, handshake.proved.as_deref()),
             Err(HandshakeError::Frame(error)) => Err(Some(malformed(error))),
             Err(HandshakeError::Tls(error @ TlsError::TlsSpoken)) => Err(Some(malformed(error))),
             Err(error) => {
@@ -256,24 +249,6 @@ impl Reception {
         }
         None
     }
-
-    /// Whether to let the caller in; the reason why not, or none if it would not understand one.
-    fn judge(
-        &self,
-        frame: &[u8],
-        proved: Option<&[Identity]>,
-    ) -> Result<(Hello, Admitted), Option<RefuseReason>> {
-        let hello = Hello::decode(frame).map_err(|error| match error {
-            crate::HelloError::WrongMagic => None,
-            error => Some(malformed(error)),
-        })?;
-        let admitted = self.services.admit(&hello, proved)?;
-        Ok((hello, admitted))
-    }
-}
-
-fn malformed(error: impl ToString) -> RefuseReason {
-    RefuseReason::Malformed { detail: error.to_string() }
 }
 
 fn log_unheard(from: SocketAddr, error: &HandshakeError) {

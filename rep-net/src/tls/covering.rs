@@ -15,7 +15,7 @@ use crate::socket::{
 };
 use crate::tls::material::{Material, PROTOCOL};
 use crate::tls::session::Session;
-use crate::tls::{Shared, faults};
+use crate::tls::{Credentials, faults};
 
 /// What one end of a handshake may send at most. Certificates take a few thousand bytes.
 const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
@@ -23,7 +23,7 @@ const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 /// How long a caller who is refused is listened to, so that it reads why before its words, unheard, break the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
-impl Covering for Shared {
+impl Covering for Credentials {
     fn cover(
         &self,
         side: Side,

@@ -1,6 +1,7 @@
 //! What went wrong, in our words: from what rustls and webpki say, and from the alert that the other side sent.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 
@@ -87,6 +88,17 @@ pub(super) fn of_webpki(error: &webpki::Error) -> CertificateFault {
     }
 }
 
+/// An error as it looks to whoever has a certificate that is valid from that moment on. Peers say with one and the same alert that a
+/// certificate has expired and that its time has not come.
+pub(crate) fn seen_by(own_not_before: SystemTime, error: TlsError) -> TlsError {
+    match error {
+        TlsError::Ours(CertificateFault::Expired) if SystemTime::now() < own_not_before => {
+            TlsError::Ours(CertificateFault::NotYetValid)
+        }
+        error => error,
+    }
+}
+
 /// The alert of a listener that has no room: `internal_error`, of which rustls itself makes no use.
 pub(super) const BUSY: u8 = 80;
 
@@ -101,7 +113,7 @@ pub(super) fn bare_alert(description: u8) -> Vec<u8> {
 }
 
 /// What the other side says of us.
-fn of_alert(alert: AlertDescription) -> TlsError {
+pub(crate) fn of_alert(alert: AlertDescription) -> TlsError {
     use AlertDescription as A;
 
     TlsError::Ours(match alert {

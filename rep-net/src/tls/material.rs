@@ -19,14 +19,19 @@ use crate::tls::validity;
 use crate::tls::verifier::{Naming, Verifier};
 
 /// What is spoken under TLS. A version of the Hello that is not this one's would have another.
-pub(super) const PROTOCOL: &[u8] = b"rep/1";
+pub(crate) const PROTOCOL: &[u8] = b"rep/1";
 
 /// All that one set of certificates makes possible.
-pub(super) struct Material {
-    pub(super) client: Arc<ClientConfig>,
-    pub(super) server: Arc<ServerConfig>,
-    pub(super) naming: Naming,
-    pub(super) certificate: CertificateInfo,
+pub(crate) struct Material {
+    pub(crate) client: Arc<ClientConfig>,
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) naming: Naming,
+    pub(crate) certificate: CertificateInfo,
+    #[cfg(feature = "quic")]
+    pub(crate) verifier: Arc<Verifier>,
+    /// A secret of whoever has the private key.
+    #[cfg(feature = "quic")]
+    pub(crate) reset_key: ring::hmac::Key,
 }
 
 impl fmt::Debug for Material {
@@ -72,10 +77,30 @@ impl Material {
         });
         let unfit = |error: rustls::Error| unfit(config, &error);
         let server = server(&provider, &verifier, &chain, &key).map_err(unfit)?;
+        #[cfg(feature = "quic")]
+        let reset_key = derived_key(&key);
         let client = client(&provider, &verifier, chain, key).map_err(unfit)?;
-        let naming = config.naming.clone();
-        Ok(Self { client: Arc::new(client), server: Arc::new(server), naming, certificate })
+        Ok(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+            naming: config.naming.clone(),
+            certificate,
+            #[cfg(feature = "quic")]
+            verifier,
+            #[cfg(feature = "quic")]
+            reset_key,
+        })
     }
+}
+
+/// A key by which a process that was started again recognises what the one before it said, and others do not.
+#[cfg(feature = "quic")]
+fn derived_key(key: &PrivateKeyDer<'static>) -> ring::hmac::Key {
+    use ring::hmac::{HMAC_SHA256, Key, sign};
+
+    const PURPOSE: &[u8] = b"rep: stateless reset of QUIC";
+    let derived = sign(&Key::new(HMAC_SHA256, key.secret_der()), PURPOSE);
+    Key::new(HMAC_SHA256, derived.as_ref())
 }
 
 /// Never what the process has installed: two libraries in one process must not choose each other's cryptography.

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 
-use crate::error::{CertificateFault, TlsError};
+use crate::error::TlsError;
 use crate::frame::FrameDecoder;
 use crate::socket::{Cover, End};
 use crate::sync::{Mutex, MutexGuard};
@@ -31,18 +31,6 @@ impl Session {
     pub(super) fn new(mut connection: Connection, own_not_before: SystemTime) -> Self {
         connection.set_buffer_limit(Some(SEALED_AT_ONCE_BYTES));
         Self { connection: Mutex::new(connection), own_not_before }
-    }
-
-    /// What an error means. Peers say with one and the same alert that a certificate has expired and that its time has not come.
-    fn fault(&self, error: &rustls::Error) -> TlsError {
-        match faults::of(error) {
-            TlsError::Ours(CertificateFault::Expired)
-                if SystemTime::now() < self.own_not_before =>
-            {
-                TlsError::Ours(CertificateFault::NotYetValid)
-            }
-            error => error,
-        }
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -83,7 +71,9 @@ impl Cover for Session {
         while !wire.is_empty() {
             let broken = |error: io::Error| TlsError::Broken(error.to_string());
             connection.read_tls(&mut wire).map_err(broken)?;
-            let state = connection.process_new_packets().map_err(|error| self.fault(&error))?;
+            let state = connection
+                .process_new_packets()
+                .map_err(|error| faults::seen_by(self.own_not_before, faults::of(&error)))?;
             let (bytes, ended) = (state.plaintext_bytes_to_read(), state.peer_has_closed());
             take_opened(&mut connection, bytes, decoder).map_err(broken)?;
             if ended {

@@ -24,7 +24,7 @@ const INTERMEDIATES_MAX: usize = 3;
 
 /// How nodes are named in certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) enum Naming {
+pub(crate) enum Naming {
     /// `rep://GROUP/NODE`, as a URI.
     #[default]
     Uri,
@@ -34,7 +34,7 @@ pub(super) enum Naming {
 
 impl Naming {
     /// The nodes that a certificate names.
-    pub(super) fn identities(&self, certificate: &CertificateDer<'_>) -> Vec<Identity> {
+    pub(crate) fn identities(&self, certificate: &CertificateDer<'_>) -> Vec<Identity> {
         let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Vec::new() };
         match self {
             Self::Uri => certificate.valid_uri_names().filter_map(Identity::from_uri).collect(),
@@ -47,7 +47,7 @@ impl Naming {
 }
 
 /// Whom we believe.
-pub(super) struct Verifier {
+pub(crate) struct Verifier {
     pub(super) authorities: Vec<TrustAnchor<'static>>,
     pub(super) revoked: Vec<CertRevocationList<'static>>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
@@ -55,6 +55,21 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
+    /// Whether a certificate that was shown on that side of a connection would be believed now.
+    #[cfg(feature = "quic")]
+    pub(crate) fn check_now(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        side: crate::socket::Side,
+    ) -> Result<(), CertificateFault> {
+        let usage = match side {
+            crate::socket::Side::Dialling => KeyUsage::client_auth(),
+            crate::socket::Side::Listening => KeyUsage::server_auth(),
+        };
+        self.check(certificate, intermediates, UnixTime::now(), usage)
+    }
+
     fn check(
         &self,
         certificate: &CertificateDer<'_>,

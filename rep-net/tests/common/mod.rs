@@ -2,6 +2,12 @@
 #![allow(dead_code)] // each test uses a part of it
 
 #[cfg(feature = "tls")]
+pub(crate) mod bank;
+#[cfg(feature = "quic")]
+pub(crate) mod raw_quic;
+#[cfg(feature = "quic")]
+pub(crate) mod relay;
+#[cfg(feature = "tls")]
 pub(crate) mod tls;
 
 use std::sync::Arc;

@@ -127,6 +127,17 @@ pub(crate) fn pair(limits: &Limits) -> (TlsTransport, TlsTransport) {
     (transport("rep://bank/n1"), transport("rep://bank/n2"))
 }
 
+/// The same over QUIC.
+#[cfg(feature = "quic")]
+pub(crate) fn quic_pair(limits: &Limits) -> (rep_net::QuicTransport, rep_net::QuicTransport) {
+    let authority = Authority::new("bank's");
+    let transport = |uri: &str| {
+        let config = authority.issue(uri).trusting(&authority.pem());
+        rep_net::QuicTransport::new(config, limits.clone()).unwrap()
+    };
+    (transport("rep://bank/n1"), transport("rep://bank/n2"))
+}
+
 /// A caller with rustls in its hands, that may do what no transport of ours would.
 pub(crate) struct Raw(pub(crate) StreamOwned<ClientConnection, TcpStream>);
 

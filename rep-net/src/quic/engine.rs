@@ -1,0 +1,152 @@
+//! The one thread on which everything asynchronous runs.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::UdpSocket;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use quinn::{
+    AsyncTimer, AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime,
+};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
+
+use crate::sync::{Condvar, Mutex};
+
+/// How long the last words of channels and connections may take to go out when nobody is left who uses them.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A runtime, and its thread `rep-quic`. Dropping it ends both, after the last words have gone out.
+pub(super) struct Engine {
+    runtime: Handle,
+    stop: Arc<Notify>,
+    tasks: Arc<Tasks>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (handle, stop) = (runtime.handle().clone(), Arc::new(Notify::new()));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("rep-quic".into())
+            .spawn(move || runtime.block_on(stopped.notified()))?;
+        Ok(Self { runtime: handle, stop, tasks: Arc::default(), thread: Some(thread) })
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(self.tasks.watch(task));
+    }
+
+    /// An endpoint on that socket, and the tasks that keep the socket open: the endpoint's own, and one for each connection.
+    pub(super) fn endpoint(
+        &self,
+        config: EndpointConfig,
+        server: Option<ServerConfig>,
+        socket: UdpSocket,
+    ) -> io::Result<(Endpoint, Arc<Tasks>)> {
+        let tasks = Arc::new(Tasks::default());
+        let runtime = Arc::new(Driver {
+            runtime: self.runtime.clone(),
+            all: Arc::clone(&self.tasks),
+            of_endpoint: Arc::clone(&tasks),
+        });
+        Ok((Endpoint::new(config, server, socket, runtime)?, tasks))
+    }
+
+    /// For what has to be made where it will run.
+    pub(super) fn within<R>(&self, make: impl FnOnce() -> R) -> R {
+        let _context = self.runtime.enter();
+        make()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let is_own = thread.thread().id() == thread::current().id();
+        if !is_own {
+            self.tasks.wait_until_none(Instant::now() + LAST_WORDS);
+        }
+        self.stop.notify_one();
+        if !is_own && thread.join().is_err() {
+            tracing::error!("the thread rep-quic panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("tasks", &self.tasks).finish_non_exhaustive()
+    }
+}
+
+/// How many tasks there are of some kind, and a way to wait until there are none.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    running: Mutex<usize>,
+    ended: Condvar,
+}
+
+impl Tasks {
+    fn watch<F: Future<Output = ()>>(
+        self: &Arc<Self>,
+        task: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        *self.running.lock() += 1;
+        let place = Place(Arc::clone(self));
+        async move {
+            task.await;
+            drop(place);
+        }
+    }
+
+    /// Waits until none is running; false if the deadline passes first.
+    pub(super) fn wait_until_none(&self, deadline: Instant) -> bool {
+        let mut running = self.running.lock();
+        let mut passed = false;
+        while *running > 0 && !passed {
+            (running, passed) = self.ended.wait_until(running, Some(deadline));
+        }
+        *running == 0
+    }
+}
+
+/// A task's place among the others.
+struct Place(Arc<Tasks>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.running.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+/// What quinn runs its tasks by: tokio, with every task counted.
+#[derive(Debug)]
+struct Driver {
+    runtime: Handle,
+    all: Arc<Tasks>,
+    of_endpoint: Arc<Tasks>,
+}
+
+impl Runtime for Driver {
+    fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
+        let _context = self.runtime.enter();
+        TokioRuntime.new_timer(at)
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.runtime.spawn(self.all.watch(self.of_endpoint.watch(future)));
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let _context = self.runtime.enter();
+        TokioRuntime.wrap_udp_socket(socket)
+    }
+}
