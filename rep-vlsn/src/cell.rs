@@ -160,6 +160,9 @@ impl<D: Disk> DurableCell<D> {
         };
         let newest = slots.into_iter().flatten().max_by_key(|slot| slot.sequence);
         let Some(Slot { sequence, value }) = newest else {
+            if mutant!("vlsn-damaged-cell-is-new") {
+                return Ok(None);
+            }
             return Err(CellError::Damaged { name: self.name.clone() });
         };
         if settled {

@@ -43,6 +43,8 @@ counts! {
     wipes "wipes" "Directories wiped.";
     rots "rots" "Logs rotten at or below their mark.";
     decays "decays" "Entries damaged under a running process.";
+    wears "wears" "Cells, indexes, marks and headers that wore while a process was away.";
+    cures "cures" "Members that came back after they had been refused their directory.";
     images "images put back" "Directories replaced by an older copy.";
     images_refused "images refused" "Older images that came to a master who had counted more of them.";
     given_up "given up" "Runs that were over when an image that nobody remembered had cost something.";
@@ -99,6 +101,8 @@ counts! {
     queued "queued" "Frames that waited for a wire of little bandwidth.";
     freezes "freezes" "Clocks that stood still while their process was stopped.";
     leaps "leaps" "Clocks that leapt ahead.";
+    storms "storms" "Members that were dialled many times at once.";
+    mid_steps "mid steps" "Processes that ended after an output of a step that had more.";
     resets "resets" "Connections reset.";
 }
 

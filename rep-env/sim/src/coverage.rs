@@ -237,6 +237,7 @@ fn input_of(event: &Event) -> Option<&'static str> {
         Event::Sent { .. } => "entries sent",
         Event::Net(_)
         | Event::Restart { .. }
+        | Event::Cured { .. }
         | Event::Resume { .. }
         | Event::Mend { .. }
         | Event::Client { .. }

@@ -4,6 +4,10 @@
 //! later one, so that the power can fail between them. What the disk had finished when it failed, only the
 //! disk knows; completions of a dead run reach nobody.
 
+mod worn;
+
+pub(crate) use worn::Worn;
+
 use crate::faults::Damage;
 use crate::rng::Rng;
 use crate::swarm::DiskSwarm;
@@ -46,6 +50,8 @@ pub(crate) enum Unopened {
 
 /// The cell that holds the fence.
 const PROMISE: &str = "promise";
+/// The cell that says which member this is.
+const IDENTITY: &str = "identity";
 
 impl Home {
     /// Opens everything, as the runtime does. `fresh` names the directory if it is new.
@@ -77,7 +83,7 @@ impl Home {
     }
 
     fn identity(&self, fresh: Incarnation) -> Result<Incarnation, CellError> {
-        let (mut cell, stored) = DurableCell::open(self.disk.clone(), "identity")?;
+        let (mut cell, stored) = DurableCell::open(self.disk.clone(), IDENTITY)?;
         match stored.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
             Some(known) => Ok(Incarnation(known)),
             None => cell.store(&fresh.0).map(|()| fresh),

@@ -11,9 +11,9 @@ mod images;
 mod links;
 mod writers;
 
-use crate::faults::{Fault, Moment};
+use crate::faults::{End, Fault, Moment};
 use crate::oracle::{Checked, Invariant, Violation, Watermark, ensure};
-use crate::process::Live;
+use crate::process::{Crash, Live};
 use crate::world::{Event, World};
 use rep_node::{HaltReason, Node, Output, Role};
 use rep_vlsn::NodeId;
@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// Outputs of one step, per member.
 const OUTPUTS_MAX: u32 = 16;
+/// After so many at most of a step's outputs a process ends in the middle of it.
+const STEP_OUTPUTS: u64 = 6;
 /// Fences that wait for the disk.
 const FENCES_MAX: usize = 8;
 /// More than any entry of the workload has.
@@ -42,7 +44,8 @@ impl World {
     }
 
     pub(crate) fn drain(&mut self, id: NodeId) {
-        let mut outputs = 0;
+        let (mut outputs, mut carried) = (0, 0);
+        let last = self.last_output_of_step();
         loop {
             if self.crash_is_due(id) || self.is_over() {
                 return;
@@ -55,6 +58,11 @@ impl World {
             }
             outputs += u32::from(!matches!(output, Output::Resolve { .. }));
             self.carry_out(id, output);
+            carried += 1;
+            let drawn = (Some(carried) == last).then(|| self.any_crash());
+            if let Some(how) = drawn.or_else(|| self.last_output_of_story()) {
+                return self.ends_mid_step(id, how);
+            }
         }
         let checked = self.is_bounded(id, outputs);
         self.check(checked);
@@ -84,6 +92,36 @@ impl World {
                 )
             },
         )
+    }
+
+    /// Chance may have it that a process ends within this step: after the output of which number.
+    fn last_output_of_step(&mut self) -> Option<u32> {
+        let (rate, made) = (self.swarm.process.crashes_per_step, self.faults.makes_its_own());
+        let comes = made && rate > 0.0 && self.rngs.outputs.chance(rate);
+        comes.then(|| self.rngs.outputs.between(1, STEP_OUTPUTS) as u32)
+    }
+
+    fn any_crash(&mut self) -> Crash {
+        self.rngs.outputs.pick(&[Crash::Kill, Crash::PowerCut])
+    }
+
+    /// The same in the scene that comes to each output in turn.
+    fn last_output_of_story(&mut self) -> Option<Crash> {
+        let last = self.faults.last_output.as_mut().filter(|_| self.faults.on)?;
+        let how = (last.left == 0).then_some(last.how);
+        last.left = last.left.saturating_sub(1);
+        how.inspect(|_| self.faults.last_output = None)
+    }
+
+    /// What the step had still to put out never happens.
+    fn ends_mid_step(&mut self, id: NodeId, how: Crash) {
+        self.moment_passes();
+        let Some(live) = self.process_mut(id).live.as_mut() else { return };
+        self.counts.mid_steps += u64::from(live.node.poll_output().is_some());
+        let rng = &mut self.rngs.outputs;
+        let away = rng.latency_ns(self.swarm.process.away.as_nanos() as u64);
+        let end = End { how, fate: rng.next_u64(), silent: false };
+        self.inflict(Fault::Crash { id, end, back: Some(Duration::from_nanos(away)) });
     }
 
     /// An armed crash counts outputs; at zero the rest of them never happens.

@@ -20,12 +20,14 @@ mod inflict;
 mod recipes;
 mod traps;
 
-pub(crate) use chance::Kind;
+pub(crate) use chance::{Kind, STORM_MAX};
 pub(crate) use cuts::Shape;
-pub(crate) use fault::{Ailment, Damage, End, Fault, Inflicted, Ledger};
+pub(crate) use fault::{
+    Ailment, Cell, Cure, Damage, End, Fault, How, Inflicted, Ledger, Place, Slots,
+};
 pub(crate) use traps::{Action, Moment, Trap};
 
-use crate::process::Life;
+use crate::process::{Crash, Life};
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::swarm::Swarm;
@@ -48,6 +50,8 @@ pub(crate) struct Faults {
     pub(crate) ledger: Ledger,
     /// Of the present time, how many moments have passed at which a fault may come.
     pub(crate) moment: u64,
+    /// Somebody ends with an output that is to come.
+    pub(crate) last_output: Option<LastOutput>,
     /// When the makers act next. They have a schedule of their own, so that without them nothing else changes.
     plans: Schedule<Plan>,
     traps: Vec<Trap>,
@@ -56,6 +60,13 @@ pub(crate) struct Faults {
     rates: Vec<(Kind, f64)>,
     stage: u32,
     subject: Option<NodeId>,
+}
+
+/// How many outputs are carried out before the one that is somebody's last, and how it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastOutput {
+    pub(crate) left: u64,
+    pub(crate) how: Crash,
 }
 
 /// Who of the makers acts.
@@ -76,6 +87,7 @@ impl Faults {
             settled: None,
             ledger: Ledger::default(),
             moment: 0,
+            last_output: None,
             plans: Schedule::new(ties),
             traps: Vec::new(),
             spent: BTreeSet::new(),
@@ -83,6 +95,13 @@ impl Faults {
             stage: 0,
             subject: None,
         }
+    }
+}
+
+impl Faults {
+    /// Whether there is trouble, and its makers think of it rather than a list.
+    pub(crate) fn makes_its_own(&self) -> bool {
+        self.on && !self.ledger.is_given()
     }
 }
 

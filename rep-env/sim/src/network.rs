@@ -6,12 +6,15 @@
 //! lean on the transport for safety.
 //!
 //! Nothing here knows the protocol: it carries bytes between ends and reports what the ends would see. `dialling` is how
-//! connections begin, `frames` what travels on them, `endings` how they end, `cuts` what keeps parcels back.
+//! connections begin, `frames` what travels on them, `spoiling` what becomes of their bytes, `endings` how they end, `cuts` what keeps parcels back.
 
 mod cuts;
 mod dialling;
 mod endings;
 mod frames;
+mod spoiling;
+
+pub(crate) use spoiling::is_refused;
 
 use crate::rng::Rng;
 use crate::swarm::NetSwarm;
@@ -54,6 +57,8 @@ impl Side {
 pub(crate) enum Parcel {
     /// A frame; `old` if it was sent on an earlier connection.
     Frame { bytes: Bytes, old: bool },
+    /// A frame whose bytes have changed on the way, as the wire carries it.
+    Spoilt { wire: Bytes },
     /// The other end is gone.
     Close,
     /// The answer to the dial: the connection stands.
@@ -98,7 +103,7 @@ pub(crate) enum Mishap {
     Doubled,
     /// Later ones may overtake it (hostile).
     Overtaken,
-    /// Its bytes change, the checksum tells, and the connection resets.
+    /// Its bytes change: what then is to be made of it the receiver's decoder has to know.
     Corrupt,
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Member {
     forgotten: Option<Forgotten>,
     /// Its disk was damaged: it is out of the game until wiped.
     pub(crate) damaged: bool,
+    /// Something on its disk that is no entry wore: it may be refused its directory, or not.
+    worn: bool,
     dvlsn: u64,
     cvlsn: u64,
     applied: u64,

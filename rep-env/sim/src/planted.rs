@@ -161,6 +161,12 @@ pub const TABLE: &[Mutant] = &[
     ),
     mutant("reads-token-by-number", "rep-node", "a token is matched by its number alone"),
     mutant("vlsn-mark-says-written", "rep-vlsn", "a mark vouches for what is only written"),
+    mutant(
+        "vlsn-damaged-cell-is-new",
+        "rep-vlsn",
+        "a cell of which nothing can be read is taken for one that was never stored to",
+    ),
+    mutant("vlsn-skip-directory-sync", "rep-vlsn", "a new segment's name is not made durable"),
     mutant("vlsn-mend-trusts-memory", "rep-vlsn", "a slot that can be read is taken for durable"),
     mutant("vlsn-no-predecessor-chain", "rep-vlsn", "a record is taken whatever record it follows"),
     mutant("vlsn-stale-index", "rep-vlsn", "the index of before a truncation is believed after it"),

@@ -2,16 +2,17 @@
 //!
 //! A process is one run of the shipped node with everything the runtime would give it: a log writer, a promise
 //! cell, a store, a front for callers. Its end may come after any output of any step: what it had not yet
-//! done then, it never did. `starting`, `stopping` and `ending` are its life, `damage` what happens to its directory meanwhile.
+//! done then, it never did. `starting`, `stopping` and `ending` are its life, `damage` and `wear` what happens to its directory meanwhile.
 
 mod damage;
 mod ending;
 mod starting;
 mod stopping;
+mod wear;
 
 use crate::clock::Clock;
-use crate::disk::Home;
-use crate::faults::End;
+use crate::disk::{Home, Worn};
+use crate::faults::{Cure, End};
 use crate::front::Front;
 use crate::oracle::Noted;
 use crate::workload::Asking;
@@ -69,6 +70,10 @@ pub(crate) struct Process {
     pub(crate) unfinished: Vec<Event>,
     /// A copy of its directory, made a while ago.
     pub(crate) image: Option<MemDisk>,
+    /// What wore on its disk while it was away, as it was before.
+    pub(crate) worn: Vec<Worn>,
+    /// What somebody does, and after how long, if its directory cannot be opened for that.
+    pub(crate) cure: Option<(Cure, Duration)>,
     /// Its disk was told to fail; if that shows, somebody restarts it after so long.
     pub(crate) ails: Option<Duration>,
     /// Its disk has no space.
@@ -136,6 +141,8 @@ impl Process {
             hung: false,
             unfinished: Vec::new(),
             image: None,
+            worn: Vec::new(),
+            cure: None,
             ails: None,
             full: false,
             failed: false,

@@ -2,6 +2,7 @@
 
 mod failover;
 mod lone_tail;
+mod outputs;
 pub(crate) mod partial;
 mod stability;
 
@@ -29,6 +30,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "healthy", world: stability::a_minute, act: stability::stay_settled },
     Scene { name: "rejoin", world: stability::a_minute, act: stability::come_and_go },
     Scene { name: "partial", world: partial::world, act: partial::play },
+    Scene { name: "outputs", world: outputs::world, act: outputs::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },
     Scene { name: "freeze", world: failover::world, act: failover::freeze },
 ];

@@ -19,8 +19,10 @@ pub use net::NetSwarm;
 pub use process::{ProcessSwarm, Recipe};
 
 use crate::rng::Rng;
+use disk::wears;
 use load::LANE;
-use process::images;
+use net::storms;
+use process::{crashes, images};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -80,8 +82,11 @@ impl Swarm {
             process: ProcessSwarm::draw(rng, nodes, election_timeout),
             load: LoadSwarm::draw(rng, heartbeat),
         };
-        // Of a stream of its own, so that worlds that were drawn before there were images are what they were.
+        // Of streams of their own, so that worlds that were drawn before there were such faults are what they were.
         swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
+        swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
+        swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));
+        swarm.disk.wears_per_s = wears(&mut Rng::split(seed, "wear"), election_timeout);
         swarm
     }
 

@@ -36,6 +36,7 @@ pub(crate) struct Rngs {
     pub(crate) load: Rng,
     pub(crate) jitter: Rng,
     pub(crate) ids: Rng,
+    pub(crate) outputs: Rng,
 }
 
 /// Everything there is.
@@ -85,6 +86,7 @@ impl World {
                 load: split("workload"),
                 jitter: split("jitter"),
                 ids: split("ids"),
+                outputs: split("outputs"),
             },
             processes: ids.map(|id| (id, Process::new())).collect(),
             network,
@@ -184,6 +186,7 @@ impl World {
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
             Event::Sent { id, link, last, bytes, .. } => self.sent(id, link, last, bytes),
             Event::Restart { id } => self.start(id),
+            Event::Cured { id } => self.cured(id),
             Event::Resume { id } => self.resume(id),
             Event::Mend { from, to } => self.unblock(from, to),
             Event::Client { index, wake } => self.client_acts(index, wake),

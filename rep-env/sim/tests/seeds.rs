@@ -76,6 +76,28 @@ fn the_commit_survives_the_return_of_the_longer_log() {
     }
 }
 
+/// A few of the thousands of places between two outputs; `cargo xtask sim --scene outputs --seeds 3200` comes to all of them.
+#[test]
+fn a_process_may_end_with_any_of_its_outputs() {
+    for seed in (0..3_200).step_by(79) {
+        if let Err(failure) = scenario::run_scene("outputs", seed, Detail::Hash) {
+            panic!("{failure}");
+        }
+    }
+}
+
+/// What the help tells and what there is are one list.
+#[test]
+fn the_help_names_every_scene() {
+    let names: Vec<&str> = scenario::names().collect();
+    let names = names.join(", ");
+    for file in ["src/args.rs", "../../xtask/src/sim.rs"] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(&file).expect("it lies beside");
+        assert!(text.contains(&names), "{} does not name {names}", file.display());
+    }
+}
+
 #[test]
 fn invariants_have_distinct_numbers_and_classes_distinct_exit_codes() {
     let mut ids: Vec<&str> = Invariant::ALL.iter().map(|invariant| invariant.id()).collect();

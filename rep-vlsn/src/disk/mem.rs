@@ -343,6 +343,9 @@ impl Disk for MemDisk {
         state.has_dir(parent(to))?;
         let life = state.life;
         state.begin(life)?;
+        if std::mem::take(&mut state.faults.rename) {
+            return Err(io::Error::other("injected rename failure"));
+        }
         state.change(NameOp::Rename { from: from.to_owned(), to: to.to_owned(), inode })
     }
 
@@ -373,6 +376,9 @@ impl Disk for MemDisk {
         state.begin(life)?;
         state.syncs += 1;
         state.end()?;
+        if std::mem::take(&mut state.faults.sync_dir) {
+            return Err(io::Error::other("injected directory sync failure"));
+        }
         let ops = std::mem::take(&mut state.unsynced);
         let (now, later) = ops.into_iter().partition(|op: &NameOp| op.dir() == dir);
         state.unsynced = later;

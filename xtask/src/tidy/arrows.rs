@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rep-env", &["rep-explore", "rep-fsm", "rep-net", "rep-node", "rep-store", "rep-vlsn"]),
     // It judges histories of any system, so it knows none of ours.
     ("rep-checker", &[]),
-    ("rep-sim", &["rep-checker", "rep-node", "rep-store", "rep-vlsn"]),
+    ("rep-sim", &["rep-checker", "rep-net", "rep-node", "rep-store", "rep-vlsn"]),
     ("rep-model", &["rep-election", "rep-node", "rep-stream", "rep-vlsn"]),
     ("rep-cli", &["rep-env"]),
     ("xtask", &["rep-checker", "rep-fsm"]),

@@ -5,7 +5,7 @@
 //! did nothing wrong. So it is refused when it is read, by the name of its field.
 
 use super::{Case, CaseError};
-use crate::faults::{Damage, Fault, Inflicted};
+use crate::faults::{Damage, Fault, How, Inflicted, STORM_MAX};
 use crate::oracle::Invariant;
 use crate::planted;
 use crate::swarm::{DiskSwarm, LoadSwarm, MEMBERS_MAX, NetSwarm, ProcessSwarm, Swarm};
@@ -67,6 +67,7 @@ fn of_net(net: &NetSwarm) -> Verdict {
     for (field, rate) in [
         ("swarm.net.half_opens_per_s", net.half_opens_per_s),
         ("swarm.net.resets_per_s", net.resets_per_s),
+        ("swarm.net.storms_per_s", net.storms_per_s),
         ("swarm.net.partitions_per_s", net.partitions_per_s),
     ] {
         within(field, rate, 0.0..=RATE_MAX)?;
@@ -89,6 +90,7 @@ fn of_disk(disk: &DiskSwarm) -> Verdict {
         ("swarm.disk.slows_per_s", disk.slows_per_s),
         ("swarm.disk.errors_per_s", disk.errors_per_s),
         ("swarm.disk.fills_per_s", disk.fills_per_s),
+        ("swarm.disk.wears_per_s", disk.wears_per_s),
     ] {
         within(field, rate, 0.0..=RATE_MAX)?;
     }
@@ -111,6 +113,7 @@ fn of_process(process: &ProcessSwarm, nodes: u32) -> Verdict {
         ("swarm.process.rots_per_s", process.rots_per_s),
         ("swarm.process.images_per_s", process.images_per_s),
         ("swarm.process.leaps_per_s", process.leaps_per_s),
+        ("swarm.process.crashes_per_step", process.crashes_per_step),
     ] {
         within(field, rate, 0.0..=RATE_MAX)?;
     }
@@ -145,6 +148,8 @@ fn of_fault(inflicted: &Inflicted, nodes: u32) -> Verdict {
                 Damage::Flip(_) | Damage::Lost => Ok(()),
             }
         }
+        Fault::Storm { count, .. } => within("fault.count", count, 1..=STORM_MAX),
+        Fault::Wear { how: How::Astray(entry), .. } => within("fault.how", entry, 1..=u64::MAX),
         _ => Ok(()),
     }
 }
@@ -161,13 +166,14 @@ fn times(fault: &Fault) -> [Option<Duration>; 2] {
             [lasts, None]
         }
         Fault::Leap { by, .. } => [Some(by), None],
-        Fault::Ail { back, .. } => [Some(back), None],
+        Fault::Ail { back, .. } | Fault::Wear { back, .. } => [Some(back), None],
         Fault::Full { lasts, back, .. } => [Some(lasts), Some(back)],
         Fault::Slow { takes, lasts, .. } => [Some(takes), Some(lasts)],
         Fault::Image { .. }
         | Fault::Mend { .. }
         | Fault::Reset { .. }
         | Fault::HalfOpen { .. }
+        | Fault::Storm { .. }
         | Fault::Frame { .. }
         | Fault::Ghosts { .. }
         | Fault::Lure { .. } => [None, None],

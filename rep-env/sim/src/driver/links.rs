@@ -29,7 +29,7 @@ impl World {
 
     fn put_on_wire(&mut self, (conn, side): (ConnId, Side), bytes: Bytes) {
         let Some(frame) = self.network.next_frame(conn, side) else { return };
-        let mishap = self.mishap_of(frame);
+        let mishap = self.mishap_of(frame).map(|mishap| (frame, mishap));
         let coming = self.network.send(self.now, (conn, side), bytes, mishap);
         self.net_coming(coming);
     }

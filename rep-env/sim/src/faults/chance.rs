@@ -24,10 +24,15 @@ pub(crate) enum Kind {
     Wipe,
     Image,
     Rot,
+    Wear,
     Reset,
     HalfOpen,
+    Storm,
     Partition,
 }
+
+/// Connections of one storm.
+pub(crate) const STORM_MAX: u32 = 200;
 
 impl Kind {
     pub(super) fn rates(swarm: &Swarm) -> Vec<(Kind, f64)> {
@@ -46,7 +51,9 @@ impl Kind {
             (Kind::Wipe, process.wipes_per_s),
             (Kind::Image, process.images_per_s),
             (Kind::Rot, process.rots_per_s),
+            (Kind::Wear, disk.wears_per_s),
             (Kind::Reset, net.resets_per_s),
+            (Kind::Storm, net.storms_per_s),
             (Kind::HalfOpen, net.half_opens_per_s),
             (Kind::Partition, net.partitions_per_s),
         ]
@@ -90,11 +97,13 @@ impl World {
             Kind::Wipe => self.wipe_and_back(id),
             Kind::Image => self.image_and_back(id),
             Kind::Rot => self.rot_and_back(id),
+            Kind::Wear => self.wear_and_back(id),
             Kind::Reset => self.reset_any(),
             Kind::Leap => {
                 let by = self.a_few_timeouts(&[1, 3, 20]);
                 self.inflict(Fault::Leap { id, by });
             }
+            Kind::Storm => self.storm(id),
             Kind::HalfOpen => self.forget_one_end(),
             Kind::Partition => self.partition(),
         }
@@ -199,6 +208,21 @@ impl World {
         let swapped = self.rngs.process.chance(0.5);
         let (id, other) = if swapped { (b.node, a.node) } else { (a.node, b.node) };
         self.inflict(Fault::HalfOpen { id, other, service });
+    }
+
+    /// Others dial as they may: the one whose affair it is.
+    fn storm(&mut self, id: NodeId) {
+        let open = self.network.of_node(id);
+        if open.is_empty() {
+            return;
+        }
+        let conn = self.rngs.process.pick(&open);
+        let ends =
+            self.network.end(conn, Side::Dialler).zip(self.network.end(conn, Side::Acceptor));
+        let count = self.rngs.process.log_uniform(2.0, f64::from(STORM_MAX)) as u32;
+        if let Some(((service, from), (_, to))) = ends {
+            self.inflict(Fault::Storm { from: from.node, to: to.node, service, count });
+        }
     }
 
     pub(super) fn reset_all(&mut self, id: NodeId) {

@@ -1,6 +1,6 @@
 //! Faults of disks: what is asked of them is late, fails, or is not there any more.
 
-use super::{Ailment, Damage, End, Fault};
+use super::{Ailment, Cell, Cure, Damage, End, Fault, How, Place, Slots};
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::process::Crash;
 use crate::world::{Event, World};
@@ -54,13 +54,41 @@ impl World {
         self.inflict(Fault::Rot { id, entry, damage, end, back });
     }
 
-    /// The next sync, write or read will fail.
+    /// Something that is no entry wears while the process is away.
+    pub(super) fn wear_and_back(&mut self, id: NodeId) {
+        let most = self.oracle.settled(id);
+        if !self.may_spend(id) || !self.is_itself(id) || most == 0 {
+            return;
+        }
+        let rng = &mut self.rngs.process;
+        let place = match rng.below(6) {
+            0 => Place::Index,
+            1 => Place::Mark(rng.next_u64()),
+            2 => Place::Header(rng.next_u64()),
+            _ => Place::Cell {
+                cell: rng.pick(&[Cell::Promise, Cell::Promise, Cell::Identity, Cell::Cut]),
+                slots: rng.pick(&[Slots::First, Slots::Second, Slots::Both]),
+            },
+        };
+        let how = match rng.chance(0.7) {
+            true => How::Flip(rng.next_u64()),
+            false => How::Astray(rng.between(1, most)),
+        };
+        let cure = rng.pick(&[Cure::Wipe, Cure::Back]);
+        let crash = rng.pick(&[Crash::Kill, Crash::PowerCut]);
+        let (end, back) = (self.end(crash), self.away(None));
+        self.inflict(Fault::Wear { id, place, how, end, back, cure });
+    }
+
+    /// The next operation of a kind will fail.
     pub(super) fn ail(&mut self, id: NodeId) {
-        let ailment = match self.rngs.process.below(8) {
+        let ailment = match self.rngs.process.below(10) {
             0..=2 => Ailment::Sync(SyncFailure::ReadsNew),
             3 | 4 => Ailment::Sync(SyncFailure::ReadsOld),
             5 => Ailment::Sync(SyncFailure::NoSpace),
             6 => Ailment::Write,
+            7 => Ailment::Rename,
+            8 => Ailment::SyncDir,
             _ => Ailment::Read,
         };
         let back = self.away(None);
@@ -84,6 +112,8 @@ impl World {
             Ailment::Sync(how) => process.home.disk.fail_next_sync_as(how),
             Ailment::Write => process.home.disk.fail_next_write(),
             Ailment::Read => process.home.disk.fail_next_read(),
+            Ailment::Rename => process.home.disk.fail_next_rename(),
+            Ailment::SyncDir => process.home.disk.fail_next_sync_dir(),
         }
     }
 

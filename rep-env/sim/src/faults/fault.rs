@@ -33,6 +33,9 @@ pub(crate) enum Fault {
     PutBack { id: NodeId, end: End, back: Option<Duration> },
     /// An entry at or below the last mark is damaged; the process is gone first, or goes on and does not know.
     Rot { id: NodeId, entry: u64, damage: Damage, end: Option<End>, back: Option<Duration> },
+    /// The process is gone, and something on its disk that is no entry is not what it was. Who is refused its directory for that
+    /// gets what `cure` says, after `back` again.
+    Wear { id: NodeId, place: Place, how: How, end: End, back: Duration, cure: Cure },
     /// The next operation of a kind fails; if that shows, somebody restarts the process after `back`.
     Ail { id: NodeId, ailment: Ailment, back: Duration },
     /// The disk has no space for `lasts`; if that shows, somebody restarts the process after `back`.
@@ -47,6 +50,8 @@ pub(crate) enum Fault {
     Reset { a: NodeId, b: NodeId, service: Service, abrupt: bool },
     /// The end at `id` of its connections of one kind to `other` is reset, and the other end does not hear of it.
     HalfOpen { id: NodeId, other: NodeId, service: Service },
+    /// One member dials another so many times at once, hears no answer, and hangs up.
+    Storm { from: NodeId, to: NodeId, service: Service, count: u32 },
     /// A frame does not arrive as it was sent.
     Frame { frame: Frame, mishap: Mishap },
     /// Frames of dead connections come back on a new one: which of those that are kept, towards each end.
@@ -68,10 +73,13 @@ impl Fault {
             | Fault::Image { id }
             | Fault::PutBack { id, .. }
             | Fault::Rot { id, .. }
+            | Fault::Wear { id, .. }
             | Fault::Ail { id, .. }
             | Fault::Full { id, .. }
             | Fault::Slow { id, .. } => [Some(id), None],
-            Fault::Cut { from, to, .. } | Fault::Mend { from, to } => [Some(from), Some(to)],
+            Fault::Cut { from, to, .. }
+            | Fault::Mend { from, to }
+            | Fault::Storm { from, to, .. } => [Some(from), Some(to)],
             Fault::Reset { a, b, .. } => [Some(a), Some(b)],
             Fault::HalfOpen { id, other, .. } => [Some(id), Some(other)],
             Fault::Frame { frame, .. } => [Some(frame.from), Some(frame.to)],
@@ -89,6 +97,8 @@ impl Fault {
     pub(crate) fn spends(&self) -> Option<NodeId> {
         match self {
             Fault::Wipe { id, .. } | Fault::PutBack { id, .. } | Fault::Rot { id, .. } => Some(*id),
+            // An index may say what it likes.
+            Fault::Wear { id, place, .. } if *place != Place::Index => Some(*id),
             _ => None,
         }
     }
@@ -105,12 +115,63 @@ pub(crate) enum Damage {
     Misplaced(u64),
 }
 
+/// What may wear on a disk besides entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    /// One slot of a cell, or both.
+    Cell { cell: Cell, slots: Slots },
+    /// The index beside the log.
+    Index,
+    /// A local mark: the one of this number, modulo how many there are.
+    Mark(u64),
+    /// The header of a segment: likewise.
+    Header(u64),
+}
+
+/// A cell of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Cell {
+    Promise,
+    Identity,
+    /// What is left of the log.
+    Cut,
+}
+
+/// Which of a cell's two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Slots {
+    First,
+    Second,
+    Both,
+}
+
+/// What has become of the bytes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum How {
+    /// A bit has flipped: the one of this number, modulo the length.
+    Flip(u64),
+    /// A write of this entry went astray, and its bytes lie there.
+    Astray(u64),
+}
+
+/// What somebody does about a directory that cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Cure {
+    /// It is emptied, and the member comes back as another.
+    Wipe,
+    /// The disk is brought back as it was before it wore.
+    Back,
+}
+
 /// What a disk will fail to do, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ailment {
     Sync(SyncFailure),
     Write,
     Read,
+    Rename,
+    /// The sync of a directory.
+    SyncDir,
 }
 
 /// How a process ends, and what becomes of what it had not synced.

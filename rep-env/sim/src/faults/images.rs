@@ -25,7 +25,7 @@ impl World {
     }
 
     /// Its directory is neither another one than the group knows nor damaged.
-    fn is_itself(&self, id: NodeId) -> bool {
+    pub(super) fn is_itself(&self, id: NodeId) -> bool {
         self.oracle.counts(id) && !self.oracle.member(id).damaged
     }
 

@@ -1,6 +1,6 @@
 //! The one place at which a fault happens.
 
-use super::{End, Fault, Inflicted};
+use super::{End, Fault, Inflicted, Place};
 use crate::network::{ConnId, Frame, Mishap, Opening, Side};
 use crate::world::{Event, World};
 use rep_vlsn::NodeId;
@@ -47,6 +47,14 @@ impl World {
                 }
                 self.later(back, Event::Restart { id });
             }
+            Fault::Wear { id, place, how, end, back, cure } => {
+                self.end_process(id, end);
+                if self.wear(id, place, how) && place != Place::Index {
+                    self.faults.spent.insert(id);
+                    self.process_mut(id).cure = Some((cure, back));
+                }
+                self.later(Some(back), Event::Restart { id });
+            }
             Fault::Ail { id, ailment, back } => self.sicken(id, ailment, back),
             Fault::Full { id, lasts, back } => {
                 self.fill_up(id, back);
@@ -80,6 +88,9 @@ impl World {
                     let coming = self.network.half_close(self.now, conn, side);
                     self.net_coming(coming);
                 }
+            }
+            Fault::Storm { from, to, service, count } => {
+                self.dial_in_vain(from, to, service, count)
             }
             Fault::Lure { to } => self.faults.lure = to,
             // Carried out by whoever asked what becomes of it.

@@ -2,6 +2,7 @@
 
 use crate::faults::End;
 use crate::history::{Asked, Call, History, Txn};
+use crate::network::is_refused;
 use crate::oracle::{Checked, Violation};
 use crate::passenger::Passenger;
 use crate::process::Crash;
@@ -11,6 +12,7 @@ use crate::scenario::partial;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::world::World;
+use bytes::Bytes;
 use rep_node::{Durability, Request};
 use rep_store::{Digest, Entry, StoreError};
 use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
@@ -54,6 +56,14 @@ pub(super) fn what_failed_is_durable() -> Said {
     history.staged(request, FIRST);
     history.failed(FIRST);
     said(history.replay(T1))
+}
+
+/// Said to have changed, and whole: so would one be that the decoder does not look at.
+pub(super) fn a_frame_that_is_as_it_was() -> Said {
+    let payload = Bytes::from_static(b"as it was");
+    let mut wire = rep_net::frame::header(std::slice::from_ref(&payload)).to_vec();
+    wire.extend_from_slice(&payload);
+    said(is_refused(&wire))
 }
 
 /// It had applied nothing, and says that it has.

@@ -52,6 +52,24 @@ impl Network {
         (id, self.convey(now, id, Side::Dialler, opened))
     }
 
+    /// The target takes a dial of which the dialler has lost sight already: its end stands until it hears so.
+    pub(crate) fn accept_in_vain(
+        &mut self,
+        now: Duration,
+        dial: Dial,
+        ours: u64,
+        theirs: (u64, u64),
+    ) -> Coming {
+        let (id, _) = self.accept(now, dial, ours, theirs);
+        let conn = self.conns.get_mut(&id).expect("it was just accepted");
+        conn.answered = true;
+        let after = Duration::from_nanos(self.delays.below(self.dial_timeout.as_nanos() as u64));
+        vec![(
+            now + after,
+            NetEvent::Arrive { conn: id, to: Side::Acceptor, parcel: Parcel::Close },
+        )]
+    }
+
     /// The answer to a dial is lost: the dialler gives up, and the acceptor hears of that.
     pub(crate) fn unanswered(&mut self, now: Duration, id: ConnId, dial: Dial) -> Coming {
         if let Some(conn) = self.conns.get_mut(&id) {

@@ -69,7 +69,7 @@ impl Network {
         now: Duration,
         (id, from): (ConnId, Side),
         bytes: Bytes,
-        mishap: Option<Mishap>,
+        mishap: Option<(Frame, Mishap)>,
     ) -> Coming {
         self.counts.frames += 1;
         let carried = self.carried_at(now, id, from, bytes.len());
@@ -78,22 +78,23 @@ impl Network {
         let (to, frame) = (from.other(), Parcel::Frame { bytes: bytes.clone(), old: false });
         match mishap {
             None => self.convey(now, id, to, frame),
-            Some(Mishap::Lost) => {
+            Some((_, Mishap::Lost)) => {
                 self.counts.dropped += 1;
                 self.bury(id, to, bytes);
                 if self.config.hostile { Vec::new() } else { self.reset(now, id) }
             }
-            Some(Mishap::Corrupt) => {
+            Some((frame, Mishap::Corrupt)) => {
                 self.counts.corrupt += 1;
-                self.reset(now, id)
+                let wire = Network::spoil(frame, &bytes);
+                self.convey(now, id, to, Parcel::Spoilt { wire })
             }
-            Some(Mishap::Doubled) => {
+            Some((_, Mishap::Doubled)) => {
                 self.counts.duplicated += 1;
                 let mut coming = self.convey(now, id, to, frame.clone());
                 coming.extend(self.convey(now, id, to, frame));
                 coming
             }
-            Some(Mishap::Overtaken) => {
+            Some((_, Mishap::Overtaken)) => {
                 self.counts.reordered += 1;
                 let after = self.delay() * 3;
                 vec![(now + after, NetEvent::Arrive { conn: id, to, parcel: frame })]

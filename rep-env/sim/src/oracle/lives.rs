@@ -34,13 +34,42 @@ impl Oracle {
         *member = Member { incarnation, lost, gone, held: before, ..Member::default() };
     }
 
-    /// A disk is damaged at or below its mark.
+    /// A disk is damaged at or below its mark, or in what says who it is or what it has promised: nobody may open it.
     pub(crate) fn damaged(&mut self, node: NodeId) {
         let counted = self.counts(node);
         let member = self.member_mut(node);
-        member.damaged = true;
+        if std::mem::replace(&mut member.damaged, true) {
+            return;
+        }
         if counted {
             member.lost = member.log[..member.durable].to_vec();
+        }
+    }
+
+    /// Something on a disk has worn that may cost the member its directory, and no entry.
+    pub(crate) fn worn(&mut self, node: NodeId) {
+        self.member_mut(node).worn = true;
+    }
+
+    /// A mark is not what it was: what it vouched for is there, and nobody vouches for it.
+    pub(crate) fn unmarked(&mut self, node: NodeId) {
+        let member = self.member_mut(node);
+        (member.marked, member.noted) = (0, 0);
+    }
+
+    /// Whether a member may be refused its directory.
+    pub(crate) fn is_spoilt(&self, node: NodeId) -> bool {
+        let member = self.member(node);
+        member.damaged || member.worn
+    }
+
+    /// The disk is what it was before it wore.
+    pub(crate) fn mended(&mut self, node: NodeId) {
+        let counted = self.counts(node);
+        let member = self.member_mut(node);
+        (member.damaged, member.worn) = (false, false);
+        if counted {
+            member.lost.clear();
         }
     }
 
@@ -102,6 +131,7 @@ impl Oracle {
         member.durable = found;
         member.written = found;
         member.power_lost = false;
+        member.worn = false;
         member.marked = found;
         member.applied = applied.get();
         member.dvlsn = dvlsn.get();

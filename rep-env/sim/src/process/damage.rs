@@ -2,7 +2,7 @@
 
 use super::Life;
 use crate::disk;
-use crate::faults::Damage;
+use crate::faults::{Cure, Damage};
 use crate::world::World;
 use rep_vlsn::{Incarnation, NodeId};
 
@@ -14,6 +14,8 @@ impl World {
         let process = self.process_mut(id);
         process.home.wipe();
         process.image = None;
+        process.worn.clear();
+        process.cure = None;
         process.life = Life::Down;
         process.incarnation = Incarnation::default();
         self.passengers.wipe(id);
@@ -41,6 +43,9 @@ impl World {
             self.counts.rots += 1;
             self.note(id, &[7, entry], || format!("entry {entry} of n{}: {damage:?}", id.get()));
             self.oracle.damaged(id);
+            // Whoever brings back what wore before brings this along.
+            let process = self.process_mut(id);
+            process.cure = process.cure.filter(|(cure, _)| *cure == Cure::Wipe);
         }
         rotten
     }

@@ -68,19 +68,25 @@ impl World {
 
     fn boot_refused(&mut self, id: NodeId, why: String) {
         self.note(id, &[2], || format!("n{} stays out: {why}", id.get()));
-        if !self.oracle.member(id).damaged {
+        if !self.oracle.is_spoilt(id) {
             let what = format!("{id} finds damage that nobody did: {why}");
             self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
         }
+        self.oracle.damaged(id);
         self.process_mut(id).life = Life::Broken(why);
+        self.calls_for_a_cure(id);
     }
 
     fn boot(&mut self, id: NodeId, found: Found) {
         let Found { incarnation, promise, fence, log, entries } = found;
         self.process_mut(id).incarnation = incarnation;
         self.oracle.born(id, incarnation);
+        // What can be opened has been mended.
+        let process = self.process_mut(id);
+        process.worn.clear();
+        process.cure = None;
         if self.oracle.member(id).damaged {
-            let what = format!("{id} opens a log that is damaged below its mark");
+            let what = format!("{id} opens a directory that is damaged");
             return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
         }
         let store = Databases::memory_in(&self.process(id).home.store);

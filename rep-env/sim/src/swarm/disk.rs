@@ -24,6 +24,8 @@ pub struct DiskSwarm {
     pub errors_per_s: f64,
     /// A disk has no space for a while, per second of virtual time.
     pub fills_per_s: f64,
+    /// Something on a disk that is no entry wears (cells, index, marks, headers), per second of virtual time.
+    pub wears_per_s: f64,
     /// Bytes of entries that may wait for a disk before writes are refused.
     pub unsynced_bytes_max: u64,
     /// Bytes of a segment of which the index file is told at once.
@@ -34,6 +36,11 @@ pub struct DiskSwarm {
     pub tail_bytes: usize,
     /// Payload padding: entries up to this long.
     pub payload_bytes_max: u64,
+}
+
+/// In half of the worlds something wears now and then.
+pub(super) fn wears(rng: &mut Rng, election_timeout: Duration) -> f64 {
+    rate(rng, election_timeout, 0.2, 2.0)
 }
 
 impl Default for DiskSwarm {
@@ -59,6 +66,7 @@ impl DiskSwarm {
             slows_per_s: rate(rng, election_timeout, 0.2, 3.0),
             errors_per_s: rate(rng, election_timeout, 0.2, 6.0),
             fills_per_s: rate(rng, election_timeout, 0.2, 3.0),
+            wears_per_s: 0.0,
             unsynced_bytes_max: rng.pick(&[2 << 10, 64 << 20, 64 << 20]),
             checkpoint_bytes: rng.pick(&[1, 1 << 10, 4 << 20]),
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
@@ -76,6 +84,7 @@ impl DiskSwarm {
             slows_per_s: 0.0,
             errors_per_s: 0.0,
             fills_per_s: 0.0,
+            wears_per_s: 0.0,
             unsynced_bytes_max: 64 << 20,
             checkpoint_bytes: 4 << 20,
             segment_bytes: 64 << 10,

@@ -30,12 +30,19 @@ pub struct NetSwarm {
     pub half_opens_per_s: f64,
     /// A connection resets, per second of virtual time.
     pub resets_per_s: f64,
+    /// A member is dialled many times at once by one that hears no answer, per second of virtual time.
+    pub storms_per_s: f64,
     /// A partition begins, per second of virtual time.
     pub partitions_per_s: f64,
     /// How long a partition lasts.
     pub partition: Duration,
     /// A partition cuts one direction only.
     pub one_way: f64,
+}
+
+/// In half of the worlds there are storms.
+pub(super) fn storms(rng: &mut Rng, election_timeout: Duration) -> f64 {
+    rate(rng, election_timeout, 0.1, 2.0)
 }
 
 impl Default for NetSwarm {
@@ -58,6 +65,7 @@ impl NetSwarm {
             replay: sometimes(rng, 0.02, 0.9),
             half_opens_per_s: rate(rng, election_timeout, 0.3, 4.0),
             resets_per_s: rate(rng, election_timeout, 0.3, 20.0),
+            storms_per_s: 0.0,
             partitions_per_s: rate(rng, election_timeout, 0.3, 6.0),
             partition: election_timeout.mul_f64(rng.log_uniform(0.2, 6.0)),
             one_way: rng.pick(&[0.0, 0.3, 1.0]),
@@ -76,6 +84,7 @@ impl NetSwarm {
             replay: 0.0,
             half_opens_per_s: 0.0,
             resets_per_s: 0.0,
+            storms_per_s: 0.0,
             partitions_per_s: 0.0,
             partition: Duration::ZERO,
             one_way: 0.0,

@@ -1,6 +1,6 @@
 //! How the fates of processes and directories are drawn.
 
-use super::rate;
+use super::{rate, sometimes};
 use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct ProcessSwarm {
     pub rots_per_s: f64,
     /// A member's directory is copied, and put back later.
     pub images_per_s: f64,
+    /// Chance that a process ends in the middle of a step: right after one of its outputs was carried out.
+    pub crashes_per_step: f64,
     /// How long a crashed process stays away.
     pub away: Duration,
     /// How many members may be wiped or rotten at once.
@@ -74,6 +76,11 @@ pub(super) fn images(rng: &mut Rng, election_timeout: Duration) -> f64 {
     if rng.chance(0.4) { some } else { 0.0 }
 }
 
+/// In half of the worlds processes end between two outputs of a step.
+pub(super) fn crashes(rng: &mut Rng) -> f64 {
+    sometimes(rng, 0.0001, 0.003)
+}
+
 impl Default for ProcessSwarm {
     fn default() -> Self {
         ProcessSwarm::calm()
@@ -93,6 +100,7 @@ impl ProcessSwarm {
             wipes_per_s: rate(rng, election_timeout, 0.2, 2.0),
             rots_per_s: rate(rng, election_timeout, 0.2, 2.0),
             images_per_s: 0.0,
+            crashes_per_step: 0.0,
             away: election_timeout.mul_f64(rng.log_uniform(0.02, 6.0)),
             damaged_max: if reckless { nodes.saturating_sub(1) } else { minority },
             traps: if rng.chance(0.5) { 0 } else { rng.between(1, 8) as u32 },
@@ -113,6 +121,7 @@ impl ProcessSwarm {
             wipes_per_s: 0.0,
             rots_per_s: 0.0,
             images_per_s: 0.0,
+            crashes_per_step: 0.0,
             away: Duration::from_secs(1),
             damaged_max: 0,
             traps: 0,

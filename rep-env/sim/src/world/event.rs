@@ -21,6 +21,7 @@ pub(crate) enum Event {
     SendEntries { id: NodeId, run: u64, link: Link, range: SendRange },
     Sent { id: NodeId, run: u64, link: Link, last: LogPoint, bytes: usize },
     Restart { id: NodeId },
+    Cured { id: NodeId },
     Resume { id: NodeId },
     Mend { from: NodeId, to: NodeId },
     Client { index: usize, wake: u64 },
@@ -58,6 +59,7 @@ impl Event {
             | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
             | Event::Restart { .. }
+            | Event::Cured { .. }
             | Event::Resume { .. }
             | Event::Mend { .. }
             | Event::Client { .. }

@@ -1,9 +1,9 @@
 //! The network's news: dials that arrive or fail, connections that stand, frames that come.
 
 use super::{Event, World};
-use crate::network::{ConnId, Dial, NetEvent, Parcel, Side};
+use crate::network::{ConnId, Dial, NetEvent, Parcel, Side, is_refused};
 use crate::process::Life;
-use rep_node::{DialFailure, Link, RunId, Shown};
+use rep_node::{DialFailure, Link, RunId, Service, Shown};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -43,10 +43,33 @@ impl World {
         let theirs = self.process_mut(dial.to).next_link();
         let (_, coming) = self.network.accept(self.now, dial, ours, (run, theirs));
         self.net_coming(coming);
+        self.link_taken(dial, theirs);
+    }
+
+    /// The acceptor has a new link.
+    fn link_taken(&mut self, dial: Dial, theirs: u64) {
         let link = Link { peer: dial.from, service: dial.service, epoch: theirs };
         let shown = Shown::new(self.process(dial.from).incarnation, RunId(dial.run));
         self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
         self.step(dial.to, |node, now| node.handle_link_up(now, link, shown, false));
+    }
+
+    /// A member's end of so many connections stands for a while; whoever dialled never hears of it, and hangs up.
+    pub(crate) fn dial_in_vain(&mut self, from: NodeId, to: NodeId, service: Service, count: u32) {
+        self.counts.storms += 1;
+        for _ in 0..count {
+            let target = self.process(to);
+            let up = target.live.is_some() && !target.paused && self.process(from).live.is_some();
+            if !up || self.network.is_cut(from, to) || self.is_over() {
+                return;
+            }
+            let dial = Dial { from, run: self.process(from).run, to, service };
+            let (ours, run) = (self.process_mut(from).next_link(), self.process(to).run);
+            let theirs = self.process_mut(to).next_link();
+            let coming = self.network.accept_in_vain(self.now, dial, ours, (run, theirs));
+            self.net_coming(coming);
+            self.link_taken(dial, theirs);
+        }
     }
 
     fn dial_failed(&mut self, dial: Dial, refused: bool) {
@@ -90,6 +113,7 @@ impl World {
         }
         match self.network.arrive(conn, to, parcel) {
             Some(Parcel::Frame { bytes, old }) => self.frame_came(end.node, link, to, bytes, old),
+            Some(Parcel::Spoilt { wire }) => self.spoilt_came(conn, &wire),
             Some(Parcel::Close) => {
                 self.network.closed(conn, to);
                 let id = end.node;
@@ -98,6 +122,14 @@ impl World {
             }
             Some(Parcel::Opened { .. }) | None => {}
         }
+    }
+
+    /// Whoever reads there closes the connection, or waits for bytes that do not come and is reset by whoever sends them.
+    fn spoilt_came(&mut self, conn: ConnId, wire: &[u8]) {
+        let checked = is_refused(wire);
+        self.check(checked);
+        let coming = self.network.abort(self.now, conn);
+        self.net_coming(coming);
     }
 
     fn opened(&mut self, conn: ConnId, link: Link) {

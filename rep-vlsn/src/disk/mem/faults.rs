@@ -22,6 +22,8 @@ pub(super) struct Faults {
     pub(super) sync: Option<SyncFailure>,
     pub(super) write: bool,
     pub(super) read: bool,
+    pub(super) rename: bool,
+    pub(super) sync_dir: bool,
     /// Nothing more can be allocated. It outlives crashes.
     pub(super) full: bool,
 }
@@ -46,6 +48,16 @@ impl MemDisk {
     /// The next read of a file fails, once.
     pub fn fail_next_read(&self) {
         self.state.lock().faults.read = true;
+    }
+
+    /// The next rename fails, once, having renamed nothing.
+    pub fn fail_next_rename(&self) {
+        self.state.lock().faults.rename = true;
+    }
+
+    /// The next sync of a directory fails, once: its names may be durable or not, until one succeeds.
+    pub fn fail_next_sync_dir(&self) {
+        self.state.lock().faults.sync_dir = true;
     }
 
     /// From now on there is no space (`full`), or there is some again. Without any, no file is created and none grows; what
