@@ -5,12 +5,18 @@
 
 mod amounts;
 mod options;
+#[cfg(feature = "tls")]
+mod proving;
 
 pub use amounts::{Limits, Timing};
 pub use options::{OptionInfo, OptionKind, Setting, options};
+#[cfg(feature = "tls")]
+pub(crate) use proving::Proving;
 
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
+#[cfg(feature = "quic")]
+use rep_net::QuicTransport;
 use rep_net::{Address, Transport};
 #[cfg(feature = "tls")]
 use rep_net::{Identity, TlsTransport};
@@ -63,7 +69,7 @@ pub struct RepConfig {
     pub limits: Limits,
     pub(crate) transport: Option<Arc<dyn Transport>>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<TlsTransport>,
+    pub(crate) proving: Option<Proving>,
     pub(crate) listener: Option<TcpListener>,
 }
 
@@ -85,7 +91,7 @@ impl RepConfig {
             limits: Limits::default(),
             transport: None,
             #[cfg(feature = "tls")]
-            tls: None,
+            proving: None,
             listener: None,
         }
     }
@@ -109,7 +115,7 @@ pub struct RepConfigBuilder {
     limits: Limits,
     transport: Option<Arc<dyn Transport>>,
     #[cfg(feature = "tls")]
-    tls: Option<TlsTransport>,
+    proving: Option<Proving>,
     listener: Option<TcpListener>,
 }
 
@@ -167,6 +173,10 @@ impl RepConfigBuilder {
     /// Speaks over this transport instead of plain TCP: `hub.transport()` for members in one process.
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        #[cfg(feature = "tls")]
+        {
+            self.proving = None;
+        }
         self
     }
 
@@ -176,7 +186,16 @@ impl RepConfigBuilder {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, transport: TlsTransport) -> Self {
         self.transport = Some(Arc::new(transport.clone()));
-        self.tls = Some(transport);
+        self.proving = Some(Proving::Tls(transport));
+        self
+    }
+
+    /// Speaks QUIC, by the same certificates as [`tls`](RepConfigBuilder::tls). Make the transport with
+    /// [`Timing::transport_limits`], so that it asks for a silent peer before an election does.
+    #[cfg(feature = "quic")]
+    pub fn quic(mut self, transport: QuicTransport) -> Self {
+        self.transport = Some(Arc::new(transport.clone()));
+        self.proving = Some(Proving::Quic(transport));
         self
     }
 
@@ -234,7 +253,9 @@ impl RepConfigBuilder {
             ));
         }
         #[cfg(feature = "tls")]
-        self.check_certificate()?;
+        if let Some(proving) = &self.proving {
+            proving.check(&Identity::new(&*self.group, &*self.name), &self.timing)?;
+        }
         Ok(RepConfig {
             listen: Address::new(self.listen.as_deref().unwrap_or(&own)),
             group: self.group,
@@ -249,7 +270,7 @@ impl RepConfigBuilder {
             limits: self.limits,
             transport: self.transport,
             #[cfg(feature = "tls")]
-            tls: self.tls,
+            proving: self.proving,
             listener: self.listener,
         })
     }
@@ -257,25 +278,10 @@ impl RepConfigBuilder {
     /// Whether the caller's transport is none of ours.
     fn has_own_transport(&self) -> bool {
         #[cfg(feature = "tls")]
-        if self.tls.is_some() {
+        if matches!(self.proving, Some(Proving::Tls(_))) {
             return false;
         }
         self.transport.is_some()
-    }
-
-    /// A certificate of somebody else would be refused by every peer, one by one.
-    #[cfg(feature = "tls")]
-    fn check_certificate(&self) -> Result<(), Error> {
-        let Some(tls) = &self.tls else { return Ok(()) };
-        let own = Identity::new(&*self.group, &*self.name);
-        let named = tls.certificate().identities;
-        if named.contains(&own) {
-            return Ok(());
-        }
-        let named: Vec<String> = named.iter().map(Identity::to_string).collect();
-        let problem =
-            format!("the certificate is for {}, and this node is {own}", named.join(", "));
-        Err(Error::config("tls", problem))
     }
 
     fn check_attributes(&self) -> Result<(), Error> {

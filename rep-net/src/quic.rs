@@ -117,6 +117,11 @@ impl QuicTransport {
         self.shared.credentials.certificate()
     }
 
+    /// The bounds that it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     /// Listens on a socket that is bound already; for callers that choose their port beforehand.
     ///
     /// # Errors

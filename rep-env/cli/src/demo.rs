@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Members of the group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     nodes: u8,
-    /// What the members speak over: tcp or tls between processes, or memory between threads of this one
+    /// What the members speak over: tcp, tls or quic between processes, or memory between threads of this one
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
     /// Print one JSON object as the last line of stdout
@@ -55,6 +55,9 @@ enum Transport {
     /// With certificates made for the occasion.
     #[cfg(feature = "tls")]
     Tls,
+    /// The same over UDP.
+    #[cfg(feature = "quic")]
+    Quic,
     Memory,
 }
 

@@ -73,7 +73,10 @@ pub(crate) struct Args {
     /// Speak unencrypted to the other members on an address that others can reach
     #[arg(long)]
     allow_plaintext: bool,
-    /// Speak TLS to the other members, and trust those with a certificate of these authorities: see `rep certs`
+    /// What to speak to the other members: tcp, tls or quic [default: tls if --tls-ca is given, else tcp]
+    #[arg(long, value_name = "TRANSPORT")]
+    transport: Option<String>,
+    /// Speak TLS (or QUIC) to the other members, and trust those with a certificate of these authorities: see `rep certs`
     #[arg(long, value_name = "FILE.pem")]
     tls_ca: Option<String>,
     /// This member's certificate and private key. Read again, like the two others, on SIGHUP
@@ -151,6 +154,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         ("resp_advertise", &args.resp_advertise),
         ("resp_password_file", &args.resp_password_file),
         ("store", &args.store),
+        ("transport", &args.transport),
         ("tls_ca", &args.tls_ca),
         ("tls_identity", &args.tls_identity),
         ("tls_revoked", &args.tls_revoked),

@@ -144,6 +144,11 @@ static IDENTITY: &[OptionInfo] = &[
         effect: "Speaks TLS, and knows the other members by their certificates (feature `tls`; `rep serve` has `tls_ca` and `tls_identity`).",
     },
     OptionInfo {
+        name: "quic",
+        kind: OptionKind::Code,
+        effect: "Speaks QUIC by such certificates (feature `quic`; `rep serve` has `--transport quic`).",
+    },
+    OptionInfo {
         name: "listener",
         kind: OptionKind::Code,
         effect: "Listens on this socket instead of binding one.",

@@ -247,7 +247,7 @@ fn listen_as_told(
 ) -> Result<Box<dyn Listener>, NetError> {
     let Some(socket) = config.listener else { return transport.listen(&config.listen, table) };
     #[cfg(feature = "tls")]
-    if let Some(tls) = config.tls {
+    if let Some(crate::config::Proving::Tls(tls)) = config.proving {
         return tls.listen_on(socket, table);
     }
     TcpTransport::new(Limits::default()).listen_on(socket, table)

@@ -37,6 +37,7 @@ const SEEN: &[(&str, fn())] = &[
     ("allow_plaintext", identity::plaintext_that_others_could_read_has_to_be_allowed),
     ("transport", identity::members_meet_on_the_transport_they_were_given),
     ("tls", tls_option),
+    ("quic", quic_option),
     ("listener", identity::a_node_listens_on_the_socket_it_was_given),
     ("heartbeat", time::a_master_says_that_it_is_there_as_often_as_told),
     ("election_timeout", time::a_master_that_hears_nobody_goes_on_as_long_as_told),
@@ -65,7 +66,12 @@ const SEEN: &[(&str, fn())] = &[
 /// See `tls.rs`; without the feature there is nothing to see.
 fn tls_option() {
     #[cfg(feature = "tls")]
-    super::tls::a_group_over_tls_writes_and_survives_its_master();
+    super::tls::a_group_writes_and_survives_its_master::<rep_env::net::TlsTransport>();
+}
+
+fn quic_option() {
+    #[cfg(feature = "quic")]
+    super::tls::a_group_writes_and_survives_its_master::<rep_env::net::QuicTransport>();
 }
 
 #[test]

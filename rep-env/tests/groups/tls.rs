@@ -1,4 +1,4 @@
-//! Groups over TLS: everything on the port goes through it, and nobody is let in by mistake.
+//! Groups whose members prove who they are, over TLS and over QUIC: everything on the port goes through it, and nobody is let in by mistake.
 
 use crate::world::{Net, PATIENCE, World, eventually, put};
 use rcgen::{
@@ -6,12 +6,17 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use rep_env::admin::AdminClient;
+use rep_env::config::RepConfigBuilder;
+#[cfg(feature = "quic")]
+use rep_env::net::QuicTransport;
 use rep_env::net::error::{CertificateFault, TlsError};
+use rep_env::net::tls::TlsConfigError;
 use rep_env::net::{
     Address, Channel, DialError, Hello, Identity, Limits, RefuseReason, ServiceHandler,
     TcpTransport, TlsConfig, TlsTransport, Transport,
 };
 use rep_env::{Error, NodeState, RepConfig};
+use std::any::TypeId;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +24,83 @@ use std::time::{Duration, Instant, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SERVICES: [&str; 4] = ["peer", "feeder", "admin", "echo"];
+
+/// A transport that proves names.
+pub(crate) trait Proving: Transport + Clone + 'static {
+    fn world(count: usize) -> World;
+    fn with(config: TlsConfig) -> Self;
+    fn over(self, config: RepConfigBuilder) -> RepConfigBuilder;
+    fn reload(&self) -> Result<(), TlsConfigError>;
+    fn replace(&self, config: TlsConfig) -> Result<(), TlsConfigError>;
+}
+
+impl Proving for TlsTransport {
+    fn world(count: usize) -> World {
+        World::new(Net::Tcp, count)
+    }
+
+    fn with(config: TlsConfig) -> Self {
+        TlsTransport::new(config, Limits::default()).unwrap()
+    }
+
+    fn over(self, config: RepConfigBuilder) -> RepConfigBuilder {
+        config.tls(self)
+    }
+
+    fn reload(&self) -> Result<(), TlsConfigError> {
+        self.reload()
+    }
+
+    fn replace(&self, config: TlsConfig) -> Result<(), TlsConfigError> {
+        self.replace(config)
+    }
+}
+
+#[cfg(feature = "quic")]
+impl Proving for QuicTransport {
+    fn world(count: usize) -> World {
+        World::new_for_udp(count)
+    }
+
+    fn with(config: TlsConfig) -> Self {
+        QuicTransport::new(config, Limits::default()).unwrap()
+    }
+
+    fn over(self, config: RepConfigBuilder) -> RepConfigBuilder {
+        config.quic(self)
+    }
+
+    fn reload(&self) -> Result<(), TlsConfigError> {
+        self.reload()
+    }
+
+    fn replace(&self, config: TlsConfig) -> Result<(), TlsConfigError> {
+        self.replace(config)
+    }
+}
+
+macro_rules! over_each {
+    ($($row:ident,)*) => {
+        mod over_tls {
+            $(#[test] fn $row() { super::$row::<rep_env::net::TlsTransport>(); })*
+        }
+
+        #[cfg(feature = "quic")]
+        mod over_quic {
+            $(#[test] fn $row() { super::$row::<rep_env::net::QuicTransport>(); })*
+        }
+    };
+}
+
+over_each! {
+    a_group_writes_and_survives_its_master,
+    no_service_is_reached_without_a_certificate_of_the_group,
+    a_member_is_let_in_under_its_own_name_alone,
+    who_is_no_member_may_ask_and_takes_no_part,
+    a_member_with_the_certificate_of_another_is_not_opened,
+    certificates_and_authority_change_under_load_and_nothing_is_lost,
+    a_certificate_that_expires_soon_is_a_problem_that_status_tells_of,
+}
 
 /// An authority of a group.
 struct Authority {
@@ -49,10 +131,9 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    fn transport(&self, group: &str, node: &str) -> TlsTransport {
+    fn transport<T: Proving>(&self, group: &str, node: &str) -> T {
         let (certificate, key) = self.issue(group, node, DAY * 365);
-        let config = TlsConfig::from_pem(certificate, key, &*self.pem);
-        TlsTransport::new(config, Limits::default()).unwrap()
+        T::with(TlsConfig::from_pem(certificate, key, &*self.pem))
     }
 }
 
@@ -77,9 +158,8 @@ impl Files {
         fs::write(&self.ca, trusted.iter().map(|ca| &*ca.pem).collect::<String>()).unwrap();
     }
 
-    fn transport(&self) -> TlsTransport {
-        let config = TlsConfig::from_files(&self.identity, &self.identity, &self.ca);
-        TlsTransport::new(config, Limits::default()).unwrap()
+    fn transport<T: Proving>(&self) -> T {
+        T::with(TlsConfig::from_files(&self.identity, &self.identity, &self.ca))
     }
 }
 
@@ -88,14 +168,15 @@ fn name(at: usize) -> String {
 }
 
 /// Three members, and the authority that they trust.
-fn group() -> (World, Authority) {
-    let (mut world, authority) = (World::new(Net::Tcp, 3), Authority::new());
-    (0..3).for_each(|at| open(&mut world, at, &authority));
+fn group<T: Proving>() -> (World, Authority) {
+    let (mut world, authority) = (T::world(3), Authority::new());
+    (0..3).for_each(|at| open::<T>(&mut world, at, &authority));
     (world, authority)
 }
 
-fn open(world: &mut World, at: usize, authority: &Authority) {
-    let config = world.config(at).tls(authority.transport("bank", &name(at)));
+fn open<T: Proving>(world: &mut World, at: usize, authority: &Authority) {
+    let own: T = authority.transport("bank", &name(at));
+    let config = own.over(world.config(at));
     let env = world.open_as(at, config.build().unwrap());
     env.register_service("echo", Arc::new(Echo)).unwrap();
 }
@@ -123,15 +204,14 @@ fn dial(
     transport.dial(&Address::new(world.address(0)), &hello, Instant::now() + PATIENCE)
 }
 
-#[test]
-pub(crate) fn a_group_over_tls_writes_and_survives_its_master() {
-    let (mut world, authority) = group();
+pub(crate) fn a_group_writes_and_survives_its_master<T: Proving>() {
+    let (mut world, authority) = group::<T>();
     world.put("alice", "1");
     let old = world.master();
     world.close(old);
     world.put("alice", "2");
     assert_ne!(world.master(), old);
-    open(&mut world, old, &authority);
+    open::<T>(&mut world, old, &authority);
     let token = world.put("alice", "3");
     let state = || (world.env(old).state() == NodeState::Replica).then_some(());
     eventually("the old master follows", state);
@@ -139,20 +219,33 @@ pub(crate) fn a_group_over_tls_writes_and_survives_its_master() {
     assert_eq!(crate::world::get(&view, "alice").as_deref(), Some("3"));
 }
 
-/// Whatever is on the port: members' services, the operators', the application's.
-#[test]
-fn no_service_is_reached_without_a_certificate_of_the_group() {
-    let (world, authority) = group();
-    let stranger = Authority::new().transport("bank", "n2");
-    let other_group = authority.transport("shop", "n2");
+/// Transports other than the one that the group speaks, with a certificate of it where they show one.
+fn others<T: Proving>(authority: &Authority) -> Vec<Box<dyn Transport>> {
     let plain = TcpTransport::new(Limits::default());
+    let mut others: Vec<Box<dyn Transport>> = vec![Box::new(plain)];
+    if TypeId::of::<T>() != TypeId::of::<TlsTransport>() {
+        others.push(Box::new(authority.transport::<TlsTransport>("bank", "n2")));
+    }
+    #[cfg(feature = "quic")]
+    if TypeId::of::<T>() != TypeId::of::<QuicTransport>() {
+        others.push(Box::new(authority.transport::<QuicTransport>("bank", "n2")));
+    }
+    others
+}
+
+/// Whatever is on the port: members' services, the operators', the application's.
+fn no_service_is_reached_without_a_certificate_of_the_group<T: Proving>() {
+    let (world, authority) = group::<T>();
+    let stranger: T = Authority::new().transport("bank", "n2");
+    let other_group: T = authority.transport("shop", "n2");
+    let others = others::<T>(&authority);
     for service in SERVICES {
-        let refused = dial(&plain, &world, service, "n2").unwrap_err();
-        assert!(
-            matches!(refused.tls_error(), Some(TlsError::TlsSpoken))
-                || matches!(refused, DialError::HungUp { .. }),
-            "{service}: {refused:?}"
-        );
+        for other in &others {
+            let refused = dial(&**other, &world, service, "n2").unwrap_err();
+            let is_told = matches!(refused.tls_error(), Some(TlsError::TlsSpoken));
+            let hung_up = matches!(refused, DialError::HungUp { .. });
+            assert!(is_told || hung_up || refused.is_refused(), "{service}: {refused:?}");
+        }
         let refused = dial(&stranger, &world, service, "n2").unwrap_err();
         assert!(
             matches!(
@@ -176,10 +269,9 @@ fn no_service_is_reached_without_a_certificate_of_the_group() {
     world.put("alice", "1");
 }
 
-#[test]
-fn a_member_is_let_in_under_its_own_name_alone() {
-    let (world, authority) = group();
-    let third = authority.transport("bank", "n3");
+fn a_member_is_let_in_under_its_own_name_alone<T: Proving>() {
+    let (world, authority) = group::<T>();
+    let third: T = authority.transport("bank", "n3");
     for service in SERVICES {
         let refused = dial(&third, &world, service, "n2").unwrap_err();
         assert_eq!(refused.refuse_reason(), Some(&RefuseReason::NotProved), "{service}");
@@ -195,10 +287,9 @@ fn a_member_is_let_in_under_its_own_name_alone() {
 }
 
 /// A certificate of the group lets in; what its holder may do there is for the membership to say.
-#[test]
-fn who_is_no_member_may_ask_and_takes_no_part() {
-    let (world, authority) = group();
-    let ops = authority.transport("bank", "ops");
+fn who_is_no_member_may_ask_and_takes_no_part<T: Proving>() {
+    let (world, authority) = group::<T>();
+    let ops: T = authority.transport("bank", "ops");
     for service in ["peer", "feeder"] {
         let refused = dial(&ops, &world, service, "ops").unwrap_err();
         let reason = refused.refuse_reason();
@@ -208,32 +299,31 @@ fn who_is_no_member_may_ask_and_takes_no_part() {
     assert_eq!(client.status(PATIENCE).unwrap().members.len(), 3);
 }
 
-#[test]
-fn a_member_with_the_certificate_of_another_is_not_opened() {
+fn a_member_with_the_certificate_of_another_is_not_opened<T: Proving>() {
     let authority = Authority::new();
-    let mut world = World::new(Net::Tcp, 1);
+    let mut world = T::world(1);
     for (group, node) in [("bank", "n2"), ("shop", "n1")] {
         let config = RepConfig::builder("bank", "n1").members(world.members.clone()).ephemeral();
-        let refused = config.tls(authority.transport(group, node)).build().unwrap_err();
-        assert!(matches!(refused, Error::Config { option: "tls", .. }), "{refused}");
+        let other: T = authority.transport(group, node);
+        let refused = other.over(config).build().unwrap_err();
+        assert!(matches!(refused, Error::Config { option: "tls" | "quic", .. }), "{refused}");
     }
-    open(&mut world, 0, &authority);
+    open::<T>(&mut world, 0, &authority);
     world.put("alice", "1");
 }
 
 /// New certificates, then a new authority, member by member, while somebody writes.
-#[test]
-fn certificates_and_authority_change_under_load_and_nothing_is_lost() {
+fn certificates_and_authority_change_under_load_and_nothing_is_lost<T: Proving>() {
     let (old, new) = (Authority::new(), Authority::new());
-    let mut world = World::new(Net::Tcp, 3);
+    let mut world = T::world(3);
     let files = tempfile::tempdir().unwrap();
     let files: Vec<Files> = (0..3).map(|at| Files::new(files.path(), &name(at))).collect();
     let mut transports = Vec::new();
     for (at, own) in files.iter().enumerate() {
         fs::create_dir_all(own.ca.parent().unwrap()).unwrap();
         own.write(&old, &name(at), &[&old]);
-        transports.push(own.transport());
-        let config = world.config(at).tls(transports[at].clone()).build().unwrap();
+        transports.push(own.transport::<T>());
+        let config = transports[at].clone().over(world.config(at)).build().unwrap();
         world.open_as(at, config);
     }
     let mut written = 0;
@@ -262,7 +352,7 @@ fn certificates_and_authority_change_under_load_and_nothing_is_lost() {
     // Whoever comes anew comes with the new one alone.
     let replica = world.replica();
     world.close(replica);
-    let config = world.config(replica).tls(files[replica].transport()).build().unwrap();
+    let config = files[replica].transport::<T>().over(world.config(replica)).build().unwrap();
     world.open_as(replica, config);
     let count = write(&world);
     let token = world.put("last", "value");
@@ -276,19 +366,18 @@ fn certificates_and_authority_change_under_load_and_nothing_is_lost() {
     put(world.env(world.master()), "alice", "1").unwrap();
 }
 
-#[test]
-fn a_certificate_that_expires_soon_is_a_problem_that_status_tells_of() {
+fn a_certificate_that_expires_soon_is_a_problem_that_status_tells_of<T: Proving>() {
     let authority = Authority::new();
-    let mut world = World::new(Net::Tcp, 1);
+    let mut world = T::world(1);
     let transport = |days: u32| {
         let (certificate, key) = authority.issue("bank", "n1", DAY * days + DAY / 2);
         TlsConfig::from_pem(certificate, key, &*authority.pem)
     };
-    let own = TlsTransport::new(transport(60), Limits::default()).unwrap();
-    let config = world.config(0).tls(own.clone());
+    let own = T::with(transport(60));
+    let config = own.clone().over(world.config(0));
     world.open_as(0, config.build().unwrap());
     world.put("alice", "1");
-    let asker = authority.transport("bank", "ops");
+    let asker: T = authority.transport("bank", "ops");
     let client = AdminClient::connect_as(&asker, "ops", &world.address(0), PATIENCE).unwrap();
     let report = client.status(PATIENCE).unwrap();
     assert!(report.certificate_expires_ms.is_some());

@@ -72,6 +72,17 @@ impl World {
         World { net, hub: Hub::default(), dir, members, listeners, _held: held, envs }
     }
 
+    /// A group of which nothing runs yet, at ports that are free for UDP too.
+    #[cfg(feature = "quic")]
+    pub(crate) fn new_for_udp(count: usize) -> World {
+        let mut world = World::new(Net::Tcp, count);
+        world.listeners.fill_with(|| None);
+        let places = (1..=count).map(|number| (number, held_port_of_both()));
+        (world.members, world._held) =
+            places.map(|(number, (held, address))| (format!("n{number}={address}"), held)).unzip();
+        world
+    }
+
     /// A group of which every member runs.
     pub(crate) fn running(net: Net, count: usize) -> World {
         let mut world = World::new(net, count);
@@ -282,4 +293,24 @@ pub(crate) fn held_port() -> (OwnedFd, SocketAddr) {
     net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = net::getsockname(&socket).unwrap().try_into().unwrap();
     (socket, address)
+}
+
+/// As [`held_port`], of a port that is free for UDP too. A port of UDP cannot be held and left to another, so it is none that the system
+/// gives out of itself, and whoever looks for such a one here has to get hold of the port of TCP first.
+#[cfg(feature = "quic")]
+pub(crate) fn held_port_of_both() -> (OwnedFd, SocketAddr) {
+    const NOT_GIVEN_OUT: std::ops::Range<u16> = 20_000..30_000;
+    let chance = usize::from(held_port().1.port());
+    let candidates = NOT_GIVEN_OUT.cycle().skip(chance % NOT_GIVEN_OUT.len());
+    candidates
+        .take(NOT_GIVEN_OUT.len())
+        .find_map(|port| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            net::bind(&socket, &address).ok()?;
+            std::net::UdpSocket::bind(address).ok()?;
+            sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+            Some((socket, address))
+        })
+        .expect("a free port")
 }

@@ -4,9 +4,12 @@ use super::home::TempHome;
 #[cfg(feature = "tls")]
 use super::node::Certs;
 use super::node::{How, Place, Running};
+use super::ports::{self, Held};
 use super::story::Story;
-use super::{Patience, Transport, ports};
+use super::{Patience, Transport};
 use crate::status::Told;
+#[cfg(feature = "tls")]
+use crate::trust;
 use anyhow::Context;
 use rep_env::admin::{AppliedDigest, StatusReport};
 use rep_env::net::mem::Hub;
@@ -21,18 +24,26 @@ pub(super) struct Group {
     members: Vec<String>,
     how: How,
     home: TempHome,
+    /// What keeps the ports for the members.
+    _held: Vec<Held>,
 }
 
 impl Group {
     pub(super) fn start(count: usize, transport: Transport, keep: bool) -> anyhow::Result<Self> {
         let home = TempHome::new().context("no place for the members' homes")?;
-        let mut addresses = ports::free_addresses(2 * count)?;
+        let held = ports::hold(2 * count)?;
+        let mut addresses: Vec<String> = held.iter().map(Held::address).collect();
         let resp = addresses.split_off(count);
         let (how, addresses) = match transport {
             Transport::Tcp => (How::Processes { orphans: keep, certs: None }, addresses),
             #[cfg(feature = "tls")]
             Transport::Tls => {
-                let certs = Some(Certs::make(&home, count)?);
+                let certs = Some(Certs::make(&home, count, trust::Transport::Tls)?);
+                (How::Processes { orphans: keep, certs }, addresses)
+            }
+            #[cfg(feature = "quic")]
+            Transport::Quic => {
+                let certs = Some(Certs::make(&home, count, trust::Transport::Quic)?);
                 (How::Processes { orphans: keep, certs }, addresses)
             }
             Transport::Memory => {
@@ -48,7 +59,7 @@ impl Group {
             .collect();
         let members = places.iter().map(Place::member).collect();
         let running = places.iter().map(|_| None).collect();
-        let mut group = Group { running, places, members, how, home };
+        let mut group = Group { running, places, members, how, home, _held: held };
         (0..count).try_for_each(|at| group.start_again(at))?;
         Ok(group)
     }

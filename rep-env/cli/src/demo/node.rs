@@ -5,8 +5,12 @@ use super::home::TempHome;
 use crate::certs;
 use crate::resp::{self, RespConfig, RespServer};
 use crate::serve;
+#[cfg(feature = "tls")]
+use crate::trust::Transport;
 use crate::trust::Trust;
 use anyhow::{Context, bail, ensure};
+#[cfg(feature = "tls")]
+use clap::ValueEnum;
 use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
 use rep_env::net::Address;
 use rep_env::net::mem::Hub;
@@ -68,10 +72,13 @@ pub(super) enum How {
     Threads(Hub),
 }
 
-/// Certificates of all members, in a directory.
+/// Certificates of all members, in a directory, and what is spoken by them.
 #[derive(Debug)]
 #[cfg(feature = "tls")]
-pub(super) struct Certs(PathBuf);
+pub(super) struct Certs {
+    dir: PathBuf,
+    transport: Transport,
+}
 
 /// There are none without TLS.
 #[derive(Debug)]
@@ -80,20 +87,29 @@ pub(super) enum Certs {}
 
 #[cfg(feature = "tls")]
 impl Certs {
-    pub(super) fn make(home: &TempHome, count: usize) -> anyhow::Result<Self> {
+    pub(super) fn make(
+        home: &TempHome,
+        count: usize,
+        transport: Transport,
+    ) -> anyhow::Result<Self> {
         let dir = home.path().join("certs");
         let nodes: Vec<String> = (1..=count).map(name).collect();
         certs::make_all(&dir, GROUP, &nodes)?;
-        Ok(Certs(dir))
+        Ok(Certs { dir, transport })
     }
 
     fn tell(&self, command: &mut Command, place: &Place) {
-        command.arg("--tls-ca").arg(certs::authorities(&self.0));
-        command.arg("--tls-identity").arg(certs::identity(&self.0, &place.name));
+        if let Some(spoken) = self.transport.to_possible_value() {
+            command.arg("--transport").arg(spoken.get_name());
+        }
+        command.arg("--tls-ca").arg(certs::authorities(&self.dir));
+        command.arg("--tls-identity").arg(certs::identity(&self.dir, &place.name));
     }
 
     fn trust(&self, place: &Place) -> Trust {
-        Trust::of(certs::authorities(&self.0), certs::identity(&self.0, &place.name))
+        let (ca, identity) =
+            (certs::authorities(&self.dir), certs::identity(&self.dir, &place.name));
+        Trust::of(self.transport, ca, identity)
     }
 }
 

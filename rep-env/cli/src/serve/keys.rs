@@ -60,11 +60,19 @@ static OWN: &[Own] = &[
         needs: Some("resp"),
     },
     Own {
+        name: "transport",
+        kind: TEXT,
+        default: "`tls` with certificates, else `tcp`",
+        bound: "`tcp`, `tls`, `quic`",
+        effect: "What the members speak to each other, the same at every member; `tls` and `quic` need `tls_ca`.",
+        needs: None,
+    },
+    Own {
         name: "tls_ca",
         kind: TEXT,
         default: "plain TCP",
         bound: "a PEM file",
-        effect: "Speaks TLS to the other members, and trusts whom these authorities have given a certificate.",
+        effect: "Speaks TLS or QUIC to the other members, and trusts whom these authorities have given a certificate.",
         needs: Some("tls_identity"),
     },
     Own {

@@ -7,6 +7,8 @@ use super::file;
 use super::keys::{self, Key};
 use super::values::{self, Raw};
 use anyhow::{Context, anyhow, bail};
+#[cfg(feature = "tls")]
+use rep_env::config::Timing;
 use rep_env::config::{RepConfigBuilder, Setting};
 use rep_env::{Error, RepConfig};
 use std::collections::BTreeMap;
@@ -120,6 +122,12 @@ impl Settings {
             builder = builder.set(option, value).map_err(|error| self.placed(error))?;
         }
         Ok(builder)
+    }
+
+    /// How long things may take, as said.
+    #[cfg(feature = "tls")]
+    pub(crate) fn timing(&self) -> anyhow::Result<Timing> {
+        Ok(self.builder()?.build().map_err(|error| self.placed(error))?.timing)
     }
 
     /// An error about an option, with the place where the option was said.

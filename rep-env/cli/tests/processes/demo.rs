@@ -40,6 +40,12 @@ fn the_demo_over_tls_loses_nothing() {
     run("tls");
 }
 
+#[cfg(feature = "quic")]
+#[test]
+fn the_demo_over_quic_loses_nothing() {
+    run("quic");
+}
+
 #[test]
 fn the_demo_of_threads_loses_nothing() {
     run("memory");

@@ -95,6 +95,16 @@ impl Group {
         Group { children, addresses, resp, dir, more: &[], _held: held, _turn: None }
     }
 
+    /// The same, at ports that are free for UDP too.
+    #[cfg(feature = "quic")]
+    pub(crate) fn new_for_udp(count: usize) -> Group {
+        let mut group = Group::new(count);
+        let (held, addresses): (Vec<_>, Vec<_>) = (0..count).map(|_| held_port_of_both()).unzip();
+        group._held.extend(held);
+        group.addresses = addresses;
+        group
+    }
+
     pub(crate) fn name(&self, at: usize) -> String {
         format!("n{}", at + 1)
     }
@@ -298,4 +308,22 @@ fn held_port() -> (OwnedFd, String) {
     net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = SocketAddr::try_from(net::getsockname(&socket).unwrap()).unwrap();
     (socket, address.to_string())
+}
+
+/// As [`held_port`], of a port that is free for UDP too. A port of UDP cannot be held and left to another, so it is none that the system
+/// gives out of itself, and whoever looks for such a one here has to get hold of the port of TCP first.
+#[cfg(feature = "quic")]
+fn held_port_of_both() -> (OwnedFd, String) {
+    const NOT_GIVEN_OUT: std::ops::Range<u16> = 10_000..20_000;
+    let chance = SocketAddr::try_from(net::getsockname(&held_port().0).unwrap()).unwrap().port();
+    let candidates = NOT_GIVEN_OUT.cycle().skip(usize::from(chance) % NOT_GIVEN_OUT.len());
+    let hold = |port| {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &address).ok()?;
+        std::net::UdpSocket::bind(address).ok()?;
+        sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+        Some((socket, address.to_string()))
+    };
+    candidates.take(NOT_GIVEN_OUT.len()).find_map(hold).expect("a free port")
 }

@@ -92,8 +92,14 @@ fn what_cannot_work_is_refused_before_anything_runs() {
     let group = Group::new(3);
     let (code, _, stderr) = run(group.serve(0).args(["--resp-advertise", "a:1"]));
     assert_eq!(code, Some(1), "{stderr}");
-    let (code, _, stderr) = run(group.serve(0).args(["--transport", "tls"]));
-    assert_eq!(code, Some(2), "{stderr}");
+    for transport in ["tls", "quic"] {
+        let (code, _, stderr) = run(group.serve(0).args(["--transport", transport]));
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("need certificates"), "never in the clear instead: {stderr}");
+    }
+    let (code, _, stderr) = run(group.serve(0).args(["--transport", "pigeon"]));
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("tcp, tls, quic"), "{stderr}");
     let (code, _, stderr) = run(group.serve(0).args(["--advertise", "elsewhere:1"]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains("advertise"), "{stderr}");

@@ -80,6 +80,32 @@ fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
     eventually("a master", || (status(&group, 0, &member).0 == Some(0)).then_some(()));
 }
 
+#[cfg(feature = "quic")]
+#[test]
+fn a_group_over_quic_runs_is_asked_and_is_not_reached_in_another_way() {
+    let certs = Certs::of(&["n1", "n2", "n3", "ops"]);
+    let mut group = Group::new_for_udp(3);
+    for at in 0..3 {
+        let mut flags = vec!["--transport".to_owned(), "quic".to_owned()];
+        flags.extend(certs.flags(&group.name(at)));
+        group.start_with(at, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let mut ops = certs.flags("ops").to_vec();
+    assert_eq!(status(&group, 0, &ops).0, Some(2), "over TLS nobody is there");
+    assert_eq!(status(&group, 0, &[]).0, Some(2), "nor in the clear");
+    ops.extend(["--transport".to_owned(), "quic".to_owned()]);
+    eventually("a master", || (status(&group, 0, &ops).0 == Some(0)).then_some(()));
+    let asked = |command: &str, more: &[&str]| {
+        let (code, stdout, stderr) =
+            run(rep().args([command, &group.addresses[1]]).args(more).args(&ops));
+        assert_eq!(code, Some(0), "{command}: {stdout}{stderr}");
+    };
+    asked("ping", &["--count", "2"]);
+    let (code, _, stderr) = status(&group, 0, &ops[4..]);
+    assert_eq!(code, Some(2), "no certificate, no QUIC: {stderr}");
+    assert!(stderr.contains("need certificates"), "{stderr}");
+}
+
 #[test]
 fn what_is_wrong_with_certificates_is_said_before_anything_is_opened() {
     let certs = Certs::of(&["n1", "n2"]);
