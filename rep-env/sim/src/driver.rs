@@ -208,7 +208,7 @@ impl World {
             Output::SendEntries { link, range } => {
                 self.acts(id, range.header.connection.term, "sends entries");
                 let after = Duration::from_nanos(self.rngs.disk.latency_ns(20_000));
-                let run = self.process(id).run;
+                let (run, range) = (self.process(id).run, Box::new(range));
                 self.schedule.push(self.now + after, Event::SendEntries { id, run, link, range });
             }
             Output::Connect { peer, service } => {

@@ -240,15 +240,26 @@ impl Network {
 
     /// Puts a parcel on its way towards `to`, behind everything sent before it.
     fn convey(&mut self, now: Duration, id: ConnId, to: Side, parcel: Parcel) -> Coming {
+        self.convey_one(now, id, to, parcel).into_iter().collect()
+    }
+
+    /// The same, as what it is: one event, or none if the way is cut.
+    fn convey_one(
+        &mut self,
+        now: Duration,
+        id: ConnId,
+        to: Side,
+        parcel: Parcel,
+    ) -> Option<(Duration, NetEvent)> {
         let delay = self.delay();
-        let Some(conn) = self.conns.get_mut(&id) else { return Vec::new() };
+        let conn = self.conns.get_mut(&id)?;
         let source = conn.ends[to.other().index()].node;
         if self.blocked.contains(&(source, conn.ends[to.index()].node)) {
             conn.held[to.index()].push_back(parcel);
-            return Vec::new();
+            return None;
         }
         let last = &mut conn.last[to.index()];
         *last = (now + delay).max(*last + Duration::from_nanos(1));
-        vec![(*last, NetEvent::Arrive { conn: id, to, parcel })]
+        Some((*last, NetEvent::Arrive { conn: id, to, parcel }))
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) schedule: Schedule<Event>,
     pub(crate) rngs: Rngs,
-    processes: BTreeMap<NodeId, Process>,
+    /// By number, from 1 on.
+    processes: Vec<Process>,
     pub(crate) network: Network,
     pub(crate) ever_hostile: bool,
     pub(crate) oracle: Oracle,
@@ -75,7 +76,6 @@ impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, detail: Detail) -> Self {
         let split = |label| Rng::split(seed, label);
         let network = Network::new(swarm.net.clone(), seed, swarm.heartbeat * 3);
-        let ids = (1..=swarm.nodes).map(NodeId::new);
         World {
             seed,
             now: Duration::ZERO,
@@ -88,7 +88,7 @@ impl World {
                 ids: split("ids"),
                 outputs: split("outputs"),
             },
-            processes: ids.map(|id| (id, Process::new())).collect(),
+            processes: (0..swarm.nodes).map(|_| Process::new()).collect(),
             network,
             ever_hostile: swarm.net.hostile,
             oracle: Oracle::new(swarm.nodes),
@@ -183,7 +183,7 @@ impl World {
             Event::LogCut { id, .. } => self.log_cut(id),
             Event::Applied { id, .. } => self.applied(id),
             Event::Lane { id, .. } => self.lane(id),
-            Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, range),
+            Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, &range),
             Event::Sent { id, link, last, bytes, .. } => self.sent(id, link, last, bytes),
             Event::Restart { id } => self.start(id),
             Event::Cured { id } => self.cured(id),
@@ -200,15 +200,19 @@ impl World {
     // ---- shared
 
     pub(crate) fn ids(&self) -> Vec<NodeId> {
-        self.processes.keys().copied().collect()
+        self.members().map(|(id, _)| id).collect()
     }
 
     pub(crate) fn process(&self, id: NodeId) -> &Process {
-        &self.processes[&id]
+        &self.processes[id.get() as usize - 1]
     }
 
     pub(crate) fn process_mut(&mut self, id: NodeId) -> &mut Process {
-        self.processes.get_mut(&id).expect("only members are named")
+        &mut self.processes[id.get() as usize - 1]
+    }
+
+    fn members(&self) -> impl Iterator<Item = (NodeId, &Process)> {
+        (1..).map(NodeId::new).zip(&self.processes)
     }
 
     /// The node that may write now, of the highest term if two think so.
@@ -218,7 +222,7 @@ impl World {
             let admission = &live.front.admission;
             admission.writable.then_some(admission.term)
         };
-        let masters = self.processes.iter().filter_map(|(id, p)| leads(p).map(|term| (term, *id)));
+        let masters = self.members().filter_map(|(id, p)| leads(p).map(|term| (term, id)));
         masters.max().map(|(_, id)| id)
     }
 

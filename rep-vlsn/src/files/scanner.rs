@@ -194,7 +194,9 @@ impl<F: DiskFile> Scanner<F> {
 }
 
 pub(crate) fn read_window<F: DiskFile>(file: &F, at: u64, count: usize) -> io::Result<Bytes> {
-    let mut window = BytesMut::zeroed(count);
+    // No room is made, and zeroed, for what the file does not have.
+    let there = file.len()?.saturating_sub(at);
+    let mut window = BytesMut::zeroed(count.min(usize::try_from(there).unwrap_or(usize::MAX)));
     let got = file.read_at(at, &mut window)?;
     window.truncate(got);
     Ok(window.freeze())

@@ -29,8 +29,12 @@ impl World {
 
     fn put_on_wire(&mut self, (conn, side): (ConnId, Side), bytes: Bytes) {
         let Some(frame) = self.network.next_frame(conn, side) else { return };
-        let mishap = self.mishap_of(frame).map(|mishap| (frame, mishap));
-        let coming = self.network.send(self.now, (conn, side), bytes, mishap);
+        let Some(mishap) = self.mishap_of(frame) else {
+            let coming = self.network.send(self.now, (conn, side), bytes);
+            coming.into_iter().for_each(|(at, event)| self.schedule.push(at, Event::Net(event)));
+            return;
+        };
+        let coming = self.network.send_amiss(self.now, (conn, side), bytes, (frame, mishap));
         self.net_coming(coming);
     }
 
@@ -86,7 +90,7 @@ impl World {
     }
 
     /// A peer's writer thread: reads the range and sends it as one frame.
-    pub(crate) fn send_entries(&mut self, id: NodeId, link: Link, range: SendRange) {
+    pub(crate) fn send_entries(&mut self, id: NodeId, link: Link, range: &SendRange) {
         let Some(live) = self.live_mut(id) else { return };
         let run = live.reader.read(range.from, range.to, range.bytes_max, range.log_epoch);
         let run = match run {

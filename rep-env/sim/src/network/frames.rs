@@ -64,42 +64,58 @@ impl Network {
         queued.saturating_sub(Duration::from_secs_f64(SEND_BUFFER_BYTES / bandwidth))
     }
 
+    /// A frame leaves, and nothing happens to it.
     pub(crate) fn send(
         &mut self,
         now: Duration,
         (id, from): (ConnId, Side),
         bytes: Bytes,
-        mishap: Option<(Frame, Mishap)>,
+    ) -> Option<(Duration, NetEvent)> {
+        let now = self.carry(now, id, from, bytes.len());
+        self.convey_one(now, id, from.other(), Parcel::Frame { bytes, old: false })
+    }
+
+    /// A frame leaves, and does not arrive as it was sent.
+    pub(crate) fn send_amiss(
+        &mut self,
+        now: Duration,
+        (id, from): (ConnId, Side),
+        bytes: Bytes,
+        (name, mishap): (Frame, Mishap),
     ) -> Coming {
-        self.counts.frames += 1;
-        let carried = self.carried_at(now, id, from, bytes.len());
-        self.counts.queued += u64::from(carried > now);
-        let now = carried;
+        let now = self.carry(now, id, from, bytes.len());
         let (to, frame) = (from.other(), Parcel::Frame { bytes: bytes.clone(), old: false });
         match mishap {
-            None => self.convey(now, id, to, frame),
-            Some((_, Mishap::Lost)) => {
+            Mishap::Lost => {
                 self.counts.dropped += 1;
                 self.bury(id, to, bytes);
                 if self.config.hostile { Vec::new() } else { self.reset(now, id) }
             }
-            Some((frame, Mishap::Corrupt)) => {
+            Mishap::Corrupt => {
                 self.counts.corrupt += 1;
-                let wire = Network::spoil(frame, &bytes);
+                let wire = Network::spoil(name, &bytes);
                 self.convey(now, id, to, Parcel::Spoilt { wire })
             }
-            Some((_, Mishap::Doubled)) => {
+            Mishap::Doubled => {
                 self.counts.duplicated += 1;
                 let mut coming = self.convey(now, id, to, frame.clone());
-                coming.extend(self.convey(now, id, to, frame));
+                coming.extend(self.convey_one(now, id, to, frame));
                 coming
             }
-            Some((_, Mishap::Overtaken)) => {
+            Mishap::Overtaken => {
                 self.counts.reordered += 1;
                 let after = self.delay() * 3;
                 vec![(now + after, NetEvent::Arrive { conn: id, to, parcel: frame })]
             }
         }
+    }
+
+    /// When the wire has taken a frame.
+    fn carry(&mut self, now: Duration, id: ConnId, from: Side, bytes: usize) -> Duration {
+        self.counts.frames += 1;
+        let carried = self.carried_at(now, id, from, bytes);
+        self.counts.queued += u64::from(carried > now);
+        carried
     }
 
     /// A parcel is there: what the end sees of it, or nothing (it waits behind a cut, or nobody is there).

@@ -18,7 +18,7 @@ pub(crate) enum Event {
     LogCut { id: NodeId, run: u64 },
     Applied { id: NodeId, run: u64 },
     Lane { id: NodeId, run: u64 },
-    SendEntries { id: NodeId, run: u64, link: Link, range: SendRange },
+    SendEntries { id: NodeId, run: u64, link: Link, range: Box<SendRange> },
     Sent { id: NodeId, run: u64, link: Link, last: LogPoint, bytes: usize },
     Restart { id: NodeId },
     Cured { id: NodeId },
