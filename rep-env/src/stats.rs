@@ -37,6 +37,8 @@ pub struct Stats {
     pub log_syncs: u64,
     /// Truncations of the log.
     pub log_truncations: u64,
+    /// Times that files of the log were removed because nobody needs them.
+    pub log_cleanings: u64,
     /// Promises written.
     pub promises_written: u64,
     /// Entries given to the store.
@@ -145,6 +147,7 @@ counters!(
     log_bytes,
     log_syncs,
     log_truncations,
+    log_cleanings,
     promises_written,
     entries_applied,
     batches_applied,

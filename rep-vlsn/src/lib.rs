@@ -81,7 +81,7 @@ pub use index::{Position, VlsnIndex};
 #[cfg(feature = "log")]
 pub use offline::{Inspection, OfflineWalk, Place, Seen, UNWRITTEN, inspect, inspect_cell, walk};
 #[cfg(feature = "log")]
-pub use reader::{LogReader, Run};
+pub use reader::{LogReader, Run, SegmentSize};
 #[cfg(feature = "log")]
 pub use record::{Draft, Flags, Holder, Kind, Record, RecordError, RecordHeader, SyncClass};
 #[cfg(feature = "log")]

@@ -5,9 +5,9 @@
 //! the meantime are never taken for what replaced them.
 
 use crate::batch::Batch;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::ReadError;
-use crate::files::{Files, Found};
+use crate::files::{Files, Found, Segment};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::record::Record;
 use crate::tail::{Place, Tail, TailRun};
@@ -45,6 +45,15 @@ pub struct Run {
     pub slices: Vec<Bytes>,
     /// Bytes of all slices together.
     pub bytes: usize,
+}
+
+/// One file of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSize {
+    /// Its first entry.
+    pub first: Vlsn,
+    /// Its length, which the newest segment has before it is full.
+    pub bytes: u64,
 }
 
 impl<D: Disk> LogReader<D> {
@@ -90,6 +99,19 @@ impl<D: Disk> LogReader<D> {
     /// The first entry held; the first of all if there is none.
     pub fn first(&self) -> Vlsn {
         self.files.read().head().map_or(Vlsn::FIRST, |(first, _)| first)
+    }
+
+    /// The log's files, oldest first: what could be cleaned, and what that would free.
+    ///
+    /// # Errors
+    ///
+    /// If the disk does not tell how long a file is.
+    pub fn segments(&self) -> Result<Vec<SegmentSize>, ReadError> {
+        let segments: Vec<_> = self.files.read().segments.values().map(Arc::clone).collect();
+        let size = |segment: &Arc<Segment<D::File>>| {
+            Ok(SegmentSize { first: segment.first(), bytes: segment.file.len()? })
+        };
+        segments.iter().map(size).collect()
     }
 
     /// The newest records.

@@ -99,8 +99,11 @@ impl LogView {
         self.last.vlsn.is_null()
     }
 
-    /// The term of entry `vlsn`, if it is held. The entry before the first gives `None`.
+    /// The term of entry `vlsn`, if it is held; and of the last one, also if the log holds no entry any more.
     pub fn term_at(&self, vlsn: Vlsn) -> Option<Term> {
+        if vlsn == self.last.vlsn && !vlsn.is_null() {
+            return Some(self.last.term);
+        }
         if vlsn > self.last.vlsn || vlsn < self.first {
             return None;
         }
@@ -115,7 +118,7 @@ impl LogView {
         self.term_at(vlsn).map(|term| LogPoint::new(term, vlsn))
     }
 
-    /// Whether the log holds that very entry.
+    /// Whether the log holds that very entry, or ends with it though it has been cleaned away.
     pub fn contains(&self, point: LogPoint) -> bool {
         self.point_at(point.vlsn) == Some(point)
     }

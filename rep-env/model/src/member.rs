@@ -161,6 +161,7 @@ fn recovered(kept: &Kept) -> Recovered {
         fence: kept.fence,
         log: LogView::recovered(Vlsn::FIRST, last, crc, view.epoch(), history),
         founding: kept.log.first().cloned(),
+        past: None,
         applied,
         mark_dvlsn: Vlsn::NULL,
     }

@@ -12,21 +12,25 @@ pub struct ApplyPlan {
     bytes_max: u64,
     age_max: Duration,
     bytes: u64,
+    entries: u64,
     since: Option<Duration>,
 }
 
 impl ApplyPlan {
     /// Bytes of one batch handed to the state machine.
     pub const BATCH_BYTES: usize = 1 << 20;
+    /// Entries after which a checkpoint is due, however short they are: replaying costs by the entry, too.
+    pub const ENTRIES_MAX: u64 = 1 << 20;
 
-    /// A checkpoint each `bytes_max` applied bytes, or when the oldest change not in one is `age_max` old.
+    /// A checkpoint each `bytes_max` applied bytes or [`ApplyPlan::ENTRIES_MAX`] entries, or when the oldest change not in one is `age_max` old.
     pub fn new(bytes_max: u64, age_max: Duration) -> Self {
-        ApplyPlan { bytes_max, age_max, bytes: 0, since: None }
+        ApplyPlan { bytes_max, age_max, bytes: 0, entries: 0, since: None }
     }
 
     /// Entries were applied; tells whether a checkpoint is due.
-    pub fn note_applied(&mut self, now: Duration, bytes: usize) -> bool {
+    pub fn note_applied(&mut self, now: Duration, entries: usize, bytes: usize) -> bool {
         self.bytes += bytes as u64;
+        self.entries += entries as u64;
         self.since.get_or_insert(now);
         self.is_due(now) || buggify!("node-early-checkpoint")
     }
@@ -34,7 +38,7 @@ impl ApplyPlan {
     /// Whether a checkpoint is due.
     pub fn is_due(&self, now: Duration) -> bool {
         let aged = self.since.is_some_and(|since| now.saturating_sub(since) >= self.age_max);
-        self.bytes >= self.bytes_max || aged
+        self.bytes >= self.bytes_max || self.entries >= ApplyPlan::ENTRIES_MAX || aged
     }
 
     /// When a checkpoint will be due if nothing more is applied.
@@ -45,6 +49,7 @@ impl ApplyPlan {
     /// A checkpoint has been made.
     pub fn note_checkpoint(&mut self) {
         self.bytes = 0;
+        self.entries = 0;
         self.since = None;
     }
 }

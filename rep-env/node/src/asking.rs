@@ -133,9 +133,11 @@ impl Node {
         self.evidence.note_applied(self.applied.vlsn);
         // A node that is not born yet cannot tell whose token it is: it waits until it can.
         let durable = self.membership.is_some().then(|| self.dvlsn());
-        // Of what is no longer in the log, all is applied.
-        let is_held =
-            |point: LogPoint| self.log.point_at(point.vlsn).is_none_or(|held| held == point);
+        // Of what is no longer in the log, all is applied; which of it there was, the past tells.
+        let (log, cleaning) = (&self.log, &self.cleaning);
+        let is_held = |point: LogPoint| {
+            cleaning.term_of(log, point.vlsn).is_none_or(|term| term == point.term)
+        };
         let (applied, evidence) = (self.applied, &self.evidence);
         for (request, outcome) in self.reads.take_ready(now, applied, durable, evidence, is_held) {
             self.resolve(request, outcome);

@@ -1,6 +1,7 @@
 //! What a node is told when it is made: who it is, who was listed with it, how patient it is, and what its
 //! disk held.
 
+use bytes::Bytes;
 use rep_election::Fence;
 use rep_vlsn::{GroupId, Incarnation, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::BTreeMap;
@@ -54,6 +55,21 @@ impl Default for Timing {
     }
 }
 
+/// How much of a log is kept for members that may still ask for it, beyond what the node needs itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Bytes of the log's files. Default 4 GiB.
+    pub bytes: u64,
+    /// How long a file is kept after the next one was begun. Default 7 days.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { bytes: 4 << 30, age: Duration::from_secs(7 * 24 * 60 * 60) }
+    }
+}
+
 /// Who a node is, and who was listed with it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -76,6 +92,8 @@ pub struct NodeConfig {
     pub window_bytes: usize,
     /// Bytes of one batch; a larger record travels alone. Default 256 KiB.
     pub batch_bytes: usize,
+    /// How much of its log the node keeps for others.
+    pub retention: Retention,
     /// Told to the source of a stream: name=value, 1 KiB at most.
     pub attributes: Vec<(String, String)>,
     /// Wall-clock time when the driver's clock stood at zero, ms since the Unix epoch. Stamped on entries for
@@ -105,6 +123,7 @@ impl NodeConfig {
             unsynced_bytes_max: 64 << 20,
             window_bytes: 8 << 20,
             batch_bytes: 256 << 10,
+            retention: Retention::default(),
             attributes: Vec::new(),
             epoch_ms: 0,
             seed,
@@ -121,6 +140,8 @@ pub struct Recovered {
     pub log: LogView,
     /// Entry 1 of the log, if it is held.
     pub founding: Option<Record>,
+    /// The cell `past`, if it was ever stored to: what [`Output::PersistPast`](crate::Output::PersistPast) gave.
+    pub past: Option<Bytes>,
     /// What the store holds.
     pub applied: LogPoint,
     /// dvlsn as the last local mark tells it.
@@ -134,6 +155,7 @@ impl Recovered {
             fence: Fence::default(),
             log: LogView::empty(),
             founding: None,
+            past: None,
             applied: LogPoint::NULL,
             mark_dvlsn: Vlsn::NULL,
         }

@@ -1,6 +1,6 @@
 //! Whose doing it was.
 
-use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn};
 use thiserror::Error;
 
 /// Why a node cannot be made of what its configuration and its disk say. The caller's doing, or the disk's.
@@ -41,6 +41,26 @@ pub enum OpenError {
         applied: LogPoint,
         /// Where the log ends.
         last: LogPoint,
+    },
+    /// The store lacks entries that the log does not hold any more: it was lost or replaced, and cannot be built again from here.
+    #[error(
+        "the store holds entries up to {applied}, and the log begins at {first}: the state in between is at the other members"
+    )]
+    StoreBehindLog {
+        /// What the store holds.
+        applied: LogPoint,
+        /// The first entry of the log.
+        first: Vlsn,
+    },
+    /// The head of the log was cleaned away, and what it said of the group cannot be read beside it.
+    #[error(
+        "the log begins at entry {first}, and the cell `past` beside it cannot stand in for what came before: {why}"
+    )]
+    NoPast {
+        /// The first entry still held.
+        first: Vlsn,
+        /// What is wrong with the cell.
+        why: String,
     },
     /// Entry 1 is not a founding entry that this version reads.
     #[error("entry 1 of the log does not found a group: {why}")]

@@ -6,6 +6,7 @@
 use crate::config::{NodeConfig, Seed};
 use crate::error::{OpenError, PeerError};
 use crate::membership::{Member, Membership};
+use crate::past::Past;
 use rep_election::{Electorate, Voter};
 use rep_vlsn::{Batch, Incarnation, Kind, LogPoint, NodeId, Record, Vlsn};
 use std::collections::BTreeMap;
@@ -33,14 +34,26 @@ pub(crate) fn founding_members(
     config.members.iter().map(member).collect()
 }
 
-/// Reads the founding entry that recovery found, and compares it with the flags.
-pub(crate) fn recovered_membership(
-    config: &NodeConfig,
+/// The members as the directory records them: in the founding entry, or where the head of the log is gone, beside it.
+pub(crate) fn recorded_membership(
     founding: Option<&Record>,
+    past: Option<&Past>,
 ) -> Result<Option<Membership>, OpenError> {
-    let Some(record) = founding else { return Ok(None) };
-    let membership =
-        Membership::from_record(record).map_err(|why| OpenError::NoFounding { why })?;
+    match founding {
+        Some(record) => {
+            let read = Membership::from_record(record);
+            read.map(Some).map_err(|why| OpenError::NoFounding { why })
+        }
+        None => Ok(past.map(|past| past.membership.clone())),
+    }
+}
+
+/// Compares what was recorded with the flags.
+pub(crate) fn own_membership(
+    config: &NodeConfig,
+    recorded: Option<Membership>,
+) -> Result<Option<Membership>, OpenError> {
+    let Some(membership) = recorded else { return Ok(None) };
     match difference(config, &membership) {
         Some(difference) => Err(OpenError::MembersDiffer { difference }),
         None => own_directory(config, &membership).map(|()| Some(membership)),

@@ -5,11 +5,12 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], and [`status`] with `problems` (what is wrong, in words).
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), and [`status`] with `problems` (what is wrong, in words).
 
 pub mod admission;
 pub mod applying;
 mod asking;
+mod cleaning;
 pub mod config;
 mod durability;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod membership;
 pub mod message;
 pub mod node;
 pub mod output;
+mod past;
 mod problems;
 mod reads;
 mod reign;
@@ -32,7 +34,7 @@ mod watermarks;
 
 pub use admission::{Admission, Proposal};
 pub use applying::ApplyPlan;
-pub use config::{NodeConfig, Recovered, Seed, Timing, number_members};
+pub use config::{NodeConfig, Recovered, Retention, Seed, Timing, number_members};
 pub use durability::Durability;
 pub use error::{OpenError, PeerError};
 pub use links::{DialFailure, Link, RunId, Service, Shown};

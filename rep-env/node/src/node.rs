@@ -9,6 +9,7 @@
 use crate::admission::Proposal;
 use crate::applying;
 use crate::asking::{Asked, Asking};
+use crate::cleaning::Cleaning;
 use crate::config::{NodeConfig, Recovered};
 use crate::durability::Durability;
 use crate::error::OpenError;
@@ -18,6 +19,7 @@ use crate::founding;
 use crate::links::Links;
 use crate::membership::Membership;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
+use crate::past::Past;
 use crate::reads::Reads;
 use crate::reign::Reign;
 use crate::routing::Refusal;
@@ -59,6 +61,16 @@ pub enum Persisted {
         /// Header CRC of the last entry.
         last_crc: u32,
     },
+    /// The cell `past` holds the value that is about entries before this one.
+    Past {
+        /// As it was asked.
+        before: Vlsn,
+    },
+    /// Files at the log's head are gone.
+    Cleaned {
+        /// The first entry still held.
+        first: Vlsn,
+    },
 }
 
 /// What the disk has failed to do.
@@ -99,6 +111,7 @@ pub struct Node {
     pub(crate) asked: Asked,
     pub(crate) applied: LogPoint,
     applying_to: Option<Vlsn>,
+    pub(crate) cleaning: Cleaning,
     pub(crate) refusals: BTreeMap<NodeId, Refusal>,
     outputs: VecDeque<Output>,
     pub(crate) pump_due: bool,
@@ -117,14 +130,19 @@ impl Node {
     ///
     /// [`OpenError`] if flags, log and store do not belong together.
     pub fn new(config: NodeConfig, recovered: Recovered, now: Duration) -> Result<Node, OpenError> {
-        let Recovered { fence, log, founding, applied, mark_dvlsn } = recovered;
+        let Recovered { fence, log, founding, past, applied, mark_dvlsn } = recovered;
         if !config.members.contains_key(&config.me) {
             return Err(OpenError::NotListed { me: config.me });
         }
-        if !log.contains(applied) {
+        if applied.vlsn >= log.first() && !log.contains(applied) {
             return Err(OpenError::StoreAheadOfLog { applied, last: log.last() });
         }
-        let membership = founding::recovered_membership(&config, founding.as_ref())?;
+        if applied.vlsn.next() < log.first() {
+            return Err(OpenError::StoreBehindLog { applied, first: log.first() });
+        }
+        let past = Past::recovered(past.as_ref(), log.first())?;
+        let recorded = founding::recorded_membership(founding.as_ref(), past.as_ref())?;
+        let membership = founding::own_membership(&config, recorded)?;
         let electorate = match &membership {
             Some(membership) => membership.electorate(),
             None => founding::unborn_electorate(&config),
@@ -155,6 +173,7 @@ impl Node {
             asked: Asked::default(),
             applied,
             applying_to: None,
+            cleaning: Cleaning::new(past),
             refusals: BTreeMap::new(),
             outputs: VecDeque::new(),
             pump_due: false,
@@ -186,6 +205,8 @@ impl Node {
             Persisted::Truncated { point, epoch, last_crc } => {
                 self.log_truncated(now, point, epoch, last_crc);
             }
+            Persisted::Past { before } => self.past_kept(before),
+            Persisted::Cleaned { first } => self.log_cleaned(first),
         }
         self.settle(now);
     }

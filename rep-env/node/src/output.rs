@@ -3,6 +3,7 @@
 use crate::links::{Link, Service};
 use crate::message::Message;
 use crate::watermarks::Holders;
+use bytes::Bytes;
 use rep_election::Fence;
 use rep_fsm::NodeState;
 use rep_stream::BatchHeader;
@@ -68,6 +69,18 @@ pub enum Output {
         from: Vlsn,
         /// The last entry.
         to: Vlsn,
+    },
+    /// Store this value in the cell `past`, durably, then `handle_persisted`.
+    PersistPast {
+        /// Which, for the answer: the first entry that the value is not about.
+        before: Vlsn,
+        /// The value.
+        value: Bytes,
+    },
+    /// Remove the log's files in which every entry lies before `before`, then `handle_persisted`.
+    Clean {
+        /// The first entry that has to stay.
+        before: Vlsn,
     },
     /// The proposal has its place in the log.
     Staged {

@@ -231,6 +231,8 @@ fn input_of(event: &Event) -> Option<&'static str> {
         Event::GroupSynced { .. } => "group synced",
         Event::SyncDue { .. } => "sync due",
         Event::LogCut { .. } => "log cut",
+        Event::PastKept { .. } => "past kept",
+        Event::LogCleaned { .. } => "log cleaned",
         Event::Applied { .. } => "applied",
         Event::Lane { .. } => "proposal or read",
         Event::SendEntries { .. } => "entries to send",

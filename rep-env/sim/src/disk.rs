@@ -33,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) incarnation: Incarnation,
     pub(crate) promise: DurableCell<MemDisk>,
     pub(crate) fence: Fence,
+    pub(crate) past: DurableCell<MemDisk>,
+    pub(crate) past_value: Option<Bytes>,
     pub(crate) log: Opened<MemDisk>,
     pub(crate) entries: Vec<(LogPoint, Bytes)>,
 }
@@ -65,9 +67,11 @@ impl Home {
             }
             None => Fence::default(),
         };
+        let (past, past_value) = DurableCell::open(self.disk.clone(), "past")
+            .map_err(|error| self.explain_cell(&error))?;
         let log = open(self.disk.clone(), config).map_err(|error| self.explain_log(&error))?;
         let entries = self.entries(&log)?;
-        Ok(Found { incarnation, promise, fence, log, entries })
+        Ok(Found { incarnation, promise, past, past_value, fence, log, entries })
     }
 
     /// The fence that the directory would come back with if the power failed now, whatever its cell says of itself.
@@ -143,10 +147,15 @@ impl Home {
         false
     }
 
-    /// An earlier state of the disk is back. The store is built anew from the log.
-    pub(crate) fn put_back(&mut self, image: &MemDisk) {
-        self.disk.restore(image);
-        self.store = MemoryHome::new();
+    /// A copy of the directory. The store goes with it: a log without its head cannot build it anew.
+    pub(crate) fn image(&self) -> Home {
+        Home { disk: self.disk.image(), store: self.store.copy() }
+    }
+
+    /// An earlier state of the directory is back.
+    pub(crate) fn put_back(&mut self, image: &Home) {
+        self.disk.restore(&image.disk);
+        self.store = image.store.copy();
     }
 
     /// Everything is gone.

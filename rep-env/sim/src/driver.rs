@@ -7,6 +7,7 @@
 
 mod applier;
 mod callers;
+mod cleaning;
 mod images;
 mod links;
 mod writers;
@@ -204,6 +205,8 @@ impl World {
             }
             Output::Append { group, holder, records } => self.append(id, group, holder, records),
             Output::Truncate { keep, epoch } => self.truncate(id, keep, epoch),
+            Output::PersistPast { before, value } => self.keep_past(id, before, value),
+            Output::Clean { before } => self.clean(id, before),
             Output::Send { link, message } => self.send(id, link, message),
             Output::SendEntries { link, range } => {
                 self.acts(id, range.header.connection.term, "sends entries");

@@ -5,11 +5,12 @@
 //! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
 //!
 //! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `images` what is left of it after an
-//! older copy was put back, `durability` how far an
+//! older copy was put back, `cleaning` what may be removed of it, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
 //! `sights` what they were shown.
 
 mod answers;
+mod cleaning;
 mod durability;
 mod elections;
 mod images;
@@ -23,6 +24,7 @@ pub use invariant::{Class, Invariant, Violation};
 
 pub(crate) use answers::Answer;
 use bytes::Bytes;
+pub(crate) use cleaning::Needs;
 use elections::Elections;
 use images::Forgotten;
 pub(crate) use logs::{Noted, Watermark};
@@ -54,6 +56,10 @@ pub(crate) struct Member {
     held: BTreeMap<(u64, u64), bool>,
     /// Its machine lost power since it last came up.
     power_lost: bool,
+    /// How many of the first it was allowed to remove.
+    cleaned: usize,
+    /// What it held when an older image took its place: the image may begin behind entries that were removed.
+    before_image: Vec<Entry>,
     /// How many of them the last durable local mark vouches for.
     pub(crate) marked: usize,
     /// The highest dvlsn that a durable local mark tells.
@@ -71,6 +77,8 @@ pub(crate) struct Member {
     pub(crate) damaged: bool,
     /// Something on its disk that is no entry wore: it may be refused its directory, or not.
     worn: bool,
+    /// The newest entry that was damaged.
+    rotten: u64,
     dvlsn: u64,
     cvlsn: u64,
     applied: u64,

@@ -178,6 +178,22 @@ pub const TABLE: &[Mutant] = &[
     mutant("overlay-reads-through-delete", "rep-store", "a pending deletion is not seen"),
     mutant("overlay-range-skips-pending", "rep-store", "a range does not show pending writes"),
     mutant("store-keeps-deleted", "rep-store", "a deletion is not applied"),
+    mutant(
+        "node-clean-above-checkpoint",
+        "rep-node",
+        "entries are cleaned that the store could lose in a crash",
+    ),
+    mutant(
+        "node-clean-before-past",
+        "rep-node",
+        "the head of the log goes before what it said of the group is kept",
+    ),
+    mutant(
+        "node-clean-unsynced",
+        "rep-node",
+        "entries are cleaned that a member within the bounds has not synced",
+    ),
+    mutant("vlsn-clean-unnoted", "rep-vlsn", "files are removed before that is noted"),
 ];
 
 /// The planted bug called `name`.

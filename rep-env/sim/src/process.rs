@@ -17,6 +17,7 @@ use crate::front::Front;
 use crate::oracle::Noted;
 use crate::workload::Asking;
 use crate::world::Event;
+use bytes::Bytes;
 use rep_node::{ApplyPlan, Fence, Node, Request};
 use rep_store::Databases;
 use rep_vlsn::{
@@ -69,7 +70,7 @@ pub(crate) struct Process {
     /// What it will have finished when it goes on.
     pub(crate) unfinished: Vec<Event>,
     /// A copy of its directory, made a while ago.
-    pub(crate) image: Option<MemDisk>,
+    pub(crate) image: Option<Home>,
     /// What wore on its disk while it was away, as it was before.
     pub(crate) worn: Vec<Worn>,
     /// What somebody does, and after how long, if its directory cannot be opened for that.
@@ -105,6 +106,10 @@ pub(crate) struct Live {
     /// What the mark of the group being synced says.
     pub(crate) mark: Noted,
     pub(crate) cut: Option<(LogPoint, Epoch)>,
+    /// The cell of what the log's head said, what is to be stored in it, and up to where the head is to go then.
+    pub(crate) past: DurableCell<MemDisk>,
+    pub(crate) keeping: Option<(Vlsn, Bytes)>,
+    pub(crate) cleaning: Option<Vlsn>,
     /// First and last entry that the last cut dropped.
     pub(crate) dropped: Option<(u64, u64)>,
     pub(crate) store: Databases,

@@ -25,7 +25,7 @@ use crate::trace::{Detail, Trace};
 use crate::workload::Client;
 use bytes::Bytes;
 use rep_vlsn::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One stream of chance per concern.
@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
     pub(crate) passengers: Passengers,
+    /// Who was told that only a copy of the state helps it, and has not applied anything since.
+    pub(crate) stranded: BTreeSet<NodeId>,
     /// Rare moments that the shipped code told of.
     pub(crate) probes: BTreeMap<&'static str, u64>,
     /// What was met, if somebody wants to know.
@@ -102,6 +104,7 @@ impl World {
             trace: Trace::new(detail),
             failure: None,
             passengers: Passengers::default(),
+            stranded: BTreeSet::new(),
             probes: BTreeMap::new(),
             coverage: None,
             heard: None,
@@ -181,6 +184,8 @@ impl World {
             Event::GroupSynced { id, .. } => self.group_synced(id),
             Event::SyncDue { id, .. } => self.sync_due(id),
             Event::LogCut { id, .. } => self.log_cut(id),
+            Event::PastKept { id, .. } => self.past_kept(id),
+            Event::LogCleaned { id, .. } => self.log_cleaned(id),
             Event::Applied { id, .. } => self.applied(id),
             Event::Lane { id, .. } => self.lane(id),
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, &range),

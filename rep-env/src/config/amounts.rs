@@ -131,6 +131,8 @@ amounts! {
     close_timeout = 10 s, 1 ms..=3650 days;
     /// How old what the store would lose in a crash may become before it is made durable.
     checkpoint_interval = 5 s, 1 ms..=3650 days;
+    /// How long a full file of the log is kept for a member that may still need it.
+    log_retention = 7 days, 0 s..=3650 days;
 }
 
 amounts! {
@@ -149,6 +151,9 @@ amounts! {
     checkpoint_bytes = 64 MiB, 64 KiB..=1024 GiB;
     /// Length of one file of the log.
     segment_bytes = 64 MiB, 1 MiB..=1024 GiB;
+    /// How much of the log is kept for members that may still need it: files beyond that go as soon as the store does not need
+    /// them, and a member that is further behind needs a copy of the state.
+    log_retention_bytes = 4 GiB, 1 MiB..=1024 GiB;
 }
 
 /// An option that is at least a multiple of another one: (option, times, other).

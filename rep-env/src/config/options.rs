@@ -121,7 +121,7 @@ static IDENTITY: &[OptionInfo] = &[
     OptionInfo {
         name: "store",
         kind: OptionKind::Text { default: "`redb` with a home, else `memory`", bound: STORES },
-        effect: "The engine under the built-in databases. With `memory` an opening replays the whole log.",
+        effect: "The engine under the built-in databases. With `memory` an opening replays the whole log; with `memory` and `fjall` the log is never cleaned.",
     },
     OptionInfo {
         name: "attribute",

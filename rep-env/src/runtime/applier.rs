@@ -23,6 +23,8 @@ pub(crate) struct Applier<M: StateMachine> {
     results: Arc<Results<M::Output>>,
     shared: Arc<Shared>,
     plan: ApplyPlan,
+    /// Whether a crash leaves what a checkpoint names, so that the log may be cleaned on the strength of it.
+    outlives_crashes: bool,
 }
 
 impl<M: StateMachine> Applier<M> {
@@ -34,7 +36,17 @@ impl<M: StateMachine> Applier<M> {
     ) -> Self {
         let plan =
             ApplyPlan::new(shared.limits.checkpoint_bytes, shared.timing.checkpoint_interval);
-        Applier { machine, entries, results, shared, plan }
+        Applier { machine, entries, results, shared, plan, outlives_crashes: true }
+    }
+
+    /// The same, with a machine that may have to be built again from the log after a crash, whatever its checkpoints say.
+    pub(crate) fn rebuilt_from_the_log(self, rebuilt: bool) -> Self {
+        Applier { outlives_crashes: !rebuilt, ..self }
+    }
+
+    /// Where the results go.
+    pub(crate) fn places(&self) -> Arc<dyn Places> {
+        Arc::clone(&self.results) as Arc<dyn Places>
     }
 
     /// Runs until the queue is closed, or the store fails.
@@ -94,13 +106,19 @@ impl<M: StateMachine> Applier<M> {
         self.shared.inbox.completed(Input::Applied(last));
         // Whoever waits for the store, and not for the node, is told at once.
         self.shared.bell.ring();
-        self.plan.note_applied(self.shared.clock.now(), bytes);
+        self.plan.note_applied(self.shared.clock.now(), count, bytes);
     }
 
     fn checkpoint(&mut self) -> Result<(), String> {
-        self.machine.checkpoint().map_err(|error| error.to_string())?;
+        let point = self.machine.checkpoint().map_err(|error| error.to_string())?;
         self.shared.counters.checkpoints.add(1);
         self.plan.note_checkpoint();
+        if !self.outlives_crashes {
+            return Ok(());
+        }
+        let segments = self.entries.segments();
+        let segments = segments.map_err(|error| format!("the log cannot be measured: {error}"))?;
+        self.shared.inbox.completed(Input::Checkpointed { point, segments });
         Ok(())
     }
 }

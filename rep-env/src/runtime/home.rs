@@ -1,6 +1,6 @@
 //! What a node is when it is not running: a directory, or for an ephemeral one a disk in memory.
 //!
-//! `LOCK` (held through the disk), the cells `identity`, `promise` and `cut`, the log, the store. The identity is
+//! `LOCK` (held through the disk), the cells `identity`, `promise`, `past` and `cut`, the log, the store. The identity is
 //! written once: a directory of another node or group is refused and left as it is. What is damaged is refused too: a node that
 //! forgot what it promised or what it held would vote as if it never had.
 
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 const IDENTITY_CELL: &str = "identity";
 const PROMISE_CELL: &str = "promise";
+const PAST_CELL: &str = "past";
 const IDENTITY_VERSION: u8 = 1;
 
 /// The store's file in the home directory.
@@ -39,6 +40,9 @@ pub(crate) struct Home<D: Disk> {
     pub(crate) incarnation: Incarnation,
     pub(crate) fence: Fence,
     pub(crate) promise: DurableCell<D>,
+    /// What the head of the log said that is still needed once it is gone.
+    pub(crate) past: DurableCell<D>,
+    pub(crate) past_value: Option<bytes::Bytes>,
     pub(crate) log: Opened<D>,
 }
 
@@ -53,10 +57,11 @@ impl<D: Disk> Home<D> {
             Some(value) => Fence::decode(&value)
                 .map_err(|error| Error::Damaged { what: "promise", detail: error.to_string() })?,
         };
+        let (past, past_value) = open_cell(&disk, PAST_CELL, path)?;
         let log = rep_vlsn::recovery::open(disk, log_config(config))
             .map_err(|error| log_error(error, path))?;
         check_whole(&log, promised)?;
-        Ok(Home { incarnation, fence, promise, log })
+        Ok(Home { incarnation, fence, promise, past, past_value, log })
     }
 }
 

@@ -21,7 +21,7 @@ use rep_node::{
     DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
     SendFailed, Service, Shown,
 };
-use rep_vlsn::{Incarnation, LogPoint, NodeId};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,6 +33,11 @@ pub(crate) enum Input {
     Persisted(Persisted),
     PersistFailed(PersistFailed, String),
     Applied(LogPoint),
+    /// The store is durable up to there; and the files that the log has.
+    Checkpointed {
+        point: LogPoint,
+        segments: Vec<SegmentSize>,
+    },
     ApplyFailed(String),
     Sent {
         link: Link,
@@ -91,6 +96,7 @@ impl Input {
             Input::Persisted(_)
             | Input::PersistFailed(..)
             | Input::Applied(_)
+            | Input::Checkpointed { .. }
             | Input::ApplyFailed(_)
             | Input::Sent { .. }
             | Input::SendFailed { .. }

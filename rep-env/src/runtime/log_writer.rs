@@ -5,12 +5,14 @@ use crate::runtime::inbox::Input;
 use crate::runtime::last_words::LastWords;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicBool, Flaw, Ordering, broken};
+use bytes::Bytes;
 use rep_net::queue::{Closed, Lane, Queue};
 use rep_node::{PersistFailed, Persisted};
+use rep_vlsn::cell::DurableCell;
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::LogError;
 use rep_vlsn::writer::LogWriter;
-use rep_vlsn::{Epoch, GroupId, LogPoint, SyncPlan};
+use rep_vlsn::{Epoch, GroupId, LogPoint, SyncPlan, Vlsn};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +25,14 @@ pub(crate) enum Command {
         keep: LogPoint,
         epoch: Epoch,
     },
+    /// To be in its cell before the head of the log goes.
+    KeepPast {
+        before: Vlsn,
+        value: Bytes,
+    },
+    Clean {
+        before: Vlsn,
+    },
 }
 
 /// The loop's side.
@@ -33,7 +43,7 @@ pub(crate) struct LogQueue {
     scheduled: Arc<AtomicBool>,
 }
 
-/// One `Write`, and cuts: the node does nothing to its log while a cut is on its way.
+/// One `Write`, and cuts and a cleaning: the node does nothing to its log while a cut is on its way.
 const COMMANDS_MAX: usize = 64;
 
 impl LogQueue {
@@ -50,6 +60,14 @@ impl LogQueue {
 
     pub(crate) fn truncate(&self, keep: LogPoint, epoch: Epoch) {
         self.push(Command::Truncate { keep, epoch });
+    }
+
+    pub(crate) fn keep_past(&self, before: Vlsn, value: Bytes) {
+        self.push(Command::KeepPast { before, value });
+    }
+
+    pub(crate) fn clean(&self, before: Vlsn) {
+        self.push(Command::Clean { before });
     }
 
     fn push(&self, command: Command) {
@@ -77,7 +95,12 @@ impl LogQueue {
 }
 
 /// Runs until the queue is closed; then writes what is left and the mark that closes the log.
-pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &Shared) {
+pub(crate) fn run<D: Disk>(
+    mut writer: LogWriter<D>,
+    mut past: DurableCell<D>,
+    queue: &LogQueue,
+    shared: &Shared,
+) {
     let _last_words = LastWords::of(&shared.inbox, PersistFailed::Log);
     let mut failed = false;
     // At half of the budget: while that is synced, writes go on.
@@ -93,6 +116,10 @@ pub(crate) fn run<D: Disk>(mut writer: LogWriter<D>, queue: &LogQueue, shared: &
                 plan.note_synced();
                 done
             }
+            Some(Command::KeepPast { before, value }) => {
+                keep_past(&mut past, before, &value, shared)
+            }
+            Some(Command::Clean { before }) => clean(&mut writer, before, shared),
             None => sync(&mut writer, &mut plan, shared),
         };
         if let Err(error) = done
@@ -156,6 +183,28 @@ fn truncate<D: Disk>(
     let persisted =
         Persisted::Truncated { point: cut.point, epoch: cut.epoch, last_crc: cut.last_crc };
     shared.inbox.completed(Input::Persisted(persisted));
+    Ok(())
+}
+
+fn keep_past<D: Disk>(
+    past: &mut DurableCell<D>,
+    before: Vlsn,
+    value: &[u8],
+    shared: &Shared,
+) -> Result<(), LogError> {
+    past.store(value)?;
+    shared.inbox.completed(Input::Persisted(Persisted::Past { before }));
+    Ok(())
+}
+
+fn clean<D: Disk>(
+    writer: &mut LogWriter<D>,
+    before: Vlsn,
+    shared: &Shared,
+) -> Result<(), LogError> {
+    let first = writer.clean(before)?;
+    shared.counters.log_cleanings.add(1);
+    shared.inbox.completed(Input::Persisted(Persisted::Cleaned { first }));
     Ok(())
 }
 

@@ -169,6 +169,9 @@ impl NodeLoop {
             Input::Persisted(what) => node.handle_persisted(now, what),
             Input::PersistFailed(what, why) => node.handle_persist_failed(now, what, why),
             Input::Applied(point) => node.handle_applied(now, point),
+            Input::Checkpointed { point, segments } => {
+                node.handle_checkpointed(now, point, &segments)
+            }
             Input::ApplyFailed(why) => self.store_failed(now, &why),
             Input::Sent { link, last, bytes } => node.handle_sent(now, link, last, bytes),
             Input::SendFailed { link, why } => node.handle_send_failed(now, link, why),
@@ -249,6 +252,8 @@ impl NodeLoop {
                 tail.truncate(keep, epoch);
                 log.truncate(keep, epoch);
             }
+            Output::PersistPast { before, value } => log.keep_past(before, value),
+            Output::Clean { before } => log.clean(before),
             Output::Send { link, message } => {
                 if !peers.send(link, message.encode()) {
                     self.node.handle_link_down(now, link);

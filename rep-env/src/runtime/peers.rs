@@ -22,7 +22,7 @@ use rep_vlsn::disk::Disk;
 use rep_vlsn::error::ReadError;
 use rep_vlsn::reader::{LogReader, Run};
 use rep_vlsn::tail::Tail;
-use rep_vlsn::{Batch, Epoch, Incarnation, LogPoint, NodeId, Vlsn};
+use rep_vlsn::{Batch, Epoch, Incarnation, LogPoint, NodeId, SegmentSize, Vlsn};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -44,6 +44,9 @@ pub(crate) trait Entries: Send + Sync + Debug {
 
     /// Entries whose place is settled, so that a cut elsewhere does not matter.
     fn settled(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<Batch, ReadError>;
+
+    /// The log's files.
+    fn segments(&self) -> Result<Vec<SegmentSize>, ReadError>;
 }
 
 impl<D: Disk> Entries for LogReader<D> {
@@ -58,6 +61,10 @@ impl<D: Disk> Entries for LogReader<D> {
                 other => return other,
             }
         }
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentSize>, ReadError> {
+        LogReader::segments(self)
     }
 }
 

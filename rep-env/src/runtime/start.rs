@@ -17,7 +17,7 @@ use crate::services::Services;
 use rep_net::queue::{Lane, Queue};
 use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
 use rep_node::{Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
-use rep_store::{Databases, StateMachine};
+use rep_store::{Databases, MemoryHome, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
 use rep_vlsn::{Record, Vlsn};
@@ -63,7 +63,9 @@ pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
         (StoreKind::Redb | StoreKind::Fjall, _) => {
             Err(Error::config("store", "needs a home, and a feature of its name"))
         }
-        (StoreKind::Memory, _) => Ok(Databases::memory()),
+        (StoreKind::Memory, Some(_)) => Ok(Databases::memory()),
+        // The log is in memory too, and ends with the store: its checkpoints may be believed.
+        (StoreKind::Memory, None) => Ok(Databases::memory_in(&MemoryHome::new())),
     }
 }
 
@@ -112,13 +114,17 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
     let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
     let table = Arc::new(ServiceTable::new());
+    // A power cut may leave a hole in this engine's journal, and then only the log has what it held.
+    let is_rebuilt = config.store == StoreKind::Fjall;
     let listener = listen(config, &context, admin, Arc::clone(&table))?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
     let results = Arc::new(Results::new());
     let places = Arc::clone(&results) as Arc<dyn Places>;
     let (own, running) = (Arc::clone(&shared), threads.clone());
     let runtime = Runtime { shared: own, services, threads: running, listener, places };
-    let started = start_threads(home, disk, machine, node, entries, Arc::clone(&results), context);
+    let applier = Applier::new(machine, entries, Arc::clone(&results), Arc::clone(&shared))
+        .rebuilt_from_the_log(is_rebuilt);
+    let started = start_threads(home, disk, applier, node, context);
     if let Err(error) = started {
         shared.begin_close();
         shared.loop_ended(None);
@@ -130,13 +136,11 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
 fn start_threads<D: Disk, M: StateMachine>(
     home: Home<D>,
     disk: D,
-    machine: M,
+    applier: Applier<M>,
     node: Node,
-    entries: Arc<dyn Entries>,
-    results: Arc<Results<M::Output>>,
     context: Arc<Context>,
 ) -> std::io::Result<()> {
-    let Home { promise, log, .. } = home;
+    let Home { promise, past, log, .. } = home;
     let rep_vlsn::recovery::Opened { writer, tail, .. } = log;
     let queue = |items_max| Lane { items_max, bytes_max: 0 };
     let hands = Hands {
@@ -145,15 +149,14 @@ fn start_threads<D: Disk, M: StateMachine>(
         fences: Queue::new([queue(promise_writer::FENCES_MAX)]),
         ranges: Queue::new([queue(1)]),
         peers: Peers::new(Arc::clone(&context)),
-        places: Arc::clone(&results) as Arc<dyn Places>,
+        places: applier.places(),
     };
     let (threads, shared) = (context.threads.clone(), Arc::clone(&context.shared));
     let (log, own) = (hands.log.clone(), Arc::clone(&shared));
-    threads.start("rep-log", move || log_writer::run(writer, &log, &own))?;
+    threads.start("rep-log", move || log_writer::run(writer, past, &log, &own))?;
     let (fences, own) = (hands.fences.clone(), Arc::clone(&shared));
     threads.start("rep-promise", move || promise_writer::run(promise, &fences, &own))?;
-    let (ranges, applier) =
-        (hands.ranges.clone(), Applier::new(machine, entries, results, Arc::clone(&shared)));
+    let ranges = hands.ranges.clone();
     threads.start("rep-apply", move || {
         // The machine may keep files in the home: the directory's lock is held for as long as it is at work.
         let _lock = disk;
@@ -178,7 +181,8 @@ fn recovered<D: Disk>(
         batch.into_records().into_iter().next()
     };
     let mark_dvlsn = home.log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn);
-    Ok(Recovered { fence: home.fence, log: view.clone(), founding, applied, mark_dvlsn })
+    let (log, past) = (view.clone(), home.past_value.clone());
+    Ok(Recovered { fence: home.fence, log, founding, past, applied, mark_dvlsn })
 }
 
 fn node_config<D: Disk>(
@@ -204,6 +208,8 @@ fn node_config<D: Disk>(
     timing.redial_max = config.timing.redial_max;
     node.timing = timing;
     node.unsynced_bytes_max = config.limits.unsynced_bytes_max;
+    node.retention.bytes = config.limits.log_retention_bytes;
+    node.retention.age = config.timing.log_retention;
     node.attributes = config.attributes.clone().into_iter().collect();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     node.epoch_ms = wall.as_millis() as u64;

@@ -113,7 +113,7 @@ impl StateMachine for Databases {
 
     fn checkpoint(&mut self) -> Result<LogPoint, StoreError> {
         self.change(|engine| engine.checkpoint())?;
-        Ok(self.applied)
+        Ok(if self.engine.outlives() { self.applied } else { LogPoint::NULL })
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {

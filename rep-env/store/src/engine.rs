@@ -29,6 +29,11 @@ pub(crate) trait Engine: Send {
     /// Makes everything applied durable.
     fn checkpoint(&mut self) -> Result<(), StoreError>;
 
+    /// Whether anything outlives this value: if not, a checkpoint promises nothing.
+    fn outlives(&self) -> bool {
+        true
+    }
+
     /// Begins to replace everything, see [`Loading`].
     fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError>;
 

@@ -34,6 +34,11 @@ impl MemoryHome {
         MemoryHome::default()
     }
 
+    /// Another home that holds the same: what a copy of a directory is.
+    pub fn copy(&self) -> MemoryHome {
+        MemoryHome(Arc::new(Mutex::new(self.0.lock().clone())))
+    }
+
     /// The point of the last checkpoint.
     pub fn checkpointed(&self) -> LogPoint {
         self.0.lock().applied
@@ -109,6 +114,10 @@ impl Engine for Memory {
             *home.0.lock() = self.shared.read().clone();
         }
         Ok(())
+    }
+
+    fn outlives(&self) -> bool {
+        self.home.is_some()
     }
 
     fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {

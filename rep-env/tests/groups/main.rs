@@ -1,6 +1,7 @@
 //! Whole groups in one process: three environments on a hub in memory, and on TCP.
 
 mod admin;
+mod cleaning;
 mod close;
 mod counting;
 mod drivers;

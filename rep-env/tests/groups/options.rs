@@ -55,12 +55,14 @@ const SEEN: &[(&str, fn())] = &[
     ("txn_timeout", time::a_transaction_holds_the_turn_as_long_as_told),
     ("close_timeout", time::a_close_waits_for_the_threads_as_long_as_told),
     ("checkpoint_interval", time::the_store_is_made_durable_as_often_as_told),
+    ("log_retention", time::the_log_is_kept_for_a_member_that_is_away_as_long_as_told),
     ("unsynced_bytes_max", memory::no_more_than_so_much_waits_for_the_disk),
     ("overlay_bytes_max", memory::no_more_than_so_much_is_committed_and_not_applied),
     ("tail_bytes_max", memory::so_much_of_the_log_is_sent_without_the_disk),
     ("outgoing_bytes_max", memory::a_member_that_does_not_read_is_given_up_at_so_much),
     ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
     ("segment_bytes", memory::a_file_of_the_log_is_so_long),
+    ("log_retention_bytes", memory::so_much_of_the_log_is_kept_for_a_member_that_is_away),
 ];
 
 /// See `tls.rs`; without the feature there is nothing to see.

@@ -134,6 +134,7 @@ impl Group {
             fence: machine.fence,
             log,
             founding: machine.records.first().cloned(),
+            past: None,
             applied: machine.applied,
             mark_dvlsn: Vlsn::NULL,
         };

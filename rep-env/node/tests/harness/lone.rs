@@ -76,6 +76,7 @@ impl Lone {
             fence,
             log: LogView::recovered(Vlsn::FIRST, last, crc, Epoch(0), history),
             founding: records.first().cloned(),
+            past: None,
             applied: LogPoint::NULL,
             mark_dvlsn: Vlsn::NULL,
         };

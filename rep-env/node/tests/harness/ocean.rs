@@ -193,6 +193,7 @@ impl Ocean {
             fence: machine.fence,
             log,
             founding: machine.disk.first().cloned(),
+            past: None,
             applied: machine.applied,
             mark_dvlsn: machine.mark,
         };

@@ -81,7 +81,7 @@ fn of_disk(disk: &DiskSwarm) -> Verdict {
     let (_, factor) = disk.slow.unwrap_or((1, 1));
     within("swarm.disk.slow", factor, 1..=10_000)?;
     within("swarm.disk.checkpoint_bytes", disk.checkpoint_bytes, 1..=1 << 40)?;
-    within("swarm.disk.segment_bytes", disk.segment_bytes, 4 << 10..=1 << 30)?;
+    within("swarm.disk.segment_bytes", disk.segment_bytes, 512..=1 << 30)?;
     within("swarm.disk.tail_bytes", disk.tail_bytes, 64..=1 << 30)?;
     within("swarm.disk.unsynced_bytes_max", disk.unsynced_bytes_max, 1 << 10..=1 << 40)?;
     within("swarm.disk.payload_bytes_max", disk.payload_bytes_max, 0..=1 << 10)?;

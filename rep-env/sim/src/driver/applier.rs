@@ -33,7 +33,7 @@ impl World {
         let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
         let point = batch.last();
         let done = live.store.apply(&entries, &mut Vec::new());
-        let due = live.plan.note_applied(live.clock.local(now), batch.byte_len());
+        let due = live.plan.note_applied(live.clock.local(now), entries.len(), batch.byte_len());
         let kept = due && live.store.checkpoint().is_ok();
         if kept {
             live.plan.note_checkpoint();
@@ -54,12 +54,16 @@ impl World {
         self.note(id, &[28, point.vlsn.get()], || {
             format!("n{} has applied up to {point}", id.get())
         });
+        self.stranded.remove(&id);
         let checked = self.oracle.applied(id, point, state.map(|state| state.0));
         self.check(checked);
         if more {
             self.applier(id);
         }
         self.step(id, |node, now| node.handle_applied(now, point));
+        if kept {
+            self.checkpointed(id);
+        }
     }
 
     /// What is durable cannot be read: the environment closes, as its runtime has it.

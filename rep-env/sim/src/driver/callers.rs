@@ -54,6 +54,7 @@ impl World {
                 let checked = self.oracle.rollback_told(id, &dropped, cut);
                 self.check(checked);
             }
+            rep_node::Event::NeedsRestore { .. } => self.strand(id),
             rep_node::Event::Crowned { .. } => self.counts.elections += 1,
             _ => {}
         }

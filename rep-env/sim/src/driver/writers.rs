@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    fn log_writer(&mut self, id: NodeId) {
+    pub(super) fn log_writer(&mut self, id: NodeId) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         if live.log_busy {
@@ -101,6 +101,14 @@ impl World {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
             self.schedule.push(self.now + after, Event::LogCut { id, run });
+        } else if live.keeping.is_some() {
+            live.log_busy = true;
+            let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
+            self.schedule.push(self.now + after, Event::PastKept { id, run });
+        } else if live.cleaning.is_some() {
+            live.log_busy = true;
+            let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
+            self.schedule.push(self.now + after, Event::LogCleaned { id, run });
         } else if live.tail.unwritten_bytes() > 0 {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.write);
@@ -275,7 +283,11 @@ impl World {
     }
 
     /// What the index file loses is no error of the log's; but a machine without power does nothing more.
-    fn unless_crashed<T>(&self, id: NodeId, done: Result<T, String>) -> Result<T, String> {
+    pub(super) fn unless_crashed<T>(
+        &self,
+        id: NodeId,
+        done: Result<T, String>,
+    ) -> Result<T, String> {
         match self.process(id).home.disk.crashed() {
             true => Err("the machine has lost power".to_owned()),
             false => done,
@@ -283,7 +295,7 @@ impl World {
     }
 
     /// The disk said no: because it lost power in the middle of the operation, or by itself.
-    fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
+    pub(super) fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
         if self.process(id).home.disk.crashed() {
             let (end, back) = self.tear_of(id);
             return self.end_and_back(id, end, back);

@@ -31,7 +31,7 @@ impl World {
 
     /// A copy of the directory is made, as it is now.
     pub(crate) fn take_image(&mut self, id: NodeId) {
-        let image = self.process(id).home.disk.image();
+        let image = self.process(id).home.image();
         self.note(id, &[64], || format!("a copy is made of n{}", id.get()));
         self.process_mut(id).image = Some(image);
     }

@@ -1,7 +1,7 @@
 //! What the oracle alone can be shown: it is told what nodes do, and they do what they never may.
 
 use super::Row;
-use crate::oracle::{Answer, Checked, Invariant, Noted, Oracle, Violation, Watermark};
+use crate::oracle::{Answer, Checked, Invariant, Needs, Noted, Oracle, Violation, Watermark};
 use bytes::Bytes;
 use rep_node::{Acks, Durability};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
@@ -51,6 +51,11 @@ fn claims(dvlsn: Vlsn, term: Term) -> Watermark {
 fn answer(by: NodeId, term: Term, at: u64) -> Answer {
     let at = Duration::from_secs(at);
     Answer { by, term, term_now: term, begun: at, now: at }
+}
+
+pub(super) fn what_the_store_needs_is_cleaned() -> Said {
+    let needs = Needs { checkpoint: Vlsn::FIRST, beyond_bounds: true };
+    said(group().cleans(N1, SECOND.vlsn, needs))
 }
 
 pub(super) fn two_masters_of_a_term() -> Said {
@@ -144,7 +149,7 @@ pub(super) fn a_log_shorter_than_its_mark() -> Said {
     let mut oracle = group();
     assert!(oracle.appended(N1, FIRST, Bytes::from_static(b"one")).is_ok());
     oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::NULL });
-    said(oracle.recovered(N1, Vec::new(), Vlsn::NULL, Vlsn::NULL))
+    said(oracle.recovered(N1, Vlsn::FIRST, Vec::new(), (Vlsn::NULL, Vlsn::NULL)))
 }
 
 pub(super) fn a_stale_read() -> Said {
@@ -190,7 +195,14 @@ pub(super) const OTHERS: &[Row] = &[
     (Invariant::DvlsnTruthful, opens_with_less_than_was_noted),
     (Invariant::DvlsnTruthful, opens_with_what_nobody_has),
     (Invariant::AckedCommitLoss, what_was_durable_went_by_itself),
+    (Invariant::PurgeSafety, what_a_member_needs_is_cleaned),
 ];
+
+/// One member has nothing yet, and what it lacks goes although there is room for it.
+fn what_a_member_needs_is_cleaned() -> Said {
+    let needs = Needs { checkpoint: SECOND.vlsn, beyond_bounds: false };
+    said(durable(FIRST, &[N1, N2]).cleans(N1, SECOND.vlsn, needs))
+}
 
 /// The mark of a synced group told 1, and the node comes back with 0.
 fn opens_with_less_than_was_noted() -> Said {
@@ -208,7 +220,7 @@ fn opens_with_what_nobody_has() -> Said {
 fn comes_back_with(oracle: &mut Oracle, dvlsn: Vlsn) -> Said {
     oracle.stopped(N1, true);
     let entry = (FIRST, Bytes::from(FIRST.to_string()));
-    said(oracle.recovered(N1, vec![entry], Vlsn::NULL, dvlsn))
+    said(oracle.recovered(N1, Vlsn::FIRST, vec![entry], (Vlsn::NULL, dvlsn)))
 }
 
 fn what_was_durable_went_by_itself() -> Said {

@@ -27,6 +27,9 @@ impl Oracle {
         let log = std::mem::take(&mut member.log);
         let synced = (1..).zip(&log).take(member.durable);
         member.gone.extend(synced.map(|(vlsn, entry)| (vlsn, entry.chain)));
+        if log.len() > member.before_image.len() {
+            member.before_image = log;
+        }
         (member.durable, member.written) = (0, 0);
         (member.marked, member.acked, member.noted) = (0, 0, 0);
         let before = member.forgotten.map_or(Term::ZERO, |forgotten| forgotten.had);

@@ -91,6 +91,7 @@ invariants! {
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
     FrameIntegrity "N-1" "frame-integrity" Safety "A frame whose bytes have changed on the way is given to nobody.";
+    PurgeSafety "I-30" "purge-safety" Safety "Nothing is cleaned from a log that its store, a member within the bounds or a transfer needs, and what is cleaned is within them.";
     ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";
     BoundedQueues "I-32" "bounded-queues" Safety "What waits for a disk stays within its budget, in fences and in bytes.";
     BoundedWork "I-33" "bounded-work" Safety "No step puts out more than a bound that grows with the members alone, answers to callers apart.";

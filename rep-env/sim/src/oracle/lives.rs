@@ -41,9 +41,17 @@ impl Oracle {
         if std::mem::replace(&mut member.damaged, true) {
             return;
         }
+        member.rotten = u64::MAX;
         if counted {
             member.lost = member.log[..member.durable].to_vec();
         }
+    }
+
+    /// An entry at or below the mark is damaged: as long as its file is there nobody may open the disk.
+    pub(crate) fn rotten(&mut self, node: NodeId, entry: u64) {
+        let before = self.member(node).damaged.then_some(self.member(node).rotten);
+        self.damaged(node);
+        self.member_mut(node).rotten = before.unwrap_or(0).max(entry);
     }
 
     /// Something on a disk has worn that may cost the member its directory, and no entry.
@@ -89,11 +97,12 @@ impl Oracle {
     pub(crate) fn recovered(
         &mut self,
         node: NodeId,
+        first: Vlsn,
         entries: Vec<(LogPoint, Bytes)>,
-        applied: Vlsn,
-        dvlsn: Vlsn,
+        (applied, dvlsn): (Vlsn, Vlsn),
     ) -> Checked {
-        let found = entries.len();
+        let gone = self.cleaned_away(node, first)?;
+        let found = gone.len() + entries.len();
         let member = self.member(node);
         let (acked, durable, marked) = (member.acked, member.durable, member.marked);
         ensure(found >= marked, Invariant::CorruptionIsNotACrash, || {
@@ -115,9 +124,13 @@ impl Oracle {
         ensure(applied.get() <= found as u64, Invariant::AppliedBound, || {
             format!("the store of {node} holds {applied}, its log ends at {found}")
         })?;
+        ensure(applied.get() >= gone.len() as u64, Invariant::PurgeSafety, || {
+            format!("the store of {node} holds {applied}, its log begins at {first}")
+        })?;
         self.member_mut(node).lets_go(found);
-        let staged = std::mem::take(&mut self.member_mut(node).log);
-        for (at, (point, bytes)) in entries.into_iter().enumerate() {
+        let cleaned = gone.len();
+        let staged = std::mem::replace(&mut self.member_mut(node).log, gone);
+        for (at, (point, bytes)) in (cleaned..).zip(entries) {
             // What was staged and not synced may be there or not; and a cut may not have happened yet.
             let known = staged.get(at).is_some_and(|entry| entry.bytes == bytes);
             let seen = known || self.entries.contains_key(&(point.vlsn.get(), point.term.get()));

@@ -42,7 +42,7 @@ impl World {
         if rotten {
             self.counts.rots += 1;
             self.note(id, &[7, entry], || format!("entry {entry} of n{}: {damage:?}", id.get()));
-            self.oracle.damaged(id);
+            self.oracle.rotten(id, entry);
             // Whoever brings back what wore before brings this along.
             let process = self.process_mut(id);
             process.cure = process.cure.filter(|(cure, _)| *cure == Cure::Wipe);

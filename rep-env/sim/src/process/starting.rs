@@ -78,13 +78,14 @@ impl World {
     }
 
     fn boot(&mut self, id: NodeId, found: Found) {
-        let Found { incarnation, promise, fence, log, entries } = found;
+        let Found { incarnation, promise, past, past_value, fence, log, entries } = found;
         self.process_mut(id).incarnation = incarnation;
         self.oracle.born(id, incarnation);
         // What can be opened has been mended.
         let process = self.process_mut(id);
         process.worn.clear();
         process.cure = None;
+        self.oracle.begins(id, log.view.first());
         if self.oracle.member(id).damaged {
             let what = format!("{id} opens a directory that is damaged");
             return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
@@ -95,11 +96,12 @@ impl World {
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.view.last().vlsn);
         let checked = self.oracle.fence_opened(id, fence.term, fence.promised_to);
         self.check(checked);
-        let checked = self.oracle.recovered(id, entries, applied.vlsn, dvlsn);
+        let checked = self.oracle.recovered(id, log.view.first(), entries, (applied.vlsn, dvlsn));
         self.check(checked);
         let recovered = Recovered {
             fence,
             founding: disk::founding(&log),
+            past: past_value,
             log: log.view.clone(),
             applied,
             mark_dvlsn,
@@ -133,6 +135,9 @@ impl World {
             free_since: self.now,
             mark: Noted::default(),
             cut: None,
+            past,
+            keeping: None,
+            cleaning: None,
             dropped: None,
             store,
             apply: None,
@@ -168,6 +173,8 @@ impl World {
         timing.disk_stall = self.swarm.election_timeout * 8;
         timing.redial_min = self.swarm.heartbeat / 5;
         timing.redial_max = self.swarm.heartbeat * 5;
+        config.retention.bytes = self.swarm.disk.retention_bytes;
+        config.retention.age = self.swarm.disk.retention_age;
         config.unsynced_bytes_max = self.swarm.disk.unsynced_bytes_max;
         config.window_bytes = self.swarm.disk.tail_bytes.max(2 << 10);
         config.batch_bytes = self.swarm.disk.tail_bytes.clamp(256, 4 << 10);

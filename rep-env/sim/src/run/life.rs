@@ -18,6 +18,7 @@ impl World {
             !matches!(self.process(*id).life, Life::Broken(_))
                 && !self.oracle.member(*id).damaged
                 && !self.oracle.went_back(*id)
+                && !self.is_stranded(*id)
                 && self.oracle.counts(*id)
         };
         self.ids().into_iter().filter(sound).collect()
@@ -30,14 +31,17 @@ impl World {
         }
         self.heal();
         let (healed, limit) = (self.now, self.swarm.election_timeout_max() * TIMEOUTS_MAX);
-        let able = self.core().len() >= self.swarm.majority();
-        if !able {
+        // Who will find out now that only a copy of the state helps it is not known yet.
+        if self.core().len() < self.swarm.majority() {
             self.run_for(limit / 5);
             return self.judge_the_few();
         }
         let served = self.run_until(limit, |world| {
             world.faults.acked_at.is_some_and(|(_, begun)| begun > healed)
         });
+        if self.core().len() < self.swarm.majority() {
+            return self.judge_the_few();
+        }
         let checked = ensure(served || self.is_over(), Invariant::Liveness, || {
             format!(
                 "no write was served within {TIMEOUTS_MAX} election timeouts after everything healed"

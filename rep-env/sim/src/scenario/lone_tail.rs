@@ -16,6 +16,9 @@ pub(super) fn world(seed: u64) -> Swarm {
     swarm.net.hostile = false;
     swarm.net.drop = 0.0;
     swarm.disk.slow = None;
+    // Who is away for so long comes back for entries here, not for a copy of the state.
+    swarm.disk.retention_bytes = u64::MAX;
+    swarm.disk.retention_age = Duration::MAX;
     swarm.load.patience = swarm.load.patience.max(2.0);
     swarm
 }

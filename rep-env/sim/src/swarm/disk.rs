@@ -34,6 +34,10 @@ pub struct DiskSwarm {
     pub segment_bytes: u64,
     /// Bytes of the log's tail in memory.
     pub tail_bytes: usize,
+    /// How much of the log's files is kept for members that may still need it,
+    pub retention_bytes: u64,
+    /// and for how long.
+    pub retention_age: Duration,
     /// Payload padding: entries up to this long.
     pub payload_bytes_max: u64,
 }
@@ -72,7 +76,21 @@ impl DiskSwarm {
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
             tail_bytes: rng.pick(&[256, 1 << 10, 8 << 10, 64 << 10]),
             payload_bytes_max: rng.pick(&[8, 60, 400]),
+            ..DiskSwarm::calm()
         }
+    }
+
+    /// In two worlds of three logs are cleaned, of files that hold a few entries.
+    pub(super) fn clean(&mut self, rng: &mut Rng, election_timeout: Duration) {
+        if rng.chance(1.0 / 3.0) {
+            return;
+        }
+        self.segment_bytes = rng.pick(&[512, 1 << 10, 4 << 10]);
+        self.retention_bytes = rng.pick(&[0, 8 << 10, u64::MAX, u64::MAX]);
+        self.retention_age = match rng.chance(0.3) {
+            true => election_timeout * rng.between(1, 30) as u32,
+            false => Duration::MAX,
+        };
     }
 
     pub(super) fn calm() -> Self {
@@ -90,6 +108,8 @@ impl DiskSwarm {
             segment_bytes: 64 << 10,
             tail_bytes: 64 << 10,
             payload_bytes_max: 8,
+            retention_bytes: u64::MAX,
+            retention_age: Duration::MAX,
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Event {
     GroupSynced { id: NodeId, run: u64 },
     SyncDue { id: NodeId, run: u64 },
     LogCut { id: NodeId, run: u64 },
+    PastKept { id: NodeId, run: u64 },
+    LogCleaned { id: NodeId, run: u64 },
     Applied { id: NodeId, run: u64 },
     Lane { id: NodeId, run: u64 },
     SendEntries { id: NodeId, run: u64, link: Link, range: Box<SendRange> },
@@ -40,6 +42,8 @@ impl Event {
                 | Event::GroupWritten { .. }
                 | Event::GroupSynced { .. }
                 | Event::LogCut { .. }
+                | Event::PastKept { .. }
+                | Event::LogCleaned { .. }
         )
     }
 
@@ -52,6 +56,8 @@ impl Event {
             | Event::GroupSynced { id, run }
             | Event::SyncDue { id, run }
             | Event::LogCut { id, run }
+            | Event::PastKept { id, run }
+            | Event::LogCleaned { id, run }
             | Event::Applied { id, run }
             | Event::Lane { id, run }
             | Event::Reopen { id, run }

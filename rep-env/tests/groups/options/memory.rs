@@ -154,3 +154,28 @@ pub(super) fn a_file_of_the_log_is_so_long() {
         assert_eq!(lengths.collect::<Vec<_>>(), [bytes]);
     }
 }
+
+/// A member is away while megabytes are written and made durable in the store; the first entry that the master still has.
+pub(super) fn first_kept(tune: impl Fn(&mut Timing, &mut Limits)) -> (World, impl Fn() -> u64) {
+    let (mut world, _) = group(3, |timing, limits| {
+        steady(timing);
+        limits.checkpoint_bytes = 64 << 10;
+        tune(timing, limits);
+    });
+    let away = world.replica();
+    world.close(away);
+    let env = world.env(world.master()).clone();
+    let value = "x".repeat(900 << 10);
+    for _ in 0..4 {
+        put(&env, "alice", &value).unwrap();
+    }
+    (world, move || env.vlsn_range().expect("the newest file stays").start().get())
+}
+
+#[test]
+pub(super) fn so_much_of_the_log_is_kept_for_a_member_that_is_away() {
+    let of = |bytes| first_kept(move |_, limits| limits.log_retention_bytes = bytes);
+    let ((_large_world, large), (_small_world, small)) = (of(64 << 20), of(1 << 20));
+    eventually("a cleaning", || (small() > 1).then_some(()));
+    assert_eq!(large(), 1);
+}

@@ -365,3 +365,11 @@ pub(super) fn a_close_waits_for_the_threads_as_long_as_told() {
     closing.join().unwrap().unwrap();
     eventually("an end", || soon.close().ok());
 }
+
+#[test]
+pub(super) fn the_log_is_kept_for_a_member_that_is_away_as_long_as_told() {
+    let of = |age| super::memory::first_kept(move |timing, _| timing.log_retention = age);
+    let ((_long_world, long), (_short_world, short)) = (of(NEVER), of(Duration::ZERO));
+    eventually("a cleaning", || (short() > 1).then_some(()));
+    assert_eq!(long(), 1);
+}

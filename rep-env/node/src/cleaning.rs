@@ -1,0 +1,140 @@
+//! How much of the log's head may go.
+//!
+//! A log that grows for ever fills any disk. An entry can go once nobody needs it from here: this node's own store has
+//! it durably, every other member has synced it, and no transfer stands on it. A member that is away would keep the
+//! log for ever, so what is kept for others has a bound in bytes and in time; who falls behind that gets a copy of the
+//! state instead of entries, and never a gap.
+//!
+//! A master knows what the others have synced. A replica does not, and may be the next master: it keeps all that the
+//! bounds allow.
+//!
+//! The order is fixed: what the head said of the group is durable beside the log (`past`) before a file is removed.
+
+use crate::node::Node;
+use crate::output::Output;
+use crate::past::Past;
+use rep_vlsn::{LogPoint, LogView, NodeId, SegmentSize, Term, Vlsn, mutant};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a node knows of the head of its log.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaning {
+    /// What the cell `past` holds.
+    kept: Option<Past>,
+    /// What it will hold, and the cleaning that waits for it.
+    keeping: Option<(Past, Vlsn)>,
+    /// Files are being removed.
+    under_way: bool,
+    /// When each file of the log, by its first entry, was first seen: the one before it was full by then.
+    seen: BTreeMap<Vlsn, Duration>,
+}
+
+impl Cleaning {
+    pub(crate) fn new(kept: Option<Past>) -> Self {
+        Cleaning { kept, ..Cleaning::default() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.keeping.is_none() && !self.under_way
+    }
+
+    /// The term of an entry, as far as it is known: of one that is held, or was once.
+    pub(crate) fn term_of(&self, log: &LogView, vlsn: Vlsn) -> Option<Term> {
+        let gone = || self.kept.as_ref()?.history.term_at(vlsn);
+        log.term_at(vlsn).or_else(|| gone().filter(|_| vlsn < log.first()))
+    }
+
+    fn see(&mut self, now: Duration, segments: &[SegmentSize]) {
+        let first = segments.first().map_or(Vlsn::NULL, |segment| segment.first);
+        self.seen = self.seen.split_off(&first);
+        for segment in segments {
+            self.seen.entry(segment.first).or_insert(now);
+        }
+    }
+}
+
+impl Node {
+    /// The store is durable up to `point`: no crash takes that back. `segments` are the files of the log, oldest first.
+    pub fn handle_checkpointed(
+        &mut self,
+        now: Duration,
+        point: LogPoint,
+        segments: &[SegmentSize],
+    ) {
+        self.clock = now;
+        if self.is_over() || self.log_failed.is_some() {
+            return;
+        }
+        self.cleaning.see(now, segments);
+        let before = self.clean_before(now, point.vlsn, segments);
+        if self.cleaning.is_idle() && segments.get(1).is_some_and(|next| next.first <= before) {
+            self.begin_cleaning(before);
+        }
+    }
+
+    /// The first entry that somebody still needs from here, or that the bounds keep.
+    fn clean_before(&self, now: Duration, checkpoint: Vlsn, segments: &[SegmentSize]) -> Vlsn {
+        // The entry of the checkpoint itself stays: it says where in the history the state stands.
+        let own = if mutant!("node-clean-above-checkpoint") { self.dvlsn() } else { checkpoint };
+        let others = self.synced_by_all();
+        let others = if mutant!("node-clean-unsynced") { own } else { others };
+        own.min(others.max(self.past_the_bounds(now, segments)))
+    }
+
+    /// The last entry that every other member is known to have synced.
+    fn synced_by_all(&self) -> Vlsn {
+        let others = self.electorate.voters.keys().copied().filter(|id| *id != self.config.me);
+        let synced = |id: NodeId| {
+            self.reign.as_ref().map_or(Vlsn::NULL, |reign| reign.acks.points(id).0.vlsn)
+        };
+        others.map(synced).min().unwrap_or(self.log.synced())
+    }
+
+    /// The first entry of the oldest file that is kept for others.
+    fn past_the_bounds(&self, now: Duration, segments: &[SegmentSize]) -> Vlsn {
+        let retention = self.config.retention;
+        let old = |next: &SegmentSize| {
+            let full = self.cleaning.seen.get(&next.first).copied().unwrap_or(now);
+            now.saturating_sub(full) >= retention.age
+        };
+        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let mut first = Vlsn::NULL;
+        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if bytes <= retention.bytes && !old(next) {
+                break;
+            }
+            bytes -= segment.bytes;
+            first = next.first;
+        }
+        first
+    }
+
+    fn begin_cleaning(&mut self, before: Vlsn) {
+        let Some(membership) = &self.membership else { return };
+        let (kept, history) = (self.cleaning.kept.as_ref(), self.log.history());
+        let past = Past::before(before, membership, kept, history);
+        if kept == Some(&past) || mutant!("node-clean-before-past") {
+            return self.clean(before);
+        }
+        self.output(Output::PersistPast { before, value: past.encode() });
+        self.cleaning.keeping = Some((past, before));
+    }
+
+    pub(crate) fn past_kept(&mut self, before: Vlsn) {
+        if let Some((past, _)) = self.cleaning.keeping.take_if(|(_, asked)| *asked == before) {
+            self.cleaning.kept = Some(past);
+            self.clean(before);
+        }
+    }
+
+    fn clean(&mut self, before: Vlsn) {
+        self.cleaning.under_way = true;
+        self.output(Output::Clean { before });
+    }
+
+    pub(crate) fn log_cleaned(&mut self, first: Vlsn) {
+        self.cleaning.under_way = false;
+        self.log.clean(first);
+    }
+}

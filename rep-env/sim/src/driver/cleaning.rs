@@ -1,0 +1,121 @@
+//! The head of the log: what is kept of it elsewhere, and what is removed.
+
+use crate::oracle::{Invariant, Needs, ensure};
+use crate::world::World;
+use bytes::Bytes;
+use rep_node::{PersistFailed, Persisted};
+use rep_vlsn::{NodeId, SegmentSize, Vlsn};
+
+impl World {
+    /// The store of a member is durable up to where it has applied.
+    pub(crate) fn checkpointed(&mut self, id: NodeId) {
+        let point = self.process(id).home.store.checkpointed();
+        let Some(live) = self.live_mut(id) else { return };
+        let Ok(segments) = live.reader.segments() else { return };
+        self.step(id, |node, now| node.handle_checkpointed(now, point, &segments));
+        self.is_within_bounds(id, point.vlsn, &segments);
+    }
+
+    /// What is beyond the bounds, and the store does not need, is on its way out.
+    fn is_within_bounds(&mut self, id: NodeId, checkpoint: Vlsn, segments: &[SegmentSize]) {
+        let bytes_max = self.swarm.disk.retention_bytes;
+        let Some(live) = self.live_mut(id) else { return };
+        let going = live.keeping.is_some() || live.cleaning.is_some();
+        let failed = live.writer.is_poisoned() || live.node.group().is_none();
+        let bytes = bytes_of(segments);
+        let spare = segments.get(1).is_some_and(|next| next.first <= checkpoint);
+        let checked = ensure(
+            going || failed || !spare || bytes <= bytes_max,
+            Invariant::PurgeSafety,
+            || {
+                format!(
+                    "{id} keeps {bytes} bytes of log for others, {bytes_max} are allowed; {segments:?}"
+                )
+            },
+        );
+        self.check(checked);
+    }
+
+    pub(crate) fn keep_past(&mut self, id: NodeId, before: Vlsn, value: Bytes) {
+        self.note(id, &[30, before.get()], || {
+            format!("n{} keeps what entries before {before} said of the group", id.get())
+        });
+        if let Some(live) = self.live_mut(id) {
+            live.keeping = Some((before, value));
+        }
+        self.log_writer(id);
+    }
+
+    /// An output: what is needed is needed from here on.
+    pub(crate) fn clean(&mut self, id: NodeId, before: Vlsn) {
+        self.note(id, &[31, before.get()], || {
+            format!("n{} cleans its log before {before}", id.get())
+        });
+        let checkpoint = self.process(id).home.store.checkpointed().vlsn;
+        let Some(live) = self.live_mut(id) else { return };
+        let segments = live.reader.segments().unwrap_or_default();
+        live.cleaning = Some(before);
+        let beyond_bounds = self.is_beyond(before, &segments);
+        let checked = self.oracle.cleans(id, before, Needs { checkpoint, beyond_bounds });
+        self.check(checked);
+        self.log_writer(id);
+    }
+
+    /// Whether the newest file that goes would, if it stayed, make more than may be kept for others. Of ages the world
+    /// keeps no account.
+    fn is_beyond(&self, before: Vlsn, segments: &[SegmentSize]) -> bool {
+        let goes = segments.iter().skip(1).filter(|next| next.first <= before).count();
+        let kept = bytes_of(&segments[goes.saturating_sub(1)..]);
+        kept > self.swarm.disk.retention_bytes
+            || self.swarm.disk.retention_age < std::time::Duration::MAX
+    }
+
+    pub(crate) fn past_kept(&mut self, id: NodeId) {
+        self.hands_free(id);
+        let Some(live) = self.live_mut(id) else { return };
+        live.log_busy = false;
+        let Some((before, value)) = live.keeping.take() else { return };
+        let stored = live.past.store(&value).map_err(|error| error.to_string());
+        if let Err(why) = stored {
+            return self.disk_failed(id, PersistFailed::Log, why);
+        }
+        self.step(id, |node, now| node.handle_persisted(now, Persisted::Past { before }));
+        self.go_on(id);
+    }
+
+    pub(crate) fn log_cleaned(&mut self, id: NodeId) {
+        self.hands_free(id);
+        let Some(live) = self.live_mut(id) else { return };
+        live.log_busy = false;
+        let Some(before) = live.cleaning.take() else { return };
+        let done = live.writer.clean(before).map_err(|error| error.to_string());
+        let first = match self.unless_crashed(id, done) {
+            Ok(first) => first,
+            Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
+        };
+        self.counts.cleanings += 1;
+        self.oracle.begins(id, first);
+        self.note(id, &[32, first.get()], || format!("the log of n{} begins at {first}", id.get()));
+        self.step(id, |node, now| node.handle_persisted(now, Persisted::Cleaned { first }));
+        self.go_on(id);
+    }
+
+    /// A sync may have become due meanwhile.
+    fn go_on(&mut self, id: NodeId) {
+        self.sync_due(id);
+        self.log_writer(id);
+    }
+
+    /// A member was told that only a copy of the state helps it.
+    pub(crate) fn is_stranded(&self, id: NodeId) -> bool {
+        self.stranded.contains(&id)
+    }
+
+    pub(super) fn strand(&mut self, id: NodeId) {
+        self.counts.stranded += u64::from(self.stranded.insert(id));
+    }
+}
+
+fn bytes_of(segments: &[SegmentSize]) -> u64 {
+    segments.iter().map(|segment| segment.bytes).sum()
+}

@@ -1,0 +1,67 @@
+//! What is removed at the head of a log, and who needs it: I-30.
+
+use super::{Checked, Entry, Invariant, Oracle, ensure};
+use rep_vlsn::{NodeId, Vlsn};
+
+/// What a node that cleans has to look at besides the logs of the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    /// What its store cannot lose.
+    pub(crate) checkpoint: Vlsn,
+    /// More than that is not kept for others.
+    pub(crate) beyond_bounds: bool,
+}
+
+impl Oracle {
+    /// A node is about to remove entries before `before`.
+    pub(crate) fn cleans(&mut self, node: NodeId, before: Vlsn, needs: Needs) -> Checked {
+        let Needs { checkpoint, beyond_bounds } = needs;
+        ensure(before <= checkpoint, Invariant::PurgeSafety, || {
+            format!(
+                "{node} cleans its log before {before}, its store is durable up to {checkpoint}"
+            )
+        })?;
+        let needy = self.members.keys().copied().filter(|id| *id != node).find(|id| {
+            let member = self.member(*id);
+            let lives = self.counts(*id) && !member.damaged && member.forgotten.is_none();
+            lives && (member.durable as u64) < before.prev().get()
+        });
+        ensure(beyond_bounds || needy.is_none(), Invariant::PurgeSafety, || {
+            let durable = needy.map_or(0, |id| self.member(id).durable);
+            format!(
+                "{node} cleans its log before {before}; {needy:?} has synced {durable} entries only"
+            )
+        })?;
+        let member = self.member_mut(node);
+        member.cleaned = member.cleaned.max(before.prev().get() as usize);
+        Ok(())
+    }
+
+    /// A log begins at `first`: what was damaged before that has gone with its file.
+    pub(crate) fn begins(&mut self, node: NodeId, first: Vlsn) {
+        let member = self.member_mut(node);
+        if member.damaged && member.rotten < first.get() {
+            member.damaged = false;
+            member.lost.clear();
+        }
+    }
+
+    /// The entries before the first that a log begins with: what they were, if they may be gone.
+    pub(super) fn cleaned_away(
+        &self,
+        node: NodeId,
+        first: Vlsn,
+    ) -> Result<Vec<Entry>, super::Violation> {
+        let gone = first.prev().get() as usize;
+        let member = self.member(node);
+        ensure(gone <= member.cleaned, Invariant::PurgeSafety, || {
+            format!("the log of {node} begins at {first}; it was cleaned up to {}", member.cleaned)
+        })?;
+        let known = [&member.log, &member.before_image].into_iter().find(|log| log.len() >= gone);
+        let known = known.ok_or_else(|| super::Violation {
+            invariant: Invariant::PurgeSafety,
+            what: format!("the log of {node} begins at {first}, and it never held what is before"),
+        })?;
+        Ok(known[..gone].to_vec())
+    }
+}

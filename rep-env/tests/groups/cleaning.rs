@@ -1,0 +1,51 @@
+//! Logs that do not grow for ever.
+
+use crate::world::{Net, World, eventually, steady};
+use std::fs;
+
+const SEGMENT: u64 = 1 << 20;
+/// What a log may take here: what is kept for others, what is written and not in a checkpoint, and three files that are only
+/// partly of either.
+const BOUND: u64 = 2 * SEGMENT + SEGMENT + 3 * SEGMENT;
+
+fn cleaning() -> World {
+    World::tuned(Net::Memory, 3, |timing, limits| {
+        steady(timing);
+        limits.segment_bytes = SEGMENT;
+        limits.checkpoint_bytes = SEGMENT;
+        limits.log_retention_bytes = 2 * SEGMENT;
+    })
+}
+
+fn log_bytes(world: &World, at: usize) -> u64 {
+    let files = fs::read_dir(world.home(at).join("log")).unwrap();
+    // A file may go while it is looked at.
+    files.map(|file| file.unwrap().metadata().map_or(0, |it| it.len())).sum()
+}
+
+fn first(world: &World, at: usize) -> u64 {
+    world.env(at).vlsn_range().expect("the newest file stays").start().get()
+}
+
+#[test]
+fn every_members_log_stays_within_its_bound_and_a_restart_finds_everything() {
+    let mut world = cleaning();
+    let value = "x".repeat(200 << 10);
+    for number in 0..60 {
+        world.put(&format!("key-{number}"), &value);
+        if number % 10 == 9 {
+            for at in 0..3 {
+                let within = || (log_bytes(&world, at) <= BOUND).then_some(());
+                eventually("a log within its bound", within);
+            }
+        }
+    }
+    (0..3).for_each(|at| eventually("a cleaning", || (first(&world, at) > 1).then_some(())));
+    (0..3).for_each(|at| world.close(at));
+    (0..3).for_each(|at| drop(world.open(at)));
+    let token = world.put("last", "written");
+    for number in 0..60 {
+        world.assert_everywhere(token, &format!("key-{number}"), &value);
+    }
+    assert!(world.env(0).group().is_some(), "what the head of the log said is remembered");
+}
