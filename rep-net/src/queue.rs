@@ -208,8 +208,13 @@ impl<T> Queue<T> {
         Ok(into.len() - before)
     }
 
-    /// The next item, for tasks: wakes the task when there is one.
-    pub fn poll_pop(&self, context: &mut Context<'_>) -> Poll<Result<T, Closed>> {
+    /// The next item, for a task that has that seat: it is woken when there is one. One seat for each that waits, however often it asks and
+    /// by whichever waker.
+    fn poll_pop(
+        &self,
+        seat: &mut Option<u64>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T, Closed>> {
         let mut state = self.shared.state.lock();
         match state.take() {
             Some((lane, item)) => {
@@ -219,15 +224,13 @@ impl<T> Queue<T> {
             }
             None if state.closed => Poll::Ready(Err(Closed)),
             None => {
-                if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                    state.wakers.push(context.waker().clone());
-                }
+                state.be_woken(seat, context.waker());
                 Poll::Pending
             }
         }
     }
 
-    /// The next item, as a future.
+    /// The next item, as a future. Dropped before it is done, it has taken nothing, and is not woken any more.
     pub fn next(&self) -> Next<'_, T> {
         Next::new(self)
     }

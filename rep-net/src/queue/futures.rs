@@ -12,19 +12,30 @@ use super::{Closed, PushError, Queue};
 #[must_use = "a future does nothing until it is polled"]
 pub struct Next<'a, T> {
     queue: &'a Queue<T>,
+    /// Its place among those who are woken.
+    seat: Option<u64>,
 }
 
 impl<'a, T> Next<'a, T> {
     pub(super) fn new(queue: &'a Queue<T>) -> Self {
-        Self { queue }
+        Self { queue, seat: None }
     }
 }
 
 impl<T> Future for Next<'_, T> {
     type Output = Result<T, Closed>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.queue.poll_pop(context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let queue = self.queue;
+        queue.poll_pop(&mut self.seat, context)
+    }
+}
+
+impl<T> Drop for Next<'_, T> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seat {
+            self.queue.shared.stand_up(seat);
+        }
     }
 }
 

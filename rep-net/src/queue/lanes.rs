@@ -1,6 +1,6 @@
 //! What is queued and what is reserved, counted. Pure: whoever changes it holds the lock, and wakes whom it concerns.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
 use super::Lane;
@@ -10,15 +10,24 @@ pub(super) struct State<T> {
     /// Items queued, in all lanes.
     pub(super) queued: usize,
     pub(super) closed: bool,
-    /// How many have waited for room so far.
+    /// How many have waited for room, or for an item as a task, so far.
     pub(super) tickets: u64,
-    /// Tasks that wait for an item.
-    pub(super) wakers: Vec<Waker>,
+    /// Tasks that wait for an item, by their seats.
+    pub(super) wakers: BTreeMap<u64, Waker>,
     /// Tasks whose turn for room has come: to be woken when the lock is free again.
     pub(super) due: Vec<Waker>,
 }
 
 impl<T> State<T> {
+    /// Has the task that has that seat woken by this waker; it is given one if it has none.
+    pub(super) fn be_woken(&mut self, seat: &mut Option<u64>, waker: &Waker) {
+        let seat = seat.get_or_insert_with(|| {
+            self.tickets += 1;
+            self.tickets
+        });
+        self.wakers.insert(*seat, waker.clone());
+    }
+
     pub(super) fn append(&mut self, lane: usize, bytes: usize, item: T) {
         self.lanes[lane].items.push_back((bytes, item));
         self.queued += 1;

@@ -1,5 +1,6 @@
 //! Who waits, for what, and who is woken: all under the one lock.
 
+use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ pub(super) struct Shared<T> {
 impl<T> Shared<T> {
     pub(super) fn new(lanes: Vec<LaneState<T>>, flaw: Option<Flaw>) -> Self {
         let room = lanes.iter().map(|_| Condvar::default()).collect();
-        let (wakers, due) = (Vec::new(), Vec::new());
+        let (wakers, due) = (BTreeMap::new(), Vec::new());
         let state = State { lanes, queued: 0, closed: false, tickets: 0, wakers, due };
         Self { state: Mutex::new(state), filled: Condvar::default(), room, flaw }
     }
@@ -107,12 +108,19 @@ impl<T> Shared<T> {
     /// Lets go of the lock and wakes one thread, and every task: an item is for whoever comes first, and tasks
     /// that come late ask again.
     pub(super) fn filled(&self, mut state: MutexGuard<'_, State<T>>) {
-        let wakers = std::mem::take(&mut state.wakers);
+        let wakers = std::mem::take(&mut state.wakers).into_values();
         self.release(state);
         if !self.flawed(Flaw::PushWakesNobody) {
             self.filled.notify_one();
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.for_each(Waker::wake);
+    }
+
+    /// A task waits for an item no more.
+    pub(super) fn stand_up(&self, seat: u64) {
+        let waker = self.state.lock().wakers.remove(&seat);
+        // A waker may do anything when it is dropped, too.
+        drop(waker);
     }
 
     /// Lets go of the lock, and then wakes the tasks whose turn for room has come: a waker may do anything, and come back here.
@@ -187,7 +195,7 @@ impl<T> Shared<T> {
                 state.take_from(lane, usize::MAX, &mut discarded);
             }
         }
-        let mut wakers = std::mem::take(&mut state.wakers);
+        let mut wakers: Vec<_> = std::mem::take(&mut state.wakers).into_values().collect();
         state.lanes.iter_mut().for_each(|lane| wakers.extend(lane.all_tasks()));
         drop(state);
         if self.flawed(Flaw::CloseWakesOne) {
