@@ -4,7 +4,7 @@
 //!
 //! [`channel`] is the contract, [`transport`] how channels come to be, [`service`] who answers on a port, [`hello`] and
 //! [`frame`] what is on the wire (both pure), [`identity`] what certificates say, [`mem`], [`tcp`], `tls` and `quic` (features of those names) the transports, [`queue`] the one bounded queue that
-//! sits under the memory channels and under the loops of those who use this crate. `contract` (feature `contract`) is the suite that
+//! sits under the memory channels and under the loops of those who use this crate. [`fault`] is bad weather around any of them, and `contract` (feature `contract`) the suite that
 //! every channel passes, yours included.
 
 mod calling;
@@ -12,6 +12,7 @@ pub mod channel;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;
+pub mod fault;
 pub mod frame;
 pub mod hello;
 pub mod identity;

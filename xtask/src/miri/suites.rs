@@ -125,6 +125,7 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-fsm", "role_table", LONG),
     ("rep-model", "*", "a search through millions of worlds"),
     ("rep-net", "channel_contract", "sixty-four mebibytes through each channel: hours"),
+    ("rep-net", "fault", "the contract over sockets, and its sixty-four mebibytes"),
     ("rep-net", "fuzz_bodies", BODIES),
     ("rep-net", "half_open", SOCKETS),
     ("rep-net", "identity", SOCKETS),
