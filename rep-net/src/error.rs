@@ -43,6 +43,14 @@ pub enum NetError {
         /// Its words.
         detail: String,
     },
+    /// The caller: others could reach that address, read and forge everything, and nobody has said that this is wanted.
+    #[error(
+        "{address} is not a loopback address, and nothing here is encrypted; allow_plaintext() permits that"
+    )]
+    Plaintext {
+        /// The address.
+        address: Address,
+    },
 }
 
 impl NetError {
@@ -115,6 +123,14 @@ pub enum DialError {
         /// Why.
         error: TlsError,
     },
+    /// The caller: whoever is on the way there could read and forge everything, and nobody has said that this is wanted.
+    #[error(
+        "{address} is not a loopback address, and nothing here is encrypted; allow_plaintext() permits that"
+    )]
+    Plaintext {
+        /// What was dialled.
+        address: Address,
+    },
     /// The caller: this Hello cannot be put on the wire.
     #[error("this Hello cannot be sent: {0}")]
     Hello(HelloError),
@@ -136,6 +152,7 @@ impl DialError {
             | Self::HungUp { .. }
             | Self::BadAnswer { .. }
             | Self::Tls { .. }
+            | Self::Plaintext { .. }
             | Self::Hello(_) => None,
         }
     }
@@ -150,6 +167,7 @@ impl DialError {
             | Self::HungUp { .. }
             | Self::RefusedHello { .. }
             | Self::BadAnswer { .. }
+            | Self::Plaintext { .. }
             | Self::Hello(_) => None,
         }
     }

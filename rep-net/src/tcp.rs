@@ -5,7 +5,7 @@
 //! before costs a round trip of tens of milliseconds. The two directions share nothing but the socket.
 //!
 //! Anybody who can open a connection can read and forge what goes over it: this transport proves no names. Use it where the network is
-//! trusted, or on loopback.
+//! trusted, or on loopback. Where it is not loopback, that has to be said: [`allow_plaintext`](TcpTransport::allow_plaintext).
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -23,25 +23,33 @@ use crate::transport::{Address, Listener, Transport};
 #[derive(Debug, Clone, Default)]
 pub struct TcpTransport {
     limits: Limits,
+    plain: Plain,
 }
 
 impl TcpTransport {
     /// A transport with those bounds.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self { limits, plain: Plain::default() }
+    }
+
+    /// Listens on and dials addresses that are not this host's own too. Whoever is on the way can then read and forge everything.
+    #[must_use]
+    pub fn allow_plaintext(mut self) -> Self {
+        self.plain = Plain { may_be_exposed: true };
+        self
     }
 
     /// Listens on a socket that is bound already; for callers that choose their port beforehand.
     ///
     /// # Errors
-    /// [`NetError::Listen`] if the socket cannot be used.
+    /// [`NetError::Listen`] if the socket cannot be used, [`NetError::Plaintext`] if others can reach it.
     pub fn listen_on(
         &self,
         socket: TcpListener,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
         let asked = Address::new("a bound socket");
-        socket::listen_on(vec![socket], &asked, services, Arc::new(Plain), &self.limits)
+        socket::listen_on(vec![socket], &asked, services, Arc::new(self.plain), &self.limits)
     }
 }
 
@@ -52,7 +60,7 @@ impl Transport for TcpTransport {
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Arc<dyn Channel>, DialError> {
-        socket::dial(address, hello, deadline, &Plain, &self.limits)
+        socket::dial(address, hello, deadline, &self.plain, &self.limits)
     }
 
     fn listen(
@@ -60,6 +68,6 @@ impl Transport for TcpTransport {
         address: &Address,
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
-        socket::listen(address, services, Arc::new(Plain), &self.limits)
+        socket::listen(address, services, Arc::new(self.plain), &self.limits)
     }
 }

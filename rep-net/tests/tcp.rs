@@ -411,3 +411,36 @@ fn many_small_frames_and_their_answers_cost_no_delay() {
     // Others may have the machine for a while, but not each time.
     assert!(fastest < Duration::from_millis(20), "{fastest:?}");
 }
+
+/// Where nobody answers, by agreement of all networks.
+const ELSEWHERE: &str = "192.0.2.1:9";
+
+#[test]
+fn what_others_could_read_is_neither_said_nor_listened_to_unless_that_is_wanted() {
+    let plain = TcpTransport::default();
+    let refused = plain.dial(&ELSEWHERE.into(), &hello(), soon()).unwrap_err();
+    assert!(matches!(refused, DialError::Plaintext { .. }), "{refused}");
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let refused = plain.listen(&address.into(), table(&Desk::new())).unwrap_err();
+        assert!(matches!(refused, NetError::Plaintext { .. }), "{refused}");
+    }
+    let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+    let refused = plain.listen_on(everywhere, table(&Desk::new())).unwrap_err();
+    assert!(matches!(refused, NetError::Plaintext { .. }), "{refused}");
+    assert!(refused.to_string().contains("allow_plaintext()"));
+}
+
+#[test]
+fn what_others_could_read_is_said_if_that_is_wanted() {
+    let plain = TcpTransport::default().allow_plaintext();
+    let listener = plain.listen(&"0.0.0.0:0".into(), table(&Desk::new())).unwrap();
+    let port = listener.local_address().as_str().rsplit_once(':').unwrap().1;
+    // And one's own host is anybody's to dial, also by its other spelling.
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let at = format!("{host}:{port}").into();
+        TcpTransport::default().dial(&at, &hello(), soon()).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let nobody = plain.dial(&ELSEWHERE.into(), &hello(), deadline).unwrap_err();
+    assert!(!matches!(nobody, DialError::Plaintext { .. }), "{nobody}");
+}

@@ -44,6 +44,9 @@ pub(crate) struct Trust {
     /// What the member speaks [default: tls if certificates are given, else tcp]
     #[arg(long, value_enum)]
     transport: Option<Transport>,
+    /// Ask unencrypted at an address that is not this host's: whoever is on the way can read and forge the answer
+    #[arg(long)]
+    allow_plaintext: bool,
     /// The authorities that the member's certificate may be of; for members that speak TLS or QUIC
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE.pem", requires = "tls_identity")]
@@ -79,7 +82,9 @@ impl Trust {
             return Ok(files.proven(transport, Limits::default())?.connect(address, patience)?);
         }
         Transport::of(self.transport, false)?;
-        Ok(AdminClient::connect(&TcpTransport::new(Limits::default()), address, patience)?)
+        let tcp = TcpTransport::new(Limits::default());
+        let tcp = if self.allow_plaintext { tcp.allow_plaintext() } else { tcp };
+        Ok(AdminClient::connect(&tcp, address, patience)?)
     }
 }
 

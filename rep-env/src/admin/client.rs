@@ -7,7 +7,8 @@ use rep_net::{Address, Channel, DialError, Hello, Limits, TcpTransport, Transpor
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Asks the node at `address` (`host:port`, over plain TCP) for its account of itself.
+/// Asks the node at `address` (`host:port` of this host, over plain TCP) for its account of itself. For others there is
+/// [`AdminClient::connect`], with a transport of the caller's choice.
 ///
 /// # Errors
 ///

@@ -45,16 +45,21 @@ impl Proving {
                 named.join(", ")
             ));
         }
+        match self.keepalive().filter(|keepalive| *keepalive >= timing.election_timeout) {
+            None => Ok(()),
+            Some(keepalive) => wrong(format!(
+                "its quic_keepalive of {keepalive:?} has to be below the election_timeout of {:?}",
+                timing.election_timeout
+            )),
+        }
+    }
+
+    /// How soon it asks for a silent peer, if it does so itself.
+    fn keepalive(&self) -> Option<Duration> {
         match self {
+            Proving::Tls(_) => None,
             #[cfg(feature = "quic")]
-            Proving::Quic(quic) if quic.limits().quic_keepalive >= timing.election_timeout => {
-                wrong(format!(
-                    "its quic_keepalive of {:?} has to be below the election_timeout of {:?}",
-                    quic.limits().quic_keepalive,
-                    timing.election_timeout
-                ))
-            }
-            _ => Ok(()),
+            Proving::Quic(quic) => Some(quic.limits().quic_keepalive),
         }
     }
 }

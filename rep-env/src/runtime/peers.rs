@@ -232,6 +232,7 @@ fn failure_of(error: &DialError) -> DialFailure {
             other => DialFailure::Rejected(other.to_string()),
         },
         DialError::BadAnswer { error, .. } => DialFailure::Rejected(error.to_string()),
+        DialError::Plaintext { .. } => DialFailure::Rejected(error.to_string()),
         DialError::TimedOut { .. }
         | DialError::Unreachable { .. }
         | DialError::HungUp { .. }

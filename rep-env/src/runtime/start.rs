@@ -98,7 +98,7 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let threads = Threads::new();
     let transport: Arc<dyn Transport> = match &config.transport {
         Some(transport) => Arc::clone(transport),
-        None => Arc::new(TcpTransport::new(Limits::default())),
+        None => Arc::new(plain_tcp(&config)),
     };
     let reader = machine.reader();
     let context = Context::new(
@@ -251,23 +251,34 @@ fn listen_as_told(
     transport: &dyn Transport,
     table: Arc<ServiceTable>,
 ) -> Result<Box<dyn Listener>, NetError> {
+    let plain = plain_tcp(&config);
     let Some(socket) = config.listener else { return transport.listen(&config.listen, table) };
     #[cfg(feature = "tls")]
     if let Some(crate::config::Proving::Tls(tls)) = config.proving {
         return tls.listen_on(socket, table);
     }
-    TcpTransport::new(Limits::default()).listen_on(socket, table)
+    plain.listen_on(socket, table)
+}
+
+/// TCP, where that may be spoken.
+fn plain_tcp(config: &RepConfig) -> TcpTransport {
+    let tcp = TcpTransport::new(Limits::default());
+    if config.allow_plaintext { tcp.allow_plaintext() } else { tcp }
 }
 
 fn listen_error(address: &Address, error: NetError) -> Error {
     let (address, detail) = match error {
+        NetError::Plaintext { address } => {
+            return Error::Plaintext { address: address.to_string() };
+        }
         NetError::Listen { address, detail, .. } => (address.to_string(), detail),
         other => (address.to_string(), other.to_string()),
     };
     Error::Listen { address, detail }
 }
 
-/// Whoever can reach a plain TCP port can read and forge everything, so that has to be wanted.
+/// Whoever can reach a plain TCP port can read and forge everything, so that has to be wanted. The transport says so too, when it is used;
+/// this is to say it before anything is opened, and of members that would never be reached.
 fn check_plaintext(config: &RepConfig) -> Result<(), Error> {
     if config.allow_plaintext || config.transport.is_some() {
         return Ok(());
@@ -282,6 +293,11 @@ fn check_plaintext(config: &RepConfig) -> Result<(), Error> {
                 Err(Error::Listen { address: "a bound socket".into(), detail: error.to_string() })
             }
         };
+    }
+    // Names are looked up when they are dialled.
+    let members = config.members.values().filter_map(|address| address.parse().ok());
+    if let Some(address) = members.into_iter().find(exposed) {
+        return refuse(address);
     }
     let address = config.listen.as_str();
     let resolved = address.to_socket_addrs().map_err(|error| Error::Listen {

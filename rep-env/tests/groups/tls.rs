@@ -312,6 +312,21 @@ fn a_member_with_the_certificate_of_another_is_not_opened<T: Proving>() {
     world.put("alice", "1");
 }
 
+#[cfg(feature = "quic")]
+#[test]
+fn a_keepalive_that_an_election_would_come_before_is_refused() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("bank", "n1", DAY);
+    let mut limits = rep_env::config::Timing::default().transport_limits();
+    assert!(limits.quic_keepalive * 3 < rep_env::config::Timing::default().election_timeout);
+    limits.quic_keepalive = Duration::from_secs(60);
+    let config = TlsConfig::from_pem(certificate, key, &*authority.pem);
+    let slow = QuicTransport::new(config, limits).unwrap();
+    let config = RepConfig::builder("bank", "n1").members(["n1=127.0.0.1:1"]).ephemeral();
+    let refused = config.quic(slow).build().unwrap_err().to_string();
+    assert!(refused.contains("quic_keepalive"), "{refused}");
+}
+
 /// New certificates, then a new authority, member by member, while somebody writes.
 fn certificates_and_authority_change_under_load_and_nothing_is_lost<T: Proving>() {
     let (old, new) = (Authority::new(), Authority::new());

@@ -8,6 +8,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::error::DialError;
 use crate::limits::Limits;
+use crate::socket::cover::Covering;
 use crate::transport::Address;
 
 /// Binds every address that the name stands for, so that a caller finds us under each of them, and so that a port that is taken on one is
@@ -41,13 +42,21 @@ pub(crate) fn bind<S>(
 }
 
 /// Connects to the first address of the name that answers.
-pub(super) fn connect(address: &Address, deadline: Instant) -> Result<TcpStream, DialError> {
+pub(super) fn connect(
+    address: &Address,
+    covering: &dyn Covering,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
     let unreachable =
         |kind, detail: String| DialError::Unreachable { address: address.clone(), kind, detail };
-    let candidates = address
+    let candidates: Vec<SocketAddr> = address
         .as_str()
         .to_socket_addrs()
-        .map_err(|error| unreachable(error.kind(), error.to_string()))?;
+        .map_err(|error| unreachable(error.kind(), error.to_string()))?
+        .collect();
+    if !candidates.iter().all(|at| covering.may_be_used_at(at)) {
+        return Err(DialError::Plaintext { address: address.clone() });
+    }
     let mut failure = None;
     for at in candidates {
         let left = deadline.saturating_duration_since(Instant::now());

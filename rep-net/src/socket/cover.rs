@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use crate::error::TlsError;
@@ -52,6 +52,12 @@ pub(crate) trait Covering: Debug + Send + Sync {
         deadline: Instant,
     ) -> Result<Covered, HandshakeError>;
 
+    /// Whether what is said may go to that address, or be heard there.
+    fn may_be_used_at(&self, at: &SocketAddr) -> bool {
+        let _ = at;
+        true
+    }
+
     /// What a caller is sent who is one too many: a few bytes, in the language that it speaks.
     fn busy(&self) -> Vec<u8>;
 }
@@ -66,10 +72,17 @@ pub(crate) struct Covered {
 }
 
 /// Nothing in between, and nothing proved.
-#[derive(Debug)]
-pub(crate) struct Plain;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Plain {
+    /// It was said that others may read and forge everything.
+    pub(crate) may_be_exposed: bool,
+}
 
 impl Covering for Plain {
+    fn may_be_used_at(&self, at: &SocketAddr) -> bool {
+        self.may_be_exposed || at.ip().to_canonical().is_loopback()
+    }
+
     fn cover(
         &self,
         _side: Side,

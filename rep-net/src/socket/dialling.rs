@@ -24,7 +24,7 @@ pub(crate) fn dial(
     limits: &Limits,
 ) -> Result<Arc<dyn Channel>, DialError> {
     let sent = hello.encode().map_err(DialError::Hello)?;
-    let stream = connect(address, deadline)?;
+    let stream = connect(address, covering, deadline)?;
     let unreachable = |error: io::Error| DialError::Unreachable {
         address: address.clone(),
         kind: error.kind(),

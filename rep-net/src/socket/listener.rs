@@ -31,11 +31,12 @@ pub(crate) fn listen(
     covering: Arc<dyn Covering>,
     limits: &Limits,
 ) -> Result<Box<dyn Listener>, NetError> {
-    let sockets = address
-        .as_str()
-        .to_socket_addrs()
-        .and_then(|all| bind(all, TcpListener::bind))
-        .map_err(|error| NetError::listen(address, &error))?;
+    let failed = |error: io::Error| NetError::listen(address, &error);
+    let all: Vec<SocketAddr> = address.as_str().to_socket_addrs().map_err(failed)?.collect();
+    if !all.iter().all(|at| covering.may_be_used_at(at)) {
+        return Err(NetError::Plaintext { address: address.clone() });
+    }
+    let sockets = bind(all, TcpListener::bind).map_err(failed)?;
     start(sockets, address, services, covering, limits)
 }
 
@@ -50,6 +51,10 @@ pub(crate) fn start(
     let failed = |error: io::Error| NetError::listen(asked, &error);
     let first =
         sockets.first().expect("at least one socket was bound").local_addr().map_err(failed)?;
+    // Those that were bound for us are seen here for the first time.
+    if !covering.may_be_used_at(&first) {
+        return Err(NetError::Plaintext { address: first.into() });
+    }
     let reception = Arc::new(Reception {
         services,
         covering,

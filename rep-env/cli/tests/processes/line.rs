@@ -85,6 +85,10 @@ fn what_would_be_open_to_everybody_has_to_be_asked_for() {
     let (code, _, stderr) = run(group.serve(0).args(["--listen", "0.0.0.0:0"]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains("allow_plaintext"), "{stderr}");
+    // Nor is anybody elsewhere asked in the clear.
+    let (code, _, stderr) = run(rep().args(["status", "192.0.2.1:9"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("allow_plaintext"), "{stderr}");
 }
 
 #[test]

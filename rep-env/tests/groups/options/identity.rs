@@ -1,7 +1,9 @@
 //! Who a node is, where it is, and what it keeps.
 
 use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, view_at};
+use rep_env::net::TcpTransport;
 use rep_env::{Error, RepConfig, ReplicatedEnvironment, StoreKind, admin};
+use std::sync::Arc;
 
 fn another_identity(group: &str, name: &str) -> Error {
     let mut world = World::running(Net::Memory, 1);
@@ -125,6 +127,14 @@ pub(super) fn plaintext_that_others_could_read_has_to_be_allowed() {
     let error = ReplicatedEnvironment::open(config().build().unwrap()).unwrap_err();
     assert!(matches!(error, Error::Plaintext { .. }), "{error}");
     world.open_as(0, config().allow_plaintext().build().unwrap());
+    // Nor is anything said to a member elsewhere, nor listened to by a transport that was brought along.
+    let elsewhere = ["n1=127.0.0.1:1", "n2=192.0.2.1:9"];
+    let config = || RepConfig::builder("bank", "n1").members(elsewhere).ephemeral();
+    let error = ReplicatedEnvironment::open(config().build().unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Plaintext { address } if address == "192.0.2.1:9"), "{error}");
+    let brought = config().listen("0.0.0.0:0").transport(Arc::new(TcpTransport::default()));
+    let error = ReplicatedEnvironment::open(brought.build().unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Plaintext { address } if address == "0.0.0.0:0"), "{error}");
 }
 
 #[test]
