@@ -116,6 +116,8 @@ struct Round {
     sent: Option<(Durable, Duration)>,
     pledges: BTreeMap<NodeId, Pledge>,
     refusers: BTreeSet<NodeId>,
+    /// To whom a mastership is handed over by this term.
+    heir: Option<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -291,6 +293,24 @@ impl Election {
             self.phase = Phase::Resting;
             self.wait_anew(now);
         }
+    }
+
+    /// Hands the mastership that has just ended over to `heir`: solicits the next term at once, without a pre-vote, and names
+    /// `heir` if the promises allow it; nobody else, until the round is over or all have answered. What the heir must have of the
+    /// log is for the caller to have seen to; one that lacks what a promiser holds is not named.
+    ///
+    /// False if this node is no voter, and so cannot.
+    ///
+    /// # Panics
+    ///
+    /// If it still reigns.
+    pub fn hand_over(&mut self, now: Duration, heir: NodeId, standing: &Standing<'_>) -> bool {
+        assert!(!matches!(self.phase, Phase::Reigning { .. }), "the reign ends first");
+        let may = self.may_stand(standing);
+        if may {
+            self.solicit(now, Some(heir), standing);
+        }
+        may
     }
 
     /// The fence in force, whether or not it is durable yet. Below it nothing may be done for a stream.

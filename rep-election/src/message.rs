@@ -77,7 +77,7 @@ pub struct Solicit {
     pub rank: LogPoint,
     /// Its membership.
     pub electorate: Electorate,
-    /// Reserved for the sanctioned transfer of mastership.
+    /// Whether a master hands its mastership over, and asks although it is heard.
     pub transfer: bool,
 }
 

@@ -56,15 +56,26 @@ pub(crate) struct Choice {
     pub(crate) promisers: Vec<Promiser>,
 }
 
-/// The best winner, if the promises suffice for one. Before the `last_call` a promiser who reaches no
-/// commit quorum, and the `silent` winner of the round before, are passed over in the hope of a better one.
+/// Whom a proposer would rather not name, and whom it would.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    /// The silent winner of the round before.
+    pub(crate) not: Option<NodeId>,
+    /// To whom a mastership is handed over.
+    pub(crate) heir: Option<NodeId>,
+}
+
+/// The best winner, if the promises suffice for one. Before the `last_call` a promiser who reaches no commit quorum, the
+/// silent winner of the round before, and all others where there is an heir, are passed over in the hope of a better one.
 pub(crate) fn choose(
     pledges: &BTreeMap<NodeId, Pledge>,
-    silent: Option<NodeId>,
+    wishes: Wishes,
     last_call: bool,
 ) -> Option<Choice> {
-    let doubtful =
-        |id: NodeId, pledge: &Pledge| Some(id) == silent || !pledge.promise.reaches_commit_quorum;
+    let Wishes { not, heir } = wishes;
+    let doubtful = |id: NodeId, pledge: &Pledge| {
+        Some(id) == not || !pledge.promise.reaches_commit_quorum || heir.is_some_and(|it| it != id)
+    };
     let winner = pledges
         .iter()
         .filter(|(_, pledge)| pledge.promise.nameable)
@@ -148,7 +159,7 @@ mod tests {
     }
 
     fn winner(pledges: &BTreeMap<NodeId, Pledge>) -> Option<u32> {
-        choose(pledges, None, false).map(|choice| choice.winner.get())
+        choose(pledges, Wishes::default(), false).map(|choice| choice.winner.get())
     }
 
     #[test]
@@ -197,7 +208,7 @@ mod tests {
         let (four, mut poisoned) = pledge(4, at(2, 9), 5);
         poisoned.promise.nameable = false;
         pledges.insert(four, poisoned);
-        let choice = choose(&pledges, None, false).unwrap();
+        let choice = choose(&pledges, Wishes::default(), false).unwrap();
         assert_eq!(choice.winner.get(), 1);
         let named: Vec<u32> = choice.promisers.iter().map(|promiser| promiser.id.get()).collect();
         assert_eq!(named, [1, 2, 3], "whoever ranks above the winner is not among its promisers");
@@ -207,20 +218,31 @@ mod tests {
     fn the_unnameable_never_win() {
         let mut pledges: BTreeMap<_, _> = (1..=3).map(|id| pledge(id, at(2, 5), 3)).collect();
         pledges.values_mut().for_each(|pledge| pledge.promise.nameable = false);
-        assert_eq!(choose(&pledges, None, true), None);
+        assert_eq!(choose(&pledges, Wishes::default(), true), None);
     }
 
     #[test]
     fn the_doubtful_win_only_on_the_last_call() {
         let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
-        let silent = Some(NodeId::new(1));
+        let silent = Wishes { not: Some(NodeId::new(1)), heir: None };
         assert_eq!(choose(&pledges, silent, false).unwrap().winner.get(), 2);
         pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(2, 4);
         assert_eq!(choose(&pledges, silent, false), None);
         assert_eq!(choose(&pledges, silent, true).unwrap().winner.get(), 1);
         pledges.get_mut(&NodeId::new(1)).unwrap().promise.reaches_commit_quorum = false;
-        assert_eq!(choose(&pledges, None, false), None);
-        assert_eq!(choose(&pledges, None, true).unwrap().winner.get(), 1);
+        assert_eq!(choose(&pledges, Wishes::default(), false), None);
+        assert_eq!(choose(&pledges, Wishes::default(), true).unwrap().winner.get(), 1);
+    }
+
+    #[test]
+    fn an_heir_is_waited_for_and_named_before_others_but_not_below_them() {
+        let to = |id| Wishes { not: None, heir: Some(NodeId::new(id)) };
+        let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
+        assert_eq!(choose(&pledges, to(3), false), None, "its promise may still come");
+        assert_eq!(choose(&pledges, to(2), false).unwrap().winner.get(), 2);
+        assert_eq!(choose(&pledges, to(3), true).unwrap().winner.get(), 1, "it did not come");
+        pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(2, 4);
+        assert_eq!(choose(&pledges, to(2), true).unwrap().winner.get(), 1, "it lacks an entry");
     }
 
     #[test]
@@ -228,6 +250,6 @@ mod tests {
         let (two, mut wiped) = pledge(2, at(2, 5), 3);
         wiped.incarnation = incarnation(77);
         let pledges = BTreeMap::from([pledge(1, at(2, 5), 3), (two, wiped)]);
-        assert_eq!(choose(&pledges, None, true), None);
+        assert_eq!(choose(&pledges, Wishes::default(), true), None);
     }
 }

@@ -11,6 +11,7 @@ pub use client::{AdminClient, digest, status};
 pub use report::{AppliedDigest, MemberReport, StatusReport};
 
 use crate::error::Error;
+use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicUsize, Ordering};
 use bytes::Bytes;
@@ -29,14 +30,18 @@ const VERSION: u8 = 1;
 const CALLERS_MAX: usize = 16;
 /// A caller that asks nothing for so long is hung up on.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// A request is a few bytes.
-const REQUEST_BYTES_MAX: usize = 1024;
+/// An order is given up after so long, whatever it says: its caller keeps a place.
+const ORDER_MAX: Duration = Duration::from_secs(600);
+/// The longest request names all members of a group.
+const REQUEST_BYTES_MAX: usize = 20 << 10;
 
 /// What may be asked. New questions are added at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Request {
     Status,
     Digest,
+    TransferMaster { targets: Vec<String>, timeout_ms: u64, force: bool },
+    ShutDownGroup { timeout_ms: u64 },
 }
 
 /// The answers, in the order of the questions.
@@ -45,6 +50,12 @@ enum Reply {
     Status(Box<StatusReport>),
     Digest(AppliedDigest),
     Refused(String),
+    /// The member that is master now.
+    MasterIs(Member),
+    /// The names of those left behind.
+    GroupShutDown(Vec<String>),
+    /// Ask the master, if it is known.
+    NotMaster(Option<Member>),
 }
 
 /// Takes a digest of what is applied.
@@ -93,7 +104,25 @@ impl Admin {
                 Some(Err(error)) => Reply::Refused(error.to_string()),
                 None => Reply::Refused("this state machine has no digest to offer".into()),
             },
+            Request::TransferMaster { targets, timeout_ms, force } => {
+                let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+                let timeout = Duration::from_millis(timeout_ms).min(ORDER_MAX);
+                let transferred = self.shared.transfer_master(&targets, timeout, force);
+                transferred.map_or_else(unfulfilled, Reply::MasterIs)
+            }
+            Request::ShutDownGroup { timeout_ms } => {
+                let timeout = Duration::from_millis(timeout_ms).min(ORDER_MAX);
+                let shut_down = self.shared.shut_group_down(timeout);
+                shut_down.map_or_else(unfulfilled, Reply::GroupShutDown)
+            }
         }
+    }
+}
+
+fn unfulfilled(error: Error) -> Reply {
+    match error {
+        Error::NotMaster { master } => Reply::NotMaster(master),
+        error => Reply::Refused(error.to_string()),
     }
 }
 
@@ -183,7 +212,7 @@ mod tests {
         assert_eq!(question(&[]), Err(BadFrame::OtherVersion));
         assert_eq!(question(&[VERSION + 1, 0]), Err(BadFrame::OtherVersion));
         assert_eq!(question(&[VERSION]), Err(BadFrame::Unknown));
-        assert_eq!(question(&[VERSION, 2]), Err(BadFrame::Unknown));
+        assert_eq!(question(&[VERSION, 4]), Err(BadFrame::Unknown));
         assert_eq!(question(&[VERSION; REQUEST_BYTES_MAX + 1]), Err(BadFrame::TooLong));
     }
 }

@@ -227,7 +227,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         self.owned.get()
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.runtime().shared
     }
 }

@@ -129,6 +129,24 @@ pub enum Error {
         /// Why there is none, as far as this node knows.
         why: String,
     },
+    /// The mastership is being handed over, or the group shut down, and that took longer than this commit might wait. Nothing was logged.
+    #[error(
+        "the mastership is being handed over and no commits are let in, for {waited:?} so far; nothing was logged: try again in a moment"
+    )]
+    HandingOver {
+        /// How long this call waited.
+        waited: Duration,
+    },
+    /// The mastership was not handed over as was asked.
+    #[error("not handed over: {why}; {}", if *.still_master { "try again here" } else { "ask the master" })]
+    NotTransferred {
+        /// Why.
+        why: String,
+        /// Whether this node is the master still, or again.
+        still_master: bool,
+        /// Who is master instead, if another is.
+        master: Option<Member>,
+    },
     /// The caller: this version does not do that (yet). Nothing happened.
     #[error("this version does not do that: {what}")]
     Unsupported {
@@ -305,15 +323,22 @@ impl Error {
     /// Which of retry here, redirect, give up, or outcome unknown applies.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Error::NotMaster { master: Some(master) } => Verdict::Redirect(master.clone()),
+            Error::NotMaster { master: Some(master) }
+            | Error::NotTransferred { master: Some(master), .. } => {
+                Verdict::Redirect(master.clone())
+            }
             Error::InsufficientAcks { token, .. } => Verdict::OutcomeUnknown(*token),
             Error::NotMaster { master: None }
             | Error::InsufficientReplicas { .. }
-            | Error::NoMaster { .. } => Verdict::RetryHere { after: AFTER_ELECTION },
+            | Error::NoMaster { .. }
+            | Error::NotTransferred { master: None, .. } => {
+                Verdict::RetryHere { after: AFTER_ELECTION }
+            }
             Error::RolledBack { .. }
             | Error::TxnExpired { .. }
             | Error::BeginTimeout { .. }
             | Error::TurnTaken { .. }
+            | Error::HandingOver { .. }
             | Error::Busy { .. }
             | Error::ReadTimeout { .. }
             | Error::TooManyReads { .. }

@@ -9,6 +9,9 @@ use rep_vlsn::{NodeId, Term};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The [`reason`](StateEvent::reason) of the last event, if the master has shut the whole group down: an end that was wanted.
+pub const GROUP_SHUT_DOWN: &str = "the group was shut down";
+
 /// A change of what this node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -28,6 +28,7 @@ pub mod events;
 pub mod member;
 #[cfg(all(test, rep_loom))]
 mod models;
+mod orders;
 pub mod read;
 pub mod replicate;
 mod runtime;

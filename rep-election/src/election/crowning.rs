@@ -92,7 +92,7 @@ impl Election {
         self.silent_winner = Some(winner);
         self.put(Output::Event(Event::WinnerSilent { term, winner }));
         if self.may_stand(standing) {
-            self.solicit(now, standing);
+            self.solicit(now, None, standing);
         }
     }
 }

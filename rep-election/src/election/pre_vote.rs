@@ -82,7 +82,7 @@ impl Election {
         if let Phase::Asking(pre_vote) = &self.phase
             && standing.electorate.is_election_quorum(&pre_vote.grants)
         {
-            self.solicit(now, standing);
+            self.solicit(now, None, standing);
         }
     }
 

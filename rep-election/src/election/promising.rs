@@ -4,14 +4,14 @@ use super::{Election, Owed, Phase, Round, Sender, Standing, judge};
 use crate::message::{Message, Promise, Solicit};
 use crate::output::{Lost, Output};
 use crate::promise::{Durable, Fence};
-use crate::ranking::{self, Pledge};
+use crate::ranking::{self, Pledge, Wishes};
 use rep_vlsn::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl Election {
     /// Takes the next term for itself. The solicitations leave when the fence is durable.
-    pub(super) fn solicit(&mut self, now: Duration, standing: &Standing<'_>) {
+    pub(super) fn solicit(&mut self, now: Duration, heir: Option<NodeId>, standing: &Standing<'_>) {
         let term = self.next_term();
         self.refused_by.clear();
         if term > self.fence().term {
@@ -24,6 +24,7 @@ impl Election {
             sent: None,
             pledges: BTreeMap::new(),
             refusers: BTreeSet::new(),
+            heir,
         });
         self.keep_quiet(now);
         self.release(now, standing);
@@ -57,16 +58,18 @@ impl Election {
         };
         let until = now + self.config.round_timeout;
         let me = self.config.me;
+        let mut transfer = false;
         if let Phase::Soliciting(round) = &mut self.phase {
             round.sent = Some((durable, until));
             round.pledges.insert(me, own);
+            transfer = round.heir.is_some();
         }
         self.keep_quiet(now);
         let ask = Message::Solicit(Solicit {
             term: durable.term(),
             rank: standing.rank,
             electorate: standing.electorate.clone(),
-            transfer: false,
+            transfer,
         });
         self.send_all(standing.electorate.voters.keys(), &ask);
         self.tally(now, standing, false);
@@ -135,14 +138,12 @@ impl Election {
     /// Names a winner if the promises allow one; on the last call, or when all have answered, also a
     /// doubtful one.
     pub(super) fn tally(&mut self, now: Duration, standing: &Standing<'_>, last_call: bool) {
-        let Phase::Soliciting(Round { sent: Some((durable, _)), pledges, refusers, .. }) =
-            &self.phase
-        else {
-            return;
-        };
+        let Phase::Soliciting(round) = &self.phase else { return };
+        let Round { sent: Some((durable, _)), pledges, refusers, heir, .. } = round else { return };
         let answered = |id: &NodeId| pledges.contains_key(id) || refusers.contains(id);
         let all_answered = standing.electorate.voters.keys().all(answered);
-        match ranking::choose(pledges, self.silent_winner, last_call || all_answered) {
+        let wishes = Wishes { not: self.silent_winner, heir: *heir };
+        match ranking::choose(pledges, wishes, last_call || all_answered) {
             Some(choice) => self.name(now, *durable, choice, standing),
             None if last_call || all_answered => self.fail_round(now, Lost::TooFewPromises),
             None => {}

@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod log;
 mod options;
+mod orders;
 mod ping;
 mod print;
 mod resp;
@@ -43,6 +44,10 @@ enum Command {
     Bench(bench::Args),
     #[cfg(feature = "tls")]
     Certs(certs::Args),
+    /// Hand the mastership over to another member. Exit code: 0 it is done, 1 it is not
+    TransferMaster(orders::TransferArgs),
+    /// Stop every member of a group, once all of them hold the same. Exit code: 0 it is done, 1 it is not
+    ShutdownGroup(orders::ShutdownArgs),
     /// List what can be set, with defaults, bounds and effects
     Options(options::Args),
     /// Ask a running member how it and its group are. Exit code: 0 there is a master, 1 there is none, 2 nobody answers
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         #[cfg(feature = "tls")]
         Command::Certs(args) => Ok(certs::run(&args)),
+        Command::TransferMaster(args) => orders::transfer(&args),
+        Command::ShutdownGroup(args) => orders::shut_down(&args),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),
     };

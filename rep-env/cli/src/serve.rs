@@ -10,10 +10,11 @@ mod values;
 use crate::print::print;
 use crate::resp::{self, Password, RespConfig, RespServer};
 use anyhow::{Context, bail};
-use rep_env::{RepConfig, ReplicatedEnvironment};
+use rep_env::events::GROUP_SHUT_DOWN;
+use rep_env::{NodeState, RepConfig, ReplicatedEnvironment};
 use settings::Settings;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use speech::Speech;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -25,6 +26,8 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use values::Raw;
 
+/// A master that is asked to end tries for so long to make another member master first.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 /// How long commands that were taken may still be answered after SIGTERM.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -123,6 +126,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     announce(&env, server.as_ref())?;
+    end_with_the_group(&env, signals.handle())?;
     let signal = signals.forever().find(|signal| match *signal {
         SIGHUP => {
             speech.reload();
@@ -131,6 +135,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => true,
     });
     tracing::info!(?signal, "closing");
+    hand_over(&env);
     if let Some(server) = &mut server {
         server.close(LAST_ANSWERS);
     }
@@ -260,6 +265,29 @@ fn signals(end_with_stdin: bool) -> anyhow::Result<Signals> {
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || watch_stdin(&asked))?;
     }
     Ok(signals)
+}
+
+/// Ends the wait for signals when the master has shut the group down.
+fn end_with_the_group(env: &ReplicatedEnvironment, signals: Handle) -> io::Result<()> {
+    let events = env.subscribe();
+    let watch = move || {
+        if events.last().is_some_and(|event| event.reason == GROUP_SHUT_DOWN) {
+            signals.close();
+        }
+    };
+    std::thread::Builder::new().name("group".to_owned()).spawn(watch).map(drop)
+}
+
+/// A master that is about to end does not leave its group to find out.
+fn hand_over(env: &ReplicatedEnvironment) {
+    let streams = env.stats().replicas.iter().any(|replica| replica.state == "stream");
+    if env.state() != NodeState::Master || !streams {
+        return;
+    }
+    match env.transfer_master(&[], HAND_OVER_WITHIN, false) {
+        Ok(master) => tracing::info!(master = %master.name, "handed the mastership over"),
+        Err(error) => tracing::info!(%error, "closing as the master"),
+    }
 }
 
 fn watch_stdin(asked: &AtomicBool) {

@@ -65,7 +65,9 @@ impl Letter {
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             // There is one process of each member here.
-            | Message::TurnedAway(_) => false,
+            | Message::TurnedAway(_)
+            // Nobody asks for it.
+            | Message::GroupShutDown { .. } => false,
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Admission {
     pub master: Option<NodeId>,
     /// Master, its term has begun durably, and its own store holds everything from before the term.
     pub writable: bool,
+    /// The mastership is being handed over, or the group shut down: new commits wait for what comes of it.
+    pub draining: bool,
     /// Voters that would acknowledge now: this node, and those heard within the election timeout on a stream
     /// past sync-up.
     pub live: usize,

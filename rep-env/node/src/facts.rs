@@ -1,6 +1,7 @@
 //! What others may look at: the node's facts at this moment, none of which they can change.
 
 use crate::admission::Admission;
+use crate::handover::Handover;
 use crate::membership::Membership;
 use crate::node::Node;
 use rep_election::Fence;
@@ -26,6 +27,11 @@ impl Node {
             (None, Some(following)) => Some(following.master),
             (None, None) => None,
         }
+    }
+
+    /// Whether new commits have to wait, because the mastership is about to end.
+    pub(crate) fn drains(&self) -> bool {
+        self.handover.as_ref().is_some_and(Handover::drains) || self.shutting.is_some()
     }
 
     /// The term of the fence.
@@ -87,6 +93,7 @@ impl Node {
             term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
             master: self.master(),
             writable,
+            draining: self.drains(),
             live,
             needed: self.electorate.commit_need,
             voters: self.electorate.voters.len(),

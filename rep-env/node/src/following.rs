@@ -46,6 +46,11 @@ struct Stream {
 }
 
 impl Following {
+    /// Whether the master says that a commit quorum answers it.
+    pub(crate) fn is_quorate(&self) -> bool {
+        self.quorate
+    }
+
     pub(crate) fn in_sync(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| stream.replica.in_sync())
     }

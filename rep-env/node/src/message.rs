@@ -19,6 +19,7 @@ const PONG: u8 = 5;
 const READ_INDEX: u8 = 6;
 const READ_INDEX_REPLY: u8 = 7;
 const TURNED_AWAY: u8 = 8;
+const GROUP_SHUT_DOWN: u8 = 9;
 
 /// Why a link is about to be closed by who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,11 @@ pub enum Message {
     },
     /// The last word on a link that is not taken.
     TurnedAway(TurnedAway),
+    /// The master shuts the group down: whoever follows it stops.
+    GroupShutDown {
+        /// Its term.
+        term: Term,
+    },
     /// From a replica to its source.
     ToFeeder(ReplicaMessage),
     /// From a source to its replica.
@@ -120,7 +126,8 @@ impl Message {
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TurnedAway(_) => Service::Peer,
+            | Message::TurnedAway(_)
+            | Message::GroupShutDown { .. } => Service::Peer,
             Message::ToFeeder(_) | Message::ToReplica(_) => Service::Feeder,
         }
     }
@@ -136,6 +143,7 @@ impl Message {
             Message::ReadIndex { .. } => "read index question",
             Message::ReadIndexReply { .. } => "read index reply",
             Message::TurnedAway(_) => "farewell",
+            Message::GroupShutDown { .. } => "group shutdown",
             Message::ToFeeder(_) => "replica message",
             Message::ToReplica(_) => "feeder message",
         }
@@ -163,6 +171,7 @@ impl Message {
             Message::ReadIndexReply { term, number, index } => {
                 words(READ_INDEX_REPLY, &[term.get(), *number, index.get()], &[])
             }
+            Message::GroupShutDown { term } => words(GROUP_SHUT_DOWN, &[term.get()], &[]),
             Message::TurnedAway(why) => words(TURNED_AWAY, &[why.code()], &[]),
             Message::ToFeeder(message) => message.encode(),
             Message::ToReplica(message) => message.encode(),
@@ -211,6 +220,9 @@ impl Message {
             TURNED_AWAY => {
                 let [code] = numbers(body, 0)?;
                 Ok(Message::TurnedAway(TurnedAway::of_code(code)?))
+            }
+            GROUP_SHUT_DOWN => {
+                numbers(body, 0).map(|[term]| Message::GroupShutDown { term: Term::new(term) })
             }
             _ => Err(PeerError::Malformed("unknown tag")),
         }

@@ -16,6 +16,7 @@ use crate::error::OpenError;
 use crate::evidence::Evidence;
 use crate::following::Following;
 use crate::founding;
+use crate::handover::{Handover, NotTransferred};
 use crate::links::Links;
 use crate::membership::Membership;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
@@ -23,6 +24,7 @@ use crate::past::Past;
 use crate::reads::Reads;
 use crate::reign::Reign;
 use crate::routing::Refusal;
+use crate::shutting::Shutting;
 use crate::watermarks::{Holders, Watermarks};
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
@@ -104,6 +106,8 @@ pub struct Node {
     pub(crate) next_ping: Duration,
     pub(crate) reign: Option<Reign>,
     pub(crate) following: Option<Following>,
+    pub(crate) handover: Option<Handover>,
+    pub(crate) shutting: Option<Shutting>,
     pub(crate) watermarks: Watermarks,
     pub(crate) reads: Reads,
     pub(crate) evidence: Evidence,
@@ -168,6 +172,8 @@ impl Node {
             electorate,
             reign: None,
             following: None,
+            handover: None,
+            shutting: None,
             reads: Reads::default(),
             evidence: Evidence::default(),
             asked: Asked::default(),
@@ -342,6 +348,7 @@ impl Node {
         self.links_timeout(now);
         self.reign_timeout(now);
         self.following_timeout(now);
+        self.handover_timeout(now);
         self.expire(now);
         self.settle(now);
     }
@@ -358,6 +365,8 @@ impl Node {
             Some((self.next_ping, "ping")),
             self.reign_next_timeout(),
             self.following_next_timeout(),
+            self.handover_next_timeout(),
+            self.shutting_next_timeout(),
             self.watermarks.next_timeout().map(named("commit deadline")),
             self.reads_next_timeout(),
         ];
@@ -489,8 +498,11 @@ impl Node {
     pub(crate) fn halt(&mut self, reason: HaltReason) {
         if self.halted.is_none() {
             self.halted = Some(reason.clone());
+            self.because(match reason {
+                HaltReason::GroupShutDown { .. } => "the group was shut down",
+                _ => "halted",
+            });
             self.outputs.push_back(Output::Halt(reason));
-            self.because("halted");
         }
     }
 
@@ -505,7 +517,12 @@ impl Node {
 
     /// Carries outputs from core to core until nothing moves, then tells what came of it.
     pub(crate) fn settle(&mut self, now: Duration) {
-        while !self.is_over() && (self.drain_election(now) || self.drain_streams(now)) {}
+        self.drain_cores(now);
+        if self.handover.is_some() || self.shutting.is_some() {
+            self.advance_handover(now);
+            self.advance_shutting(now);
+            self.drain_cores(now);
+        }
         if self.is_over() {
             return self.wind_up(now);
         }
@@ -516,6 +533,10 @@ impl Node {
             self.invariants();
             true
         });
+    }
+
+    fn drain_cores(&mut self, now: Duration) {
+        while !self.is_over() && (self.drain_election(now) || self.drain_streams(now)) {}
     }
 
     /// What is durable in the group and synced here is applied, a bounded range at a time.
@@ -562,6 +583,8 @@ impl Node {
         }
         self.role.close(term);
         self.following = None;
+        self.end_handover(Err(NotTransferred::Closed));
+        self.give_shutting_up();
         let mut resolved = self.watermarks.close();
         resolved.extend(self.reads.take_all().into_iter().map(|read| (read, Outcome::Closed)));
         resolved.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));

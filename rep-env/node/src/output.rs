@@ -1,5 +1,6 @@
 //! What a node asks of its driver, as data in one ordered queue.
 
+use crate::handover::NotTransferred;
 use crate::links::{Link, Service};
 use crate::message::Message;
 use crate::watermarks::Holders;
@@ -95,6 +96,20 @@ pub enum Output {
         request: Request,
         /// What became of it.
         outcome: Outcome,
+    },
+    /// What became of [`Node::transfer`](crate::Node::transfer).
+    Transferred {
+        /// Whose.
+        request: Request,
+        /// The new master, or why there is none of those wished for.
+        outcome: Result<NodeId, NotTransferred>,
+    },
+    /// What became of [`Node::shut_group_down`](crate::Node::shut_group_down).
+    GroupShutDown {
+        /// Whose.
+        request: Request,
+        /// The members that lack something, and this node stops, too; or it was not the master: who is, if known.
+        outcome: Result<Vec<NodeId>, Option<NodeId>>,
     },
     /// Something that an operator or the application may want to know.
     Event(Event),
@@ -255,6 +270,11 @@ pub enum HaltReason {
         /// What.
         what: String,
     },
+    /// The master has shut the whole group down.
+    GroupShutDown {
+        /// Which member that was.
+        by: NodeId,
+    },
     /// The promise could not be written: this node can neither vote nor follow.
     PromiseFailed {
         /// What the disk said.
@@ -269,6 +289,7 @@ impl fmt::Display for HaltReason {
                 write!(f, "a second master ({other}) appeared in term {term}")
             }
             HaltReason::Breach { what } => write!(f, "invariant breach: {what}"),
+            HaltReason::GroupShutDown { by } => write!(f, "the group was shut down by {by}"),
             HaltReason::PromiseFailed { why } => write!(f, "the promise cannot be written: {why}"),
         }
     }

@@ -29,6 +29,7 @@ pub(crate) enum Problem {
     SyncingUp { source: String },
     ApplyingLate { entries: u64 },
     SlowDisk { waited: Duration, bytes: u64 },
+    Draining,
     DiskQueueFull { bytes: u64, bytes_max: u64 },
     TooFewLive { live: usize, need: usize, missing: Vec<String> },
     NotDurable { next: Vlsn, waited: Duration, missing: Vec<String> },
@@ -98,6 +99,10 @@ impl Display for Problem {
                 f,
                 "slow disk: the oldest of {bytes} unsynced bytes waits for {} ms",
                 waited.as_millis()
+            ),
+            Problem::Draining => write!(
+                f,
+                "writes wait: the mastership is being handed over, or the group shut down"
             ),
             Problem::DiskQueueFull { bytes, bytes_max } => {
                 write!(f, "writes wait: {bytes} of {bytes_max} bytes wait for this node's disk")
@@ -211,6 +216,9 @@ impl Node {
 
     fn why_writes_wait(&self, now: Duration) -> Option<Problem> {
         let reign = self.reign.as_ref()?;
+        if self.drains() {
+            return Some(Problem::Draining);
+        }
         let (live, need) = (self.live_voters(now).0, self.electorate.commit_need);
         if live < need {
             let missing = self.other_voters().filter_map(|id| {
@@ -304,6 +312,10 @@ mod tests {
             (
                 Problem::SlowDisk { waited, bytes: 99 },
                 "slow disk: the oldest of 99 unsynced bytes waits for 700 ms",
+            ),
+            (
+                Problem::Draining,
+                "writes wait: the mastership is being handed over, or the group shut down",
             ),
             (
                 Problem::DiskQueueFull { bytes: 9, bytes_max: 8 },

@@ -157,6 +157,12 @@ impl Node {
                 self.refused_by(link.peer, why.to_string());
                 Ok(())
             }
+            Message::GroupShutDown { term } => {
+                if self.is_member(&open) {
+                    self.told_to_stop(link.peer, term);
+                }
+                Ok(())
+            }
             Message::ToFeeder(message) => self.replica_message(now, &open, message),
             Message::ToReplica(message) => self.stream_message(now, link, message),
         }

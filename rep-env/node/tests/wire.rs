@@ -26,6 +26,7 @@ fn golden() -> Vec<(Message, Vec<u8>)> {
         (Message::ReadIndex { term, number }, frame(6, &[0x0102, 0x0304], &[])),
         (Message::ReadIndexReply { term, number, index }, frame(7, &[0x0102, 0x0304, 0x0708], &[])),
         (Message::TurnedAway(TurnedAway::Twin), frame(8, &[1], &[])),
+        (Message::GroupShutDown { term }, frame(9, &[0x0102], &[])),
     ]
 }
 
@@ -50,7 +51,7 @@ fn a_frame_of_another_length_is_no_message() {
 
 #[test]
 fn what_is_unknown_is_refused() {
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=8).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=9).contains(tag)) {
         assert_eq!(decode(&frame(tag, &[1, 1], &[])), Err(PeerError::Malformed("unknown tag")));
     }
     let flag = frame(2, &[1, 1], &[2]);

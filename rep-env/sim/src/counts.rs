@@ -86,6 +86,8 @@ counts! {
     told_timeout "told timeout" "not in time,";
     told_not_master "told not master" "no master to ask,";
     told_closed "told closed" "closed.";
+    transferred "transferred" "Wishes for another master that were fulfilled,";
+    not_transferred "not transferred" "and that were not.";
     unknown "unknown" "Writes whose outcome is unknown.";
     failed "failed" "Writes that failed for certain.";
     reads "reads" "Reads served.";
@@ -106,6 +108,15 @@ counts! {
     storms "storms" "Members that were dialled many times at once.";
     mid_steps "mid steps" "Processes that ended after an output of a step that had more.";
     resets "resets" "Connections reset.";
+}
+
+impl Counts {
+    pub(crate) fn transfer(&mut self, fulfilled: bool) {
+        match fulfilled {
+            true => self.transferred += 1,
+            false => self.not_transferred += 1,
+        }
+    }
 }
 
 impl Counts {

@@ -25,6 +25,8 @@ pub const PROBES: &[&str] = &[
     "node-early-checkpoint",
     "node-gave-up-a-silent-link",
     "node-turned-a-twin-away",
+    "node-drains-for-an-heir",
+    "node-handed-its-mastership-over",
     "node-lost-its-quorum",
     "node-rolls-back-a-whole-term",
     "node-rolls-back-to-its-dvlsn",
@@ -261,6 +263,7 @@ pub(crate) fn input_of_message(message: &Message) -> &'static str {
         Message::ReadIndex { .. } => "read index",
         Message::ReadIndexReply { .. } => "read index reply",
         Message::TurnedAway(_) => "farewell",
+        Message::GroupShutDown { .. } => "group shutdown",
         Message::ToReplica(_) => "from a feeder",
         Message::ToFeeder(_) => "from a replica",
     }

@@ -185,6 +185,7 @@ impl World {
         if due {
             self.note(id, &[10], || format!("n{} timer", id.get()));
             self.step(id, |node, now| node.handle_timeout(now));
+            self.wishes_end_in_time(id);
         } else {
             self.after_step(id);
         }
@@ -224,6 +225,7 @@ impl World {
             Output::Apply { from, to } => self.apply(id, from, to),
             Output::Staged { request, point } => self.staged(id, request, point),
             Output::Resolve { request, outcome } => self.resolve(id, request, outcome),
+            Output::Transferred { request, outcome } => self.transferred(id, request, &outcome),
             Output::Event(event) => self.heard(id, event),
             Output::Halt(reason) => self.halts(id, &reason),
             other => self.fail(Violation {

@@ -48,6 +48,7 @@ const TABLE: &[Row] = &[
     (Invariant::ErrorHonesty, lived::a_disk_that_nobody_told_to_fail),
     (Invariant::Shutdown, lived::a_caller_that_is_left_behind),
     (Invariant::SyncedInTime, lived::a_write_that_is_never_synced),
+    (Invariant::Handover, lived::a_wish_that_nobody_answers),
     (Invariant::Determinism, lived::two_runs_of_a_seed),
     (Invariant::NoPanic, lived::a_panic),
 ];

@@ -52,6 +52,7 @@ impl Front {
         let now = &self.admission;
         now.writable
             && now.term == term
+            && !now.draining
             && now.live >= now.need(acks)
             && now.unsynced_bytes < now.unsynced_bytes_max
     }

@@ -68,6 +68,11 @@ pub const TABLE: &[Mutant] = &[
         "rep-node",
         "a bounded lag counts from the answer, not from the question",
     ),
+    mutant(
+        "handover-outlives-its-deadline",
+        "rep-node",
+        "a transfer of the mastership goes on beyond its deadline",
+    ),
     // From here on: the simulator is not the first to look for these, but may be asked.
     mutant(
         "election-two-promises-a-term",

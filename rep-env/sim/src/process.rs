@@ -23,7 +23,7 @@ use rep_store::Databases;
 use rep_vlsn::{
     DurableCell, Epoch, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, SyncPlan, Tail, Vlsn,
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How a process ends.
@@ -120,6 +120,8 @@ pub(crate) struct Live {
     pub(crate) front: Front,
     /// Calls that the node has not resolved.
     pub(crate) open_calls: BTreeSet<Request>,
+    /// Transfers of the mastership that it was asked for, and when each has to be answered.
+    pub(crate) wishes: BTreeMap<Request, Duration>,
     pub(crate) clock: Clock,
     /// The earliest wake-up that is on its way, by the node's clock.
     pub(crate) wake: Option<Duration>,

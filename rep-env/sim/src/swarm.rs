@@ -84,6 +84,7 @@ impl Swarm {
         };
         // Of streams of their own, so that worlds that were drawn before there were such faults are what they were.
         swarm.disk.clean(&mut Rng::split(seed, "cleaning"), election_timeout);
+        swarm.load.transfers = load::transfers(&mut Rng::split(seed, "transfers"));
         swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
         swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
         swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));

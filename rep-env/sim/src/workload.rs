@@ -10,12 +10,13 @@ mod outcomes;
 mod reads;
 mod sessions;
 mod transactions;
+mod transfers;
 
 pub(crate) use operations::Operation;
 
 use crate::history::{Key, Txn};
 use crate::world::{Event, World};
-use rep_node::{Node, Proposal, ReadKind, Request};
+use rep_node::{Node, Proposal, ReadKind, Request, Transfer};
 use rep_store::{Database, Pending};
 use rep_vlsn::{NodeId, Term};
 use sessions::Session;
@@ -53,6 +54,7 @@ struct Building {
 pub(crate) enum Asking {
     Propose(Proposal),
     Read { request: Request, kind: ReadKind, deadline: Duration },
+    Transfer(Transfer),
 }
 
 /// Lists lie in a database of their own, everything else in another.
@@ -124,7 +126,10 @@ impl World {
         if let Some(lure) = self.faults.lure.filter(|_| self.rngs.load.chance(0.8)) {
             self.clients[index].target = lure;
         }
-        if self.rngs.load.chance(self.swarm.load.reads) {
+        let wishes = self.swarm.load.transfers;
+        if self.faults.on && wishes > 0.0 && self.rngs.load.chance(wishes) {
+            self.begin_transfer(index);
+        } else if self.rngs.load.chance(self.swarm.load.reads) {
             self.begin_read(index);
         } else {
             self.begin_txn(index);
@@ -143,9 +148,15 @@ impl World {
     // ---- the lane between callers and the node
 
     pub(crate) fn ask(&mut self, node: NodeId, request: Request, asking: Asking) {
+        if let Some(live) = self.live_mut(node) {
+            live.open_calls.insert(request);
+            self.enter_lane(node, asking);
+        }
+    }
+
+    fn enter_lane(&mut self, node: NodeId, asking: Asking) {
         let run = self.process(node).run;
         let Some(live) = self.live_mut(node) else { return };
-        live.open_calls.insert(request);
         live.lane.push_back(asking);
         if live.lane.len() == 1 {
             let mean = self.swarm.load.lane.as_nanos() as u64;
@@ -161,7 +172,13 @@ impl World {
         if !live.lane.is_empty() {
             self.schedule.push(self.now, Event::Lane { id, run });
         }
+        if let Asking::Transfer(transfer) = &asking
+            && let Some(live) = self.live_mut(id)
+        {
+            live.wishes.insert(transfer.request, transfer.deadline);
+        }
         self.step(id, |node: &mut Node, now| match asking {
+            Asking::Transfer(transfer) => node.transfer(now, transfer),
             Asking::Propose(proposal) => node.propose(now, proposal),
             Asking::Read { request, kind, deadline } => node.read(now, request, kind, deadline),
         });

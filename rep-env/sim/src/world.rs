@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// Values written so far: each has its number.
     pub(crate) values: u64,
+    /// How often somebody wished for another master.
+    pub(crate) wishes: u64,
     /// What somebody last saw of a key, for whoever compares before it sets.
     pub(crate) seen: BTreeMap<Key, Option<Bytes>>,
     pub(crate) faults: Faults,
@@ -97,6 +99,7 @@ impl World {
             history: History::default(),
             clients: Vec::new(),
             values: 0,
+            wishes: 0,
             seen: BTreeMap::new(),
             faults: Faults::new(&swarm, split("troubles")),
             counts: Counts::default(),

@@ -2,6 +2,7 @@
 
 use super::{ADMIN_SERVICE, AppliedDigest, Reply, Request, StatusReport, decode, encode};
 use crate::error::Error;
+use crate::member::Member;
 use crate::waiter::deadline;
 use rep_net::{Address, Channel, DialError, Hello, Limits, TcpTransport, Transport};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub fn status(address: &str, timeout: Duration) -> Result<StatusReport, Error> {
 pub fn digest(address: &str, timeout: Duration) -> Result<AppliedDigest, Error> {
     AdminClient::connect(&TcpTransport::new(Limits::default()), address, timeout)?.digest(timeout)
 }
+
+/// Beyond its own deadline an order is waited for so long.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// An open channel for questions, over any transport.
 #[derive(Debug)]
@@ -89,6 +93,42 @@ impl AdminClient {
         }
     }
 
+    /// Has the node hand its mastership over, as [`transfer_master`](crate::ReplicatedEnvironment::transfer_master) does within
+    /// `timeout`, at most ten minutes; the new master.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    pub fn transfer_master(
+        &self,
+        targets: &[String],
+        timeout: Duration,
+        force: bool,
+    ) -> Result<Member, Error> {
+        let (targets, timeout_ms) = (targets.to_vec(), timeout.as_millis() as u64);
+        let request = Request::TransferMaster { targets, timeout_ms, force };
+        match self.ask(request, timeout.saturating_add(ANSWER_WAIT))? {
+            Reply::MasterIs(master) => Ok(master),
+            Reply::NotMaster(master) => Err(Error::NotMaster { master }),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    /// Has the node shut its group down, as [`shutdown_group`](crate::ReplicatedEnvironment::shutdown_group) does within `timeout`,
+    /// at most ten minutes; the members left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    pub fn shutdown_group(&self, timeout: Duration) -> Result<Vec<String>, Error> {
+        let request = Request::ShutDownGroup { timeout_ms: timeout.as_millis() as u64 };
+        match self.ask(request, timeout.saturating_add(ANSWER_WAIT))? {
+            Reply::GroupShutDown(left_behind) => Ok(left_behind),
+            Reply::NotMaster(master) => Err(Error::NotMaster { master }),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
         self.channel.send(encode(&request)).map_err(|error| self.failed(error.to_string()))?;
         match self.channel.receive(deadline(timeout)) {
@@ -102,7 +142,11 @@ impl AdminClient {
     fn unexpected(&self, reply: Reply) -> Error {
         self.failed(match reply {
             Reply::Refused(why) => why,
-            Reply::Status(_) | Reply::Digest(_) => "it answered another question".to_owned(),
+            Reply::Status(_)
+            | Reply::Digest(_)
+            | Reply::MasterIs(_)
+            | Reply::GroupShutDown(_)
+            | Reply::NotMaster(_) => "it answered another question".to_owned(),
         })
     }
 

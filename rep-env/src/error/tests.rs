@@ -57,6 +57,14 @@ walk! {
         Verdict::GiveUp, ["of another group", "ask there"];
     Error::NoMaster { .. } => Error::NoMaster { waited: SOON, why: "n2 and n3 are away".into() },
         after(AFTER_ELECTION), ["n2 and n3 are away", "try again"];
+    Error::HandingOver { .. } => Error::HandingOver { waited: SOON },
+        after(SOON), ["is being handed over", "nothing was logged", "try again"];
+    Error::NotTransferred { master: None, .. } => Error::NotTransferred {
+            why: "n2 is slow".into(), still_master: true, master: None },
+        after(AFTER_ELECTION), ["not handed over: n2 is slow", "try again here"];
+    Error::NotTransferred { master: Some(_), .. } => Error::NotTransferred {
+            why: "n2 was elected".into(), still_master: false, master: Some(member()) },
+        Verdict::Redirect(member()), ["n2 was elected", "ask the master"];
     Error::Unsupported { .. } => Error::Unsupported { what: "raw entries" },
         Verdict::GiveUp, ["this version does not do that", "raw entries"];
     Error::Halted { .. } => Error::Halted { reason: "its disk failed".into() },

@@ -12,6 +12,7 @@
 
 use crate::commit::CommitPromise;
 use crate::member::Attributes;
+use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
 use crate::runtime::helm::{Helm, LaneBounds, Post};
 use crate::runtime::node_loop::NodeLoop;
@@ -19,7 +20,7 @@ use crate::runtime::peers::Outgoing;
 use crate::waiter::{Slot, wake};
 use rep_node::{
     DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
-    SendFailed, Service, Shown,
+    SendFailed, Service, Shown, Transfer,
 };
 use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize};
 use std::cell::Cell;
@@ -84,6 +85,15 @@ pub(crate) enum Input {
         deadline: Duration,
         promise: ReadPromise,
     },
+    Transfer {
+        transfer: Transfer,
+        order: Order<Transferred>,
+    },
+    ShutGroupDown {
+        request: Request,
+        deadline: Duration,
+        order: Order<GroupShutDown>,
+    },
     Status(Arc<Slot<NodeStatus>>),
     Close,
 }
@@ -105,6 +115,8 @@ impl Input {
             | Input::LinkDown { .. }
             | Input::Announced { .. }
             | Input::Read { .. }
+            | Input::Transfer { .. }
+            | Input::ShutGroupDown { .. }
             | Input::Status(_)
             | Input::Close => 0,
         }

@@ -3,6 +3,8 @@
 
 use crate::commit::CommitPromise;
 use crate::error::Error;
+use crate::events::GROUP_SHUT_DOWN;
+use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
 use crate::replicate::Places;
 use crate::runtime::applier::Range;
@@ -14,7 +16,9 @@ use crate::runtime::shown::Positions;
 use crate::runtime::threads::Threads;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
-use rep_node::{Event, Fence, Link, Node, NodeState, NodeStatus, Outcome, Output, Request};
+use rep_node::{
+    Event, Fence, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, Request,
+};
 use rep_vlsn::tail::Tail;
 use rep_vlsn::{GroupId, NodeId, Term};
 use std::collections::BTreeMap;
@@ -81,6 +85,8 @@ impl Drop for Hands {
 struct Callers {
     commits: BTreeMap<Request, CommitPromise>,
     reads: BTreeMap<Request, ReadPromise>,
+    transfers: BTreeMap<Request, Order<Transferred>>,
+    shutdowns: BTreeMap<Request, Order<GroupShutDown>>,
 }
 
 impl NodeLoop {
@@ -203,6 +209,14 @@ impl NodeLoop {
                 self.callers.reads.insert(request, promise);
                 node.read(now, request, kind, deadline);
             }
+            Input::Transfer { transfer, order } => {
+                self.callers.transfers.insert(transfer.request, order);
+                node.transfer(now, transfer);
+            }
+            Input::ShutGroupDown { request, deadline, order } => {
+                self.callers.shutdowns.insert(request, order);
+                node.shut_group_down(now, request, deadline);
+            }
             Input::Status(slot) => self.askers.push(slot),
             Input::Close => {
                 self.closed = true;
@@ -293,7 +307,21 @@ impl NodeLoop {
                 }
                 self.wakers.extend(self.callers.resolve(&self.shared, request, outcome));
             }
+            Output::Transferred { request, outcome } => {
+                if let Some(order) = self.callers.transfers.remove(&request) {
+                    self.wakers.extend(order.settle(outcome));
+                }
+            }
+            Output::GroupShutDown { request, outcome } => {
+                if let Some(order) = self.callers.shutdowns.remove(&request) {
+                    self.wakers.extend(order.settle(outcome));
+                }
+            }
             Output::Event(event) => self.take_event(event),
+            Output::Halt(HaltReason::GroupShutDown { by }) => {
+                let by = self.shared.directory.name_of(by);
+                self.shared.fail(format!("the group was shut down by {by}"));
+            }
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
             other => tracing::error!(?other, "an output that this driver does not know"),
         }
@@ -319,7 +347,8 @@ impl NodeLoop {
         let halted = self.shared.failure().is_some();
         for Change { state, term, master, reason } in self.changes.drain(..) {
             self.shared.counters.state_changes.add(1);
-            let reason = if state == NodeState::Shutdown && halted { "halted" } else { reason };
+            let broken = state == NodeState::Shutdown && halted && reason != GROUP_SHUT_DOWN;
+            let reason = if broken { "halted" } else { reason };
             self.shared.board.publish(state, term, master, reason);
         }
     }

@@ -130,7 +130,7 @@ impl Shared {
             Consistency::Linearizable => ReadKind::Linearizable,
         };
         let slot = Arc::new(ReadSlot::pending());
-        let request = Request(self.reads.fetch_add(1, Ordering::Relaxed));
+        let request = self.next_request();
         let deadline = self.clock.now() + self.timing.read_timeout;
         let promise = ReadPromise::new(Arc::clone(&slot));
         self.inbox.read(Input::Read { request, kind, deadline, promise });
@@ -144,6 +144,11 @@ impl Shared {
         let patience = Instant::now() + crate::transaction::PATIENCE;
         let fresh = if self.inbox.is_closed() { slot.peek() } else { slot.wait(Some(patience)) };
         fresh.or_else(|| self.last_status.lock().clone())
+    }
+
+    /// A number for something that is asked of the node, and is not a write.
+    pub(crate) fn next_request(&self) -> Request {
+        Request(self.reads.fetch_add(1, Ordering::Relaxed))
     }
 
     // ---- the ends ----
@@ -160,7 +165,7 @@ impl Shared {
     }
 
     /// Why nothing can be had from here any more.
-    fn over(&self) -> Error {
+    pub(crate) fn over(&self) -> Error {
         match self.failed.get() {
             Some(reason) if !self.is_closing() => Error::Halted { reason: reason.clone() },
             Some(_) | None => Error::Closed,

@@ -86,6 +86,7 @@ impl Shared {
         let draft =
             Draft::build(Kind::Data, durability.flags(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
+        self.wait_while_draining(term, patience)?;
         self.wait_for_replicas(term, durability.acks, patience)?;
         let room_by = patience.ends(self.timing.busy_wait);
         self.wait_for_overlay(bytes, term, reader, room_by)?;
@@ -99,6 +100,21 @@ impl Shared {
         let promise = CommitPromise::new(Arc::clone(&slot));
         self.propose(request, term, (draft, durability.acks), credit, promise);
         Ok(CommitHandle::new(slot))
+    }
+
+    /// While the mastership is handed over nothing new is let in; afterwards this node is either the master as before, or not
+    /// the master.
+    fn wait_while_draining(&self, term: Term, patience: Patience) -> Result<(), Error> {
+        let (began, deadline) = (Instant::now(), patience.ends(self.timing.replicas_wait));
+        loop {
+            let heard = self.bell.heard();
+            if !self.writable_in(term)?.draining {
+                return Ok(());
+            }
+            if !self.bell.wait(heard, deadline) {
+                return Err(Error::HandingOver { waited: began.elapsed() });
+            }
+        }
     }
 
     fn wait_for_replicas(&self, term: Term, policy: Acks, patience: Patience) -> Result<(), Error> {
@@ -160,6 +176,7 @@ pub(crate) fn replicate<O>(
     let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
+    shared.wait_while_draining(term, Patience::AsConfigured)?;
     shared.wait_for_replicas(term, durability.acks, Patience::AsConfigured)?;
     let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;
     let (request, slot) = shared.pipeline.number();

@@ -12,6 +12,7 @@ mod handles;
 mod home;
 mod hostile;
 mod options;
+mod orders;
 mod outcomes;
 mod own_machine;
 mod reads;

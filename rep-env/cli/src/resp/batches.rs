@@ -255,7 +255,9 @@ impl Port {
         let Unbuilt::Transaction(error) = why else { return None };
         match error {
             Error::TurnTaken { .. } | Error::NoMaster { .. } => Some(self.config.begin_timeout),
-            Error::InsufficientReplicas { .. } => Some(self.config.replicas_wait),
+            Error::InsufficientReplicas { .. } | Error::HandingOver { .. } => {
+                Some(self.config.replicas_wait)
+            }
             Error::Busy { .. } => Some(self.config.busy_wait),
             _ => None,
         }

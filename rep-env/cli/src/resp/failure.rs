@@ -56,6 +56,7 @@ fn without_effect(error: &Error) -> Reply {
         | Error::BeginTimeout { .. }
         | Error::TurnTaken { .. }
         | Error::Busy { .. }
+        | Error::HandingOver { .. }
         | Error::RolledBack { .. }
         | Error::ReadTimeout { .. }
         | Error::TooManyReads { .. } => format!("TRYAGAIN {error}"),

@@ -185,6 +185,11 @@ impl Group {
         wait(&mut child)
     }
 
+    /// How a member ended that was to end by itself.
+    pub(crate) fn ended(&mut self, at: usize) -> ExitStatus {
+        wait(&mut self.children[at].take().expect("it runs"))
+    }
+
     /// What a member says of itself, if it answers.
     pub(crate) fn status(&self, at: usize) -> Option<StatusReport> {
         admin::status(&self.addresses[at], Duration::from_secs(2)).ok()

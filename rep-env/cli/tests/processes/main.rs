@@ -9,6 +9,7 @@ mod failover;
 mod group;
 mod line;
 mod load;
+mod orders;
 mod password;
 mod settings;
 mod status;

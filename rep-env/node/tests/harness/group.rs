@@ -5,8 +5,8 @@
 use bytes::{Bytes, BytesMut};
 use rep_node::{
     DialFailure, Durability, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
-    Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, RunId, Seed, Service,
-    Shown, number_members,
+    NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, RunId,
+    Seed, Service, Shown, Transfer, number_members,
 };
 use rep_vlsn::{Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,6 +34,8 @@ pub(crate) struct Group {
     pub(crate) now: Duration,
     pub(crate) machines: BTreeMap<NodeId, Machine>,
     pub(crate) outcomes: BTreeMap<(NodeId, Request), Outcome>,
+    pub(crate) transferred: BTreeMap<Request, Result<NodeId, NotTransferred>>,
+    pub(crate) shut_down: BTreeMap<Request, Result<Vec<NodeId>, Option<NodeId>>>,
     seeds: Vec<Seed>,
     wire: VecDeque<Frame>,
     pub(crate) pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
@@ -69,6 +71,8 @@ impl Group {
             now: Duration::ZERO,
             machines: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            transferred: BTreeMap::new(),
+            shut_down: BTreeMap::new(),
             seeds,
             wire: VecDeque::new(),
             pairs: BTreeMap::new(),
@@ -251,6 +255,26 @@ impl Group {
         request
     }
 
+    /// Asks for the mastership to be handed over within a second.
+    pub(crate) fn transfer(&mut self, id: NodeId, targets: &[NodeId], force: bool) -> Request {
+        self.next += 1;
+        let (request, targets) = (Request(self.next), targets.to_vec());
+        let deadline = self.now + Duration::from_secs(1);
+        let transfer = Transfer::new(request, targets, deadline, force);
+        self.act(id, |node, now| node.transfer(now, transfer));
+        request
+    }
+
+    /// Asks for the group to be shut down within a second.
+    pub(crate) fn shut_down(&mut self, id: NodeId) -> Request {
+        self.next += 1;
+        let request = Request(self.next);
+        self.act(id, |node, now| {
+            node.shut_group_down(now, request, now + Duration::from_secs(1));
+        });
+        request
+    }
+
     pub(crate) fn outcome(&self, id: NodeId, request: Request) -> Option<&Outcome> {
         self.outcomes.get(&(id, request))
     }
@@ -408,6 +432,14 @@ impl Group {
             Output::Resolve { request, outcome } => {
                 let old = self.outcomes.insert((id, request), outcome);
                 assert!(old.is_none(), "a request is resolved once");
+            }
+            Output::Transferred { request, outcome } => {
+                let old = self.transferred.insert(request, outcome);
+                assert!(old.is_none(), "a transfer ends once");
+            }
+            Output::GroupShutDown { request, outcome } => {
+                let old = self.shut_down.insert(request, outcome);
+                assert!(old.is_none(), "a shutdown ends once");
             }
             Output::Event(event) => {
                 let machine = self.machines.get_mut(&id).unwrap();

@@ -74,7 +74,8 @@ impl World {
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
-            | Message::TurnedAway(_) => {
+            | Message::TurnedAway(_)
+            | Message::GroupShutDown { .. } => {
                 return None;
             }
             Message::ToFeeder(ReplicaMessage::Ack { connection, synced, received }) => {

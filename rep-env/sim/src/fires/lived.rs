@@ -161,6 +161,14 @@ pub(super) fn a_write_that_is_never_synced() -> Said {
     world.failure
 }
 
+pub(super) fn a_wish_that_nobody_answers() -> Said {
+    let mut world = group();
+    let live = world.live_mut(N1).expect("it runs");
+    live.wishes.insert(Request(1), Duration::ZERO);
+    world.run_for(Duration::from_secs(2));
+    world.failure
+}
+
 /// The second time it does something else.
 pub(super) fn two_runs_of_a_seed() -> Said {
     let begun = Cell::new(0);

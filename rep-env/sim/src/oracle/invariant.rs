@@ -101,6 +101,7 @@ invariants! {
     ErrorHonesty "I-37" "error-honesty" Safety "No node halts in a legal schedule, and every call is resolved exactly once.";
     Shutdown "I-38" "shutdown-terminates" Safety "A node that is closed answers all its callers, wants nothing more, and closes its log.";
     SyncedInTime "I-39" "synced-in-time" Liveness "Whatever was asked, what is written is synced within the interval, unless its disk is at something else.";
+    Handover "I-40" "handover-ends" Safety "A wish for another master is answered once, by its deadline; a master whose targets did not catch up is master still.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

@@ -50,7 +50,8 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         let (state, open, coming) = (live.node.state(), live.open_calls.len(), live.lane.len());
         let next = live.node.next_timeout();
-        let ended = state == NodeState::Shutdown && open <= coming && next.is_none();
+        let told = live.wishes.is_empty();
+        let ended = state == NodeState::Shutdown && open <= coming && next.is_none() && told;
         let checked = ensure(ended, Invariant::Shutdown, || {
             format!("{id} was closed: it is {state:?}, {open} calls wait, next is {next:?}")
         });

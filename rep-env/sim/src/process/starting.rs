@@ -11,7 +11,7 @@ use crate::world::{Event, World};
 use rep_node::{ApplyPlan, Node, NodeConfig, Recovered, Seed, number_members};
 use rep_store::{Databases, StateMachine};
 use rep_vlsn::{GroupId, Incarnation, NodeId, SyncPlan, Vlsn};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 fn listed(name: &String) -> Seed {
@@ -144,6 +144,7 @@ impl World {
             plan,
             lane: VecDeque::new(),
             open_calls: BTreeSet::new(),
+            wishes: BTreeMap::new(),
             clock,
             wake: None,
             crash_in: None,

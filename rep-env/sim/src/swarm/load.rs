@@ -28,6 +28,8 @@ pub struct LoadSwarm {
     pub lane: Duration,
     /// Clients that read with a token carry that of their own session, not anybody's.
     pub sessions: bool,
+    /// Share of a client's moments at which it wants another member to be master.
+    pub transfers: f64,
 }
 
 /// From a caller's thread to a node that is not busy.
@@ -45,8 +47,14 @@ impl Default for LoadSwarm {
             weak: 0.0,
             lane: LANE,
             sessions: false,
+            transfers: 0.0,
         }
     }
+}
+
+/// How often there is such a wish; in half of the worlds there is none.
+pub(super) fn transfers(rng: &mut Rng) -> f64 {
+    rng.pick(&[0.0, 0.0, 0.01, 0.05])
 }
 
 impl LoadSwarm {
@@ -61,6 +69,7 @@ impl LoadSwarm {
             weak: rng.pick(&[0.0, 0.0, 0.5, 1.0]),
             lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2, heartbeat * 2]),
             sessions: rng.chance(0.5),
+            transfers: 0.0,
         }
     }
 }

@@ -93,6 +93,7 @@ fn batch_bytes(message: &Message) -> u64 {
         | Message::ReadIndex { .. }
         | Message::ReadIndexReply { .. }
         | Message::TurnedAway(_)
+        | Message::GroupShutDown { .. }
         | Message::ToFeeder(_) => 0,
     }
 }
