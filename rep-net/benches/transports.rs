@@ -1,7 +1,7 @@
-//! What our channels cost beside what they are made of: the same bytes over bare sockets and over bare rustls, in the same run.
+//! What our channels cost beside what they are made of: the same bytes over bare sockets, bare rustls and bare quinn, in the same run.
 //!
 //! One way with frames of 64 KiB, and there and back with 128 bytes. Both ends are threads of this process, so that of two
-//! processors each has one. `cargo bench -p rep-net --features tls --bench transports`
+//! processors each has one. `cargo bench -p rep-net --features quic --bench transports`
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rep_net::{
-    Bytes, Channel, Hello, Host, Limits, Listener, ServiceHandler, ServiceTable, TcpTransport,
-    TlsConfig, TlsTransport, Transport,
+    Bytes, Channel, Hello, Host, Limits, Listener, QuicTransport, ServiceHandler, ServiceTable,
+    TcpTransport, TlsConfig, TlsTransport, Transport,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConnection, RootCertStore, ServerConnection, StreamOwned};
+use tokio::runtime::Handle;
 
 const BULK_BYTES: usize = 64 << 10;
 const SMALL_BYTES: usize = 128;
@@ -76,8 +77,8 @@ fn bare_tcp() -> Ends {
     (Box::new(Bare(dialled, vec![])), Box::new(Bare(accepted, vec![])))
 }
 
-/// As anybody would use it: mutual, TLS 1.3, and a stream over a socket.
-fn bare_rustls() -> Ends {
+/// Mutual, TLS 1.3: what a listener and a dialler need for it.
+fn bare_configs() -> (rustls::ServerConfig, rustls::ClientConfig) {
     let authority = authority();
     let (n1, n2) = (issue(&authority, "rep://bank/n1"), issue(&authority, "rep://bank/n2"));
     let mut roots = RootCertStore::empty();
@@ -100,6 +101,12 @@ fn bare_rustls() -> Ends {
         .with_root_certificates(roots)
         .with_client_auth_cert(n2.chain(), n2.key())
         .unwrap();
+    (server, client)
+}
+
+/// As anybody would use it: a stream over a socket.
+fn bare_rustls() -> Ends {
+    let (server, client) = bare_configs();
     let (mut dialled, mut accepted) = bare_sockets();
     let listening: JoinHandle<Bare<_>> = thread::spawn(move || {
         let mut connection = ServerConnection::new(Arc::new(server)).unwrap();
@@ -111,6 +118,69 @@ fn bare_rustls() -> Ends {
     connection.complete_io(&mut dialled).unwrap();
     let dialled = Bare(StreamOwned::new(connection, dialled), vec![]);
     (Box::new(dialled), Box::new(listening.join().unwrap()))
+}
+
+/// As anybody would use it who blocks: a stream of a connection, and a runtime on a thread of its own.
+struct BareQuinn {
+    runtime: Handle,
+    _kept: (quinn::Endpoint, quinn::Connection),
+    send: quinn::SendStream,
+    receive: quinn::RecvStream,
+    buffer: Vec<u8>,
+}
+
+impl End for BareQuinn {
+    fn send(&mut self, bytes: &Bytes) {
+        self.runtime.block_on(self.send.write_chunk(bytes.clone())).unwrap();
+    }
+
+    fn receive(&mut self, bytes: usize) {
+        self.buffer.resize(bytes, 0);
+        self.runtime.block_on(self.receive.read_exact(&mut self.buffer)).unwrap();
+        black_box(&self.buffer);
+    }
+}
+
+/// A runtime that runs until the process ends.
+fn runtime() -> Handle {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let handle = runtime.handle().clone();
+    thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    handle
+}
+
+fn bare_quinn() -> Ends {
+    use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+
+    let (server, client) = bare_configs();
+    let server = QuicServerConfig::try_from(server).unwrap();
+    let server = quinn::ServerConfig::with_crypto(Arc::new(server));
+    let client = QuicClientConfig::try_from(client).unwrap();
+    let client = quinn::ClientConfig::new(Arc::new(client));
+    let (listening, dialling, any) = (runtime(), runtime(), "127.0.0.1:0".parse().unwrap());
+    let endpoint = listening.block_on(async { quinn::Endpoint::server(server, any).unwrap() });
+    let at = endpoint.local_addr().unwrap();
+    let accepted = thread::spawn(move || {
+        let (connection, (send, receive)) = listening.block_on(async {
+            let connection = endpoint.accept().await.unwrap().await.unwrap();
+            let (send, mut receive) = connection.accept_bi().await.unwrap();
+            receive.read_exact(&mut [0]).await.unwrap();
+            (connection, (send, receive))
+        });
+        let _kept = (endpoint, connection);
+        BareQuinn { runtime: listening, _kept, send, receive, buffer: vec![] }
+    });
+    let (_kept, (send, receive)) = dialling.block_on(async {
+        let endpoint = quinn::Endpoint::client(any).unwrap();
+        let connection = endpoint.connect_with(client, at, "localhost").unwrap().await.unwrap();
+        let (mut send, receive) = connection.open_bi().await.unwrap();
+        // Nobody hears of a stream before something is said on it.
+        send.write_all(&[0]).await.unwrap();
+        ((endpoint, connection), (send, receive))
+    });
+    let dialled = BareQuinn { runtime: dialling, _kept, send, receive, buffer: vec![] };
+    (Box::new(dialled), Box::new(accepted.join().unwrap()))
 }
 
 /// Hands its one channel out.
@@ -148,6 +218,16 @@ fn our_tls() -> Ends {
     ours(&transport("rep://bank/n1"), &transport("rep://bank/n2"))
 }
 
+fn our_quic() -> Ends {
+    let authority = authority();
+    let transport = |uri: &str| {
+        let issued = issue(&authority, uri);
+        let config = TlsConfig::from_pem(issued.certificate, issued.key, authority.pem());
+        QuicTransport::new(config, Limits::default()).unwrap()
+    };
+    ours(&transport("rep://bank/n1"), &transport("rep://bank/n2"))
+}
+
 type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;
 
 fn authority() -> Authority {
@@ -180,14 +260,20 @@ impl Issued {
     }
 }
 
-/// Answers every `every`th frame with a small one.
-fn answering(mut end: Box<dyn End>, bytes: usize, every: u64, rounds: u64) -> JoinHandle<()> {
+/// Answers every `every`th frame with a small one. Gives the end back, which must not be closed before its last answer has arrived.
+fn answering(
+    mut end: Box<dyn End>,
+    bytes: usize,
+    every: u64,
+    rounds: u64,
+) -> JoinHandle<Box<dyn End>> {
     thread::spawn(move || {
         let answer = Bytes::from(vec![1; SMALL_BYTES]);
         for _ in 0..rounds {
             (0..every).for_each(|_| end.receive(bytes));
             end.send(&answer);
         }
+        end
     })
 }
 
@@ -205,17 +291,19 @@ fn rounds(pair: Pair, bytes: usize, every: u64, rounds: u64) -> Duration {
     let begun = Instant::now();
     (0..rounds).for_each(|_| round());
     let took = begun.elapsed();
-    right.join().unwrap();
+    drop(right.join().unwrap());
     took
 }
 
 type Pair = fn() -> Ends;
 
-const PAIRS: [(&str, Pair); 4] = [
+const PAIRS: [(&str, Pair); 6] = [
     ("floor: raw sockets", bare_tcp),
     ("TCP", our_tcp),
     ("floor: bare rustls", bare_rustls),
     ("TLS", our_tls),
+    ("floor: bare quinn", bare_quinn),
+    ("QUIC", our_quic),
 ];
 
 fn transports(criterion: &mut Criterion) {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use common::bank::{Bank, HOUR, Proving, changed, to_n1};
-use common::tls::{Authority, Issued, usual};
+use common::tls::{Authority, Issued, pem, usual};
 use common::{Desk, Party, hello, soon};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, SerialNumber};
 use rep_net::{CertificateFault, Hello, Limits, RefuseReason, TlsError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 macro_rules! rows {
     ($($row:ident,)*) => {
@@ -40,6 +42,7 @@ rows! {
     an_authority_without_a_list_of_what_it_revoked_has_revoked_nothing,
     a_certificate_for_another_use_is_refused,
     an_authority_is_no_node,
+    a_certificate_that_is_signed_by_too_weak_an_algorithm_is_refused,
     a_chain_is_followed_so_far_and_no_farther,
     names_of_hosts_prove_a_node_where_that_was_asked_for,
 }
@@ -167,6 +170,29 @@ fn an_authority_is_no_node<T: Proving>() {
     let authority =
         |uri: &str| changed(uri, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     Bank::<T>::new().both_refuse(authority, &CertificateFault::WrongUse);
+}
+
+/// The same certificate, said to be signed by way of SHA-224, which is not strong enough for anybody here.
+fn weakly_signed(mut issued: Issued) -> Issued {
+    const ECDSA_WITH_SHA256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let mut der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap().to_vec();
+    let places: Vec<_> = (0..der.len() - 8)
+        .filter(|at| der[*at..*at + 8] == ECDSA_WITH_SHA256)
+        .map(|at| at + 7)
+        .collect();
+    assert_eq!(places.len(), 2, "once where it is signed, and once outside");
+    places.into_iter().for_each(|at| der[at] = 1);
+    issued.certificate = pem("CERTIFICATE", &der);
+    issued
+}
+
+fn a_certificate_that_is_signed_by_too_weak_an_algorithm_is_refused<T: Proving>() {
+    let bank = Bank::<T>::new();
+    let fault = CertificateFault::BadSignature;
+    let ours = bank.call_n1(&weakly_signed(bank.authority.issue("rep://bank/n2")));
+    assert_eq!(ours.tls_error(), Some(&TlsError::Ours(fault.clone())), "{ours}");
+    let theirs = bank.be_called_by_n2(&weakly_signed(bank.authority.issue("rep://bank/n1")));
+    assert_eq!(theirs.tls_error(), Some(&TlsError::Peer(fault)), "{theirs}");
 }
 
 /// A certificate with those between it and the authority.

@@ -51,7 +51,7 @@ struct Alone {
 
 const ALONE: &[Alone] = &[
     Alone { name: "elect", package: "rep-election", features: "" },
-    Alone { name: "transports", package: "rep-net", features: "tls" },
+    Alone { name: "transports", package: "rep-net", features: "quic" },
 ];
 
 impl Alone {

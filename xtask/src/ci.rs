@@ -159,7 +159,7 @@ fn simulate(workspace: &Workspace, _: &mut Tally) -> anyhow::Result<()> {
 }
 
 fn demo(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
-    for transport in ["tcp", "memory"] {
+    for transport in ["tcp", "quic", "memory"] {
         let mut cargo = workspace.cargo();
         cargo.args(["run", "--quiet", "--release", "--package", "rep-cli", "--bin", "rep", "--"]);
         limited(cargo.args(["demo", "--json", "--transport", transport]), tally)?;

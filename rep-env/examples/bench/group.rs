@@ -106,6 +106,7 @@ pub(crate) struct There {
 pub(crate) enum Speech {
     Tcp,
     Tls,
+    Quic,
 }
 
 impl There {
@@ -127,7 +128,7 @@ impl There {
         let dir = TempDir::new()?;
         let mut group =
             There { dir, program, store, members, ports, children, frozen: None, speech };
-        if speech == Speech::Tls {
+        if speech != Speech::Tcp {
             group.certs(&["init", "--group", "bench"])?;
             ["n1", "n2", "n3"].iter().try_for_each(|name| group.certs(&["issue", name]))?;
         }
@@ -158,7 +159,10 @@ impl There {
             .env("RUST_LOG", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
-        if self.speech == Speech::Tls {
+        if self.speech != Speech::Tcp {
+            if self.speech == Speech::Quic {
+                command.args(["--transport", "quic"]);
+            }
             let certs = self.dir.path().join("certs");
             command.arg("--tls-ca").arg(certs.join("ca.pem"));
             command.arg("--tls-identity").arg(certs.join(format!("{name}.pem")));

@@ -25,6 +25,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("reads", reads),
     ("redis-memory", |name, options| redis(name, "memory", Speech::Tcp, options)),
     ("redis-memory-tls", |name, options| redis(name, "memory", Speech::Tls, options)),
+    ("redis-memory-quic", |name, options| redis(name, "memory", Speech::Quic, options)),
     ("redis-redb", |name, options| redis(name, "redb", Speech::Tcp, options)),
     ("failover", failover),
     ("catch-up", crate::catch_up::catch_up),

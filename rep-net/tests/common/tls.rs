@@ -188,6 +188,24 @@ pub(crate) fn alert(error: &io::Error) -> Option<AlertDescription> {
     }
 }
 
+/// That in base64, between lines that say what it is.
+pub(crate) fn pem(what: &str, der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = format!("-----BEGIN {what}-----");
+    for (at, group) in der.chunks(3).enumerate() {
+        if at % 16 == 0 {
+            text.push('\n');
+        }
+        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) as usize & 63;
+            text.push(if digit <= group.len() { DIGITS[value].into() } else { '=' });
+        }
+    }
+    text + &format!("\n-----END {what}-----\n")
+}
+
 pub(crate) type Versions<'a> = &'a [&'static SupportedProtocolVersion];
 
 impl Issued {
