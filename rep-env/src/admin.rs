@@ -3,6 +3,10 @@
 //! The service `admin` on the same port as everything else: one request, one reply, any number of times a channel. Each is a
 //! frame: a version byte, then postcard. A caller needs to know nothing but an address; it is told which group and node it has
 //! reached, what that node is, and what is wrong, in words.
+//!
+//! Where the transport proves names, who asks has to be somebody. A member may ask how things are: an operator on its machine has no other
+//! certificate there, and whoever could misuse it reads the log anyway. Orders, which change what the group does, are taken
+//! from an administrator alone (`rep://GROUP/@admin/NAME`); and a certificate of the group that is neither's is not answered at all.
 
 mod client;
 pub(crate) mod report;
@@ -15,7 +19,7 @@ use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicUsize, Ordering};
 use bytes::Bytes;
-use rep_net::{Channel, Hello, RefuseReason, ServiceHandler, Transport};
+use rep_net::{Channel, Hello, Identity, RefuseReason, ServiceHandler, Transport};
 use rep_vlsn::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,6 +46,19 @@ enum Request {
     Digest,
     TransferMaster { targets: Vec<String>, timeout_ms: u64, force: bool },
     ShutDownGroup { timeout_ms: u64 },
+}
+
+/// What a caller is told whose orders are not taken.
+const NO_ORDERS: &str = "orders are taken from an administrator alone: rep certs issue --admin NAME makes a certificate";
+
+impl Request {
+    /// Whether it changes what the group does.
+    fn is_order(&self) -> bool {
+        match self {
+            Request::Status | Request::Digest => false,
+            Request::TransferMaster { .. } | Request::ShutDownGroup { .. } => true,
+        }
+    }
 }
 
 /// The answers, in the order of the questions.
@@ -80,9 +97,21 @@ impl Admin {
         Admin { shared, incarnation, digest, transport, callers: AtomicUsize::new(0) }
     }
 
-    fn serve(&self, channel: &dyn Channel) {
+    /// Whether an order of that caller is carried out.
+    fn may_order(&self, hello: &Hello) -> bool {
+        !self.proves_names() || Identity::administrator_of(&hello.node).is_some()
+    }
+
+    fn proves_names(&self) -> bool {
+        self.transport.proof_expires().is_some()
+    }
+
+    fn serve(&self, channel: &dyn Channel, may_order: bool) {
         while let Ok(Some(frame)) = channel.receive(Instant::now() + IDLE_MAX) {
             let reply = match question(&frame) {
+                Ok(request) if request.is_order() && !may_order => {
+                    Reply::Refused(NO_ORDERS.to_owned())
+                }
                 Ok(request) => self.answer(request),
                 Err(no_question) => Reply::Refused(no_question.to_string()),
             };
@@ -133,19 +162,24 @@ impl fmt::Debug for Admin {
 }
 
 impl ServiceHandler for Admin {
-    fn check(&self, _hello: &Hello) -> Result<(), RefuseReason> {
+    fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
         if self.shared.is_closing() {
             return Err(RefuseReason::Closing);
         }
         if self.callers.load(Ordering::Relaxed) >= CALLERS_MAX {
             return Err(RefuseReason::Busy);
         }
+        let is_member = self.shared.directory.id_of(&hello.node).is_some();
+        if !self.may_order(hello) && !is_member {
+            let detail = format!("{:?} is neither a member nor an administrator", hello.node);
+            return Err(RefuseReason::NotMember { detail });
+        }
         Ok(())
     }
 
-    fn accept(&self, _hello: Hello, channel: Arc<dyn Channel>) {
+    fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
         if self.callers.fetch_add(1, Ordering::Relaxed) < CALLERS_MAX {
-            self.serve(&*channel);
+            self.serve(&*channel, self.may_order(&hello));
         }
         self.callers.fetch_sub(1, Ordering::Relaxed);
         channel.close();

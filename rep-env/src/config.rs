@@ -17,9 +17,9 @@ use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
 #[cfg(feature = "quic")]
 use rep_net::QuicTransport;
-use rep_net::{Address, Transport};
 #[cfg(feature = "tls")]
-use rep_net::{Identity, TlsTransport};
+use rep_net::TlsTransport;
+use rep_net::{Address, Identity, Transport};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -335,6 +335,9 @@ fn check_name(option: &'static str, name: &str) -> Result<(), Error> {
     }
     if name.contains(['=', ',']) || name.chars().any(char::is_control) {
         return Err(Error::config(option, "a name has no '=', no ',' and no control character"));
+    }
+    if Identity::administrator_of(name).is_some() {
+        return Err(Error::config(option, "a name that begins with @admin/ is an administrator's"));
     }
     Ok(())
 }

@@ -9,6 +9,10 @@
 //! of a name (they are UTF-8) is `%` and two hexadecimal digits. A certificate may carry several. The common name, wildcards and names
 //! of hosts prove nothing.
 //!
+//! Somebody who administers a group and is no node of it is `rep://GROUP/@admin/NAME`. No node's name can be written so, so that an authority can be
+//! told to sign the one kind and not the other, and readers that know nodes alone take it for nothing. In a Hello it is announced as
+//! the node `@admin/NAME`.
+//!
 //! Where an operator's authority signs only names of hosts, a transport can be told to read `NODE.GROUP.SUFFIX` instead; then nodes and groups
 //! have to be called by what may be one label there.
 
@@ -26,10 +30,23 @@ pub struct Identity {
 
 const SCHEME: &str = "rep://";
 
+/// How the name of an administrator begins, where the name of a node would be.
+const ADMIN: &str = "@admin/";
+
 impl Identity {
     /// That node of that group.
     pub fn new(group: impl Into<String>, node: impl Into<String>) -> Self {
         Self { group: group.into(), node: node.into() }
+    }
+
+    /// Somebody of that name who administers that group, and is no node of it.
+    pub fn administrator(group: impl Into<String>, name: &str) -> Self {
+        Self::new(group, format!("{ADMIN}{name}"))
+    }
+
+    /// The administrator's own name, if a Hello of this node is one of an administrator.
+    pub fn administrator_of(node: &str) -> Option<&str> {
+        node.strip_prefix(ADMIN).filter(|name| !name.is_empty())
     }
 
     /// The group.
@@ -44,13 +61,22 @@ impl Identity {
 
     /// As it is written in a certificate: `rep://GROUP/NODE`.
     pub fn to_uri(&self) -> String {
-        format!("{SCHEME}{}/{}", Escaped(&self.group), Escaped(&self.node))
+        match Self::administrator_of(&self.node) {
+            Some(name) => format!("{SCHEME}{}/{ADMIN}{}", Escaped(&self.group), Escaped(name)),
+            None => format!("{SCHEME}{}/{}", Escaped(&self.group), Escaped(&self.node)),
+        }
     }
 
     /// What a URI of a certificate says; none if it says nothing of the kind, or anything more.
     pub fn from_uri(uri: &str) -> Option<Self> {
         let (group, node) = uri.strip_prefix(SCHEME)?.split_once('/')?;
-        Some(Self { group: unescape(group)?, node: unescape(node)? })
+        let group = unescape(group)?;
+        if let Some(name) = node.strip_prefix(ADMIN) {
+            return Some(Self::administrator(group, &unescape(name)?));
+        }
+        // One meaning, one spelling.
+        let node = unescape(node)?;
+        Self::administrator_of(&node).is_none().then_some(Self { group, node })
     }
 
     /// As it is written where only names of hosts can be had: `NODE.GROUP.SUFFIX`. None if the names cannot be written so.
@@ -179,6 +205,22 @@ mod tests {
             let identity = Identity::new(group, node);
             assert_eq!(identity.to_uri(), uri);
             assert_eq!(Identity::from_uri(uri), Some(identity));
+        }
+    }
+
+    #[test]
+    fn an_administrator_is_no_node_and_no_node_is_one() {
+        let ops = Identity::administrator("bank", "ops 1");
+        assert_eq!(ops.to_uri(), "rep://bank/@admin/ops%201");
+        assert_eq!(Identity::from_uri("rep://bank/@admin/ops%201"), Some(ops.clone()));
+        assert_eq!(Identity::administrator_of(ops.node()), Some("ops 1"));
+        for uri in ["rep://bank/%40admin%2Fops", "rep://bank/@admin/", "rep://bank/@admin/a/b"] {
+            assert_eq!(Identity::from_uri(uri), None, "{uri}");
+        }
+        for node in ["ops", "admin/ops", "@admin", "@admin/"] {
+            assert_eq!(Identity::administrator_of(node), None, "{node}");
+            let node = Identity::new("bank", node);
+            assert_eq!(Identity::from_uri(&node.to_uri()), Some(node));
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! - `ca.pem`: the authorities that are trusted, the one that signs first. Every member needs it; it is no secret.
 //! - `ca.key`: the key of the one that signs. It belongs on no member's machine.
+//! - `@NAME.pem`: the same of an administrator, whose orders the members take.
 //! - `NODE.pem`: a member's certificate and its key, in one file, so that a renewal replaces both at once. A secret of that member.
 //! - `revoked.pem`: what is trusted no more although it has not expired (a CRL of each authority). Every member needs it, if it exists.
 
@@ -18,6 +19,7 @@ mod show;
 use crate::print::print;
 use authority::Authority;
 use files::{Access, Directory};
+use rep_env::net::Identity;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,8 +54,14 @@ enum Command {
         #[arg(long, default_value_t = AUTHORITY_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
     },
-    /// Make a certificate and a key for a member
-    Issue(Named),
+    /// Make a certificate and a key for a member, or for an administrator
+    Issue {
+        #[command(flatten)]
+        named: Named,
+        /// For somebody who administers the group and is no member of it: orders are taken from these alone
+        #[arg(long)]
+        admin: bool,
+    },
     /// Replace the certificate and the key of a member, or the authority
     #[command(group(clap::ArgGroup::new("what").required(true).args(["node", "ca"])))]
     Renew {
@@ -110,7 +118,12 @@ fn carry_out(args: &Args, now: SystemTime) -> anyhow::Result<(String, u8)> {
     let dir = Directory::new(&args.dir);
     let told = match &args.command {
         Command::Init { group, days } => init(&dir, group, *days, now)?,
-        Command::Issue(named) => issue(&dir, named, now, Access::New)?,
+        Command::Issue { named, admin: false } => issue(&dir, named, now, Access::New)?,
+        Command::Issue { named, admin: true } => {
+            let node = Identity::administrator("", &named.node).node().to_owned();
+            let Named { days, dns, .. } = named;
+            issue(&dir, &Named { node, days: *days, dns: dns.clone() }, now, Access::New)?
+        }
         Command::Renew { drop_old: true, .. } => drop_old(&dir, now)?,
         Command::Renew { ca: true, days, .. } => {
             renew_authority(&dir, days.unwrap_or(AUTHORITY_DAYS), now)?
@@ -176,10 +189,22 @@ fn issue(
     let mut told = format!("{}: certificate and key of {}\n", path.display(), named.node);
     if matches!(access, Access::Replace) {
         told += "next: give it to the member and send that SIGHUP; the old one stays good until it expires\n";
+    } else if Identity::administrator_of(&named.node).is_some() {
+        tell_ask(&mut told, dir, &named.node)?;
     } else {
         tell_serve(&mut told, dir, authority.group(), &named.node)?;
     }
     Ok(told)
+}
+
+/// What a command that asks a member has to be told to use it.
+fn tell_ask(told: &mut String, dir: &Directory, node: &str) -> std::fmt::Result {
+    writeln!(
+        told,
+        "next: rep status HOST:PORT --tls-ca {} --tls-identity {}; renew and revoke know it as {node}",
+        dir.path(files::CA).display(),
+        dir.path(&files::of_node(node)).display()
+    )
 }
 
 /// What `rep serve` has to be told to use it.

@@ -96,7 +96,7 @@ over_each! {
     a_group_writes_and_survives_its_master,
     no_service_is_reached_without_a_certificate_of_the_group,
     a_member_is_let_in_under_its_own_name_alone,
-    who_is_no_member_may_ask_and_takes_no_part,
+    who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders,
     a_member_with_the_certificate_of_another_is_not_opened,
     certificates_and_authority_change_under_load_and_nothing_is_lost,
     a_certificate_that_expires_soon_is_a_problem_that_status_tells_of,
@@ -287,16 +287,35 @@ fn a_member_is_let_in_under_its_own_name_alone<T: Proving>() {
 }
 
 /// A certificate of the group lets in; what its holder may do there is for the membership to say.
-fn who_is_no_member_may_ask_and_takes_no_part<T: Proving>() {
+fn who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders<T: Proving>() {
     let (world, authority) = group::<T>();
-    let ops: T = authority.transport("bank", "ops");
-    for service in ["peer", "feeder"] {
-        let refused = dial(&ops, &world, service, "ops").unwrap_err();
+    let other: T = authority.transport("bank", "other");
+    for service in ["peer", "feeder", "admin"] {
+        let refused = dial(&other, &world, service, "other").unwrap_err();
         let reason = refused.refuse_reason();
         assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
     }
-    let client = AdminClient::connect_as(&ops, "ops", &world.address(0), PATIENCE).unwrap();
-    assert_eq!(client.status(PATIENCE).unwrap().members.len(), 3);
+    let ops: T = authority.transport("bank", "@admin/ops");
+    for service in ["peer", "feeder"] {
+        let refused = dial(&ops, &world, service, "@admin/ops").unwrap_err();
+        let reason = refused.refuse_reason();
+        assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
+    }
+    // Nor is one made by calling oneself so.
+    let refused = dial(&other, &world, "admin", "@admin/other").unwrap_err();
+    assert_eq!(refused.refuse_reason(), Some(&RefuseReason::NotProved));
+    let member: T = authority.transport("bank", "n2");
+    let at = world.address(world.master());
+    let member = AdminClient::connect_as(&member, "n2", &at, PATIENCE).unwrap();
+    assert_eq!(member.status(PATIENCE).unwrap().members.len(), 3);
+    let ordered = member.transfer_master(&[], PATIENCE, false).unwrap_err();
+    assert!(ordered.to_string().contains("administrator"), "{ordered}");
+    world.put("alice", "1");
+    eventually("an order that is carried out", || {
+        let at = world.address(world.master());
+        let ops = AdminClient::connect_as(&ops, "@admin/ops", &at, PATIENCE).ok()?;
+        ops.transfer_master(&[], PATIENCE, false).ok()
+    });
 }
 
 fn a_member_with_the_certificate_of_another_is_not_opened<T: Proving>() {
@@ -392,8 +411,9 @@ fn a_certificate_that_expires_soon_is_a_problem_that_status_tells_of<T: Proving>
     let config = own.clone().over(world.config(0));
     world.open_as(0, config.build().unwrap());
     world.put("alice", "1");
-    let asker: T = authority.transport("bank", "ops");
-    let client = AdminClient::connect_as(&asker, "ops", &world.address(0), PATIENCE).unwrap();
+    let asker: T = authority.transport("bank", "@admin/ops");
+    let client =
+        AdminClient::connect_as(&asker, "@admin/ops", &world.address(0), PATIENCE).unwrap();
     let report = client.status(PATIENCE).unwrap();
     assert!(report.certificate_expires_ms.is_some());
     assert!(report.problems.is_empty(), "{:?}", report.problems);

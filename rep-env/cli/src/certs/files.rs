@@ -22,6 +22,7 @@ pub(super) fn of_node(node: &str) -> String {
     let uri = Identity::new("group", node).to_uri();
     let name = uri.rsplit('/').next().unwrap_or_default();
     match name {
+        name if Identity::administrator_of(node).is_some() => format!("@{name}.pem"),
         "ca" | "revoked" => format!("node-{name}.pem"),
         name => format!("{name}.pem"),
     }

@@ -14,7 +14,12 @@ impl Certs {
     fn of(nodes: &[&str]) -> Certs {
         let certs = Certs(TempDir::new().unwrap());
         certs.run(&["init", "--group", "bank"]);
-        nodes.iter().for_each(|node| drop(certs.run(&["issue", node])));
+        for node in nodes {
+            match node.strip_prefix('@') {
+                Some(admin) => certs.run(&["issue", admin, "--admin"]),
+                None => certs.run(&["issue", node]),
+            };
+        }
         certs
     }
 
@@ -52,24 +57,24 @@ fn log(path: &Path) -> String {
 
 #[test]
 fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
-    let certs = Certs::of(&["n1", "n2", "n3", "ops"]);
+    let certs = Certs::of(&["n1", "n2", "n3", "@ops"]);
     let mut group = Group::new(3);
     (0..3).for_each(|at| start(&mut group, at, &certs));
-    let ops = certs.flags("ops");
+    let ops = certs.flags("@ops");
     eventually("a master", || (status(&group, 0, &ops).0 == Some(0)).then_some(()));
 
     let (code, _, stderr) = status(&group, 0, &[]);
     assert_eq!(code, Some(2), "nobody is answered without a certificate");
     assert!(stderr.contains("the other end speaks TLS"), "{stderr}");
-    let stranger = Certs::of(&["ops"]);
-    assert_eq!(status(&group, 0, &stranger.flags("ops")).0, Some(2));
+    let stranger = Certs::of(&["@ops"]);
+    assert_eq!(status(&group, 0, &stranger.flags("@ops")).0, Some(2));
 
     certs.run(&["renew", "n2"]);
     group.signal(1, Signal::HUP);
     let home = group.home(1);
     eventually("new certificates", || log(&home).contains("were read again").then_some(()));
 
-    certs.run(&["revoke", "ops"]);
+    certs.run(&["revoke", "@admin/ops"]);
     let revoked = certs.dir().join("revoked.pem").display().to_string();
     assert_eq!(group.terminate(0).code(), Some(0));
     let mut flags = certs.flags("n1").to_vec();
@@ -83,14 +88,14 @@ fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
 #[cfg(feature = "quic")]
 #[test]
 fn a_group_over_quic_runs_is_asked_and_is_not_reached_in_another_way() {
-    let certs = Certs::of(&["n1", "n2", "n3", "ops"]);
+    let certs = Certs::of(&["n1", "n2", "n3", "@ops"]);
     let mut group = Group::new_for_udp(3);
     for at in 0..3 {
         let mut flags = vec!["--transport".to_owned(), "quic".to_owned()];
         flags.extend(certs.flags(&group.name(at)));
         group.start_with(at, &flags.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let mut ops = certs.flags("ops").to_vec();
+    let mut ops = certs.flags("@ops").to_vec();
     assert_eq!(status(&group, 0, &ops).0, Some(2), "over TLS nobody is there");
     assert_eq!(status(&group, 0, &[]).0, Some(2), "nor in the clear");
     ops.extend(["--transport".to_owned(), "quic".to_owned()]);
@@ -104,6 +109,25 @@ fn a_group_over_quic_runs_is_asked_and_is_not_reached_in_another_way() {
     let (code, _, stderr) = status(&group, 0, &ops[4..]);
     assert_eq!(code, Some(2), "no certificate, no QUIC: {stderr}");
     assert!(stderr.contains("need certificates"), "{stderr}");
+}
+
+#[test]
+fn orders_are_taken_from_an_administrator_and_questions_from_members_too() {
+    let certs = Certs::of(&["n1", "n2", "n3", "other", "@ops"]);
+    let mut group = Group::new(3);
+    (0..3).for_each(|at| start(&mut group, at, &certs));
+    let ordered = |who: &str| {
+        let mut command = rep();
+        command.args(["transfer-master", &group.addresses[0]]).args(certs.flags(who));
+        run(&mut command)
+    };
+    eventually("a master", || (status(&group, 0, &certs.flags("n2")).0 == Some(0)).then_some(()));
+    let (code, _, stderr) = ordered("n2");
+    assert_ne!(code, Some(0));
+    assert!(stderr.contains("rep certs issue --admin"), "{stderr}");
+    let (code, _, stderr) = status(&group, 0, &certs.flags("other"));
+    assert_eq!(code, Some(2), "who is neither is not answered: {stderr}");
+    eventually("an order that is carried out", || (ordered("@ops").0 == Some(0)).then_some(()));
 }
 
 #[test]
