@@ -19,6 +19,8 @@ pub struct LogConfig {
     /// How many bytes of a segment are written and synced before the index file is told of them, in bytes (4 MiB). After
     /// a kill an opening reads no more than these and what was not synced.
     pub checkpoint_bytes: u64,
+    /// A segment is begun only if so many bytes of the disk stay free behind it (0): for what else has to be written there.
+    pub reserve_bytes: u64,
     /// Whether an opening reads and checks every entry, whatever the index file says (no). Damage then shows at once and
     /// not when the entry is next read.
     pub verify_on_open: bool,
@@ -32,6 +34,7 @@ impl Default for LogConfig {
             group_bytes_max: 4 << 20,
             index_stride: 64,
             checkpoint_bytes: 4 << 20,
+            reserve_bytes: 0,
             verify_on_open: false,
         }
     }
@@ -47,6 +50,12 @@ impl LogConfig {
     /// The same with another tail.
     pub fn with_tail_bytes(mut self, bytes: usize) -> Self {
         self.tail_bytes = bytes;
+        self
+    }
+
+    /// The same with so many bytes of the disk that are left to others.
+    pub fn with_reserve_bytes(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
         self
     }
 

@@ -62,6 +62,11 @@ pub trait Disk: Clone + Send + Sync + Debug + 'static {
 
     /// Makes the names of a directory durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Bytes that may still be allocated; `None`, as by default, if the disk does not know.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// An open file: see the [module](self) for the contract.

@@ -59,6 +59,13 @@ pub enum LogError {
         /// The group that it was told.
         given: GroupId,
     },
+    /// The disk has no space for another segment, or not beyond what is to stay free. Nothing is lost: what was to be written waits
+    /// in the tail, what was written is as good as ever, and the call may be made again.
+    #[error("the disk is full: there is no room for {bytes} bytes beside the reserve")]
+    Full {
+        /// Bytes that another segment takes.
+        bytes: u64,
+    },
     /// The caller's doing: a cut after an entry that the log does not hold.
     #[error("the log does not hold {point}")]
     NotHeld {

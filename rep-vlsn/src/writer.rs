@@ -33,6 +33,7 @@ use crate::segment::{
 use crate::tail::{Staged, Tail};
 use crate::{buggify, mutant, sometimes};
 use bytes::Bytes;
+use std::io;
 use std::sync::Arc;
 
 /// The log's one writer. Its calls block on the disk.
@@ -155,7 +156,7 @@ impl<D: Disk> LogWriter<D> {
     ///
     /// # Errors
     ///
-    /// [`LogError::NoGroup`] changes nothing; any other poisons the log.
+    /// [`LogError::NoGroup`] changes nothing, and after [`LogError::Full`] what waits goes on waiting; any other poisons the log.
     pub fn write_group(&mut self, dvlsn: Vlsn) -> Result<Option<Written>, LogError> {
         self.guarded(|writer| writer.write_staged(dvlsn))
     }
@@ -221,7 +222,11 @@ impl<D: Disk> LogWriter<D> {
             sometimes!(true, "vlsn-write-overtaken-by-a-cut");
             return Ok(None);
         }
-        let bytes = self.write_records(&records, dvlsn)?;
+        let written = self.write_records(&records, dvlsn);
+        if matches!(written, Err(LogError::Full { .. })) && mutant!("vlsn-full-skips-what-waits") {
+            self.tail.mark_written(records[records.len() - 1].point().vlsn, epoch);
+        }
+        let bytes = written?;
         self.tail.mark_written(self.last.vlsn, epoch);
         let first = records[0].point().vlsn;
         let eager = eager > self.synced.vlsn;
@@ -237,7 +242,11 @@ impl<D: Disk> LogWriter<D> {
         while let Some(first) = rest.first() {
             assert_eq!(first.point().vlsn, self.last.vlsn.next(), "records are written in order");
             if self.room() < MARK_BYTES + first.bytes().len() {
-                self.roll(group, first.bytes().len())?;
+                match self.roll(group, first.bytes().len()) {
+                    // What has been written is told first.
+                    Err(LogError::Full { .. }) if bytes > 0 => return Ok(bytes),
+                    rolled => rolled?,
+                }
             }
             let run = &rest[..self.fitting(rest)];
             bytes += self.write_run(run, dvlsn)?;
@@ -327,8 +336,7 @@ impl<D: Disk> LogWriter<D> {
             self.disk.remove(&making).during("remove what a crash left")?;
         }
         let len = self.config.segment_len(record_bytes);
-        let file = self.disk.create(&making).during("create segment")?;
-        file.allocate(len).during("allocate segment")?;
+        let file = self.make_room(&making, len)?;
         file.write_at(0, &header.encode()).during("write segment header")?;
         file.sync().during("sync segment header")?;
         self.disk.rename(&making, &name).during("name segment")?;
@@ -341,6 +349,25 @@ impl<D: Disk> LogWriter<D> {
         self.untold = Some(Section::of_segment(&header));
         self.active = Some(Active { segment, end: SEGMENT_HEADER_BYTES as u64, len });
         Ok(())
+    }
+
+    /// A new file of that length, if that leaves what is to stay free. A file that did not fit is removed again.
+    fn make_room(&self, name: &str, len: u64) -> Result<D::File, LogError> {
+        let full = LogError::Full { bytes: len };
+        let free = self.disk.free_bytes().during("ask for free space")?;
+        if free.is_some_and(|free| free < len.saturating_add(self.config.reserve_bytes)) {
+            return Err(full);
+        }
+        let made = self.disk.create(name).and_then(|file| file.allocate(len).map(|()| file));
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                if self.disk.open(name).during("open")?.is_some() {
+                    self.disk.remove(name).during("remove what did not fit")?;
+                }
+                Err(full)
+            }
+            made => Ok(made.during("make a segment")?),
+        }
     }
 
     /// Remembers, once, that there is a log: see the `cut` module.

@@ -397,3 +397,31 @@ fn the_tail_keeps_to_its_budget_once_its_records_are_written() {
     assert!(opened.tail.get(Vlsn::new(47)..=Vlsn::new(51), 1 << 20).is_some());
     assert!(opened.tail.get(Vlsn::new(46)..=Vlsn::new(51), 1 << 20).is_none());
 }
+
+/// A full disk is waited for, not given up: nothing that was staged is lost, and nothing that was written is in doubt.
+#[test]
+fn a_full_disk_poisons_nothing_and_what_waits_is_written_when_there_is_space() {
+    let disk = MemDisk::new();
+    let (mut maker, mut rng) = (Maker::new(), Rng(3));
+    let mut records: Vec<_> = (0..4).map(|_| maker.next(&mut rng)).collect();
+    let mut opened = reopen(&disk);
+    write(&mut opened.writer, &opened.tail, &records);
+    disk.fill(true);
+    let refused = loop {
+        records.push(maker.next(&mut rng));
+        opened.tail.stage(&records[records.len() - 1..]);
+        match opened.writer.write_group(Vlsn::NULL) {
+            Ok(_) => opened.writer.sync().map(|_| ()).unwrap(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, LogError::Full { .. }), "{refused}");
+    assert!(matches!(opened.writer.write_group(Vlsn::NULL), Err(LogError::Full { .. })));
+    assert!(!opened.writer.is_poisoned());
+    opened.writer.sync().unwrap();
+    disk.fill(false);
+    let written = opened.writer.write_group(Vlsn::NULL).unwrap().unwrap();
+    assert_eq!(written.last, maker.last);
+    opened.writer.close(Vlsn::NULL).unwrap();
+    assert_eq!(entries(&reopen(&disk)), records);
+}

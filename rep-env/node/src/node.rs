@@ -125,6 +125,8 @@ pub struct Node {
     pub(crate) clock: Duration,
     /// This node gave a mastership up because its own disk stood still, and has finished nothing since.
     pub(crate) disk_stalled: bool,
+    /// This node's log waits for space on its disk.
+    pub(crate) disk_full: bool,
 }
 
 impl Node {
@@ -187,6 +189,7 @@ impl Node {
             closed: false,
             clock: now,
             disk_stalled: false,
+            disk_full: false,
         };
         node.step_role(Signal::CapabilitySelected);
         node.dial_peers();
@@ -227,6 +230,21 @@ impl Node {
         match what {
             PersistFailed::Fence => self.halt(HaltReason::PromiseFailed { why }),
             PersistFailed::Log => self.fail_log(now, why),
+        }
+        self.settle(now);
+    }
+
+    /// The log has no space for what waits to be written, or has some again. A master gives its place to one that can write; all
+    /// else goes on: votes, reads of what is there, cleaning.
+    pub fn handle_disk_full(&mut self, now: Duration, full: bool) {
+        self.clock = now;
+        if self.is_over() || self.disk_full == full {
+            return;
+        }
+        self.disk_full = full;
+        self.event(Event::DiskFull { full });
+        if full && self.reign.is_some() && !mutant!("node-reigns-on-a-full-disk") {
+            self.end_reign(now, Signal::GracefulRelinquish, "the disk is full");
         }
         self.settle(now);
     }
@@ -463,7 +481,7 @@ impl Node {
         };
         let standing = Standing {
             rank,
-            nameable: self.log_failed.is_none() && !self.disk_stalled,
+            nameable: self.log_failed.is_none() && !self.disk_stalled && !self.disk_full,
             electorate: &self.electorate,
             reaches_commit_quorum: reaches,
             round_trips: self.links.round_trips(),

@@ -247,6 +247,11 @@ pub enum Event {
         /// The first entry that the source still has.
         source_first: Vlsn,
     },
+    /// The log waits for space on its disk, or has some again.
+    DiskFull {
+        /// Whether it waits.
+        full: bool,
+    },
     /// The log failed and takes no more entries in this run.
     LogFailed {
         /// What the disk said.

@@ -28,6 +28,7 @@ pub(crate) enum Problem {
     NotConnected { source: String },
     SyncingUp { source: String },
     ApplyingLate { entries: u64 },
+    DiskFull { bytes: u64 },
     SlowDisk { waited: Duration, bytes: u64 },
     Draining,
     DiskQueueFull { bytes: u64, bytes_max: u64 },
@@ -95,6 +96,10 @@ impl Display for Problem {
             Problem::ApplyingLate { entries } => {
                 write!(f, "behind: {entries} durable entries are not applied yet")
             }
+            Problem::DiskFull { bytes } => write!(
+                f,
+                "the disk is full: {bytes} bytes wait for space, which somebody has to make; this node is no master meanwhile"
+            ),
             Problem::SlowDisk { waited, bytes } => write!(
                 f,
                 "slow disk: the oldest of {bytes} unsynced bytes waits for {} ms",
@@ -207,7 +212,12 @@ impl Node {
             .map(|waited| Problem::SlowDisk { waited, bytes });
         let bytes_max = self.config.unsynced_bytes_max;
         let full = self.reign.is_some() && bytes >= bytes_max;
-        slow.into_iter().chain(full.then_some(Problem::DiskQueueFull { bytes, bytes_max }))
+        let no_space = self.disk_full.then_some(Problem::DiskFull { bytes });
+        let slow = slow.filter(|_| !self.disk_full);
+        no_space
+            .into_iter()
+            .chain(slow)
+            .chain(full.then_some(Problem::DiskQueueFull { bytes, bytes_max }))
     }
 
     fn slow(&self) -> Duration {
@@ -308,6 +318,10 @@ mod tests {
             (
                 Problem::ApplyingLate { entries: 12 },
                 "behind: 12 durable entries are not applied yet",
+            ),
+            (
+                Problem::DiskFull { bytes: 99 },
+                "the disk is full: 99 bytes wait for space, which somebody has to make; this node is no master meanwhile",
             ),
             (
                 Problem::SlowDisk { waited, bytes: 99 },

@@ -235,6 +235,7 @@ fn input_of(event: &Event) -> Option<&'static str> {
         Event::LogCut { .. } => "log cut",
         Event::PastKept { .. } => "past kept",
         Event::LogCleaned { .. } => "log cleaned",
+        Event::SpaceTried { .. } => "space tried",
         Event::Applied { .. } => "applied",
         Event::Lane { .. } => "proposal or read",
         Event::SendEntries { .. } => "entries to send",

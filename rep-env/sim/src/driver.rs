@@ -10,6 +10,7 @@ mod callers;
 mod cleaning;
 mod images;
 mod links;
+mod space;
 mod writers;
 
 use crate::faults::{End, Fault, Moment};

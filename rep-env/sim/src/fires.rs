@@ -49,6 +49,7 @@ const TABLE: &[Row] = &[
     (Invariant::Shutdown, lived::a_caller_that_is_left_behind),
     (Invariant::SyncedInTime, lived::a_write_that_is_never_synced),
     (Invariant::Handover, lived::a_wish_that_nobody_answers),
+    (Invariant::FullDisk, lived::a_master_that_cannot_write),
     (Invariant::Determinism, lived::two_runs_of_a_seed),
     (Invariant::NoPanic, lived::a_panic),
 ];

@@ -198,6 +198,12 @@ pub const TABLE: &[Mutant] = &[
         "rep-node",
         "entries are cleaned that a member within the bounds has not synced",
     ),
+    mutant("node-reigns-on-a-full-disk", "rep-node", "a master that cannot write keeps its place"),
+    mutant(
+        "vlsn-full-skips-what-waits",
+        "rep-vlsn",
+        "what a full disk has no room for counts as written",
+    ),
     mutant("vlsn-clean-unnoted", "rep-vlsn", "files are removed before that is noted"),
 ];
 

@@ -110,6 +110,8 @@ pub(crate) struct Live {
     pub(crate) past: DurableCell<MemDisk>,
     pub(crate) keeping: Option<(Vlsn, Bytes)>,
     pub(crate) cleaning: Option<Vlsn>,
+    /// The log waits for space.
+    pub(crate) waits_for_space: bool,
     /// First and last entry that the last cut dropped.
     pub(crate) dropped: Option<(u64, u64)>,
     pub(crate) store: Databases,

@@ -189,6 +189,7 @@ impl World {
             Event::LogCut { id, .. } => self.log_cut(id),
             Event::PastKept { id, .. } => self.past_kept(id),
             Event::LogCleaned { id, .. } => self.log_cleaned(id),
+            Event::SpaceTried { id, .. } => self.try_space(id),
             Event::Applied { id, .. } => self.applied(id),
             Event::Lane { id, .. } => self.lane(id),
             Event::SendEntries { id, link, range, .. } => self.send_entries(id, link, &range),

@@ -151,6 +151,9 @@ amounts! {
     checkpoint_bytes = 64 MiB, 64 KiB..=1024 GiB;
     /// Length of one file of the log.
     segment_bytes = 64 MiB, 1 MiB..=1024 GiB;
+    /// What the log leaves free of the disk, for promises and the store: with less than that a full file has no successor, and
+    /// the node writes nothing more until there is space.
+    disk_reserve_bytes = 256 MiB, 1 MiB..=1048576 GiB;
     /// How much of the log is kept for members that may still need it: files beyond that go as soon as the store does not need
     /// them, and a member that is further behind needs a copy of the state.
     log_retention_bytes = 4 GiB, 1 MiB..=1024 GiB;

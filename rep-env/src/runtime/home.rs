@@ -122,6 +122,7 @@ fn log_config(config: &RepConfig) -> LogConfig {
     // it votes: see decision 9.
     LogConfig::default()
         .with_verify_on_open(true)
+        .with_reserve_bytes(config.limits.disk_reserve_bytes)
         .with_segment_bytes(config.limits.segment_bytes)
         .with_tail_bytes(config.limits.tail_bytes_max as usize)
 }

@@ -40,6 +40,8 @@ pub(crate) enum Input {
         segments: Vec<SegmentSize>,
     },
     ApplyFailed(String),
+    /// The log waits for space, or has some again.
+    DiskFull(bool),
     Sent {
         link: Link,
         last: LogPoint,
@@ -108,6 +110,7 @@ impl Input {
             | Input::Applied(_)
             | Input::Checkpointed { .. }
             | Input::ApplyFailed(_)
+            | Input::DiskFull(_)
             | Input::Sent { .. }
             | Input::SendFailed { .. }
             | Input::DialFailed { .. }

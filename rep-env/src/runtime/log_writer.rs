@@ -14,7 +14,7 @@ use rep_vlsn::error::LogError;
 use rep_vlsn::writer::LogWriter;
 use rep_vlsn::{Epoch, GroupId, LogPoint, SyncPlan, Vlsn};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the loop asks of the log writer.
 #[derive(Debug)]
@@ -106,8 +106,10 @@ pub(crate) fn run<D: Disk>(
     // At half of the budget: while that is synced, writes go on.
     let bytes_max = shared.limits.unsynced_bytes_max / 2;
     let mut plan = SyncPlan::new(shared.timing.sync_interval, bytes_max);
+    let mut space = Space::default();
     loop {
-        let due = plan.next_timeout().filter(|_| !failed).map(|at| shared.clock.instant(at));
+        let due = plan.next_timeout().into_iter().chain(space.next_try()).min();
+        let due = due.filter(|_| !failed).map(|at| shared.clock.instant(at));
         let Ok(command) = queue.next(due) else { break };
         let done = match command {
             Some(Command::Write(group)) => write(&mut writer, &mut plan, group, shared),
@@ -119,10 +121,13 @@ pub(crate) fn run<D: Disk>(
             Some(Command::KeepPast { before, value }) => {
                 keep_past(&mut past, before, &value, shared)
             }
-            Some(Command::Clean { before }) => clean(&mut writer, before, shared),
-            None => sync(&mut writer, &mut plan, shared),
+            // There may be room now.
+            Some(Command::Clean { before }) => clean(&mut writer, before, shared)
+                .and_then(|_| try_again(&mut writer, &mut plan, &space, shared)),
+            None if plan.is_due(shared.clock.now()) => sync(&mut writer, &mut plan, shared),
+            None => try_again(&mut writer, &mut plan, &space, shared),
         };
-        if let Err(error) = done
+        if let Err(error) = space.look(done, writer.group(), shared)
             && !failed
         {
             failed = true;
@@ -135,13 +140,59 @@ pub(crate) fn run<D: Disk>(
     }
 }
 
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// Nothing waits to be written any more.
+    Written,
+    /// Something else.
+    Other,
+}
+
+/// How often a full disk is asked for space.
+const SPACE_EVERY: Duration = Duration::from_millis(500);
+
+/// Whether the log waits for space, and since when it has not asked.
+#[derive(Debug, Default)]
+struct Space {
+    waits: Option<(GroupId, Duration)>,
+}
+
+impl Space {
+    fn next_try(&self) -> Option<Duration> {
+        self.waits.map(|(_, asked)| asked + SPACE_EVERY)
+    }
+
+    /// A full disk is no failure: what waits goes on waiting. The node is told when that begins and ends.
+    fn look(
+        &mut self,
+        done: Result<Done, LogError>,
+        group: Option<GroupId>,
+        shared: &Shared,
+    ) -> Result<(), LogError> {
+        let waited = self.waits.is_some();
+        match done {
+            Err(LogError::Full { .. }) => {
+                self.waits = group.map(|group| (group, shared.clock.now()));
+            }
+            Ok(Done::Written) => self.waits = None,
+            Ok(Done::Other) => {}
+            Err(error) => return Err(error),
+        }
+        if self.waits.is_some() != waited {
+            shared.inbox.completed(Input::DiskFull(!waited));
+        }
+        Ok(())
+    }
+}
+
 /// Groups, each with one sync if it asks for one, until nothing waits.
 fn write<D: Disk>(
     writer: &mut LogWriter<D>,
     plan: &mut SyncPlan,
     group: GroupId,
     shared: &Shared,
-) -> Result<(), LogError> {
+) -> Result<Done, LogError> {
     writer.set_group(group)?;
     while let Some(written) = writer.write_group(shared.shown.dvlsn())? {
         let counters = &shared.counters;
@@ -156,20 +207,33 @@ fn write<D: Disk>(
             sync(writer, plan, shared)?;
         }
     }
-    Ok(())
+    Ok(Done::Written)
+}
+
+/// Writes what waits for space, if anything does.
+fn try_again<D: Disk>(
+    writer: &mut LogWriter<D>,
+    plan: &mut SyncPlan,
+    space: &Space,
+    shared: &Shared,
+) -> Result<Done, LogError> {
+    match space.waits {
+        Some((group, _)) => write(writer, plan, group, shared),
+        None => Ok(Done::Other),
+    }
 }
 
 fn sync<D: Disk>(
     writer: &mut LogWriter<D>,
     plan: &mut SyncPlan,
     shared: &Shared,
-) -> Result<(), LogError> {
+) -> Result<Done, LogError> {
     let synced = writer.sync()?;
     plan.note_synced();
     shared.counters.log_syncs.add(1);
     let persisted = Persisted::Log { point: synced.point, epoch: synced.epoch };
     shared.inbox.completed(Input::Persisted(persisted));
-    Ok(())
+    Ok(Done::Other)
 }
 
 fn truncate<D: Disk>(
@@ -177,13 +241,13 @@ fn truncate<D: Disk>(
     keep: LogPoint,
     epoch: Epoch,
     shared: &Shared,
-) -> Result<(), LogError> {
+) -> Result<Done, LogError> {
     let cut = writer.truncate(keep, epoch)?;
     shared.counters.log_truncations.add(1);
     let persisted =
         Persisted::Truncated { point: cut.point, epoch: cut.epoch, last_crc: cut.last_crc };
     shared.inbox.completed(Input::Persisted(persisted));
-    Ok(())
+    Ok(Done::Other)
 }
 
 fn keep_past<D: Disk>(
@@ -191,21 +255,21 @@ fn keep_past<D: Disk>(
     before: Vlsn,
     value: &[u8],
     shared: &Shared,
-) -> Result<(), LogError> {
+) -> Result<Done, LogError> {
     past.store(value)?;
     shared.inbox.completed(Input::Persisted(Persisted::Past { before }));
-    Ok(())
+    Ok(Done::Other)
 }
 
 fn clean<D: Disk>(
     writer: &mut LogWriter<D>,
     before: Vlsn,
     shared: &Shared,
-) -> Result<(), LogError> {
+) -> Result<Done, LogError> {
     let first = writer.clean(before)?;
     shared.counters.log_cleanings.add(1);
     shared.inbox.completed(Input::Persisted(Persisted::Cleaned { first }));
-    Ok(())
+    Ok(Done::Other)
 }
 
 #[cfg(all(test, rep_loom))]

@@ -178,6 +178,7 @@ impl NodeLoop {
             Input::Checkpointed { point, segments } => {
                 node.handle_checkpointed(now, point, &segments)
             }
+            Input::DiskFull(full) => node.handle_disk_full(now, full),
             Input::ApplyFailed(why) => self.store_failed(now, &why),
             Input::Sent { link, last, bytes } => node.handle_sent(now, link, last, bytes),
             Input::SendFailed { link, why } => node.handle_send_failed(now, link, why),

@@ -62,6 +62,7 @@ const SEEN: &[(&str, fn())] = &[
     ("outgoing_bytes_max", memory::a_member_that_does_not_read_is_given_up_at_so_much),
     ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
     ("segment_bytes", memory::a_file_of_the_log_is_so_long),
+    ("disk_reserve_bytes", memory::so_much_of_the_disk_is_left_to_others),
     ("log_retention_bytes", memory::so_much_of_the_log_is_kept_for_a_member_that_is_away),
 ];
 

@@ -140,6 +140,11 @@ impl Disk for FileDisk {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.dir_path(dir)?)?.sync_all()
     }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let space = rustix::fs::statvfs(&self.home.dir)?;
+        Ok(Some(space.f_bavail.saturating_mul(space.f_frsize)))
+    }
 }
 
 /// An open file of a [`FileDisk`].

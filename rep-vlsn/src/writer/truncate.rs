@@ -45,7 +45,7 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn cut_after(&mut self, keep: LogPoint, epoch: Epoch) -> Result<Truncated, LogError> {
-        self.write_kept(keep.vlsn, epoch)?;
+        self.write_kept(keep.vlsn, epoch).map_err(no_way_on)?;
         self.sync_files()?;
         self.epoch = epoch;
         if self.last.vlsn > keep.vlsn {
@@ -183,6 +183,17 @@ impl<D: Disk> LogWriter<D> {
             self.checkpoint.clean(head, first);
         }
         Ok(first)
+    }
+}
+
+/// A cut has to be finished before anything else: without space for what it keeps there is no way on.
+fn no_way_on(error: LogError) -> LogError {
+    match error {
+        LogError::Full { .. } => {
+            let source = io::ErrorKind::StorageFull.into();
+            LogError::Io { what: "write what a cut keeps", source }
+        }
+        other => other,
     }
 }
 

@@ -101,7 +101,7 @@ impl World {
     }
 
     /// A sync may have become due meanwhile.
-    fn go_on(&mut self, id: NodeId) {
+    pub(super) fn go_on(&mut self, id: NodeId) {
         self.sync_due(id);
         self.log_writer(id);
     }

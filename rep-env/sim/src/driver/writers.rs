@@ -5,6 +5,7 @@ use crate::faults::Moment;
 use crate::oracle::{Invariant, Noted, Violation, ensure};
 use crate::world::{Event, World};
 use rep_node::{PersistFailed, Persisted, Role};
+use rep_vlsn::error::LogError;
 use rep_vlsn::{GroupId, Holder, Kind, LogPoint, NodeId, Record, Vlsn, Written};
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl World {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
             self.schedule.push(self.now + after, Event::LogCleaned { id, run });
-        } else if live.tail.unwritten_bytes() > 0 {
+        } else if live.tail.unwritten_bytes() > 0 && !live.waits_for_space {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.write);
             self.schedule.push(self.now + after, Event::GroupWritten { id, run });
@@ -122,9 +123,13 @@ impl World {
         let durable = self.oracle.member(id).durable;
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
-        live.unsynced_since.get_or_insert(now);
         let dvlsn = live.node.dvlsn();
-        let written = live.writer.write_group(dvlsn).map_err(|error| error.to_string());
+        let written = live.writer.write_group(dvlsn);
+        if let Err(LogError::Full { .. }) = written {
+            return self.out_of_space(id);
+        }
+        live.unsynced_since.get_or_insert(now);
+        let written = written.map_err(|error| error.to_string());
         match self.unless_crashed(id, written) {
             Ok(None) => self.log_writer(id),
             Ok(Some(written)) => {
@@ -139,6 +144,7 @@ impl World {
                 if self.spring(id, Moment::Written) {
                     return;
                 }
+                self.has_written(id);
                 if written.told {
                     let (point, epoch) = (written.last, written.epoch);
                     let what = Persisted::Written { point, epoch };

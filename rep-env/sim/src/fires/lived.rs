@@ -169,6 +169,14 @@ pub(super) fn a_wish_that_nobody_answers() -> Said {
     world.failure
 }
 
+pub(super) fn a_master_that_cannot_write() -> Said {
+    let mut world = group();
+    let master = world.master().expect("the group has one");
+    world.live_mut(master).expect("it runs").waits_for_space = true;
+    world.gives_its_place(master);
+    world.failure
+}
+
 /// The second time it does something else.
 pub(super) fn two_runs_of_a_seed() -> Said {
     let begun = Cell::new(0);

@@ -102,6 +102,7 @@ invariants! {
     Shutdown "I-38" "shutdown-terminates" Safety "A node that is closed answers all its callers, wants nothing more, and closes its log.";
     SyncedInTime "I-39" "synced-in-time" Liveness "Whatever was asked, what is written is synced within the interval, unless its disk is at something else.";
     Handover "I-40" "handover-ends" Safety "A wish for another master is answered once, by its deadline; a master whose targets did not catch up is master still.";
+    FullDisk "I-41" "full-disk" Liveness "A node whose log waits for space is no master: its place is for one that can write.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

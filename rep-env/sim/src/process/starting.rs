@@ -138,6 +138,7 @@ impl World {
             past,
             keeping: None,
             cleaning: None,
+            waits_for_space: false,
             dropped: None,
             store,
             apply: None,

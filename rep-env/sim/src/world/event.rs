@@ -18,6 +18,7 @@ pub(crate) enum Event {
     LogCut { id: NodeId, run: u64 },
     PastKept { id: NodeId, run: u64 },
     LogCleaned { id: NodeId, run: u64 },
+    SpaceTried { id: NodeId, run: u64 },
     Applied { id: NodeId, run: u64 },
     Lane { id: NodeId, run: u64 },
     SendEntries { id: NodeId, run: u64, link: Link, range: Box<SendRange> },
@@ -58,6 +59,7 @@ impl Event {
             | Event::LogCut { id, run }
             | Event::PastKept { id, run }
             | Event::LogCleaned { id, run }
+            | Event::SpaceTried { id, run }
             | Event::Applied { id, run }
             | Event::Lane { id, run }
             | Event::Reopen { id, run }

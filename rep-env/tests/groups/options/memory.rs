@@ -4,7 +4,7 @@ use super::{NEVER, Weather, begin_put, group, under};
 use crate::world::{Net, World, eventually, put, steady};
 use rep_env::config::{Limits, Timing};
 use rep_env::net::mem::Hub;
-use rep_env::{Error, ReplicatedEnvironment};
+use rep_env::{Error, NodeState, ReplicatedEnvironment};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -178,4 +178,18 @@ pub(super) fn so_much_of_the_log_is_kept_for_a_member_that_is_away() {
     let ((_large_world, large), (_small_world, small)) = (of(64 << 20), of(1 << 20));
     eventually("a cleaning", || (small() > 1).then_some(()));
     assert_eq!(large(), 1);
+}
+
+#[test]
+pub(super) fn so_much_of_the_disk_is_left_to_others() {
+    let of = |reserve: u64| {
+        let mut world = World::new(Net::Memory, 1);
+        let config = world.config(0).tune(|_, limits| limits.disk_reserve_bytes = reserve);
+        let env = world.open_as(0, config.build().unwrap());
+        (world, env)
+    };
+    // No disk has as much as the first is to leave free.
+    let ((_full_world, full), (_roomy_world, roomy)) = (of(1 << 50), of(1 << 20));
+    eventually("a master", || (roomy.state() == NodeState::Master).then_some(()));
+    assert_ne!(full.state(), NodeState::Master);
 }
