@@ -21,9 +21,10 @@
 //!
 //! # Who has gone
 //!
-//! A process that ends in order says so. One that was killed cannot, and over UDP its system does not either: its peers notice when they have
-//! heard nothing for [`quic_idle_timeout`](Limits::quic_idle_timeout), or, if it was started again with the same key, when they next send.
-//! Dialling an address where nobody listens is [`Refused`](DialError::Refused) if the other system says so, which some networks hide.
+//! A process that ends in order says so. One that was killed cannot, but its system tells who asks that nobody has its port any more. So a dialler
+//! asks, when it dials ([`Refused`](DialError::Refused)) and every [`quic_keepalive`](Limits::quic_keepalive) from then on. Where the network hides such answers, and on the side that
+//! was dialled, a peer is missed when nothing was heard of it for [`quic_idle_timeout`](Limits::quic_idle_timeout), or, if it was started again with
+//! the same key, when something is sent to it.
 
 mod channel;
 mod config;

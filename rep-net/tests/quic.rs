@@ -254,6 +254,23 @@ fn a_call_over_a_connection_that_has_just_died_is_made_again() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_process_that_is_killed_is_missed_as_soon_as_its_system_says_so() {
+    let party = party(|limits| limits.quic_idle_timeout = LONG);
+    let relay = Relay::to(party.address());
+    let ends = [through(&party, &relay), through(&party, &relay)];
+    ends.iter().for_each(say_and_hear);
+    // All that n2 can see of its peer is the relay, whose socket goes without a word.
+    drop(relay);
+    let begun = Instant::now();
+    for (dialled, _) in &ends {
+        let lost = dialled.receive(Instant::now() + LONG);
+        assert!(matches!(lost, Err(NetError::Lost { .. })), "{lost:?}");
+    }
+    assert!(begun.elapsed() < LONG / 2, "it took {:?}", begun.elapsed());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn an_address_where_nobody_listens_is_refused_at_once() {
     let (_, n2) = quic_pair(&Limits::default());
     let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

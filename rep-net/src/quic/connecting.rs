@@ -5,9 +5,9 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig};
 
@@ -64,7 +64,7 @@ impl Shared {
         address: &Address,
         material: &Arc<Material>,
         deadline: Instant,
-    ) -> Result<Link, DialError> {
+    ) -> Result<Arc<Link>, DialError> {
         let unreachable = |error: io::Error| unreachable(address, &error);
         let candidates: Vec<_> = address.as_str().to_socket_addrs().map_err(unreachable)?.collect();
         let mut failure = None;
@@ -90,7 +90,7 @@ impl Shared {
         at: &SocketAddr,
         material: &Arc<Material>,
         deadline: Instant,
-    ) -> Result<Link, DialError> {
+    ) -> Result<Arc<Link>, DialError> {
         let unreachable = |error: io::Error| unreachable(address, &error);
         let endpoint = self.callers.endpoint(at, engine).map_err(unreachable)?;
         let found = Arc::new(Mutex::new(None));
@@ -112,7 +112,13 @@ impl Shared {
                 Err(judge.failure(&error, DURING))
             }
             Some(Ok(connection)) => match protocol(&connection).as_deref() {
-                Some(PROTOCOL) => Ok(Link::new(connection, Arc::clone(material), Side::Listening)),
+                Some(PROTOCOL) => {
+                    let link = Link::new(connection, Arc::clone(material), Side::Listening);
+                    let link = Arc::new(link);
+                    let watch = watch(Arc::downgrade(&link), probe, self.limits.quic_keepalive);
+                    engine.spawn_unasked(watch);
+                    Ok(link)
+                }
                 _ => {
                     Err(DialError::Tls { address: address.clone(), error: TlsError::OtherProtocol })
                 }
@@ -148,9 +154,14 @@ impl Probe {
         let socket = UdpSocket::bind(any)?;
         socket.connect(at)?;
         socket.set_nonblocking(true)?;
-        // Whatever is wrong with that, the connection finds out in its own way.
+        // Before the runtime has it, which would not know yet that it may be written to. Whatever is wrong with that, the connection finds
+        // out in its own way.
         let _ = socket.send(&[]);
         tokio::net::UdpSocket::from_std(socket).map(Self)
+    }
+
+    fn ask(&self) {
+        let _ = self.0.try_send(&[]);
     }
 
     async fn refused(&self) {
@@ -158,6 +169,21 @@ impl Probe {
         if !heard.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Asks now and then whether the port is still somebody's, as long as the link is there, and ends it if not: so a process that was killed is missed
+/// as soon as its system says so, and not when it has been silent for long. Only diallers ask: their peer's port is one that has to be open to
+/// them, where a dialler's may be hidden behind a wall that answers for it.
+async fn watch(link: Weak<Link>, probe: Probe, every: Duration) {
+    while tokio::time::timeout(every, probe.refused()).await.is_err() {
+        match link.upgrade() {
+            Some(link) if link.connection.close_reason().is_none() => probe.ask(),
+            Some(_) | None => return,
+        }
+    }
+    if let Some(link) = link.upgrade() {
+        link.lose();
     }
 }
 

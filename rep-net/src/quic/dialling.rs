@@ -79,7 +79,7 @@ impl Call<'_> {
     }
 
     fn connect(&self, material: &Arc<Material>) -> Result<Arc<Link>, DialError> {
-        self.shared.connect(self.engine, self.address, material, self.deadline).map(Arc::new)
+        self.shared.connect(self.engine, self.address, material, self.deadline)
     }
 
     /// Calls over that connection, of which was known before whether it `is_old`.

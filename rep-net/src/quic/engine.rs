@@ -43,6 +43,11 @@ impl Engine {
         self.runtime.spawn(self.tasks.watch(task));
     }
 
+    /// A task that nobody waits for when everything else has ended.
+    pub(super) fn spawn_unasked(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// An endpoint on that socket, and the tasks that keep the socket open: the endpoint's own, and one for each connection.
     pub(super) fn endpoint(
         &self,

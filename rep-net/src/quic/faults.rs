@@ -14,8 +14,9 @@ use crate::transport::Address;
 /// Why a connection ended, for the channels on it.
 pub(super) fn why_lost(error: &ConnectionError) -> NetError {
     match error {
-        // Somebody said so, in order: the last who used it has gone, or the process is closing.
-        ConnectionError::ApplicationClosed(_) | ConnectionError::LocallyClosed => NetError::Closed,
+        // The peer said so, in order: the last who used it has gone, or the process is closing. What we end while channels use it was
+        // found to be lost.
+        ConnectionError::ApplicationClosed(_) => NetError::Closed,
         error => lost(&error.clone().into()),
     }
 }

@@ -75,6 +75,11 @@ impl Link {
         self.retired.store(true, Ordering::Release);
     }
 
+    /// The peer is gone, and cannot say so itself.
+    pub(super) fn lose(&self) {
+        self.connection.close(code::CLOSED, b"");
+    }
+
     pub(super) fn opened(&self) {
         self.open_channels.fetch_add(1, Ordering::AcqRel);
     }
