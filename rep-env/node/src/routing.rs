@@ -387,7 +387,7 @@ impl Node {
     /// other has not been gone for long. Promises and acknowledgements of two processes would be counted as one member's.
     fn is_twin(&self, link: Link, shown: Shown) -> bool {
         let since = self.clock.saturating_sub(self.config.timing.election_timeout);
-        self.links.hears_another_run(link.peer, shown, since)
+        self.links.hears_another_run(link.peer, shown, since) && !mutant!("node-takes-a-twin")
     }
 
     /// It is told why, where it would understand; a stream that has not begun has no words for it.

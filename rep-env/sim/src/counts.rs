@@ -107,6 +107,7 @@ counts! {
     freezes "freezes" "Clocks that stood still while their process was stopped.";
     leaps "leaps" "Clocks that leapt ahead.";
     storms "storms" "Members that were dialled many times at once.";
+    twins "twins" "Second processes of a member that dialled another while that heard the first: each was turned away.";
     mid_steps "mid steps" "Processes that ended after an output of a step that had more.";
     resets "resets" "Connections reset.";
 }

@@ -134,6 +134,8 @@ struct Conn {
     /// Towards each end: when the last parcel comes, and what waits behind a partition.
     last: [Duration; 2],
     held: [VecDeque<Parcel>; 2],
+    /// When each end last heard something.
+    heard: [Duration; 2],
     /// It was reset with what was under way: nothing of that arrives but the end.
     broken: bool,
     /// One end has forgotten it, and the other has not heard of that.

@@ -157,6 +157,11 @@ pub const TABLE: &[Mutant] = &[
         "rep-node",
         "a new master takes transactions before its store has what came before",
     ),
+    mutant(
+        "node-takes-a-twin",
+        "rep-node",
+        "a second process of a member takes the place of the first, which is heard",
+    ),
     mutant("node-forgets-dvlsn", "rep-node", "a restarted node has forgotten what was durable"),
     mutant("watermarks-not-rolled-back", "rep-node", "what was cut still counts as acknowledged"),
     mutant(

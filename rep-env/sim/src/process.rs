@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) paused: bool,
     /// Its clock stands still since then.
     pub(crate) frozen: Option<Duration>,
+    /// When its clock last leapt, or went on after a stop.
+    pub(crate) leapt: Option<Duration>,
     /// What happened to it while it was stopped.
     pub(crate) stalled: Vec<Event>,
     /// What its flags list, if not every member of the world.
@@ -144,6 +146,7 @@ impl Process {
             powered: true,
             paused: false,
             frozen: None,
+            leapt: None,
             stalled: Vec::new(),
             flags: None,
             sync_takes: None,
@@ -158,6 +161,11 @@ impl Process {
             torn: None,
             links: 0,
         }
+    }
+
+    /// Whether its clock has leapt since this time of the world.
+    pub(crate) fn has_leapt(&self, since: Duration) -> bool {
+        self.leapt.is_some_and(|at| at >= since)
     }
 
     pub(crate) fn next_link(&mut self) -> u64 {

@@ -22,7 +22,7 @@ use crate::rng::Rng;
 use disk::wears;
 use load::LANE;
 use net::storms;
-use process::{crashes, images};
+use process::{crashes, images, twins};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ impl Swarm {
         swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
         swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
         swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));
+        swarm.process.twins_per_s = twins(&mut Rng::split(seed, "twins"), election_timeout);
         swarm.disk.wears_per_s = wears(&mut Rng::split(seed, "wear"), election_timeout);
         swarm
     }

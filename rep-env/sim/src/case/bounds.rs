@@ -113,6 +113,7 @@ fn of_process(process: &ProcessSwarm, nodes: u32) -> Verdict {
         ("swarm.process.rots_per_s", process.rots_per_s),
         ("swarm.process.images_per_s", process.images_per_s),
         ("swarm.process.leaps_per_s", process.leaps_per_s),
+        ("swarm.process.twins_per_s", process.twins_per_s),
         ("swarm.process.crashes_per_step", process.crashes_per_step),
     ] {
         within(field, rate, 0.0..=RATE_MAX)?;
@@ -174,6 +175,7 @@ fn times(fault: &Fault) -> [Option<Duration>; 2] {
         | Fault::Reset { .. }
         | Fault::HalfOpen { .. }
         | Fault::Storm { .. }
+        | Fault::Twin { .. }
         | Fault::Frame { .. }
         | Fault::Ghosts { .. }
         | Fault::Lure { .. } => [None, None],

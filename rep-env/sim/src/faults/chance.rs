@@ -5,6 +5,7 @@ use crate::network::Side;
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::world::World;
+use rep_node::Service;
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) enum Kind {
     Full,
     Wipe,
     Image,
+    Twin,
     Rot,
     Wear,
     Reset,
@@ -50,6 +52,7 @@ impl Kind {
             (Kind::Full, disk.fills_per_s),
             (Kind::Wipe, process.wipes_per_s),
             (Kind::Image, process.images_per_s),
+            (Kind::Twin, process.twins_per_s),
             (Kind::Rot, process.rots_per_s),
             (Kind::Wear, disk.wears_per_s),
             (Kind::Reset, net.resets_per_s),
@@ -96,6 +99,7 @@ impl World {
             }
             Kind::Wipe => self.wipe_and_back(id),
             Kind::Image => self.image_and_back(id),
+            Kind::Twin => self.twin(id),
             Kind::Rot => self.rot_and_back(id),
             Kind::Wear => self.wear_and_back(id),
             Kind::Reset => self.reset_any(),
@@ -222,6 +226,16 @@ impl World {
         let count = self.rngs.process.log_uniform(2.0, f64::from(STORM_MAX)) as u32;
         if let Some(((service, from), (_, to))) = ends {
             self.inflict(Fault::Storm { from: from.node, to: to.node, service, count });
+        }
+    }
+
+    /// Somebody has started a copy of a member's machine: it calls one of the others.
+    fn twin(&mut self, of: NodeId) {
+        let others: Vec<NodeId> = self.ids().into_iter().filter(|id| *id != of).collect();
+        if !others.is_empty() {
+            let at = self.rngs.process.pick(&others);
+            let service = self.rngs.process.pick(&[Service::Peer, Service::Feeder]);
+            self.inflict(Fault::Twin { of, at, service });
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum Fault {
     HalfOpen { id: NodeId, other: NodeId, service: Service },
     /// One member dials another so many times at once, hears no answer, and hangs up.
     Storm { from: NodeId, to: NodeId, service: Service, count: u32 },
+    /// A second process with a copy of a member's directory dials another.
+    Twin { of: NodeId, at: NodeId, service: Service },
     /// A frame does not arrive as it was sent.
     Frame { frame: Frame, mishap: Mishap },
     /// Frames of dead connections come back on a new one: which of those that are kept, towards each end.
@@ -80,6 +82,7 @@ impl Fault {
             Fault::Cut { from, to, .. }
             | Fault::Mend { from, to }
             | Fault::Storm { from, to, .. } => [Some(from), Some(to)],
+            Fault::Twin { of, at, .. } => [Some(of), Some(at)],
             Fault::Reset { a, b, .. } => [Some(a), Some(b)],
             Fault::HalfOpen { id, other, .. } => [Some(id), Some(other)],
             Fault::Frame { frame, .. } => [Some(frame.from), Some(frame.to)],

@@ -31,6 +31,10 @@ impl World {
 
     /// A copy of the directory is made, as it is now.
     pub(crate) fn take_image(&mut self, id: NodeId) {
+        // A copy of what has worn would be refused long after whatever wore was mended.
+        if self.oracle.is_spoilt(id) {
+            return;
+        }
         let image = self.process(id).home.image();
         self.note(id, &[64], || format!("a copy is made of n{}", id.get()));
         self.process_mut(id).image = Some(image);

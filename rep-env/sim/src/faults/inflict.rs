@@ -92,6 +92,7 @@ impl World {
             Fault::Storm { from, to, service, count } => {
                 self.dial_in_vain(from, to, service, count)
             }
+            Fault::Twin { of, at, service } => self.dial_as_twin(of, at, service),
             Fault::Lure { to } => self.faults.lure = to,
             // Carried out by whoever asked what becomes of it.
             Fault::Frame { .. } | Fault::Ghosts { .. } => {}

@@ -41,6 +41,7 @@ impl Network {
             answered: false,
             last: [now; 2],
             held: Default::default(),
+            heard: [now; 2],
             broken: false,
             half_open: false,
         };

@@ -1,8 +1,9 @@
 //! What travels: frames, what becomes of them on the way, and those that come back from the dead.
 
-use super::{Coming, ConnId, Frame, Mishap, NetEvent, Network, Parcel, Side};
+use super::{Coming, Conn, ConnId, Frame, Mishap, NetEvent, Network, Parcel, Side};
 use bytes::Bytes;
 use rep_node::Service;
+use rep_vlsn::NodeId;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -119,7 +120,13 @@ impl Network {
     }
 
     /// A parcel is there: what the end sees of it, or nothing (it waits behind a cut, or nobody is there).
-    pub(crate) fn arrive(&mut self, id: ConnId, to: Side, parcel: Parcel) -> Option<Parcel> {
+    pub(crate) fn arrive(
+        &mut self,
+        now: Duration,
+        id: ConnId,
+        to: Side,
+        parcel: Parcel,
+    ) -> Option<Parcel> {
         let conn = self.conns.get_mut(&id)?;
         let (source, target) = (conn.ends[to.other().index()].node, conn.ends[to.index()]);
         if self.blocked.contains(&(source, target.node)) && !matches!(parcel, Parcel::Opened { .. })
@@ -134,7 +141,17 @@ impl Network {
             }
             return None;
         }
+        conn.heard[to.index()] = now;
         Some(parcel)
+    }
+
+    /// Whether a member has a connection that this run has dialled, and has heard something on it since then.
+    pub(crate) fn hears(&self, at: NodeId, (node, run): (NodeId, u64), since: Duration) -> bool {
+        let from_run = |conn: &&Conn| {
+            let [dialler, acceptor] = conn.ends;
+            acceptor.open && acceptor.node == at && (dialler.node, dialler.run) == (node, run)
+        };
+        self.conns.values().filter(from_run).any(|conn| conn.heard[1] >= since)
     }
 
     fn bury(&mut self, id: ConnId, to: Side, bytes: Bytes) {

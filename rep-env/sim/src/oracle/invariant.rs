@@ -89,7 +89,7 @@ invariants! {
     NoAbortedRead "I-21" "no-aborted-read" Safety "What a read has shown is durable, and is never rolled back.";
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
-    WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log.";
+    WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log, and a second process of a member is turned away where the first is heard.";
     FrameIntegrity "N-1" "frame-integrity" Safety "A frame whose bytes have changed on the way is given to nobody.";
     PurgeSafety "I-30" "purge-safety" Safety "Nothing is cleaned from a log that its store, a member within the bounds or a transfer needs, and what is cleaned is within them.";
     ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";

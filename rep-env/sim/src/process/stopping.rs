@@ -19,6 +19,8 @@ impl World {
 
     /// The clock of a process leaps ahead.
     pub(crate) fn leap(&mut self, id: NodeId, by: Duration) {
+        let now = self.now;
+        self.process_mut(id).leapt = Some(now);
         let Some(live) = self.live_mut(id) else { return };
         live.clock.leap(by);
         self.counts.leaps += 1;
@@ -54,8 +56,10 @@ impl World {
             return;
         }
         self.note(id, &[5], || format!("n{} continues", id.get()));
+        let now = self.now;
         let process = self.process_mut(id);
         process.paused = false;
+        process.leapt = Some(now);
         let frozen = process.frozen.take();
         let missed = std::mem::take(&mut process.stalled);
         frozen.into_iter().for_each(|since| self.thaw(id, since));

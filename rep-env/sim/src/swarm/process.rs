@@ -26,6 +26,8 @@ pub struct ProcessSwarm {
     pub rots_per_s: f64,
     /// A member's directory is copied, and put back later.
     pub images_per_s: f64,
+    /// A second process with a copy of a member's directory dials another member, per second of virtual time.
+    pub twins_per_s: f64,
     /// Chance that a process ends in the middle of a step: right after one of its outputs was carried out.
     pub crashes_per_step: f64,
     /// How long a crashed process stays away.
@@ -76,6 +78,11 @@ pub(super) fn images(rng: &mut Rng, election_timeout: Duration) -> f64 {
     if rng.chance(0.4) { some } else { 0.0 }
 }
 
+/// In half of the worlds somebody starts copies of machines.
+pub(super) fn twins(rng: &mut Rng, election_timeout: Duration) -> f64 {
+    rate(rng, election_timeout, 0.3, 6.0)
+}
+
 /// In half of the worlds processes end between two outputs of a step.
 pub(super) fn crashes(rng: &mut Rng) -> f64 {
     sometimes(rng, 0.0001, 0.003)
@@ -100,6 +107,7 @@ impl ProcessSwarm {
             wipes_per_s: rate(rng, election_timeout, 0.2, 2.0),
             rots_per_s: rate(rng, election_timeout, 0.2, 2.0),
             images_per_s: 0.0,
+            twins_per_s: 0.0,
             crashes_per_step: 0.0,
             away: election_timeout.mul_f64(rng.log_uniform(0.02, 6.0)),
             damaged_max: if reckless { nodes.saturating_sub(1) } else { minority },
@@ -121,6 +129,7 @@ impl ProcessSwarm {
             wipes_per_s: 0.0,
             rots_per_s: 0.0,
             images_per_s: 0.0,
+            twins_per_s: 0.0,
             crashes_per_step: 0.0,
             away: Duration::from_secs(1),
             damaged_max: 0,

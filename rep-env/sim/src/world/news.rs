@@ -2,6 +2,7 @@
 
 use super::{Event, World};
 use crate::network::{ConnId, Dial, NetEvent, Parcel, Side, is_refused};
+use crate::oracle::{Invariant, ensure};
 use crate::process::Life;
 use rep_node::{DialFailure, Link, RunId, Service, Shown};
 use rep_vlsn::NodeId;
@@ -72,6 +73,35 @@ impl World {
         }
     }
 
+    /// I-26: a second process of a member is turned away where the first is heard. Where it is not, it may have taken over: then this
+    /// one, which has nothing to say, loses its connection again.
+    pub(crate) fn dial_as_twin(&mut self, of: NodeId, at: NodeId, service: Service) {
+        let first = (of, self.process(of).run);
+        let target = self.process(at);
+        if target.live.is_none() || target.paused || of == at {
+            return;
+        }
+        // Clocks run fast or slow by some percent, and may have leapt: well within the time for which the first is believed.
+        let since = self.now.saturating_sub(self.swarm.election_timeout / 2);
+        let (heard, leapt) = (self.network.hears(at, first, since), target.has_leapt(since));
+        // The directory of one that is down may be another by now.
+        let heard = heard && !leapt && self.process(of).live.is_some();
+        let dial = Dial { from: of, run: u64::MAX, to: at, service };
+        let (ours, run) = (self.process_mut(of).next_link(), self.process(at).run);
+        let theirs = self.process_mut(at).next_link();
+        let coming = self.network.accept_in_vain(self.now, dial, ours, (run, theirs));
+        self.net_coming(coming);
+        self.link_taken(dial, theirs);
+        let taken =
+            self.network.find(at, theirs).and_then(|(conn, side)| self.network.end(conn, side));
+        let taken = taken.is_some_and(|(_, end)| end.open);
+        self.counts.twins += u64::from(heard);
+        let checked = ensure(!(heard && taken), Invariant::WipedVoter, || {
+            format!("{at} takes a second process of {of} for the first, which it hears")
+        });
+        self.check(checked);
+    }
+
     fn dial_failed(&mut self, dial: Dial, refused: bool) {
         if !self.is_running(dial.from, dial.run) {
             return;
@@ -97,7 +127,7 @@ impl World {
                 let coming = self.network.reset(self.now, conn);
                 self.net_coming(coming);
             }
-            let _ = self.network.arrive(conn, to, parcel);
+            let _ = self.network.arrive(self.now, conn, to, parcel);
             return;
         }
         if self.process(end.node).paused {
@@ -111,7 +141,7 @@ impl World {
             }
             return self.opened(conn, link);
         }
-        match self.network.arrive(conn, to, parcel) {
+        match self.network.arrive(self.now, conn, to, parcel) {
             Some(Parcel::Frame { bytes, old }) => self.frame_came(end.node, link, to, bytes, old),
             Some(Parcel::Spoilt { wire }) => self.spoilt_came(conn, &wire),
             Some(Parcel::Close) => {
