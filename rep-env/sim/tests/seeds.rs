@@ -47,7 +47,7 @@ fn most_worlds_serve_writes_under_trouble() {
     assert!(served.count() >= 50);
 }
 
-/// What two hundred worlds need not see.
+/// What four hundred worlds need not see.
 const RARE: [&str; 4] = ["peer errors", "given up", "histories cut", "histories unknown"];
 
 /// Whatever the simulator can do to a group or ask of it is done and asked: faults of every kind, every operation, every
@@ -55,7 +55,7 @@ const RARE: [&str; 4] = ["peer errors", "given up", "histories cut", "histories 
 #[test]
 fn every_kind_of_fault_and_of_call_comes_up() {
     let mut counts = rep_sim::Counts::default();
-    for seed in 200..400 {
+    for seed in 200..600 {
         counts.add(&run_seed(seed, Detail::Hash).unwrap().counts);
     }
     let missing: Vec<&str> = counts
