@@ -8,13 +8,13 @@ use crate::workspace::Workspace;
 /// What may be asked of the benchmark.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, catch-up, idle, channel, append, index, recovery, elect, transports
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, idle, channel, append, index, recovery, elect, transports
     #[arg(long)]
     only: Vec<String>,
     /// Seconds for each number
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     secs: u64,
-    /// Masters to kill in `failover`
+    /// Masters to kill in `failover`, and to hand over in `transfer`
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     kills: u64,
     /// GiB of the log that is opened in `recovery`

@@ -193,6 +193,11 @@ impl There {
         self.children.iter().flatten().map(Child::id).collect()
     }
 
+    /// Where member `at` listens for the others.
+    pub(crate) fn address(&self, at: usize) -> &str {
+        self.members[at].split_once('=').map_or("", |(_, address)| address)
+    }
+
     /// The member that acknowledges a write.
     pub(crate) fn master(&self) -> Option<usize> {
         (0..3).find(|at| {

@@ -28,6 +28,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("redis-memory-quic", |name, options| redis(name, "memory", Speech::Quic, options)),
     ("redis-redb", |name, options| redis(name, "redb", Speech::Tcp, options)),
     ("failover", failover),
+    ("transfer", crate::transfer::transfer),
     ("catch-up", crate::catch_up::catch_up),
     ("idle", crate::idle::idle),
     ("channel", channel),
