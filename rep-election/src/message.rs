@@ -77,7 +77,7 @@ pub struct Solicit {
     pub rank: LogPoint,
     /// Its membership.
     pub electorate: Electorate,
-    /// Whether a master hands its mastership over, and asks although it is heard.
+    /// Whether a master hands its mastership over; for whoever reads a trace, nothing depends on it.
     pub transfer: bool,
 }
 

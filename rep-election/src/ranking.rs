@@ -73,6 +73,7 @@ pub(crate) fn choose(
     last_call: bool,
 ) -> Option<Choice> {
     let Wishes { not, heir } = wishes;
+    let heir = heir.filter(|heir| !is_outranked(*heir, pledges));
     let doubtful = |id: NodeId, pledge: &Pledge| {
         Some(id) == not || !pledge.promise.reaches_commit_quorum || heir.is_some_and(|it| it != id)
     };
@@ -86,6 +87,13 @@ pub(crate) fn choose(
             doubt.then_with(|| compare_candidates(**one, a, **other, b))
         });
     winner.map(|(id, pledge)| Choice { winner: *id, promisers: supporters(pledge, pledges) })
+}
+
+/// Whether a promiser who might be named holds more: then `id` is not waited for, nor preferred.
+fn is_outranked(id: NodeId, pledges: &BTreeMap<NodeId, Pledge>) -> bool {
+    let Some(own) = pledges.get(&id) else { return false };
+    let nameable = pledges.values().filter(|pledge| pledge.promise.nameable);
+    nameable.into_iter().any(|it| compare_logs(it.promise.rank, own.promise.rank).is_gt())
 }
 
 /// Less is better.
@@ -243,6 +251,9 @@ mod tests {
         assert_eq!(choose(&pledges, to(3), true).unwrap().winner.get(), 1, "it did not come");
         pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(2, 4);
         assert_eq!(choose(&pledges, to(2), true).unwrap().winner.get(), 1, "it lacks an entry");
+        // A quorum is there without the one that holds more; but that one is there as well.
+        pledges.extend([pledge(3, at(2, 4), 3)]);
+        assert_eq!(choose(&pledges, to(2), false).unwrap().winner.get(), 1, "it lacks an entry");
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         self.runtime().close()
     }
 
-    fn runtime(&self) -> &Runtime {
+    pub(crate) fn runtime(&self) -> &Runtime {
         self.owned.get()
     }
 

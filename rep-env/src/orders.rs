@@ -8,7 +8,7 @@ use crate::member::Member;
 use crate::runtime::inbox::Input;
 use crate::runtime::shared::Shared;
 use crate::waiter::{Slot, TIME_MAX};
-use rep_node::{NotTransferred, Request, Transfer};
+use rep_node::{NotShutDown, NotTransferred, Request, Transfer};
 use rep_store::StateMachine;
 use rep_vlsn::NodeId;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ pub(crate) struct Order<T: Clone>(Arc<Slot<Option<T>>>);
 
 /// The new master, or why there is none.
 pub(crate) type Transferred = Result<NodeId, NotTransferred>;
-/// Who was left behind, or who is master instead.
-pub(crate) type GroupShutDown = Result<Vec<NodeId>, Option<NodeId>>;
+/// Who was left behind, or why nobody was stopped.
+pub(crate) type GroupShutDown = Result<Vec<NodeId>, NotShutDown>;
 
 impl<T: Clone> Order<T> {
     fn new() -> (Self, Arc<Slot<Option<T>>>) {
@@ -73,11 +73,17 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`], if it is not or has been deposed meanwhile: then nobody was stopped. [`Error::CloseTimeout`] and
-    /// [`Error::WouldDeadlock`] as [`close`](Self::close); [`Error::Closed`], [`Error::Halted`].
+    /// [`Error::NotMaster`], if it is not or has been deposed meanwhile: then nobody was stopped. [`Error::HandingOver`], if it is being shut
+    /// down already. [`Error::WouldDeadlock`] in one of this environment's own threads. [`Error::Closed`], [`Error::Halted`]; if it was closed while
+    /// members were being told, they stop.
     pub fn shutdown_group(&self, timeout: Duration) -> Result<Vec<String>, Error> {
+        if self.runtime().is_own_thread() {
+            return Err(Error::WouldDeadlock);
+        }
         let left_behind = self.shared().shut_group_down(timeout)?;
-        self.close()?;
+        if let Err(error) = self.close() {
+            tracing::warn!(node = %self.shared().name, %error, "the group is shut down, and this member still ends");
+        }
         Ok(left_behind)
     }
 }
@@ -115,8 +121,11 @@ impl Shared {
         self.inbox.control(Input::ShutGroupDown { request, deadline, order });
         match slot.wait(None).flatten() {
             Some(Ok(left_behind)) => Ok(self.names_of(left_behind)),
-            Some(Err(master)) => Err(self.not_master(master)),
-            None => Err(self.over()),
+            Some(Err(NotShutDown::NotMaster { master })) => Err(self.not_master(master)),
+            Some(Err(NotShutDown::InProgress)) => {
+                Err(Error::HandingOver { waited: Duration::ZERO })
+            }
+            Some(Err(_)) | None => Err(self.over()),
         }
     }
 

@@ -68,6 +68,11 @@ impl Runtime {
         ended.map_err(|threads| Error::CloseTimeout { waited: began.elapsed(), threads })
     }
 
+    /// Whether the present thread is one that a close would wait for.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.threads.is_own()
+    }
+
     /// As [`Runtime::close`], from a place that cannot wait for these threads.
     fn close_elsewhere(self) {
         let name = "rep-closer".to_owned();

@@ -280,11 +280,11 @@ fn end_with_the_group(env: &ReplicatedEnvironment, signals: Handle) -> io::Resul
 
 /// A master that is about to end does not leave its group to find out.
 fn hand_over(env: &ReplicatedEnvironment) {
-    let streams = env.stats().replicas.iter().any(|replica| replica.state == "stream");
-    if env.state() != NodeState::Master || !streams {
+    let streams = || env.stats().replicas.iter().any(|replica| replica.state == "stream");
+    if env.state() != NodeState::Master || !streams() {
         return;
     }
-    match env.transfer_master(&[], HAND_OVER_WITHIN, false) {
+    match env.transfer_master(&[], HAND_OVER_WITHIN, true) {
         Ok(master) => tracing::info!(master = %master.name, "handed the mastership over"),
         Err(error) => tracing::info!(%error, "closing as the master"),
     }

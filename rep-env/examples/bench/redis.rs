@@ -27,6 +27,23 @@ impl Client {
         self.ask(&["GET", key]).is_ok_and(|answer| answer.starts_with('$'))
     }
 
+    /// How many of these keys are not there.
+    pub(crate) fn missing(&mut self, keys: &[String]) -> io::Result<usize> {
+        let words: Vec<&str> =
+            ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+        self.ask(&words)?;
+        let mut missing = 0;
+        for _ in keys {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            match line.trim_end().strip_prefix('$').and_then(|bytes| bytes.parse::<usize>().ok()) {
+                Some(bytes) => self.stream.read_exact(&mut vec![0; bytes + 2])?,
+                None => missing += 1,
+            }
+        }
+        Ok(missing)
+    }
+
     /// The first line of the answer; the string that follows is read and dropped.
     fn ask(&mut self, words: &[&str]) -> io::Result<String> {
         self.request.clear();

@@ -66,7 +66,10 @@ pub(crate) fn transfer(name: &str, options: &Options) -> Result<(), Box<dyn Any>
     table.row("the longest of them", &ms(worst), "");
     let acked = load.acked.into_inner()?;
     let mut master = Client::connect(&group.ports[group.wait_for_master()])?;
-    let lost = acked.iter().filter(|key| !master.get(key)).count();
+    let mut lost = 0;
+    for keys in acked.chunks(100) {
+        lost += master.missing(keys)?;
+    }
     table.row(
         "acknowledged writes, and how many of them are lost",
         &format!("{}, {lost}", acked.len()),

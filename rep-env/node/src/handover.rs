@@ -8,7 +8,7 @@
 //! | stage | commits | ends by |
 //! |---|---|---|
 //! | `CatchingUp` | go on | a target that held, within one heartbeat, what the log's end had been at its beginning |
-//! | `Draining` | wait at their admission | the target holds the last entry; it falls silent: back to `CatchingUp` |
+//! | `Draining` | wait at their admission | the target holds the last entry; it falls silent, or takes an election timeout: back to `CatchingUp` |
 //! | `Solicited` | there is no reign | a master is heard, whoever it is |
 //!
 //! At the deadline any of them ends in a failure.
@@ -64,6 +64,8 @@ pub enum NotTransferred {
     InProgress,
     /// Another transfer took its place.
     Superseded,
+    /// The group is being shut down.
+    ShuttingDown,
     /// No target was caught up by the deadline; commits are let in again.
     NotCaughtUp,
     /// The next term was begun, and no master of it was heard by the deadline.
@@ -89,6 +91,7 @@ impl fmt::Display for NotTransferred {
             NotTransferred::NoTarget => write!(f, "there is no other voter"),
             NotTransferred::InProgress => write!(f, "another transfer is under way"),
             NotTransferred::Superseded => write!(f, "another transfer took its place"),
+            NotTransferred::ShuttingDown => write!(f, "the group is being shut down"),
             NotTransferred::NotCaughtUp => {
                 write!(f, "no target was caught up in time; this node is still the master")
             }
@@ -120,6 +123,7 @@ enum Stage {
     },
     Draining {
         target: NodeId,
+        since: Duration,
     },
     Solicited {
         over: Term,
@@ -156,7 +160,10 @@ impl Node {
         if self.is_over() {
             return Err(NotTransferred::Closed);
         }
-        if self.reign.is_none() || self.shutting.is_some() {
+        if self.shutting.is_some() {
+            return Err(NotTransferred::ShuttingDown);
+        }
+        if self.reign.is_none() {
             return Err(NotTransferred::NotMaster { master: self.master() });
         }
         if self.handover.is_some() && !force {
@@ -187,7 +194,7 @@ impl Node {
                     return self.end_handover(Err(NotTransferred::NotCaughtUp));
                 }
                 Stage::CatchingUp { until, since } => self.nearly_caught_up(now, until, since),
-                Stage::Draining { target } if !self.is_fed(now, target) => {
+                Stage::Draining { target, since } if self.drains_in_vain(now, target, since) => {
                     Some(Stage::CatchingUp { until: self.log.last().vlsn, since: now })
                 }
                 Stage::Draining { .. } => None,
@@ -207,13 +214,19 @@ impl Node {
         match near.next() {
             Some(target) if begun && !self.truncating => {
                 sometimes!(true, "node-drains-for-an-heir");
-                Some(Stage::Draining { target })
+                Some(Stage::Draining { target, since: now })
             }
             Some(_) | None => {
                 let late = now.saturating_sub(since) >= self.config.timing.heartbeat;
                 late.then_some(Stage::CatchingUp { until: self.log.last().vlsn, since: now })
             }
         }
+    }
+
+    /// Whether the target is gone, or its disk stands still: commits do not wait for that, and another target may do better.
+    fn drains_in_vain(&self, now: Duration, target: NodeId, since: Duration) -> bool {
+        let waited = now.saturating_sub(since) >= self.config.timing.election_timeout;
+        !self.is_fed(now, target) || (waited && self.ready_heir(now).is_none())
     }
 
     fn is_fed(&self, now: Duration, id: NodeId) -> bool {
@@ -228,15 +241,16 @@ impl Node {
 
     /// The end of a reign has a step of its own: what was counted before was counted, and told, by a master.
     pub(crate) fn handover_timeout(&mut self, now: Duration) {
-        if let Some(heir) = self.ready_heir() {
+        if let Some(heir) = self.ready_heir(now) {
             self.crown_heir(now, heir);
         }
     }
 
-    /// The target that is drained for, if it holds all there is.
-    fn ready_heir(&self) -> Option<NodeId> {
-        match self.handover.as_ref()?.stage {
-            Stage::Draining { target } => {
+    /// The target that is drained for, if it holds all there is and there is time.
+    fn ready_heir(&self, now: Duration) -> Option<NodeId> {
+        let handover = self.handover.as_ref().filter(|handover| now < handover.deadline)?;
+        match handover.stage {
+            Stage::Draining { target, .. } => {
                 (self.held_by(target) >= self.log.last().vlsn).then_some(target)
             }
             Stage::CatchingUp { .. } | Stage::Solicited { .. } => None,
@@ -283,9 +297,10 @@ impl Node {
         let stage = match handover.stage {
             Stage::CatchingUp { since, .. } => Some(since + self.config.timing.heartbeat),
             // Silent is who was not heard for longer than that.
-            Stage::Draining { .. } if self.ready_heir().is_some() => Some(self.clock),
-            Stage::Draining { target } => {
-                heard(target).map(|at| at + patience + Duration::from_nanos(1))
+            Stage::Draining { .. } if self.ready_heir(self.clock).is_some() => Some(self.clock),
+            Stage::Draining { target, since } => {
+                let silent = heard(target).map(|at| at + patience + Duration::from_nanos(1));
+                silent.into_iter().chain([since + patience]).min()
             }
             Stage::Solicited { .. } => None,
         };

@@ -46,6 +46,7 @@ pub use message::{Message, TurnedAway};
 pub use node::{Node, PersistFailed, Persisted};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
 pub use reads::{READS_WAITING_MAX, ReadKind};
+pub use shutting::NotShutDown;
 pub use status::{MemberStatus, NodeStatus};
 
 // What the signatures above mention.

@@ -225,6 +225,14 @@ impl Links {
         others.into_iter().any(|open| is_other(open) && open.heard >= since)
     }
 
+    /// The links of another run than the one shown, which has taken its place.
+    pub(crate) fn of_another_run(&self, peer: NodeId, shown: Shown) -> Vec<Link> {
+        let others = [Slot::Peer, Slot::Fed].into_iter().filter_map(|slot| self.get(peer, slot));
+        let is_other =
+            |open: &&Open| open.run.is_some_and(|run| shown.run.is_some_and(|it| it != run));
+        others.filter(is_other).map(|open| open.link).collect()
+    }
+
     /// A second process of `peer` was turned away; tells whether it is time to say so: it goes on asking although
     /// `patience` has passed, in which the connections of one that has ended would have fallen silent.
     pub(crate) fn twin_seen(&mut self, now: Duration, peer: NodeId, patience: Duration) -> bool {
@@ -255,6 +263,8 @@ impl Links {
         dialled: bool,
     ) -> (Slot, Option<Open>) {
         let slot = Slot::of(link.service, dialled);
+        // Who is let in is no copy, or has become the one that counts.
+        self.twins.remove(&link.peer);
         let pause = match self.dials.remove(&(link.peer, slot)) {
             Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
             None => Duration::ZERO,

@@ -24,7 +24,7 @@ use crate::past::Past;
 use crate::reads::Reads;
 use crate::reign::Reign;
 use crate::routing::Refusal;
-use crate::shutting::Shutting;
+use crate::shutting::{NotShutDown, Shutting};
 use crate::watermarks::{Holders, Watermarks};
 use rep_election::{Election, ElectionConfig, Electorate, Fence, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
@@ -602,7 +602,7 @@ impl Node {
         self.role.close(term);
         self.following = None;
         self.end_handover(Err(NotTransferred::Closed));
-        self.give_shutting_up();
+        self.give_shutting_up(NotShutDown::Closed);
         let mut resolved = self.watermarks.close();
         resolved.extend(self.reads.take_all().into_iter().map(|read| (read, Outcome::Closed)));
         resolved.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));

@@ -3,6 +3,7 @@
 use crate::handover::NotTransferred;
 use crate::links::{Link, Service};
 use crate::message::Message;
+use crate::shutting::NotShutDown;
 use crate::watermarks::Holders;
 use bytes::Bytes;
 use rep_election::Fence;
@@ -108,8 +109,8 @@ pub enum Output {
     GroupShutDown {
         /// Whose.
         request: Request,
-        /// The members that lack something, and this node stops, too; or it was not the master: who is, if known.
-        outcome: Result<Vec<NodeId>, Option<NodeId>>,
+        /// The members that lack something or may still run, and this node stops a moment later; or why not.
+        outcome: Result<Vec<NodeId>, NotShutDown>,
     },
     /// Something that an operator or the application may want to know.
     Event(Event),

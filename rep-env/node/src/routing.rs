@@ -40,6 +40,9 @@ impl Node {
         if self.is_twin(link, shown) {
             return self.turn_twin_away(link);
         }
+        for old in self.links.of_another_run(link.peer, shown) {
+            self.give_up(now, old);
+        }
         let (slot, replaced) = self.links.up(now, link, shown, dialled);
         if let Some(old) = replaced {
             self.output(Output::Disconnect { link: old.link });
@@ -322,14 +325,14 @@ impl Node {
             self.next_ping = now + self.config.timing.election_timeout / 2;
             let (asked, silent) = self.links.ping_round();
             asked.into_iter().for_each(|link| self.ping(now, link));
+            sometimes!(!silent.is_empty(), "node-gave-up-a-silent-link");
             silent.into_iter().for_each(|link| self.give_up(now, link));
         }
     }
 
-    /// Nothing answers on this link: it is closed as if it had broken.
+    /// This link is closed as if it had broken.
     fn give_up(&mut self, now: Duration, link: Link) {
         if let Some(lost) = self.links.down(link) {
-            sometimes!(true, "node-gave-up-a-silent-link");
             self.output(Output::Disconnect { link });
             self.link_lost(now, &lost);
         }
@@ -346,6 +349,7 @@ impl Node {
     fn greet(&mut self, now: Duration, link: Link) {
         self.ping(now, link);
         self.herald(link);
+        self.tell_again(link);
     }
 
     fn ping(&mut self, now: Duration, link: Link) {

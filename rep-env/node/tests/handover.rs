@@ -4,7 +4,9 @@
 mod harness;
 
 use harness::Group;
-use rep_node::{HaltReason, Link, Message, NodeState, NotTransferred, Outcome, Service};
+use rep_node::{
+    HaltReason, Link, Message, NodeState, NotShutDown, NotTransferred, Outcome, Service,
+};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -172,6 +174,7 @@ fn a_group_that_is_shut_down_stops_with_equal_logs() {
     group.release_disks();
     group.run_until("shut down", |group| group.shut_down.contains_key(&request));
     assert_eq!(group.shut_down[&request], Ok(vec![]));
+    group.run_for(Duration::from_millis(200));
     assert!(matches!(group.outcome(master, write), Some(Outcome::Committed { .. })));
     for other in others.into_iter().chain([master]) {
         let stopped = Some(HaltReason::GroupShutDown { by: master });
@@ -195,10 +198,50 @@ fn who_cannot_be_reached_is_left_behind_at_the_deadline() {
 }
 
 #[test]
+fn who_was_not_there_to_be_told_is_left_behind_though_it_lacks_nothing() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    group.isolate(others[0]);
+    group.frozen.insert(others[0]);
+    let gone = |group: &Group| {
+        !group
+            .node(master)
+            .status(group.now)
+            .members
+            .iter()
+            .any(|it| it.id == others[0] && it.connected)
+    };
+    group.run_until("the loss is noticed", gone);
+    let request = group.shut_down(master);
+    group.run_until("shut down", |group| group.shut_down.contains_key(&request));
+    assert_eq!(group.shut_down[&request], Ok(vec![others[0]]));
+}
+
+#[test]
+fn a_target_whose_disk_stands_still_keeps_commits_out_for_an_election_timeout_at_most() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let target = others[0];
+    group.machines.get_mut(&target).unwrap().hold_log = true;
+    // It holds what the end of the log was, and never what comes then: the drain begins and has no end.
+    let request = group.transfer_for(master, &[target], Duration::from_secs(3600));
+    let drains = |group: &Group| group.node(master).admission(group.now).draining;
+    for round in 0..40 {
+        group.propose(master, &format!("{round}"));
+        let began = group.now;
+        while drains(&group) {
+            group.run_for(Duration::from_millis(10));
+            assert!(group.now - began < Duration::from_millis(700), "commits wait for ever");
+        }
+        group.run_for(Duration::from_millis(50));
+    }
+    assert!(group.transferred.get(&request).is_none_or(|ended| ended == &Ok(target)));
+}
+
+#[test]
 fn nobody_but_the_master_shuts_a_group_down() {
     let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
     let request = group.shut_down(others[0]);
-    assert_eq!(group.shut_down[&request], Err(Some(master)));
+    let other = NotShutDown::NotMaster { master: Some(master) };
+    assert_eq!(group.shut_down[&request], Err(other));
     let term = group.node(master).term();
     let from = |group: &Group, to: NodeId, peer: NodeId| Link {
         service: Service::Peer,

@@ -321,7 +321,7 @@ impl NodeLoop {
             Output::Event(event) => self.take_event(event),
             Output::Halt(HaltReason::GroupShutDown { by }) => {
                 let by = self.shared.directory.name_of(by);
-                self.shared.fail(format!("the group was shut down by {by}"));
+                self.shared.end(format!("the group was shut down by {by}"));
             }
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
             other => tracing::error!(?other, "an output that this driver does not know"),

@@ -187,6 +187,11 @@ impl Shared {
     /// The driver cannot go on, for this reason; the first one counts.
     pub(crate) fn fail(&self, reason: String) {
         tracing::error!(node = %self.name, %reason, "the node has halted");
+        self.end(reason);
+    }
+
+    /// The node has stopped for good, as was wanted or not.
+    pub(crate) fn end(&self, reason: String) {
         let _ = self.failed.set(reason);
         self.bell.ring();
     }

@@ -5,8 +5,8 @@
 use bytes::{Bytes, BytesMut};
 use rep_node::{
     DialFailure, Durability, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
-    NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind, Recovered, Request, RunId,
-    Seed, Service, Shown, Transfer, number_members,
+    NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind, Recovered,
+    Request, RunId, Seed, Service, Shown, Transfer, number_members,
 };
 use rep_vlsn::{Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,7 +35,7 @@ pub(crate) struct Group {
     pub(crate) machines: BTreeMap<NodeId, Machine>,
     pub(crate) outcomes: BTreeMap<(NodeId, Request), Outcome>,
     pub(crate) transferred: BTreeMap<Request, Result<NodeId, NotTransferred>>,
-    pub(crate) shut_down: BTreeMap<Request, Result<Vec<NodeId>, Option<NodeId>>>,
+    pub(crate) shut_down: BTreeMap<Request, Result<Vec<NodeId>, NotShutDown>>,
     seeds: Vec<Seed>,
     wire: VecDeque<Frame>,
     pub(crate) pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
@@ -261,6 +261,19 @@ impl Group {
         let (request, targets) = (Request(self.next), targets.to_vec());
         let deadline = self.now + Duration::from_secs(1);
         let transfer = Transfer::new(request, targets, deadline, force);
+        self.act(id, |node, now| node.transfer(now, transfer));
+        request
+    }
+
+    pub(crate) fn transfer_for(
+        &mut self,
+        id: NodeId,
+        targets: &[NodeId],
+        patience: Duration,
+    ) -> Request {
+        self.next += 1;
+        let request = Request(self.next);
+        let transfer = Transfer::new(request, targets.to_vec(), self.now + patience, false);
         self.act(id, |node, now| node.transfer(now, transfer));
         request
     }
