@@ -81,6 +81,8 @@ pub(crate) struct Process {
     pub(crate) ails: Option<Duration>,
     /// Its disk has no space.
     pub(crate) full: bool,
+    /// Power was cut while a failed sync had left something in memory alone, and the log was not opened since.
+    pub(crate) lost_marks: bool,
     /// It cannot go on, and waits for the restart.
     pub(crate) failed: bool,
     /// How it ends when the power fails in the middle of a disk operation, if that was ordered.
@@ -157,6 +159,7 @@ impl Process {
             cure: None,
             ails: None,
             full: false,
+            lost_marks: false,
             failed: false,
             torn: None,
             links: 0,
@@ -166,6 +169,11 @@ impl Process {
     /// Whether its clock has leapt since this time of the world.
     pub(crate) fn has_leapt(&self, since: Duration) -> bool {
         self.leapt.is_some_and(|at| at >= since)
+    }
+
+    /// Whether what its log was last opened with may not be on its disk: a sync failed since, and left it in memory alone.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.lost_marks || self.home.disk.is_in_doubt()
     }
 
     pub(crate) fn next_link(&mut self) -> u64 {

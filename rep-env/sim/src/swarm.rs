@@ -103,6 +103,7 @@ impl Swarm {
         swarm.disk = DiskSwarm::calm();
         swarm.process = ProcessSwarm::calm();
         swarm.load.clients = 0;
+        swarm.load.transfers = 0.0;
         swarm.load.lane = LANE;
         swarm
     }

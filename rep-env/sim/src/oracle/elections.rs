@@ -184,11 +184,11 @@ impl Oracle {
         let Some(at) = self.claims.iter().rposition(|claim| claim.in_term < term) else {
             return Ok(());
         };
-        let lacks = |at: &usize| {
-            let entry = self.member(node).log.get(*at);
-            entry.is_none_or(|entry| entry.chain != self.claims[*at].chain)
-        };
-        if lacks(&at) && (0..=at).filter(lacks).all(|at| self.is_at_risk(at)) {
+        let entry = self.member(node).log.get(at);
+        let lacks = entry.is_none_or(|entry| entry.chain != self.claims[at].chain);
+        // Who is cut short ranks lower, so that a log may win over it that lacks more than what went: everything up to the last
+        // entry that an image took may be lost with that entry.
+        if lacks && self.is_at_risk(at) {
             self.give_up(|| format!("{node} is master of {term} without what went with an image"));
             return Ok(());
         }

@@ -23,9 +23,9 @@ impl World {
     }
 
     /// An entry at or below the last mark is damaged. Not on a disk that has failed a sync: the mark that vouches for the entry may
-    /// be among what a power cut will take, and then nothing does.
+    /// be among what a power cut will take, or has taken since the log was last opened, and then nothing does.
     pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, damage: Damage) -> bool {
-        if self.process(id).home.disk.is_in_doubt() {
+        if self.process(id).is_doubtful() {
             return false;
         }
         let member = self.oracle.member(id);

@@ -34,7 +34,10 @@ impl World {
         process.unfinished.clear();
         match powered {
             true => process.home.disk.kill(),
-            false => process.home.disk.power_cut(&mut end.fates()),
+            false => {
+                process.lost_marks |= process.home.disk.is_in_doubt();
+                process.home.disk.power_cut(&mut end.fates());
+            }
         }
         process.powered = powered;
         let silence = end.silent.then(|| self.swarm.election_timeout * 6);

@@ -85,6 +85,7 @@ impl World {
         let process = self.process_mut(id);
         process.worn.clear();
         process.cure = None;
+        process.lost_marks = false;
         self.oracle.begins(id, log.view.first());
         if self.oracle.member(id).damaged {
             let what = format!("{id} opens a directory that is damaged");

@@ -14,7 +14,7 @@ impl World {
     pub(crate) fn wear(&mut self, id: NodeId, place: Place, how: How) -> bool {
         // What a failed sync left in memory alone cannot wear on the disk.
         let (process, member) = (self.process(id), self.oracle.member(id));
-        if process.life != Life::Down || process.home.disk.is_in_doubt() || member.damaged {
+        if process.life != Life::Down || process.is_doubtful() || member.damaged {
             return false;
         }
         let astray = match how {
