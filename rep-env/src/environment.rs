@@ -252,7 +252,7 @@ impl<M: StateMachine> fmt::Debug for ReplicatedEnvironment<M> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod full_disk_tests;
 #[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod hung_disk_tests;

@@ -5,7 +5,7 @@
 //! those it is, and the number of the frame; from no clock and no other thread. So the same seed does the same to the same frames, and
 //! [`trace`](Faults::trace) tells what.
 //!
-//! Delay and cuts keep the contract of a [`Channel`](crate::Channel): a frame comes later, or when the cut is over, as over a network that repeats what is lost. Loss
+//! Delay and cuts keep the contract of a [`Channel`]: a frame comes later, or when the cut is over, as over a network that repeats what is lost. Loss
 //! and duplication break it, on purpose, for protocols that claim to bear that. Frames of one channel never change places; those of different
 //! channels do, as each has delays of its own.
 //!

@@ -4,7 +4,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rep_env::admin::{self, StatusReport};
 use rustix::fd::OwnedFd;
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -174,8 +174,14 @@ impl Group {
         (0..self.children.len()).for_each(|at| self.kill(at));
     }
 
+    /// Sends a signal; after SIGSTOP it waits until every thread has stopped, which one that runs elsewhere does a moment later.
     pub(crate) fn signal(&self, at: usize, signal: Signal) {
-        send(self.children[at].as_ref().expect("it runs"), signal);
+        let child = self.children[at].as_ref().expect("it runs");
+        send(child, signal);
+        if signal == Signal::STOP {
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(Pid::from_child(child)), stopped).unwrap();
+        }
     }
 
     /// SIGTERM, and how it ended.
