@@ -360,7 +360,7 @@ impl<D: Disk> LogWriter<D> {
         }
         let made = self.disk.create(name).and_then(|file| file.allocate(len).map(|()| file));
         match made {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 if self.disk.open(name).during("open")?.is_some() {
                     self.disk.remove(name).during("remove what did not fit")?;
                 }
@@ -440,5 +440,24 @@ impl<D: Disk> LogWriter<D> {
         }
         self.dirty = true;
         self.sync_files()
+    }
+}
+
+/// Whether there is no space, or none for us.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quota is no broken disk.
+    #[test]
+    fn no_space_for_us_is_no_space() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(is_full(&kind.into()), "{kind}");
+        }
+        assert!(!is_full(&io::ErrorKind::PermissionDenied.into()));
     }
 }

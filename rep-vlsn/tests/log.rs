@@ -425,3 +425,38 @@ fn a_full_disk_poisons_nothing_and_what_waits_is_written_when_there_is_space() {
     opened.writer.close(Vlsn::NULL).unwrap();
     assert_eq!(entries(&reopen(&disk)), records);
 }
+
+/// A cut writes what it keeps before it cuts anything. Without space it is asked for again, and the log is sound meanwhile.
+#[test]
+fn a_cut_that_has_no_space_for_what_it_keeps_may_be_made_again() {
+    let disk = MemDisk::new();
+    let (mut maker, mut rng) = (Maker::new(), Rng(3));
+    let mut records: Vec<_> = (0..4).map(|_| maker.next(&mut rng)).collect();
+    let mut opened = reopen(&disk);
+    write(&mut opened.writer, &opened.tail, &records);
+    disk.fill(true);
+    loop {
+        records.push(maker.next(&mut rng));
+        opened.tail.stage(&records[records.len() - 1..]);
+        match opened.writer.write_group(Vlsn::NULL) {
+            Ok(_) => opened.writer.sync().map(|_| ()).unwrap(),
+            Err(LogError::Full { .. }) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let keep = maker.last;
+    records.push(maker.next(&mut rng));
+    opened.tail.stage(&records[records.len() - 1..]);
+    let epoch = Epoch(1);
+    opened.tail.truncate(keep, epoch);
+    for _ in 0..2 {
+        let refused = opened.writer.truncate(keep, epoch).unwrap_err();
+        assert!(matches!(refused, LogError::Full { .. }), "{refused}");
+        assert!(!opened.writer.is_poisoned());
+    }
+    disk.fill(false);
+    assert_eq!(opened.writer.truncate(keep, epoch).unwrap().point, keep);
+    opened.writer.close(Vlsn::NULL).unwrap();
+    records.pop();
+    assert_eq!(entries(&reopen(&disk)), records);
+}

@@ -67,6 +67,8 @@ impl Node {
             return;
         }
         self.cleaning.see(now, segments);
+        // A machine that names more than it was given has none of it.
+        let point = point.min(self.applied);
         let before = self.clean_before(now, point.vlsn, segments);
         if self.cleaning.is_idle() && segments.get(1).is_some_and(|next| next.first <= before) {
             self.begin_cleaning(before);

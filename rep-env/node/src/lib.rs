@@ -32,6 +32,7 @@ mod reign;
 mod routing;
 mod shutting;
 pub mod status;
+mod storing;
 mod watermarks;
 
 pub use admission::{Admission, Proposal};
@@ -43,11 +44,12 @@ pub use handover::{NotTransferred, Transfer};
 pub use links::{DialFailure, Link, RunId, Service, Shown};
 pub use membership::{Member, Membership};
 pub use message::{Message, TurnedAway};
-pub use node::{Node, PersistFailed, Persisted};
+pub use node::Node;
 pub use output::{Event, HaltReason, Outcome, Output, Request};
 pub use reads::{READS_WAITING_MAX, ReadKind};
 pub use shutting::NotShutDown;
 pub use status::{MemberStatus, NodeStatus};
+pub use storing::{PersistFailed, Persisted};
 
 // What the signatures above mention.
 pub use rep_election::{self, Acks, Fence, Message as ElectionMessage};

@@ -60,10 +60,10 @@ impl Past {
         value.into()
     }
 
-    /// What the cell holds. A log that begins at its first entry can do without.
+    /// What the cell holds. A log that begins at its first entry can do without, and its cell may be empty.
     pub(crate) fn recovered(value: Option<&Bytes>, first: Vlsn) -> Result<Option<Past>, OpenError> {
         let no_past = |why: String| OpenError::NoPast { first, why };
-        match value {
+        match value.filter(|value| !value.is_empty()) {
             Some(value) => Past::decode(value).map(Some).map_err(no_past),
             None if first > Vlsn::FIRST => Err(no_past("it was never stored to".to_owned())),
             None => Ok(None),
@@ -74,7 +74,7 @@ impl Past {
         let body = match value.split_first() {
             Some((&VERSION, body)) => body,
             Some((version, _)) => return Err(format!("version {version} is not known here")),
-            None => return Err("it is empty".to_owned()),
+            None => unreachable!("an empty value was told apart"),
         };
         let written: Written = postcard::from_bytes(body).map_err(|error| error.to_string())?;
         let Written { group, at, members, terms } = written;
@@ -134,6 +134,8 @@ mod tests {
         let read =
             |value: &[u8]| Past::recovered(Some(&Bytes::copy_from_slice(value)), Vlsn::new(9));
         assert_eq!(read(&value).unwrap(), Some(past));
+        let empty = Past::recovered(Some(&Bytes::new()), Vlsn::FIRST);
+        assert_eq!(empty.unwrap(), None, "it was made before there was anything to say");
         for length in 0..value.len() {
             assert!(matches!(read(&value[..length]), Err(OpenError::NoPast { .. })), "{length}");
         }

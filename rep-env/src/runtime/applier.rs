@@ -23,8 +23,6 @@ pub(crate) struct Applier<M: StateMachine> {
     results: Arc<Results<M::Output>>,
     shared: Arc<Shared>,
     plan: ApplyPlan,
-    /// Whether a crash leaves what a checkpoint names, so that the log may be cleaned on the strength of it.
-    outlives_crashes: bool,
 }
 
 impl<M: StateMachine> Applier<M> {
@@ -36,12 +34,7 @@ impl<M: StateMachine> Applier<M> {
     ) -> Self {
         let plan =
             ApplyPlan::new(shared.limits.checkpoint_bytes, shared.timing.checkpoint_interval);
-        Applier { machine, entries, results, shared, plan, outlives_crashes: true }
-    }
-
-    /// The same, with a machine that may have to be built again from the log after a crash, whatever its checkpoints say.
-    pub(crate) fn rebuilt_from_the_log(self, rebuilt: bool) -> Self {
-        Applier { outlives_crashes: !rebuilt, ..self }
+        Applier { machine, entries, results, shared, plan }
     }
 
     /// Where the results go.
@@ -113,7 +106,7 @@ impl<M: StateMachine> Applier<M> {
         let point = self.machine.checkpoint().map_err(|error| error.to_string())?;
         self.shared.counters.checkpoints.add(1);
         self.plan.note_checkpoint();
-        if !self.outlives_crashes {
+        if self.machine.is_rebuilt_from_the_log() {
             return Ok(());
         }
         let segments = self.entries.segments();

@@ -57,7 +57,11 @@ impl<D: Disk> Home<D> {
             Some(value) => Fence::decode(&value)
                 .map_err(|error| Error::Damaged { what: "promise", detail: error.to_string() })?,
         };
-        let (past, past_value) = open_cell(&disk, PAST_CELL, path)?;
+        let (mut past, past_value) = open_cell(&disk, PAST_CELL, path)?;
+        if past_value.is_none() {
+            // It says nothing yet, and has its place: the first cleaning may come because there is no space.
+            past.store(b"").map_err(|error| cell_error(error, PAST_CELL, path))?;
+        }
         let log = rep_vlsn::recovery::open(disk, log_config(config))
             .map_err(|error| log_error(error, path))?;
         check_whole(&log, promised)?;

@@ -112,11 +112,15 @@ pub(crate) fn run<D: Disk>(
         let due = due.filter(|_| !failed).map(|at| shared.clock.instant(at));
         let Ok(command) = queue.next(due) else { break };
         let done = match command {
-            Some(Command::Write(group)) => write(&mut writer, &mut plan, group, shared),
+            Some(Command::Write(group)) => {
+                // A cut that waits comes first: what is staged behind it is of its epoch.
+                let cut = space.wants.filter(|wants| matches!(wants, Wants::Cut { .. }));
+                let wants = *space.wants.insert(cut.unwrap_or(Wants::Write(group)));
+                attempt(&mut writer, &mut plan, wants, shared)
+            }
             Some(Command::Truncate { keep, epoch }) => {
-                let done = truncate(&mut writer, keep, epoch, shared);
-                plan.note_synced();
-                done
+                let wants = *space.wants.insert(Wants::Cut { keep, epoch });
+                attempt(&mut writer, &mut plan, wants, shared)
             }
             Some(Command::KeepPast { before, value }) => {
                 keep_past(&mut past, before, &value, shared)
@@ -127,7 +131,7 @@ pub(crate) fn run<D: Disk>(
             None if plan.is_due(shared.clock.now()) => sync(&mut writer, &mut plan, shared),
             None => try_again(&mut writer, &mut plan, &space, shared),
         };
-        if let Err(error) = space.look(done, writer.group(), shared)
+        if let Err(error) = space.look(done, shared)
             && !failed
         {
             failed = true;
@@ -152,34 +156,40 @@ enum Done {
 /// How often a full disk is asked for space.
 const SPACE_EVERY: Duration = Duration::from_millis(500);
 
+/// What cannot be done before there is space.
+#[derive(Clone, Copy, Debug)]
+enum Wants {
+    Write(GroupId),
+    /// A cut writes what it keeps; until it is done there is nothing else to write.
+    Cut {
+        keep: LogPoint,
+        epoch: Epoch,
+    },
+}
+
 /// Whether the log waits for space, and since when it has not asked.
 #[derive(Debug, Default)]
 struct Space {
-    waits: Option<(GroupId, Duration)>,
+    /// What it was last told to do and has not done.
+    wants: Option<Wants>,
+    asked: Option<Duration>,
 }
 
 impl Space {
     fn next_try(&self) -> Option<Duration> {
-        self.waits.map(|(_, asked)| asked + SPACE_EVERY)
+        self.asked.map(|asked| asked + SPACE_EVERY)
     }
 
     /// A full disk is no failure: what waits goes on waiting. The node is told when that begins and ends.
-    fn look(
-        &mut self,
-        done: Result<Done, LogError>,
-        group: Option<GroupId>,
-        shared: &Shared,
-    ) -> Result<(), LogError> {
-        let waited = self.waits.is_some();
+    fn look(&mut self, done: Result<Done, LogError>, shared: &Shared) -> Result<(), LogError> {
+        let waited = self.asked.is_some();
         match done {
-            Err(LogError::Full { .. }) => {
-                self.waits = group.map(|group| (group, shared.clock.now()));
-            }
-            Ok(Done::Written) => self.waits = None,
+            Err(LogError::Full { .. }) => self.asked = Some(shared.clock.now()),
+            Ok(Done::Written) => *self = Space::default(),
             Ok(Done::Other) => {}
             Err(error) => return Err(error),
         }
-        if self.waits.is_some() != waited {
+        if self.asked.is_some() != waited {
             shared.inbox.completed(Input::DiskFull(!waited));
         }
         Ok(())
@@ -210,16 +220,28 @@ fn write<D: Disk>(
     Ok(Done::Written)
 }
 
-/// Writes what waits for space, if anything does.
+/// Does what waits for space, if anything does.
 fn try_again<D: Disk>(
     writer: &mut LogWriter<D>,
     plan: &mut SyncPlan,
     space: &Space,
     shared: &Shared,
 ) -> Result<Done, LogError> {
-    match space.waits {
-        Some((group, _)) => write(writer, plan, group, shared),
+    match space.wants.filter(|_| space.asked.is_some()) {
+        Some(wants) => attempt(writer, plan, wants, shared),
         None => Ok(Done::Other),
+    }
+}
+
+fn attempt<D: Disk>(
+    writer: &mut LogWriter<D>,
+    plan: &mut SyncPlan,
+    wants: Wants,
+    shared: &Shared,
+) -> Result<Done, LogError> {
+    match wants {
+        Wants::Write(group) => write(writer, plan, group, shared),
+        Wants::Cut { keep, epoch } => truncate(writer, plan, (keep, epoch), shared),
     }
 }
 
@@ -238,16 +260,17 @@ fn sync<D: Disk>(
 
 fn truncate<D: Disk>(
     writer: &mut LogWriter<D>,
-    keep: LogPoint,
-    epoch: Epoch,
+    plan: &mut SyncPlan,
+    (keep, epoch): (LogPoint, Epoch),
     shared: &Shared,
 ) -> Result<Done, LogError> {
     let cut = writer.truncate(keep, epoch)?;
+    plan.note_synced();
     shared.counters.log_truncations.add(1);
     let persisted =
         Persisted::Truncated { point: cut.point, epoch: cut.epoch, last_crc: cut.last_crc };
     shared.inbox.completed(Input::Persisted(persisted));
-    Ok(Done::Other)
+    Ok(Done::Written)
 }
 
 fn keep_past<D: Disk>(

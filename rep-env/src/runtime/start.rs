@@ -114,16 +114,13 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
     let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
     let table = Arc::new(ServiceTable::new());
-    // A power cut may leave a hole in this engine's journal, and then only the log has what it held.
-    let is_rebuilt = config.store == StoreKind::Fjall;
     let listener = listen(config, &context, admin, Arc::clone(&table))?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
     let results = Arc::new(Results::new());
     let places = Arc::clone(&results) as Arc<dyn Places>;
     let (own, running) = (Arc::clone(&shared), threads.clone());
     let runtime = Runtime { shared: own, services, threads: running, listener, places };
-    let applier = Applier::new(machine, entries, Arc::clone(&results), Arc::clone(&shared))
-        .rebuilt_from_the_log(is_rebuilt);
+    let applier = Applier::new(machine, entries, Arc::clone(&results), Arc::clone(&shared));
     let started = start_threads(home, disk, applier, node, context);
     if let Err(error) = started {
         shared.begin_close();

@@ -116,6 +116,10 @@ impl StateMachine for Databases {
         Ok(if self.engine.outlives() { self.applied } else { LogPoint::NULL })
     }
 
+    fn is_rebuilt_from_the_log(&self) -> bool {
+        self.engine.is_rebuilt_from_the_log()
+    }
+
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         if Arc::strong_count(&self.snapshots) > SNAPSHOTS_MAX {
             return Err(StoreError::Busy { what: "snapshots in the making" });

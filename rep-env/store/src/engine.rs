@@ -34,6 +34,11 @@ pub(crate) trait Engine: Send {
         true
     }
 
+    /// Whether a power cut may leave a store that has to be built again from the log, whatever a checkpoint said.
+    fn is_rebuilt_from_the_log(&self) -> bool {
+        false
+    }
+
     /// Begins to replace everything, see [`Loading`].
     fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError>;
 

@@ -95,6 +95,11 @@ impl Engine for Fjall {
         self.disk.persist(PersistMode::SyncAll).map_err(StoreError::engine("checkpoint"))
     }
 
+    /// A power cut may leave a hole in the journal, and then only the log has what it held.
+    fn is_rebuilt_from_the_log(&self) -> bool {
+        true
+    }
+
     fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {
         let number = self.current.number + 1;
         let keyspace = generation::create(&self.disk, number)?;

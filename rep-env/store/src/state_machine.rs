@@ -92,6 +92,12 @@ pub trait StateMachine: Send + 'static {
     /// [`StoreError::Engine`]: nothing may be cleaned from the log on the strength of this call.
     fn checkpoint(&mut self) -> Result<LogPoint, StoreError>;
 
+    /// Whether a power cut may take what a checkpoint named, so that the machine has to be built again from the first entry: then the
+    /// log is never cleaned. A machine around such a one has to say so, too. `false` unless it is overridden.
+    fn is_rebuilt_from_the_log(&self) -> bool {
+        false
+    }
+
     /// A copy of the state at one applied point, to be sent to a node whose log no longer reaches
     /// back. It stays what it is while entries are applied.
     ///

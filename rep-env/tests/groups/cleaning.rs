@@ -49,3 +49,24 @@ fn every_members_log_stays_within_its_bound_and_a_restart_finds_everything() {
     }
     assert!(world.env(0).group().is_some(), "what the head of the log said is remembered");
 }
+
+/// However it was opened: a power cut may take what fjall was told to keep, and then only the log has it.
+#[cfg(feature = "fjall")]
+#[test]
+fn a_store_that_may_have_to_be_built_again_keeps_the_log_whole() {
+    let mut world = World::new(Net::Memory, 1);
+    let store = rep_env::Databases::fjall(&world.home(0).with_extension("own")).unwrap();
+    let config = world.config(0).tune(|_, limits| {
+        limits.segment_bytes = SEGMENT;
+        limits.checkpoint_bytes = SEGMENT;
+        limits.log_retention_bytes = 2 * SEGMENT;
+    });
+    let env = rep_env::ReplicatedEnvironment::open_with(config.build().unwrap(), store).unwrap();
+    world.envs[0] = Some(env.clone());
+    let value = "x".repeat(200 << 10);
+    eventually("checkpoints", || {
+        world.put("key", &value);
+        (env.stats().checkpoints >= 6).then_some(())
+    });
+    assert_eq!(first(&world, 0), 1, "nothing of it is cleaned away");
+}

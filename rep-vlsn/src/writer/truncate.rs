@@ -29,7 +29,8 @@ impl<D: Disk> LogWriter<D> {
     ///
     /// # Errors
     ///
-    /// [`LogError::NotHeld`] changes nothing; any other poisons the log.
+    /// [`LogError::NotHeld`] changes nothing. [`LogError::Full`]: there is no space yet for what is to be kept; nothing is cut, and the call
+    /// may be made again. Any other poisons the log.
     pub fn truncate(&mut self, keep: LogPoint, epoch: Epoch) -> Result<Truncated, LogError> {
         self.guarded(|writer| writer.cut_after(keep, epoch))
     }
@@ -45,7 +46,7 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn cut_after(&mut self, keep: LogPoint, epoch: Epoch) -> Result<Truncated, LogError> {
-        self.write_kept(keep.vlsn, epoch).map_err(no_way_on)?;
+        self.write_kept(keep.vlsn, epoch)?;
         self.sync_files()?;
         self.epoch = epoch;
         if self.last.vlsn > keep.vlsn {
@@ -183,17 +184,6 @@ impl<D: Disk> LogWriter<D> {
             self.checkpoint.clean(head, first);
         }
         Ok(first)
-    }
-}
-
-/// A cut has to be finished before anything else: without space for what it keeps there is no way on.
-fn no_way_on(error: LogError) -> LogError {
-    match error {
-        LogError::Full { .. } => {
-            let source = io::ErrorKind::StorageFull.into();
-            LogError::Io { what: "write what a cut keeps", source }
-        }
-        other => other,
     }
 }
 

@@ -98,7 +98,7 @@ impl World {
         if live.log_busy {
             return;
         }
-        if live.cut.is_some() {
+        if live.cut.is_some() && !live.waits_for_space {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
             self.schedule.push(self.now + after, Event::LogCut { id, run });
@@ -110,7 +110,7 @@ impl World {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.sync) * 2;
             self.schedule.push(self.now + after, Event::LogCleaned { id, run });
-        } else if live.tail.unwritten_bytes() > 0 && !live.waits_for_space {
+        } else if live.cut.is_none() && live.tail.unwritten_bytes() > 0 && !live.waits_for_space {
             live.log_busy = true;
             let after = self.disk_latency(id, self.swarm.disk.write);
             self.schedule.push(self.now + after, Event::GroupWritten { id, run });
@@ -268,8 +268,12 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let Some((keep, epoch)) = live.cut.take() else { return };
-        let done = live.writer.truncate(keep, epoch).map_err(|error| error.to_string());
-        let done = match self.unless_crashed(id, done) {
+        let done = live.writer.truncate(keep, epoch);
+        if let Err(LogError::Full { .. }) = done {
+            live.cut = Some((keep, epoch));
+            return self.out_of_space(id);
+        }
+        let done = match self.unless_crashed(id, done.map_err(|error| error.to_string())) {
             Ok(done) => done,
             Err(why) => return self.disk_failed(id, PersistFailed::Log, why),
         };
@@ -283,6 +287,7 @@ impl World {
         if self.spring(id, Moment::Cut) {
             return;
         }
+        self.has_written(id);
         let done = Persisted::Truncated { point, epoch, last_crc };
         self.step(id, |node, now| node.handle_persisted(now, done));
         self.log_writer(id);

@@ -65,6 +65,13 @@ impl Oracle {
         (member.marked, member.noted) = (0, 0);
     }
 
+    /// Whether a mark vouches for the entry that is damaged. One that did may have been cut since, with the entries behind it: then the damage
+    /// is taken for a torn tail, which is the stated limit of marks.
+    pub(crate) fn is_vouched_for(&self, node: NodeId) -> bool {
+        let member = self.member(node);
+        member.rotten == u64::MAX || member.rotten <= member.marked as u64
+    }
+
     /// Whether a member may be refused its directory.
     pub(crate) fn is_spoilt(&self, node: NodeId) -> bool {
         let member = self.member(node);

@@ -88,6 +88,11 @@ impl World {
         process.lost_marks = false;
         self.oracle.begins(id, log.view.first());
         if self.oracle.member(id).damaged {
+            if !self.oracle.is_vouched_for(id) {
+                return self
+                    .oracle
+                    .give_up(|| format!("{id} lost what a cut had left without a mark"));
+            }
             let what = format!("{id} opens a directory that is damaged");
             return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
         }
