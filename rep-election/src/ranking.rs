@@ -105,13 +105,15 @@ fn compare_candidates(one: NodeId, a: &Pledge, other: NodeId, b: &Pledge) -> Ord
     compare_logs(b.promise.rank, a.promise.rank).then_with(|| taste(one, a).cmp(&taste(other, b)))
 }
 
-/// The promisers who do not rank above `candidate`, whether or not its membership counts them.
+/// The promisers who do not rank above `candidate`, whether or not its membership counts them. Who belongs to a group founds no
+/// other: one whose log failed before its founding entry was synced ranks like the unborn, and may have that entry after all.
 fn supporters(candidate: &Pledge, pledges: &BTreeMap<NodeId, Pledge>) -> Vec<Promiser> {
     let below =
         |pledge: &&Pledge| compare_logs(pledge.promise.rank, candidate.promise.rank).is_le();
+    let born = |pledge: &Pledge| pledge.promise.electorate.is_born();
     pledges
         .iter()
-        .filter(|(_, pledge)| below(pledge))
+        .filter(|(_, pledge)| below(pledge) && (born(candidate) || !born(pledge)))
         .map(|(id, Pledge { incarnation, promise })| Promiser {
             id: *id,
             incarnation: *incarnation,
@@ -220,6 +222,19 @@ mod tests {
         assert_eq!(choice.winner.get(), 1);
         let named: Vec<u32> = choice.promisers.iter().map(|promiser| promiser.id.get()).collect();
         assert_eq!(named, [1, 2, 3], "whoever ranks above the winner is not among its promisers");
+    }
+
+    #[test]
+    fn a_founder_whose_log_failed_too_early_lets_nobody_found_another_group() {
+        let founders = || Electorate::founding(electorate(1..=2).voters);
+        let (one, mut failed) = pledge(1, LogPoint::NULL, 2);
+        failed.promise.nameable = false;
+        let (two, mut unborn) = pledge(2, LogPoint::NULL, 2);
+        unborn.promise.electorate = founders();
+        let mut pledges = BTreeMap::from([(one, failed), (two, unborn)]);
+        assert_eq!(choose(&pledges, Wishes::default(), true), None);
+        pledges.get_mut(&one).unwrap().promise.electorate = founders();
+        assert_eq!(winner(&pledges), Some(2), "both are unborn");
     }
 
     #[test]

@@ -63,6 +63,8 @@ impl Runtime {
         self.services.close();
         self.listener.close();
         let ended = self.threads.wait(deadline);
+        // The channels have ended, and may have kept the port until now.
+        self.listener.close();
         // A machine that is stuck will not tell who waits for its result.
         self.places.end();
         ended.map_err(|threads| Error::CloseTimeout { waited: began.elapsed(), threads })

@@ -100,6 +100,6 @@ pub trait Listener: Send + Sync + Debug {
 
     /// Stops listening, hangs up on callers that have not been accepted, closes the channels whose
     /// [`accept`](crate::ServiceHandler::accept) has not returned, and joins every thread of its own. Channels that a handler took over live
-    /// on. Idempotent; a call from within a handler does not wait for that handler.
+    /// on; where they keep the address, as over QUIC, a call that finds them closed waits for a moment until it is free. Idempotent; a call from within a handler does not wait for that handler.
     fn close(&self);
 }

@@ -55,7 +55,7 @@ fn every_members_log_stays_within_its_bound_and_a_restart_finds_everything() {
 #[test]
 fn a_store_that_may_have_to_be_built_again_keeps_the_log_whole() {
     let mut world = World::new(Net::Memory, 1);
-    let store = rep_env::Databases::fjall(&world.home(0).with_extension("own")).unwrap();
+    let store = rep_env::Databases::fjall(world.home(0).with_extension("own")).unwrap();
     let config = world.config(0).tune(|_, limits| {
         limits.segment_bytes = SEGMENT;
         limits.checkpoint_bytes = SEGMENT;

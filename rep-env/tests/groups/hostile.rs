@@ -7,7 +7,7 @@
 //! Not here: a member that breaks the protocol on purpose. Who has a member's name *and* the incarnation of its
 //! directory is trusted to follow the protocol; even so it may not send nonsense.
 
-use crate::world::{Net, PATIENCE, World, eventually, put};
+use crate::world::{Net, PATIENCE, World, eventually, put, steady};
 use rep_env::NodeState;
 use rep_env::admin;
 use rep_env::net::frame::{self, FrameDecoder};
@@ -262,7 +262,11 @@ fn another_directory_does_not_speak_for_the_member_whose_name_it_has() {
 fn a_caller_that_asks_and_never_listens_is_given_up() {
     // What is queued for it is bounded; so when its answers do not go out, it is hung up on. The real member is away: were it
     // there, it would take its place back.
-    let mut group = Group::running();
+    let world = World::tuned(Net::Tcp, 3, |timing, limits| {
+        steady(timing);
+        limits.outgoing_bytes_max = 1 << 20;
+    });
+    let mut group = Group::of(world);
     let incarnation = group.incarnation_of(group.third);
     group.world.close(group.third);
     let name = format!("n{}", group.third + 1);
@@ -298,7 +302,10 @@ struct Group {
 
 impl Group {
     fn running() -> Group {
-        let world = World::steady(Net::Tcp, 3);
+        Group::of(World::steady(Net::Tcp, 3))
+    }
+
+    fn of(world: World) -> Group {
         let token = world.put("before", "1");
         world.assert_everywhere(token, "before", "1");
         let master = world.master();

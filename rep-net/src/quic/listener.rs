@@ -56,6 +56,7 @@ pub(super) fn start(
         address: first.into(),
         hall,
         doors: Mutex::default(),
+        leaving: Mutex::default(),
         _engine: Arc::clone(&engine),
     };
     let material = listening.hall.reception.credentials.material();
@@ -76,6 +77,8 @@ struct QuicListening {
     address: Address,
     hall: Arc<Hall>,
     doors: Mutex<Vec<(Endpoint, Arc<Tasks>)>>,
+    /// Of sockets that nobody listens on any more: who still speaks on them.
+    leaving: Mutex<Vec<Arc<Tasks>>>,
     /// Everything else runs on it.
     _engine: Arc<Engine>,
 }
@@ -92,10 +95,11 @@ impl Listener for QuicListening {
         let workers = &self.hall.reception.workers;
         workers.stop();
         workers.join();
-        let deadline = Instant::now() + FREE_PORT;
-        for (endpoint, tasks) in doors {
-            drop(endpoint);
-            if !self.hall.has_open_channels() {
+        self.leaving.lock().extend(doors.into_iter().map(|(_, tasks)| tasks));
+        if !self.hall.has_open_channels() {
+            let deadline = Instant::now() + FREE_PORT;
+            let leaving = std::mem::take(&mut *self.leaving.lock());
+            for tasks in leaving {
                 tasks.wait_until_none(deadline);
             }
         }

@@ -128,7 +128,9 @@ impl World {
         if let Err(LogError::Full { .. }) = written {
             return self.out_of_space(id);
         }
-        live.unsynced_since.get_or_insert(now);
+        if matches!(written, Ok(Some(_))) {
+            live.unsynced_since.get_or_insert(now);
+        }
         let written = written.map_err(|error| error.to_string());
         match self.unless_crashed(id, written) {
             Ok(None) => self.log_writer(id),
