@@ -95,6 +95,15 @@ fn reached(world: &mut World, limit: Duration, what: &str, goal: impl Fn(&World)
 }
 
 impl World {
+    /// There is a master for whom all would acknowledge.
+    fn is_whole(&self) -> bool {
+        let live = self.master().and_then(|master| self.process(master).live.as_ref());
+        live.is_some_and(|live| {
+            let admission = live.node.admission(live.clock.local(self.now));
+            admission.live == admission.voters
+        })
+    }
+
     /// A master writes, and everybody is in its term and hears its stream.
     fn is_settled(&self) -> bool {
         let Some(master) = self.master() else { return false };

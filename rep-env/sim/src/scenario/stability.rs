@@ -1,7 +1,7 @@
 //! A group whose master is well elects no other (I-35): not under load, not for drifting clocks, not for the tails of its
 //! network and disks, and not for a member that was cut off and comes back.
 
-use super::settled;
+use super::{reached, settled};
 use crate::swarm::Swarm;
 use crate::world::World;
 use rep_vlsn::NodeId;
@@ -28,7 +28,8 @@ pub(super) fn stay_settled(world: &mut World) {
 }
 
 /// Replicas are cut off, one at a time, for a moment or for many election timeouts, and come back. Whoever is alone finds out
-/// that nobody would promise, so its term has not risen when it returns (the pre-vote).
+/// that nobody would promise, so its term has not risen when it returns (the pre-vote). The next goes when the last is with its
+/// master again, who else would rightly step down: it takes a redial to be back.
 pub(super) fn come_and_go(world: &mut World) {
     let Some(master) = expect_no_election(world) else { return };
     let end = world.now + world.swarm.chaos;
@@ -39,6 +40,8 @@ pub(super) fn come_and_go(world: &mut World) {
         let timeouts = world.rngs.process.log_uniform(0.2, 12.0);
         world.run_for(world.swarm.election_timeout.mul_f64(timeouts));
         world.rejoin(away);
+        let limit = world.swarm.election_timeout_max() * 50;
+        reached(world, limit, "a master with all its replicas", World::is_whole);
         let timeouts = world.rngs.process.log_uniform(0.2, 4.0);
         world.run_for(world.swarm.election_timeout.mul_f64(timeouts));
     }
