@@ -41,6 +41,8 @@ pub(super) fn come_and_go(world: &mut World) {
         world.run_for(world.swarm.election_timeout.mul_f64(timeouts));
         world.rejoin(away);
         let limit = world.swarm.election_timeout_max() * 50;
+        // Until what was heard before the cut counts for nothing.
+        world.run_for(world.swarm.election_timeout);
         reached(world, limit, "a master with all its replicas", World::is_whole);
         let timeouts = world.rngs.process.log_uniform(0.2, 4.0);
         world.run_for(world.swarm.election_timeout.mul_f64(timeouts));
