@@ -278,6 +278,22 @@ fn an_address_where_nobody_listens_is_refused_at_once() {
     assert!(refused.is_refused(), "{refused}");
 }
 
+/// A short-lived program asked a member that was just starting how it is, was refused at once, and then took two seconds to end: its
+/// transport waited for the last words of a connection that had never come about. Whoever asks now and then learned everything late.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_transport_that_was_refused_has_no_last_words() {
+    let begun = Instant::now();
+    for _ in 0..10 {
+        let (_, n2) = quic_pair(&Limits::default());
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = n2.dial(&free.into(), &hello(), Instant::now() + LONG).unwrap_err();
+        assert!(refused.is_refused(), "{refused}");
+        drop(n2);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+}
+
 #[test]
 fn an_address_that_says_nothing_is_given_up_at_the_deadline() {
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig};
+use quinn::{Connection, ConnectionError, Endpoint};
 
 use crate::error::{DialError, TlsError};
 use crate::quic::Shared;
@@ -51,8 +51,7 @@ impl Callers {
         }
         let socket = UdpSocket::bind(any)?;
         configure(&socket);
-        let (endpoint, _) = engine.endpoint(EndpointConfig::default(), None, socket)?;
-        Ok(slot.insert(endpoint).clone())
+        Ok(slot.insert(engine.calling(socket)?).clone())
     }
 }
 
@@ -111,18 +110,17 @@ impl Shared {
                 };
                 Err(judge.failure(&error, DURING))
             }
-            Some(Ok(connection)) => match protocol(&connection).as_deref() {
-                Some(PROTOCOL) => {
-                    let link = Link::new(connection, Arc::clone(material), Side::Listening);
-                    let link = Arc::new(link);
-                    let watch = watch(Arc::downgrade(&link), probe, self.limits.quic_keepalive);
-                    engine.spawn_unasked(watch);
-                    Ok(link)
+            Some(Ok(connection)) => {
+                engine.farewell(connection.clone());
+                let link = Arc::new(Link::new(connection, Arc::clone(material), Side::Listening));
+                if protocol(&link.connection).as_deref() != Some(PROTOCOL) {
+                    let (address, error) = (address.clone(), TlsError::OtherProtocol);
+                    return Err(DialError::Tls { address, error });
                 }
-                _ => {
-                    Err(DialError::Tls { address: address.clone(), error: TlsError::OtherProtocol })
-                }
-            },
+                let watch = watch(Arc::downgrade(&link), probe, self.limits.quic_keepalive);
+                engine.spawn_unasked(watch);
+                Ok(link)
+            }
         }
     }
 }

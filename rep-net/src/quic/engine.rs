@@ -10,7 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use quinn::{
-    AsyncTimer, AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime,
+    AsyncTimer, AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, Runtime,
+    ServerConfig, TokioRuntime,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
@@ -48,20 +49,34 @@ impl Engine {
         self.runtime.spawn(task);
     }
 
-    /// An endpoint on that socket, and the tasks that keep the socket open: the endpoint's own, and one for each connection.
-    pub(super) fn endpoint(
+    /// An endpoint that listens on that socket, and the tasks that keep the socket open: the endpoint's own, and one for each connection.
+    pub(super) fn listening(
         &self,
         config: EndpointConfig,
-        server: Option<ServerConfig>,
+        server: ServerConfig,
         socket: UdpSocket,
     ) -> io::Result<(Endpoint, Arc<Tasks>)> {
         let tasks = Arc::new(Tasks::default());
-        let runtime = Arc::new(Driver {
-            runtime: self.runtime.clone(),
-            all: Arc::clone(&self.tasks),
-            of_endpoint: Arc::clone(&tasks),
+        let counted_by = vec![Arc::clone(&self.tasks), Arc::clone(&tasks)];
+        let runtime = Arc::new(Driver { runtime: self.runtime.clone(), counted_by });
+        Ok((Endpoint::new(config, Some(server), socket, runtime)?, tasks))
+    }
+
+    /// An endpoint that calls from that socket. Nobody waits for its tasks: quinn keeps each connection that has ended for as long as a late datagram
+    /// might come, three seconds if it never came about, and then the socket is gone anyway. What has something to say has a
+    /// [`farewell`](Self::farewell).
+    pub(super) fn calling(&self, socket: UdpSocket) -> io::Result<Endpoint> {
+        let runtime = Arc::new(Driver { runtime: self.runtime.clone(), counted_by: Vec::new() });
+        Endpoint::new(EndpointConfig::default(), None, socket, runtime)
+    }
+
+    /// Has the end of a connection that was dialled be waited for: until the peer may have heard of it, and heard again if it had missed it.
+    pub(super) fn farewell(&self, connection: Connection) {
+        self.spawn(async move {
+            if let ConnectionError::LocallyClosed = connection.closed().await {
+                tokio::time::sleep((3 * connection.rtt()).min(LAST_WORDS)).await;
+            }
         });
-        Ok((Endpoint::new(config, server, socket, runtime)?, tasks))
     }
 
     /// For what has to be made where it will run.
@@ -103,12 +118,16 @@ impl Tasks {
         self: &Arc<Self>,
         task: F,
     ) -> impl Future<Output = ()> + use<F> {
-        *self.running.lock() += 1;
-        let place = Place(Arc::clone(self));
+        let place = self.enter();
         async move {
             task.await;
             drop(place);
         }
+    }
+
+    fn enter(self: &Arc<Self>) -> Place {
+        *self.running.lock() += 1;
+        Place(Arc::clone(self))
     }
 
     /// Waits until none is running; false if the deadline passes first.
@@ -132,12 +151,11 @@ impl Drop for Place {
     }
 }
 
-/// What quinn runs its tasks by: tokio, with every task counted.
+/// What quinn runs its tasks by: tokio, with every task counted by whoever waits for it.
 #[derive(Debug)]
 struct Driver {
     runtime: Handle,
-    all: Arc<Tasks>,
-    of_endpoint: Arc<Tasks>,
+    counted_by: Vec<Arc<Tasks>>,
 }
 
 impl Runtime for Driver {
@@ -147,7 +165,11 @@ impl Runtime for Driver {
     }
 
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.runtime.spawn(self.all.watch(self.of_endpoint.watch(future)));
+        let places: Vec<_> = self.counted_by.iter().map(Tasks::enter).collect();
+        self.runtime.spawn(async move {
+            future.await;
+            drop(places);
+        });
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {

@@ -65,7 +65,7 @@ pub(super) fn start(
         let config = config::endpoint(&material, socket.local_addr().map_err(failed)?);
         let server = config::server(&material, &listening.hall.reception.limits);
         let (endpoint, tasks) =
-            engine.endpoint(config, Some((*server).clone()), socket).map_err(failed)?;
+            engine.listening(config, (*server).clone(), socket).map_err(failed)?;
         let hall = Arc::clone(&listening.hall);
         engine.spawn(hall.take_calls(endpoint.clone(), Arc::downgrade(&engine)));
         listening.doors.lock().push((endpoint, tasks));
