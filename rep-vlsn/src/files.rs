@@ -81,6 +81,18 @@ impl<F: DiskFile> Files<F> {
         Some(Walk { files: self, scanner })
     }
 
+    /// The segment that holds entry `vlsn`.
+    pub(crate) fn segment_of(&self, vlsn: Vlsn) -> Result<Arc<Segment<F>>, ReadError> {
+        let table = self.read();
+        let (first, _) = table.head().ok_or(ReadError::NotYet)?;
+        if vlsn < first {
+            return Err(ReadError::Cleaned { first });
+        }
+        let (found, _) = table.index.floor(vlsn).ok_or(ReadError::NotYet)?;
+        let segment = table.segments.range(..=vlsn).next_back().map(|(_, s)| Arc::clone(s));
+        segment.ok_or(ReadError::Damaged { vlsn: found })
+    }
+
     fn starting_at(&self, first: Vlsn) -> Option<Arc<Segment<F>>> {
         self.read().segments.get(&first).cloned()
     }

@@ -5,7 +5,8 @@
 //! [`ids`] names the places, [`history`] says which node opened which term where, `record` and
 //! `batch` are the bytes, `view` is what the protocol cores borrow. Of the log itself, `disk` is what it
 //! stands on, `segment` its files, `tail` its newest end in memory, `writer` and `reader` the two
-//! ways in, `recovery` how it is opened, `checkpoint` what makes that short; `cell` is the small durable record beside it;
+//! ways in, `recovery` how it is opened, `checkpoint` what makes that short;
+//! `beginning` is an entry that a log can begin anew with; `cell` is the small durable record beside it;
 //! `offline` looks at a log without opening it.
 
 pub mod history;
@@ -13,6 +14,8 @@ pub mod ids;
 
 #[cfg(feature = "log")]
 pub mod batch;
+#[cfg(feature = "log")]
+pub mod beginning;
 #[cfg(feature = "log")]
 pub mod cell;
 #[cfg(feature = "log")]
@@ -65,6 +68,8 @@ pub use ids::{Epoch, GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
 #[cfg(feature = "log")]
 pub use batch::{Batch, BatchError};
 #[cfg(feature = "log")]
+pub use beginning::{Beginning, BeginningError};
+#[cfg(feature = "log")]
 pub use cell::{CELL_BYTES_MAX, CellState, DurableCell};
 #[cfg(feature = "log")]
 pub use config::LogConfig;
@@ -85,7 +90,7 @@ pub use reader::{LogReader, Run, SegmentSize};
 #[cfg(feature = "log")]
 pub use record::{Draft, Flags, Holder, Kind, Record, RecordError, RecordHeader, SyncClass};
 #[cfg(feature = "log")]
-pub use recovery::{Opened, RecoveryReport, open, verify};
+pub use recovery::{Opened, RecoveryReport, begin_with, open, verify};
 #[cfg(feature = "log")]
 pub use segment::Mark;
 #[cfg(feature = "log")]

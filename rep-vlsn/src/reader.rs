@@ -5,11 +5,13 @@
 //! the meantime are never taken for what replaced them.
 
 use crate::batch::Batch;
+use crate::beginning::Beginning;
 use crate::disk::{Disk, DiskFile};
 use crate::error::ReadError;
-use crate::files::{Files, Found, Segment};
+use crate::files::{Chain, Files, Found, Item, Scanner, Segment};
 use crate::ids::{Epoch, LogPoint, Vlsn};
 use crate::record::Record;
+use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::tail::{Place, Tail, TailRun};
 use crate::{buggify, sometimes};
 use bytes::Bytes;
@@ -94,6 +96,37 @@ impl<D: Disk> LogReader<D> {
     ) -> Result<Batch, ReadError> {
         let (run, _) = self.records(from, to, bytes_max, epoch)?;
         Batch::of(run.records).map_err(|_| ReadError::Damaged { vlsn: from })
+    }
+
+    /// An entry of the files as the beginning of another log. The segment is read from its beginning up to it, for what
+    /// is to be said of the entry before.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Truncated`] if the log holds another entry in its place, [`ReadError::NotYet`] if it is not in the files; and the
+    /// others of [`LogReader::read`].
+    pub fn beginning(&self, point: LogPoint) -> Result<Beginning, ReadError> {
+        let segment = self.files.segment_of(point.vlsn)?;
+        let SegmentHeader { group, mut prev, mut opening, .. } = segment.header;
+        let chain = Chain::after_header(&segment.header);
+        let at = SEGMENT_HEADER_BYTES as u64;
+        let mut scanner = Scanner::new(segment, at, chain, CHUNK_BYTES_MAX);
+        loop {
+            let record = match scanner.step()? {
+                Item::Mark(_) => continue,
+                Item::Record(record, _) => record,
+                Item::Stop(_) => return Err(ReadError::Damaged { vlsn: scanner.chain().next }),
+            };
+            if record.point().vlsn == point.vlsn {
+                let damaged = |_| ReadError::Damaged { vlsn: point.vlsn };
+                let held = Beginning::new(group, prev, opening, record).map_err(damaged)?;
+                return if held.point() == point { Ok(held) } else { Err(ReadError::Truncated) };
+            }
+            if record.point().term > prev.term {
+                opening = crate::batch::opening(&record);
+            }
+            prev = record.point();
+        }
     }
 
     /// The first entry held; the first of all if there is none.

@@ -12,6 +12,7 @@
 //! vouches for is written back as it is, then synced, for the sync that failed before the crash may have left pages
 //! in memory that the kernel takes for clean.
 
+mod anew;
 mod scan;
 
 use crate::cell::DurableCell;
@@ -28,6 +29,7 @@ use crate::segment::{LOG_DIR, Mark, first_of, segment_name};
 use crate::tail::Tail;
 use crate::view::LogView;
 use crate::writer::{Active, LogWriter};
+pub use anew::begin_with;
 use scan::Known;
 pub(crate) use scan::{Scan, damage, open_segment, what_is_wrong};
 use std::sync::Arc;

@@ -134,12 +134,19 @@ impl SegmentHeader {
             node,
         });
         let first = Vlsn::new(u64_at(bytes, 32));
-        let fits = first == prev.vlsn.next()
-            && first > prev.vlsn
-            && opening.is_none() == prev.vlsn.is_null()
-            && opening.is_none_or(|o| !o.start.is_null() && o.start <= prev.vlsn);
         let prev_crc = u32_at(bytes, 12);
-        fits.then_some(SegmentHeader { group: GroupId(group), first, prev, prev_crc, opening })
+        let header = SegmentHeader { group: GroupId(group), first, prev, prev_crc, opening };
+        header.can_be().then_some(header)
+    }
+
+    /// Whether the parts agree, so that nothing that is made of them can fail.
+    pub(crate) fn can_be(&self) -> bool {
+        let SegmentHeader { first, prev, opening, .. } = *self;
+        first == prev.vlsn.next()
+            && first > prev.vlsn
+            && prev.vlsn.is_null() == (prev.term == Term::ZERO)
+            && opening.is_none() == prev.vlsn.is_null()
+            && opening.is_none_or(|o| !o.start.is_null() && o.start <= prev.vlsn)
     }
 
     /// Sets the marks of one segment apart from those of any other.

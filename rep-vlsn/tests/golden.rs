@@ -4,8 +4,8 @@ mod common;
 
 use common::{GROUP, Maker};
 use rep_vlsn::{
-    Draft, DurableCell, Flags, Kind, LogConfig, LogPoint, MemDisk, NodeId, Record, SyncClass, Term,
-    Vlsn, open,
+    Beginning, Draft, DurableCell, Flags, Kind, LogConfig, LogPoint, MemDisk, NodeId, Record,
+    SyncClass, Term, Vlsn, open,
 };
 
 /// The bytes of a golden file: hex, with `#` comments.
@@ -121,4 +121,16 @@ fn the_index_file_is_as_it_was() {
     common::write(&mut opened.writer, &opened.tail, &[opening(), record()]);
     opened.writer.close(Vlsn::NULL).unwrap();
     same(&disk.contents("log/index").unwrap(), include_str!("golden/index.hex"));
+}
+
+#[test]
+fn a_beginning_is_as_it_was() {
+    let disk = MemDisk::new();
+    let mut opened = open(disk, LogConfig::default()).unwrap();
+    opened.writer.set_group(GROUP).unwrap();
+    common::write(&mut opened.writer, &opened.tail, &[opening(), record()]);
+    let beginning = opened.reader.beginning(record().point()).unwrap();
+    same(&beginning.encode(), include_str!("golden/beginning.hex"));
+    let read = Beginning::decode(golden(include_str!("golden/beginning.hex")).into());
+    assert_eq!(read, Ok(beginning));
 }

@@ -6,8 +6,8 @@ mod common;
 use common::world::World;
 use common::{Maker, Rng, reopen, try_open_whole, write};
 use rep_vlsn::{
-    Disk, DiskFile, DurableCell, Epoch, Holder, LogPoint, MemDisk, ReadError, SyncPlan, Vlsn,
-    mutants,
+    Disk, DiskFile, DurableCell, Epoch, Holder, LogConfig, LogPoint, MemDisk, ReadError, SyncPlan,
+    Vlsn, begin_with, mutants,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -98,6 +98,28 @@ fn epochs() {
     assert!(matches!(read, Err(ReadError::Truncated)));
 }
 
+/// A log that begins anew and is interrupted while the old one is removed: no piece of that passes for a log.
+fn beginnings() {
+    let old = MemDisk::new();
+    let mut opened = reopen(&old);
+    let (mut maker, mut rng) = (Maker::new(), Rng(1));
+    let records: Vec<_> = (0..40).map(|_| maker.next(&mut rng)).collect();
+    write(&mut opened.writer, &opened.tail, &records);
+    opened.writer.sync().unwrap();
+    let beginning = opened.reader.beginning(records[20].point()).unwrap();
+    for (op, fate) in (1..40).flat_map(|op| (0..12).map(move |fate| (op, fate))) {
+        let disk = old.image();
+        disk.crash_after_ops(op);
+        let _ = begin_with(&disk, &LogConfig::default(), &beginning);
+        let mut rng = Rng(op << 8 | fate);
+        disk.power_cut(&mut || rng.next());
+        let Ok(opened) = try_open_whole(&disk) else { continue };
+        let found = (opened.view.first(), opened.view.last());
+        let anew = (records[20].point().vlsn, records[20].point());
+        assert!([(Vlsn::FIRST, records[39].point()), anew].contains(&found), "{found:?}");
+    }
+}
+
 fn intervals() {
     let disk = MemDisk::new();
     let mut opened = reopen(&disk);
@@ -120,7 +142,7 @@ fn found(name: &str, suite: fn()) -> bool {
 /// One test, because the set of planted bugs belongs to the process.
 #[test]
 fn every_planted_bug_is_found_and_without_one_nothing_is() {
-    let suites: [(&str, fn()); 11] = [
+    let suites: [(&str, fn()); 12] = [
         ("vlsn-skip-log-sync", lives),
         ("vlsn-skip-cut-cell", lives),
         ("vlsn-keep-stale-tail", lives),
@@ -131,6 +153,7 @@ fn every_planted_bug_is_found_and_without_one_nothing_is() {
         ("vlsn-truncate-on-damage", damage),
         ("vlsn-no-predecessor-chain", strangers),
         ("vlsn-reader-ignores-epoch", epochs),
+        ("vlsn-begin-removes-at-once", beginnings),
         ("dur-never-sync", intervals),
     ];
     for (_, suite) in suites {

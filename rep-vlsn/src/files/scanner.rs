@@ -67,7 +67,7 @@ impl Chain {
         Chain { next: last.vlsn.next(), term: last.term, crc: Some(crc) }
     }
 
-    fn admits(&self, header: &RecordHeader) -> Result<(), &'static str> {
+    pub(crate) fn admits(&self, header: &RecordHeader) -> Result<(), &'static str> {
         let RecordHeader { point, prev_crc, kind, .. } = header;
         if point.vlsn != self.next {
             return Err("a record of another number");
