@@ -5,6 +5,7 @@
 //! [`CloseReason`] is an ordinary end, after which the replica dials again.
 
 use crate::handshake::RefuseReason;
+use crate::restore::{ChunkId, Digest16};
 use rep_vlsn::{BatchError, GroupId, HistoryError, LogPoint, Matchpoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 use thiserror::Error;
@@ -132,6 +133,54 @@ pub enum PeerError {
         /// Where its log ends now.
         now: LogPoint,
     },
+    /// A copy that is older than what was asked for.
+    #[error("a copy at {point}, asked was for one at {at_least} or later")]
+    CopyTooOld {
+        /// What was asked for.
+        at_least: Vlsn,
+        /// What the copy stands for.
+        point: LogPoint,
+    },
+    /// The source takes a chunk for known that we never said we had.
+    #[error("chunk {id} was never said to be here")]
+    NotHeld {
+        /// The chunk.
+        id: ChunkId,
+    },
+    /// More of a copy is on its way than the window takes.
+    #[error("{in_flight} bytes of a copy in flight, the window is {window_bytes}")]
+    WindowOverrun {
+        /// The window.
+        window_bytes: u64,
+        /// Bytes that came and are not kept yet.
+        in_flight: u64,
+    },
+    /// A copy of more chunks than one may have, or a longer list of those that are there.
+    #[error("more than {ids_max} chunks")]
+    TooManyChunks {
+        /// The bound.
+        ids_max: u32,
+    },
+    /// The source's count of chunks, or its digest over them, is not that of what came.
+    #[error("{told} chunks of digest {told_digest} were told, {got} of digest {got_digest} came")]
+    OtherChunks {
+        /// How many the source says there are.
+        told: u64,
+        /// Its digest over their names.
+        told_digest: Digest16,
+        /// How many came.
+        got: u64,
+        /// The digest over the names of those.
+        got_digest: Digest16,
+    },
+    /// More bytes of a copy are said to have arrived than were sent.
+    #[error("{received} bytes of a copy acknowledged, {sent} were sent")]
+    ReceivedBeyondSent {
+        /// What it claims to have.
+        received: u64,
+        /// What was sent.
+        sent: u64,
+    },
 }
 
 /// A belief of the protocol does not hold. Nothing local can mend it: the node halts with this reason.
@@ -222,6 +271,22 @@ pub enum ConfigError {
         batch_bytes: usize,
         /// The bound.
         bytes_max: usize,
+    },
+    /// A restore at that pace would hardly ever end.
+    #[error("{bytes_per_s} bytes a second, at least {bytes_per_s_min}")]
+    TooSlow {
+        /// What was asked for.
+        bytes_per_s: u64,
+        /// The bound.
+        bytes_per_s_min: u64,
+    },
+    /// A list of so many chunks is none that can be kept.
+    #[error("{ids_max} chunks, at most {bound}")]
+    TooManyChunks {
+        /// What was asked for.
+        ids_max: u32,
+        /// The bound.
+        bound: u32,
     },
     /// A bound of 0 lets nothing pass.
     #[error("{option} is 0")]

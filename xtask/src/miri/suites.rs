@@ -63,6 +63,7 @@ pub(super) const SUITES: &[Suite] = &[
     plain("rep-election", Lib),
     plain("rep-election", Test("rules")),
     plain("rep-election", Test("wire")),
+    plain("rep-stream", Lib),
     plain("rep-stream", Test("acks")),
     plain("rep-stream", Test("pair")),
     Suite {
@@ -154,7 +155,6 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-store", "on_disk", FILES),
     ("rep-store", "planted", MUTANTS),
     ("rep-store", "snapshots", FILES),
-    ("rep-stream", "--lib", "has no tests of its own"),
     ("rep-stream", "fuzz_bodies", BODIES),
     ("rep-stream", "mutants", MUTANTS),
     ("rep-stream", "properties", LONG),

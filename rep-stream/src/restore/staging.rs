@@ -1,0 +1,316 @@
+//! Where chunks wait until there are all of them.
+//!
+//! A file per chunk, named by the digest of its bytes, in a folder beside log and store. A chunk is not synced when it is
+//! kept, and it needs not be: whatever a crash leaves of it is read again before anybody relies on it, and what does not
+//! hold what its name says is removed. Only a whole copy is made durable, once: its chunks, then the list of them, then
+//! the names, and last the cell that says so.
+//!
+//! ```text
+//! restore/                 made with the first chunk
+//!   <digest>.chunk         the chunk's bytes
+//!   <digest>.list          manifest and order of a complete copy; see `staging/list.rs`
+//!   cell                   whether there is a complete copy, and the digest of its list
+//! ```
+
+mod list;
+
+use super::digest::{ChunkId, Digest16};
+use super::error::{StagingError, during};
+use super::message::{CHUNK_BYTES_MAX, Manifest};
+use bytes::Bytes;
+use list::{LIST_BYTES_MAX, Marked};
+use rep_vlsn::{Disk, DiskFile, DurableCell, mutant};
+use std::collections::BTreeSet;
+
+/// The folder of all that is kept of a copy.
+const DIR: &str = "restore";
+const CELL: &str = "restore/cell";
+const CHUNK: &str = "chunk";
+const LIST: &str = "list";
+
+/// A complete copy that waits to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// What it is a copy of.
+    pub manifest: Manifest,
+    /// Its chunks, in order.
+    pub order: Vec<ChunkId>,
+}
+
+/// The chunks of a copy, on a disk. One owner.
+#[derive(Debug)]
+pub struct Staging<D: Disk> {
+    disk: D,
+    cell: DurableCell<D>,
+    /// Whether folder and cell exist, durably.
+    made: bool,
+    /// Bytes of the disk that are others'.
+    reserve_bytes: u64,
+    /// The list of a complete copy, as the cell says.
+    complete: Option<Marked>,
+    /// Chunks that were read, or written, since this was opened.
+    held: BTreeSet<ChunkId>,
+}
+
+impl<D: Disk> Staging<D> {
+    /// Looks for what an earlier run has left. Reads no chunks.
+    ///
+    /// # Errors
+    ///
+    /// If the cell cannot be read: then nobody knows whether an installing was under way.
+    pub fn open(disk: D) -> Result<Staging<D>, StagingError> {
+        let (cell, value) = DurableCell::open(disk.clone(), CELL)?;
+        let complete = Marked::told(CELL, value.as_deref())?;
+        let made = value.is_some();
+        let held = BTreeSet::new();
+        Ok(Staging { disk, cell, made, reserve_bytes: 0, complete, held })
+    }
+
+    /// Leaves so many bytes of the disk free: a member without a place for its next entries is worse off than one that
+    /// lacks a copy. A disk that does not know what is free is taken at its word when it says that it is full.
+    pub fn with_reserve_bytes(mut self, reserve_bytes: u64) -> Staging<D> {
+        self.reserve_bytes = reserve_bytes;
+        self
+    }
+
+    /// The chunks that are here, increasing. Those that an earlier run has left are read; what does not hold what its name
+    /// says is removed.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn ids(&mut self) -> Result<Vec<ChunkId>, StagingError> {
+        for (name, id) in self.files(CHUNK)? {
+            let id = ChunkId(id.0);
+            if self.held.contains(&id) {
+                continue;
+            }
+            match self.read(id) {
+                Ok(_) => drop(self.held.insert(id)),
+                Err(_) => self.disk.remove(&name).map_err(during("remove a spoilt chunk"))?,
+            }
+        }
+        Ok(self.held.iter().copied().collect())
+    }
+
+    /// Keeps a chunk, for as long as no power fails. `id` is its name ([`ChunkId::of`]).
+    ///
+    /// # Errors
+    ///
+    /// [`StagingError::Full`], or what else the disk says: this chunk is not kept, all others are.
+    pub fn keep(&mut self, id: ChunkId, chunk: &[u8]) -> Result<(), StagingError> {
+        if self.complete.is_some() {
+            return Err(StagingError::AlreadyComplete);
+        }
+        if self.held.contains(&id) {
+            return Ok(());
+        }
+        self.find_room(chunk.len() as u64)?;
+        self.make()?;
+        self.write(&chunk_name(id), chunk)?;
+        self.held.insert(id);
+        Ok(())
+    }
+
+    /// All chunks of a copy have been kept: makes it durable, and then says so in the cell. Whatever the copy does not need
+    /// is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`StagingError::Missing`] if a chunk is not here. After any error the copy is not complete, and what is kept of it is
+    /// what [`Staging::ids`] says; but for a failure of the cell, after which [`Staging::pending`] says whether it is.
+    pub fn complete(&mut self, manifest: &Manifest, order: &[ChunkId]) -> Result<(), StagingError> {
+        if self.complete.is_some() {
+            return Err(StagingError::AlreadyComplete);
+        }
+        self.make()?;
+        let needed: BTreeSet<ChunkId> = order.iter().copied().collect();
+        if let Some(id) = needed.difference(&self.held).next() {
+            return Err(StagingError::Missing { id: *id });
+        }
+        if !mutant!("restore-cell-before-sync") {
+            needed.iter().try_for_each(|id| self.sync(*id))?;
+        }
+        self.remove_but(&needed)?;
+        let list = list::encode(manifest, order);
+        let marked = Marked::of(&list);
+        let name = list_name(marked.digest);
+        let file = self.write(&name, &list)?;
+        file.sync()
+            .inspect_err(|_| drop(self.disk.remove(&name)))
+            .map_err(during("sync the list"))?;
+        self.disk.sync_dir(DIR).map_err(during("sync the folder"))?;
+        self.mark(Some(marked))
+    }
+
+    /// The complete copy that waits to be installed, if there is one. Reads its list.
+    ///
+    /// # Errors
+    ///
+    /// [`StagingError::Spoilt`] if the list is not what it was: see [`Staging::reject`].
+    pub fn pending(&self) -> Result<Option<Pending>, StagingError> {
+        let Some(marked) = &self.complete else { return Ok(None) };
+        let name = list_name(marked.digest);
+        let list = self.read_file(&name, LIST_BYTES_MAX);
+        let pending = list.filter(|list| Marked::of(list) == *marked).and_then(list::decode);
+        pending.map(Some).ok_or(StagingError::Spoilt { file: name })
+    }
+
+    /// The chunks named, in order, each read and compared with its name.
+    pub fn chunks<'a>(&'a self, order: &'a [ChunkId]) -> ChunksOf<'a, D> {
+        ChunksOf { staging: self, order: order.iter() }
+    }
+
+    /// Gives a complete copy up, since something of it is spoilt: nothing waits to be installed any more. What is still good
+    /// is what [`Staging::ids`] finds; it reads every chunk again.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. Then call it again.
+    pub fn reject(&mut self) -> Result<(), StagingError> {
+        self.held.clear();
+        if self.complete.is_some() {
+            self.mark(None)?;
+        }
+        self.remove_lists()
+    }
+
+    /// Forgets everything: first that there was a copy, then the copy.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. Then call it again.
+    pub fn clear(&mut self) -> Result<(), StagingError> {
+        self.reject()?;
+        self.remove_but(&BTreeSet::new())
+    }
+
+    fn find_room(&self, bytes: u64) -> Result<(), StagingError> {
+        let needed = self.reserve_bytes.saturating_add(bytes);
+        match self.disk.free_bytes().map_err(during("ask for free space"))? {
+            Some(free) if free < needed => Err(StagingError::Full { what: "keep a chunk" }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Folder and cell. The cell has its size from the beginning, so that a full disk cannot keep it from being stored to.
+    fn make(&mut self) -> Result<(), StagingError> {
+        if self.made {
+            return Ok(());
+        }
+        self.disk.create_dir(DIR).map_err(during("make the folder"))?;
+        self.disk.sync_dir("").map_err(during("sync the folder's name"))?;
+        self.mark(None)?;
+        self.made = true;
+        Ok(())
+    }
+
+    /// Stores to the cell. If that fails the cell is opened again, as it asks for, and says what it holds now.
+    fn mark(&mut self, complete: Option<Marked>) -> Result<(), StagingError> {
+        let stored = self.cell.store(&Marked::encode(complete.as_ref()));
+        if stored.is_ok() {
+            self.complete = complete;
+        } else if let Ok((cell, value)) = DurableCell::open(self.disk.clone(), CELL) {
+            self.complete = Marked::told(CELL, value.as_deref())?;
+            self.cell = cell;
+        }
+        stored.map_err(StagingError::of_cell)
+    }
+
+    /// A chunk whose sync failed may read well and be lost all the same: it is not had any more.
+    fn sync(&mut self, id: ChunkId) -> Result<(), StagingError> {
+        let name = chunk_name(id);
+        let Some(file) = self.disk.open(&name).map_err(during("open a chunk"))? else {
+            self.held.remove(&id);
+            return Err(StagingError::Missing { id });
+        };
+        file.sync().map_err(|error| {
+            self.held.remove(&id);
+            drop(self.disk.remove(&name));
+            during("sync a chunk")(error)
+        })
+    }
+
+    /// A new file with these bytes, in the place of what an earlier run may have left under that name.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<D::File, StagingError> {
+        if self.disk.open(name).map_err(during("open"))?.is_some() {
+            self.disk.remove(name).map_err(during("remove what was left"))?;
+        }
+        let file = self.disk.create(name).map_err(during("create a file"))?;
+        match file.write_at(0, bytes) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                drop(self.disk.remove(name));
+                Err(during("write")(error))
+            }
+        }
+    }
+
+    /// A chunk, if its file holds what its name says. One that cannot be read is as spoilt as one that reads wrong.
+    fn read(&self, id: ChunkId) -> Result<Bytes, StagingError> {
+        let name = chunk_name(id);
+        let chunk = self.read_file(&name, CHUNK_BYTES_MAX);
+        let is_whole =
+            |chunk: &Bytes| ChunkId::of(chunk) == id || mutant!("restore-chunk-unchecked");
+        chunk.filter(is_whole).ok_or(StagingError::Spoilt { file: name })
+    }
+
+    fn read_file(&self, name: &str, bytes_max: usize) -> Option<Bytes> {
+        let file = self.disk.open(name).ok().flatten()?;
+        let length = usize::try_from(file.len().ok()?).ok().filter(|len| *len <= bytes_max)?;
+        let mut bytes = vec![0; length];
+        let got = file.read_at(0, &mut bytes).ok()?;
+        (got == length).then(|| bytes.into())
+    }
+
+    /// The files of a kind, by their names and what those say. Others are nobody's business here.
+    fn files(&self, kind: &str) -> Result<Vec<(String, Digest16)>, StagingError> {
+        let names = self.disk.list(DIR).map_err(during("list the folder"))?;
+        let of_kind = names.iter().filter_map(|name| {
+            let digest = Digest16::from_hex(name.strip_suffix(kind)?.strip_suffix('.')?)?;
+            Some((format!("{DIR}/{name}"), digest))
+        });
+        Ok(of_kind.collect())
+    }
+
+    fn remove_but(&mut self, needed: &BTreeSet<ChunkId>) -> Result<(), StagingError> {
+        for (name, id) in self.files(CHUNK)? {
+            if !needed.contains(&ChunkId(id.0)) {
+                self.disk.remove(&name).map_err(during("remove a chunk"))?;
+            }
+        }
+        self.held.retain(|id| needed.contains(id));
+        self.remove_lists()
+    }
+
+    fn remove_lists(&self) -> Result<(), StagingError> {
+        let lists = self.files(LIST)?;
+        lists
+            .iter()
+            .try_for_each(|(name, _)| self.disk.remove(name).map_err(during("remove a list")))
+    }
+}
+
+/// Chunks as they are read: see [`Staging::chunks`].
+#[derive(Debug)]
+pub struct ChunksOf<'a, D: Disk> {
+    staging: &'a Staging<D>,
+    order: std::slice::Iter<'a, ChunkId>,
+}
+
+impl<D: Disk> Iterator for ChunksOf<'_, D> {
+    type Item = Result<Bytes, StagingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.order.next().map(|id| self.staging.read(*id))
+    }
+}
+
+fn chunk_name(id: ChunkId) -> String {
+    format!("{DIR}/{id}.{CHUNK}")
+}
+
+fn list_name(digest: Digest16) -> String {
+    format!("{DIR}/{digest}.{LIST}")
+}
