@@ -75,6 +75,11 @@ pub(crate) trait EngineView: Send + Sync {
     /// Number of keys.
     fn len(&self, database: &str) -> Result<u64, StoreError>;
 
+    /// Whether `len` is kept, and not counted anew each time.
+    fn keeps_len(&self) -> bool {
+        true
+    }
+
     /// Databases that hold a key, in order of names.
     fn databases(&self) -> Result<Vec<Database>, StoreError>;
 }

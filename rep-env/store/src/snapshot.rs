@@ -1,23 +1,27 @@
 //! A state as a sequence of chunks.
 //!
-//! Each chunk says its number and its point and carries a checksum; the last one carries the count
-//! of pairs and a digest over all of them. So a receiver may keep chunks in files, ask for the rest
-//! after a broken connection, and still find out at the end whether what it has is one state.
+//! A chunk of pairs says nothing but its pairs: equal pairs make equal bytes, whoever made the chunk and whichever entry
+//! the state stands for. Where chunks end is decided by what is in them ([`cutting`]). So a receiver may keep chunks in files,
+//! known by their digests, and ask another source, days later, for those that differ. The last chunk says the point, the count of
+//! pairs and a digest over all of them: what is missing, exchanged or of another state is found by the order of keys,
+//! the count or the digest.
 //!
 //! ```text
-//!  0  version   u8    1
+//!  0  version   u8    2
 //!  1  kind      u8    1 pairs, 2 end
 //!  2  reserved  u16   0
-//!  4  number    u32   from 0
-//!  8  point     16    LogPoint
-//! 24  body            pairs: an encoded write set of puts, (database, key) increasing over all chunks
-//!                     end: pairs u64, digest 16 bytes
+//!  4  body            pairs: an encoded write set of puts, (database, key) increasing over all chunks
+//!                     end: point 16, pairs u64, digest 16
 //!     CRC       u32   CRC32C of everything before it
 //! ```
 //! All little-endian.
 
+mod cutting;
+
+pub use cutting::{CHUNK_BYTES, CHUNK_BYTES_MIN};
+
 use crate::digest::Digester;
-use crate::engine::{Engine, Loading};
+use crate::engine::{Engine, Loading, Pair};
 use crate::state_machine::Chunks;
 use crate::view::Range;
 use crate::write_set::{Run, WRITE_SET_BYTES_MAX, codec, runs_of};
@@ -27,25 +31,26 @@ use rep_vlsn::LogPoint;
 use std::fmt;
 use std::sync::Arc;
 
-/// A chunk is cut when it holds this many bytes; a larger pair travels in a chunk of its own.
-pub const CHUNK_BYTES: usize = 256 << 10;
-/// The largest chunk: what a chunk was just not full with, and a largest pair.
-pub const CHUNK_BYTES_MAX: usize = CHUNK_BYTES + WRITE_SET_BYTES_MAX + HEADER_BYTES + CRC_BYTES;
+/// The largest chunk: a largest pair, which is longer than any other chunk.
+pub const CHUNK_BYTES_MAX: usize = WRITE_SET_BYTES_MAX + HEADER_BYTES + CRC_BYTES;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const PAIRS: u8 = 1;
 const END: u8 = 2;
-const HEADER_BYTES: usize = 24;
+const HEADER_BYTES: usize = 4;
 const CRC_BYTES: usize = 4;
-const END_BYTES: usize = 24;
+const END_BYTES: usize = 40;
 
 /// The chunks of one view.
 pub(crate) struct DatabasesSnapshot {
     view: View,
     databases: std::vec::IntoIter<Database>,
     current: Option<(Database, Range)>,
-    number: u32,
+    /// A pair of the current database for which the last chunk had no room.
+    held: Option<Pair>,
     pairs: u64,
+    /// How many pairs there will be, if that is known.
+    pairs_all: Option<u64>,
     digester: Digester,
     ended: bool,
     /// Counts this snapshot as living.
@@ -54,12 +59,15 @@ pub(crate) struct DatabasesSnapshot {
 
 impl DatabasesSnapshot {
     pub(crate) fn of(view: View, living: Arc<()>) -> Result<Self, StoreError> {
+        let databases = view.databases()?;
+        let pairs_all = view.pairs_kept(&databases)?;
         Ok(DatabasesSnapshot {
-            databases: view.databases()?.into_iter(),
+            databases: databases.into_iter(),
             view,
             current: None,
-            number: 0,
+            held: None,
             pairs: 0,
+            pairs_all,
             digester: Digester::new(),
             ended: false,
             _living: living,
@@ -70,7 +78,7 @@ impl DatabasesSnapshot {
     fn fill(&mut self, chunk: &mut BytesMut) -> Result<u64, StoreError> {
         let before = self.pairs;
         let mut named = false;
-        while chunk.len() < CHUNK_BYTES {
+        loop {
             let Some((database, range)) = &mut self.current else {
                 let Some(next) = self.databases.next() else { break };
                 let range = self.view.range(&next, ..);
@@ -78,36 +86,49 @@ impl DatabasesSnapshot {
                 named = false;
                 continue;
             };
-            let Some(pair) = range.next() else {
+            let Some((key, value)) =
+                self.held.take().map(Ok).or_else(|| range.next()).transpose()?
+            else {
                 self.current = None;
                 continue;
             };
-            let (key, value) = pair?;
-            if !named {
-                codec::write_database(chunk, database.name());
-                named = true;
+            let name = database.name();
+            let name_bytes = if named { 0 } else { codec::name_bytes(name) };
+            let needed = name_bytes + codec::put_bytes(&key, &value) + CRC_BYTES;
+            if self.pairs > before && chunk.len() + needed > CHUNK_BYTES {
+                self.held = Some((key, value));
+                break;
+            }
+            if !std::mem::replace(&mut named, true) {
+                codec::write_database(chunk, name);
             }
             codec::write_put(chunk, &key, &value);
-            self.digester.pair(database.name(), &key, &value);
+            self.digester.pair(name, &key, &value);
             self.pairs += 1;
+            if cutting::ends_behind(chunk.len(), name, &key, &value) {
+                break;
+            }
         }
         Ok(self.pairs - before)
     }
+}
 
-    fn begin(&self, kind: u8) -> BytesMut {
-        let mut chunk = BytesMut::with_capacity(HEADER_BYTES + END_BYTES + CRC_BYTES);
-        chunk.put_slice(&[VERSION, kind, 0, 0]);
-        chunk.put_u32_le(self.number);
-        chunk.put_slice(&self.view.applied().encode());
-        chunk
-    }
+fn begin(kind: u8) -> BytesMut {
+    BytesMut::from(&[VERSION, kind, 0, 0][..])
+}
 
-    fn seal(&mut self, mut chunk: BytesMut) -> Bytes {
-        let crc = crc32c::crc32c(&chunk);
-        chunk.put_u32_le(crc);
-        self.number += 1;
-        chunk.freeze()
-    }
+fn seal(mut chunk: BytesMut) -> Bytes {
+    let crc = crc32c::crc32c(&chunk);
+    chunk.put_u32_le(crc);
+    chunk.freeze()
+}
+
+fn end_of(point: LogPoint, pairs: u64, Digest(digest): Digest) -> [u8; END_BYTES] {
+    let mut end = [0; END_BYTES];
+    end[..16].copy_from_slice(&point.encode());
+    end[16..24].copy_from_slice(&pairs.to_le_bytes());
+    end[24..].copy_from_slice(&digest);
+    end
 }
 
 impl Snapshot for DatabasesSnapshot {
@@ -119,16 +140,19 @@ impl Snapshot for DatabasesSnapshot {
         if self.ended {
             return Ok(None);
         }
-        let mut chunk = self.begin(PAIRS);
+        let mut chunk = begin(PAIRS);
         codec::write_version(&mut chunk);
         if self.fill(&mut chunk)? > 0 {
-            return Ok(Some(self.seal(chunk)));
+            return Ok(Some(seal(chunk)));
         }
-        let mut chunk = self.begin(END);
-        chunk.put_u64_le(self.pairs);
-        chunk.put_slice(&self.digester.finish().0);
+        let mut chunk = begin(END);
+        chunk.put_slice(&end_of(self.point(), self.pairs, self.digester.finish()));
         self.ended = true;
-        Ok(Some(self.seal(chunk)))
+        Ok(Some(seal(chunk)))
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.pairs_all.map(|all| (self.pairs, all))
     }
 }
 
@@ -136,7 +160,6 @@ impl fmt::Debug for DatabasesSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabasesSnapshot")
             .field("point", &self.point())
-            .field("next_chunk", &self.number)
             .field("pairs", &self.pairs)
             .finish_non_exhaustive()
     }
@@ -150,8 +173,7 @@ pub(crate) fn install(
     let mut receiver = Receiver::default();
     let mut loading = engine.replace()?;
     for chunk in chunks {
-        if receiver.take(&chunk?, &mut *loading)? {
-            let point = receiver.point.expect("the chunk that ended it has a point");
+        if let Some(point) = receiver.take(&chunk?, &mut *loading)? {
             loading.commit(point)?;
             return Ok(point);
         }
@@ -161,7 +183,6 @@ pub(crate) fn install(
 
 /// What has been seen of a snapshot.
 struct Receiver {
-    point: Option<LogPoint>,
     number: u32,
     pairs: u64,
     digester: Digester,
@@ -170,35 +191,40 @@ struct Receiver {
 
 impl Default for Receiver {
     fn default() -> Self {
-        Receiver { point: None, number: 0, pairs: 0, digester: Digester::new(), last: None }
+        Receiver { number: 0, pairs: 0, digester: Digester::new(), last: None }
     }
 }
 
 impl Receiver {
-    /// Takes the next chunk; tells whether it was the last.
-    fn take(&mut self, chunk: &[u8], loading: &mut dyn Loading) -> Result<bool, StoreError> {
+    /// Takes the next chunk; the last one says the point.
+    fn take(
+        &mut self,
+        chunk: &[u8],
+        loading: &mut dyn Loading,
+    ) -> Result<Option<LogPoint>, StoreError> {
         let (kind, body) = self.open(chunk)?;
-        let ended = match kind {
-            PAIRS => {
-                let mut runs = Vec::new();
-                runs_of(body, &mut runs).map_err(|_| self.refuse("it holds no pairs"))?;
-                let before = self.pairs;
-                runs.iter().try_for_each(|run| self.count(run))?;
-                if self.pairs == before {
-                    return Err(self.refuse("it holds no pairs"));
-                }
-                loading.load(&runs)?;
-                false
-            }
-            END => self.check_end(body).map(|()| true)?,
+        match kind {
+            PAIRS => self.take_pairs(body, loading)?,
+            END => return self.end(body).map(Some),
             _ => return Err(self.refuse("unknown kind")),
-        };
+        }
         self.number = self.number.checked_add(1).ok_or(self.refuse("too many chunks"))?;
-        Ok(ended)
+        Ok(None)
     }
 
-    /// Kind and body of a chunk whose checksum, number and point are right.
-    fn open<'a>(&mut self, chunk: &'a [u8]) -> Result<(u8, &'a [u8]), StoreError> {
+    fn take_pairs(&mut self, body: &[u8], loading: &mut dyn Loading) -> Result<(), StoreError> {
+        let mut runs = Vec::new();
+        runs_of(body, &mut runs).map_err(|_| self.refuse("it holds no pairs"))?;
+        let before = self.pairs;
+        runs.iter().try_for_each(|run| self.count(run))?;
+        if self.pairs == before {
+            return Err(self.refuse("it holds no pairs"));
+        }
+        loading.load(&runs)
+    }
+
+    /// Kind and body of a chunk whose checksum is right.
+    fn open<'a>(&self, chunk: &'a [u8]) -> Result<(u8, &'a [u8]), StoreError> {
         let Some(body_bytes) = chunk.len().checked_sub(HEADER_BYTES + CRC_BYTES) else {
             return Err(self.refuse("it is shorter than a chunk"));
         };
@@ -211,15 +237,6 @@ impl Receiver {
         }
         if content[0] != VERSION || content[2..4] != [0, 0] {
             return Err(self.refuse("unknown version"));
-        }
-        if content[4..8] != self.number.to_le_bytes() {
-            return Err(self.refuse("another number was to come"));
-        }
-        let mut point = [0; LogPoint::ENCODED_BYTES];
-        point.copy_from_slice(&content[8..HEADER_BYTES]);
-        let point = LogPoint::decode(point);
-        if *self.point.get_or_insert(point) != point {
-            return Err(self.refuse("it is of another snapshot"));
         }
         Ok((content[1], &content[HEADER_BYTES..]))
     }
@@ -241,13 +258,16 @@ impl Receiver {
         Ok(())
     }
 
-    fn check_end(&self, body: &[u8]) -> Result<(), StoreError> {
-        let Digest(digest) = self.digester.finish();
-        let expected = [&self.pairs.to_le_bytes()[..], &digest[..]].concat();
-        if body != expected {
+    /// The point, if the last chunk is about what has been seen.
+    fn end(&self, body: &[u8]) -> Result<LogPoint, StoreError> {
+        let Some(point) = body.first_chunk() else {
+            return Err(self.refuse("count or digest differ"));
+        };
+        let point = LogPoint::decode(*point);
+        if *body != end_of(point, self.pairs, self.digester.finish()) {
             return Err(self.refuse("count or digest differ"));
         }
-        Ok(())
+        Ok(point)
     }
 
     fn refuse(&self, what: &'static str) -> StoreError {

@@ -130,7 +130,16 @@ pub trait Snapshot: Send + Debug {
     /// The applied point that it shows.
     fn point(&self) -> LogPoint;
 
-    /// The next chunk; `None` after the last. Chunks are numbered from 0 in this order and say so
-    /// themselves, so a receiver can tell one that is missing, damaged or of another snapshot.
+    /// The next chunk; `None` after the last. A receiver can tell from the chunks alone if one of them is missing, damaged, out
+    /// of order or of another snapshot.
+    ///
+    /// A copy that was broken off goes on with the chunks that differ from those already there, byte for byte, also from the snapshot
+    /// of another node at another point. So it is worth while to let chunks depend on what is in them, and not on the point or on
+    /// their number; only the effort depends on it.
     fn next_chunk(&mut self) -> Result<Option<Bytes>, StoreError>;
+
+    /// How much has been given, and of how much, in a unit of its own; for display only. `None` if nobody knows.
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
 }

@@ -66,6 +66,15 @@ impl View {
         self.engine.databases()
     }
 
+    /// How many pairs `databases` hold, if the engine keeps that number.
+    pub(crate) fn pairs_kept(&self, databases: &[Database]) -> Result<Option<u64>, StoreError> {
+        if !self.engine.keeps_len() {
+            return Ok(None);
+        }
+        let lens = databases.iter().map(|database| self.len(database));
+        lens.sum::<Result<u64, _>>().map(Some)
+    }
+
     /// Digest over ordered (database, key, value). Reads everything.
     ///
     /// # Errors

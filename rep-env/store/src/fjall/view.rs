@@ -65,6 +65,10 @@ impl EngineView for FjallView {
         Ok(len)
     }
 
+    fn keeps_len(&self) -> bool {
+        false
+    }
+
     fn databases(&self) -> Result<Vec<Database>, StoreError> {
         let mut databases = Vec::new();
         let mut from = keys::FIRST.to_vec();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rep_store::{Databases, Digest, Entry, StateMachine, StoreError, WriteSet};
 use rep_vlsn::{LogPoint, Term, Vlsn};
 
-const HEADER_BYTES: usize = 24;
+const HEADER_BYTES: usize = 4;
 const CRC_BYTES: usize = 4;
 
 pub(crate) fn body(data: &[u8]) {
@@ -83,7 +83,7 @@ fn spoil(chunks: &mut Vec<Vec<u8>>, input: &mut Input<'_>) {
             _ => chunks[which].iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1),
         }
         if input.is() {
-            renumber(chunks);
+            seal(chunks);
         }
     }
 }
@@ -104,11 +104,10 @@ fn cut_in_two(chunks: &mut Vec<Vec<u8>>, which: usize, at: usize) {
     drop(chunks.splice(which..=which, [first, second]));
 }
 
-/// Makes numbers and sums right.
-fn renumber(chunks: &mut [Vec<u8>]) {
-    for (number, chunk) in chunks.iter_mut().enumerate() {
+/// Makes sums right.
+fn seal(chunks: &mut [Vec<u8>]) {
+    for chunk in chunks {
         if let Some(content) = chunk.len().checked_sub(CRC_BYTES).filter(|at| *at >= HEADER_BYTES) {
-            chunk[4..8].copy_from_slice(&(number as u32).to_le_bytes());
             let sum = crc32c::crc32c(&chunk[..content]);
             chunk[content..].copy_from_slice(&sum.to_le_bytes());
         }
@@ -120,15 +119,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let with = |rest: &[u8]| [&pairs.concat()[..], rest].concat();
     let mut seeds = vec![vec![0], with(&[])];
     for sealed in [0, 1] {
-        seeds.push(with(&[0, 30, 0, 7, sealed]));
+        seeds.push(with(&[0, 10, 0, 7, sealed]));
         seeds.push(with(&[1, 24, 0, 7, sealed]));
         seeds.push(with(&[0, 0, 0, 2, sealed]));
         seeds.push(with(&[1, 0, 0, 1, sealed]));
         // Between the first two pairs, which are of one database; and within a pair.
-        seeds.push(with(&[0, 33, 0, 4, sealed]));
-        seeds.push(with(&[0, 31, 0, 4, sealed]));
-        seeds.push(with(&[0, 8, 0, 5, 1, 4, sealed, 1, 8, 0, 5, 1, 4, sealed]));
-        seeds.push(with(&[0, 33, 0, 6, 4, 3, 1, b'k', 0, sealed]));
+        seeds.push(with(&[0, 13, 0, 4, sealed]));
+        seeds.push(with(&[0, 11, 0, 4, sealed]));
+        seeds.push(with(&[1, 4, 0, 5, 1, 4, sealed, 1, 20, 0, 5, 1, 4, sealed]));
+        seeds.push(with(&[0, 13, 0, 6, 4, 3, 1, b'k', 0, sealed]));
         seeds.push(with(&[1, 0, 0, 3, sealed]));
     }
     seeds
