@@ -106,7 +106,7 @@ impl Node {
     /// Asks when a read may be served. One that has to wait where [`READS_WAITING_MAX`] wait already is refused at once.
     pub fn read(&mut self, now: Duration, request: Request, kind: ReadKind, deadline: Duration) {
         self.clock = now;
-        if self.is_over() {
+        if self.is_ended() {
             return self.resolve(request, Outcome::Closed);
         }
         match (kind, self.group()) {
@@ -115,6 +115,7 @@ impl Node {
             }
             _ => self.reads.add(request, kind, deadline),
         }
+        // At a node that makes way it waits for the other.
         self.settle(now);
         if let Some(refusal) = self.reads.refuse_beyond(READS_WAITING_MAX, request) {
             self.resolve(request, refusal);

@@ -11,6 +11,7 @@
 //! The order is fixed: what the head said of the group is durable beside the log (`past`) before a file is removed.
 
 use crate::node::Node;
+use crate::offering::Pin;
 use crate::output::Output;
 use crate::past::Past;
 use rep_vlsn::{LogPoint, LogView, NodeId, SegmentSize, Term, Vlsn, mutant};
@@ -28,11 +29,34 @@ pub(crate) struct Cleaning {
     under_way: bool,
     /// When each file of the log, by its first entry, was first seen: the one before it was full by then.
     seen: BTreeMap<Vlsn, Duration>,
+    /// The entries of the copies that are being given: what follows them stays, as far as the bounds allow.
+    pins: BTreeMap<Pin, Vlsn>,
+    pinned: u64,
 }
 
 impl Cleaning {
     pub(crate) fn new(kept: Option<Past>) -> Self {
         Cleaning { kept, ..Cleaning::default() }
+    }
+
+    pub(crate) fn kept(&self) -> Option<&Past> {
+        self.kept.as_ref()
+    }
+
+    pub(crate) fn pin(&mut self, at: Vlsn) -> Pin {
+        self.pinned += 1;
+        let pin = Pin(self.pinned);
+        self.pins.insert(pin, at);
+        pin
+    }
+
+    pub(crate) fn unpin(&mut self, pin: Pin) {
+        self.pins.remove(&pin);
+    }
+
+    /// How many copies are being given.
+    pub(crate) fn pins(&self) -> usize {
+        self.pins.len()
     }
 
     fn is_idle(&self) -> bool {
@@ -81,7 +105,16 @@ impl Node {
         let own = if mutant!("node-clean-above-checkpoint") { self.dvlsn() } else { checkpoint };
         let others = self.synced_by_all();
         let others = if mutant!("node-clean-unsynced") { own } else { others };
-        own.min(others.max(self.past_the_bounds(now, segments)))
+        own.min(others.max(self.past_the_bounds(now, segments))).min(self.pinned(segments))
+    }
+
+    /// The first entry that a copy which is being given stands on. A log of more than twice the bytes that are kept for others
+    /// is cleaned all the same: who takes so long begins again.
+    fn pinned(&self, segments: &[SegmentSize]) -> Vlsn {
+        let limit = self.config.retention.bytes.saturating_mul(2);
+        let first = self.cleaning.pins.values().min().filter(|_| !mutant!("restore-pin-ignored"));
+        let no_pin = Vlsn::new(u64::MAX);
+        first.map_or(no_pin, |first| (*first).max(past_the_bytes(segments, limit)))
     }
 
     /// The last entry that every other member is known to have synced.
@@ -100,16 +133,7 @@ impl Node {
             let full = self.cleaning.seen.get(&next.first).copied().unwrap_or(now);
             now.saturating_sub(full) >= retention.age
         };
-        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
-        let mut first = Vlsn::NULL;
-        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
-            if bytes <= retention.bytes && !old(next) {
-                break;
-            }
-            bytes -= segment.bytes;
-            first = next.first;
-        }
-        first
+        first_kept(segments, |bytes, next| bytes > retention.bytes || old(next))
     }
 
     fn begin_cleaning(&mut self, before: Vlsn) {
@@ -139,4 +163,23 @@ impl Node {
         self.cleaning.under_way = false;
         self.log.clean(first);
     }
+}
+
+/// The first entry of the oldest file, when only so many bytes of files may stay.
+fn past_the_bytes(segments: &[SegmentSize], limit: u64) -> Vlsn {
+    first_kept(segments, |bytes, _| bytes > limit)
+}
+
+/// Lets files go from the oldest on, as long as `goes` says so of the bytes that there are and the file that comes next.
+fn first_kept(segments: &[SegmentSize], goes: impl Fn(u64, &SegmentSize) -> bool) -> Vlsn {
+    let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+    let mut first = Vlsn::NULL;
+    for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+        if !goes(bytes, next) {
+            break;
+        }
+        bytes -= segment.bytes;
+        first = next.first;
+    }
+    first
 }

@@ -94,6 +94,10 @@ pub struct NodeConfig {
     pub batch_bytes: usize,
     /// How much of its log the node keeps for others.
     pub retention: Retention,
+    /// Copies of the state that it gives at a time. Default 2.
+    pub restores_max: usize,
+    /// The last entry of the copy that this opening of the directory has put in place, if it has. Default none.
+    pub restored: Option<LogPoint>,
     /// Told to the source of a stream: name=value, 1 KiB at most.
     pub attributes: Vec<(String, String)>,
     /// Wall-clock time when the driver's clock stood at zero, ms since the Unix epoch. Stamped on entries for
@@ -124,6 +128,8 @@ impl NodeConfig {
             window_bytes: 8 << 20,
             batch_bytes: 256 << 10,
             retention: Retention::default(),
+            restores_max: 2,
+            restored: None,
             attributes: Vec::new(),
             epoch_ms: 0,
             seed,

@@ -169,7 +169,8 @@ impl Node {
         let ready = following.stream.is_none()
             && durable >= following.term
             && !self.truncating
-            && self.log_failed.is_none();
+            && self.log_failed.is_none()
+            && !self.shuns_streams();
         let Some(open) = self.links.get(following.master, Slot::Source).filter(|_| ready) else {
             return false;
         };
@@ -212,6 +213,7 @@ impl Node {
             ReplicaOutput::Watermarks { dvlsn, cvlsn } => self.advance_watermarks(dvlsn, cvlsn),
             ReplicaOutput::InSync => {
                 self.because("in sync with its master");
+                self.needs_no_copy();
                 self.refusals.remove(&link.peer);
                 self.refusals_pass();
             }
@@ -219,6 +221,7 @@ impl Node {
                 self.event(Event::NeedsRestore { source_first });
                 let reason = format!("needs a restore: its log begins at {source_first}");
                 self.end_stream(now, link, Some(reason));
+                self.strand(now, source_first);
             }
             ReplicaOutput::Breach(breach) => {
                 self.halt(HaltReason::Breach { what: breach.to_string() });
@@ -258,11 +261,22 @@ impl Node {
                 }
             }
         }
+        self.needs_no_copy();
         self.append(now, batch.into_records());
         let facts = replica_facts!(self);
         if let Some(stream) = stream_of(&mut self.following, link) {
             stream.replica.handle_appended(now, &facts);
         }
+    }
+
+    /// Ends the stream, and asks for no other; the master is heard as before.
+    pub(crate) fn leave_stream(&mut self) {
+        let Some(following) = &mut self.following else { return };
+        let master = following.master;
+        following.stream = None;
+        self.recall_reads();
+        self.links.unwant(master, Slot::Source);
+        self.drop_link(master, Slot::Source);
     }
 
     /// Gives the link up and dials again after a pause.

@@ -157,7 +157,7 @@ impl Node {
         targets: Vec<NodeId>,
         force: bool,
     ) -> Result<Vec<NodeId>, NotTransferred> {
-        if self.is_over() {
+        if self.is_ended() {
             return Err(NotTransferred::Closed);
         }
         if self.shutting.is_some() {

@@ -5,7 +5,7 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), and [`status`] with `problems` (what is wrong, in words).
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), [`restoring`] and [`offering`] (who is given a copy of the state, and who gives it), and [`status`] with `problems` (what is wrong, in words).
 
 pub mod admission;
 pub mod applying;
@@ -24,11 +24,13 @@ mod links;
 pub mod membership;
 pub mod message;
 pub mod node;
+pub mod offering;
 pub mod output;
 mod past;
 mod problems;
 mod reads;
 mod reign;
+pub mod restoring;
 mod routing;
 mod shutting;
 pub mod status;
@@ -45,8 +47,10 @@ pub use links::{DialFailure, Link, RunId, Service, Shown};
 pub use membership::{Member, Membership};
 pub use message::{Message, TurnedAway};
 pub use node::Node;
+pub use offering::{NotOffered, Offer, Pin};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
 pub use reads::{READS_WAITING_MAX, ReadKind};
+pub use restoring::{FetchId, NotRestored, RestoreNews, RestoreProgress, WaitingRead};
 pub use shutting::NotShutDown;
 pub use status::{MemberStatus, NodeStatus};
 pub use storing::{PersistFailed, Persisted};

@@ -23,6 +23,7 @@ use crate::output::{Event, HaltReason, Outcome, Output, Request};
 use crate::past::Past;
 use crate::reads::Reads;
 use crate::reign::Reign;
+use crate::restoring::Restoring;
 use crate::routing::Refusal;
 use crate::shutting::{NotShutDown, Shutting};
 use crate::watermarks::{Holders, Watermarks};
@@ -64,6 +65,9 @@ pub struct Node {
     pub(crate) applied: LogPoint,
     pub(crate) applying_to: Option<Vlsn>,
     pub(crate) cleaning: Cleaning,
+    pub(crate) restoring: Option<Restoring>,
+    /// Copies that were asked for in this run.
+    pub(crate) fetches: u64,
     pub(crate) refusals: BTreeMap<NodeId, Refusal>,
     outputs: VecDeque<Output>,
     pub(crate) pump_due: bool,
@@ -130,6 +134,8 @@ impl Node {
             applied,
             applying_to: None,
             cleaning: Cleaning::new(past),
+            restoring: None,
+            fetches: 0,
             refusals: BTreeMap::new(),
             outputs: VecDeque::new(),
             pump_due: false,
@@ -140,6 +146,9 @@ impl Node {
             disk_full: false,
         };
         node.step_role(Signal::CapabilitySelected);
+        if let Some(point) = node.config.restored {
+            node.event(Event::Restored { point });
+        }
         node.dial_peers();
         node.settle(now);
         Ok(node)
@@ -151,7 +160,7 @@ impl Node {
     pub fn propose(&mut self, now: Duration, proposal: Proposal) {
         self.clock = now;
         let Proposal { request, term, draft, acks, deadline } = proposal;
-        if self.is_over() {
+        if self.is_ended() {
             return self.resolve(request, Outcome::Closed);
         }
         if !self.reigns(term) {
@@ -195,6 +204,7 @@ impl Node {
         self.reign_timeout(now);
         self.following_timeout(now);
         self.handover_timeout(now);
+        self.restoring_timeout(now);
         self.expire(now);
         self.settle(now);
     }
@@ -213,6 +223,7 @@ impl Node {
             self.following_next_timeout(),
             self.handover_next_timeout(),
             self.shutting_next_timeout(),
+            self.restoring_next_timeout(),
             self.watermarks.next_timeout().map(named("commit deadline")),
             self.reads_next_timeout(),
         ];
@@ -352,7 +363,13 @@ impl Node {
         }
     }
 
+    /// Whether it does nothing any more: it has ended, or another is to take its place.
     pub(crate) fn is_over(&self) -> bool {
+        self.is_ended() || self.is_making_way()
+    }
+
+    /// Whether it is closed or halted.
+    pub(crate) fn is_ended(&self) -> bool {
         self.closed || self.halted.is_some()
     }
 
@@ -369,8 +386,11 @@ impl Node {
             self.advance_shutting(now);
             self.drain_cores(now);
         }
-        if self.is_over() {
+        if self.is_ended() {
             return self.wind_up(now);
+        }
+        if self.is_over() {
+            return;
         }
         self.serve_reads(now);
         self.apply_durable();
@@ -408,7 +428,7 @@ impl Node {
             self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.dvlsn()));
         let company = Company {
             role: self.role(),
-            open: !self.is_over(),
+            open: !self.is_ended(),
             master_known: self.following.is_some(),
             stream_in_sync: self.following.as_ref().is_some_and(Following::in_sync),
             term_start_durable,
@@ -429,6 +449,7 @@ impl Node {
         }
         self.role.close(term);
         self.following = None;
+        self.needs_no_copy();
         self.end_handover(Err(NotTransferred::Closed));
         self.give_shutting_up(NotShutDown::Closed);
         let mut resolved = self.watermarks.close();

@@ -3,6 +3,7 @@
 use crate::handover::NotTransferred;
 use crate::links::{Link, Service};
 use crate::message::Message;
+use crate::restoring::FetchId;
 use crate::shutting::NotShutDown;
 use crate::watermarks::Holders;
 use bytes::Bytes;
@@ -83,6 +84,24 @@ pub enum Output {
     Clean {
         /// The first entry that has to stay.
         before: Vlsn,
+    },
+    /// Fetch a copy of the state: from the first of these that gives one, then from the next. What becomes of it is told by
+    /// [`Node::handle_restore`](crate::Node::handle_restore). One at a time.
+    Fetch {
+        /// Which fetch.
+        fetch: FetchId,
+        /// Whom to ask, in this order.
+        sources: Vec<NodeId>,
+        /// What the copy has to hold, to be of use.
+        at_least: Vlsn,
+    },
+    /// The fetch is over, and its copy not to be taken. The chunks that are here may be of use another time.
+    FetchNoMore,
+    /// The copy is to be taken: only now say durably that it is complete, then open the directory again and go on with another node.
+    /// This one does nothing any more; the reads that wait at it are the other's, by [`Node::take_reads`](crate::Node::take_reads).
+    Reopen {
+        /// The last entry that the copy holds.
+        point: LogPoint,
     },
     /// The proposal has its place in the log.
     Staged {
@@ -247,6 +266,26 @@ pub enum Event {
     NeedsRestore {
         /// The first entry that the source still has.
         source_first: Vlsn,
+    },
+    /// A copy of the state is being fetched.
+    RestoreBegan {
+        /// From whom.
+        source: NodeId,
+    },
+    /// A fetch has come to nothing, for now.
+    RestoreFailed {
+        /// Why, in words.
+        why: String,
+    },
+    /// A copy is complete, and this node makes way for one that goes on from it.
+    RestoreFetched {
+        /// The last entry that it holds.
+        point: LogPoint,
+    },
+    /// This node goes on from a copy that was put in place when its directory was opened.
+    Restored {
+        /// The last entry that it holds.
+        point: LogPoint,
     },
     /// The log waits for space on its disk, or has some again.
     DiskFull {

@@ -6,6 +6,7 @@
 use crate::feeding::Fed;
 use crate::links::Slot;
 use crate::node::Node;
+use crate::restoring::RestoreProgress;
 use rep_stream::Progress;
 use rep_vlsn::{NodeId, Term, Vlsn};
 use std::fmt::{self, Display, Formatter};
@@ -15,6 +16,7 @@ use std::time::Duration;
 const BEHIND_ENTRIES: u64 = 10_000;
 /// What waits for longer than this part of `disk_stall` is worth a word.
 const SLOW_PART: u32 = 10;
+const MIB: f64 = (1 << 20) as f64;
 
 /// Something that keeps a node or its group from doing what it is for. Names are of members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub(crate) enum Problem {
     NotConnected { source: String },
     SyncingUp { source: String },
     ApplyingLate { entries: u64 },
+    GivenCopy { source: Option<String>, bytes: u64, of: Option<(u64, u64)>, taken: Duration },
+    WaitsForCopy { at_least: Vlsn, why: String },
+    MakesWay,
     DiskFull { bytes: u64 },
     SlowDisk { waited: Duration, bytes: u64 },
     Draining,
@@ -96,6 +101,23 @@ impl Display for Problem {
             Problem::ApplyingLate { entries } => {
                 write!(f, "behind: {entries} durable entries are not applied yet")
             }
+            Problem::GivenCopy { source: None, .. } => write!(f, "asks for a copy of the state"),
+            Problem::GivenCopy { source: Some(source), bytes, of, taken } => {
+                let mib = *bytes as f64 / MIB;
+                let rate = mib / taken.as_secs_f64().max(f64::EPSILON);
+                write!(f, "is being given a copy by {source}: {mib:.1} MiB, {rate:.1} MiB/s")?;
+                match of.filter(|(given, all)| *all > 0 && given <= all) {
+                    Some((given, all)) => write!(f, ", {} % done", percent(given, all)),
+                    None => Ok(()),
+                }
+            }
+            Problem::WaitsForCopy { at_least, why } => {
+                write!(
+                    f,
+                    "too far behind: needs a copy of the state at entry {at_least} or later; {why}"
+                )
+            }
+            Problem::MakesWay => write!(f, "puts the copy that it was given in place"),
             Problem::DiskFull { bytes } => write!(
                 f,
                 "the disk is full: {bytes} bytes wait for space, which somebody has to make; this node is no master meanwhile"
@@ -133,12 +155,20 @@ impl Display for Problem {
     }
 }
 
+fn percent(given: u64, all: u64) -> u128 {
+    u128::from(given) * 100 / u128::from(all)
+}
+
 impl Node {
     /// What is wrong at this moment; nothing, if nothing is.
     pub(crate) fn problems(&self, now: Duration) -> Vec<Problem> {
         let halted = self.halted.iter().map(|why| Problem::Halted { reason: why.to_string() });
         let failed = self.log_failed.iter().map(|why| Problem::LogFailed { why: why.clone() });
         let mut problems: Vec<Problem> = halted.chain(failed).collect();
+        if self.is_ended() {
+            return problems;
+        }
+        problems.extend(self.why_copied(now));
         if self.is_over() {
             return problems;
         }
@@ -159,7 +189,7 @@ impl Node {
         problems
     }
 
-    fn name_of(&self, id: NodeId) -> String {
+    pub(crate) fn name_of(&self, id: NodeId) -> String {
         self.config.members.get(&id).map_or_else(|| id.to_string(), |seed| seed.name.clone())
     }
 
@@ -169,6 +199,20 @@ impl Node {
 
     fn other_voters(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.electorate.voters.keys().copied().filter(|id| *id != self.config.me)
+    }
+
+    /// Where the copy stands that this member needs.
+    fn why_copied(&self, now: Duration) -> Option<Problem> {
+        let waits = self.restoring.as_ref()?.waits_for();
+        let progress = self.restore_progress(now);
+        Some(match (progress, waits) {
+            (Some(RestoreProgress { source, bytes, of, taken, .. }), _) => {
+                let source = source.map(|source| self.name_of(source));
+                Problem::GivenCopy { source, bytes, of, taken }
+            }
+            (None, Some((at_least, why))) => Problem::WaitsForCopy { at_least, why },
+            (None, None) => Problem::MakesWay,
+        })
     }
 
     fn why_no_master(&self, now: Duration) -> Problem {
@@ -194,8 +238,8 @@ impl Node {
         let in_sync = self.following.as_ref().is_some_and(|following| following.in_sync());
         let entries = self.dvlsn().distance_from(self.applied.vlsn);
         match in_sync {
-            // Its refusal says more.
-            false if self.refusals.contains_key(&master) => None,
+            // Its refusal says more, or the copy.
+            false if self.refusals.contains_key(&master) || self.restoring.is_some() => None,
             false if self.links.get(master, Slot::Source).is_none() => {
                 Some(Problem::NotConnected { source })
             }
@@ -285,6 +329,11 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    fn given_by(source: Option<&str>, of: Option<(u64, u64)>) -> Problem {
+        let (source, bytes) = (source.map(str::to_owned), 12_897_485);
+        Problem::GivenCopy { source, bytes, of, taken: Duration::from_secs(3) }
+    }
+
     fn all() -> Vec<(Problem, &'static str)> {
         let (source, waited) = (String::from("n1"), Duration::from_millis(700));
         let behind = |why| Problem::CopyBehind { name: "n3".into(), why };
@@ -319,6 +368,17 @@ mod tests {
                 Problem::ApplyingLate { entries: 12 },
                 "behind: 12 durable entries are not applied yet",
             ),
+            (
+                given_by(Some("n2"), Some((37, 100))),
+                "is being given a copy by n2: 12.3 MiB, 4.1 MiB/s, 37 % done",
+            ),
+            (given_by(Some("n2"), None), "is being given a copy by n2: 12.3 MiB, 4.1 MiB/s"),
+            (given_by(None, None), "asks for a copy of the state"),
+            (
+                Problem::WaitsForCopy { at_least: Vlsn::new(9), why: "n2 gives none: busy".into() },
+                "too far behind: needs a copy of the state at entry 9 or later; n2 gives none: busy",
+            ),
+            (Problem::MakesWay, "puts the copy that it was given in place"),
             (
                 Problem::DiskFull { bytes: 99 },
                 "the disk is full: 99 bytes wait for space, which somebody has to make; this node is no master meanwhile",

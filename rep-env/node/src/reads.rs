@@ -8,6 +8,7 @@
 
 use crate::evidence::Evidence;
 use crate::output::{Outcome, Request};
+use crate::restoring::WaitingRead;
 use rep_vlsn::{GroupId, LogPoint, NodeId, Vlsn, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub enum ReadKind {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     deadline: Duration,
+    /// What was asked for.
+    kind: ReadKind,
+    /// What is still waited for.
     what: What,
 }
 
@@ -90,7 +94,7 @@ impl Reads {
                 What::Linearizable
             }
         };
-        self.waiting.insert(request, Waiting { deadline, what });
+        self.waiting.insert(request, Waiting { deadline, kind, what });
         self.deadlines.insert((deadline, request));
     }
 
@@ -247,6 +251,14 @@ impl Reads {
             expired.push((request, outcome));
         }
         expired
+    }
+
+    /// Takes out everything, as it was asked.
+    pub(crate) fn take_waiting(&mut self) -> Vec<WaitingRead> {
+        let waiting = std::mem::take(self).waiting.into_iter();
+        let asked =
+            |(request, Waiting { deadline, kind, .. })| WaitingRead { request, kind, deadline };
+        waiting.map(asked).collect()
     }
 
     /// Takes out everything.

@@ -66,7 +66,7 @@ impl Node {
 
     fn check_shutdown(&self) -> Result<(), NotShutDown> {
         match () {
-            () if self.is_over() => Err(NotShutDown::Closed),
+            () if self.is_ended() => Err(NotShutDown::Closed),
             () if self.shutting.is_some() => Err(NotShutDown::InProgress),
             () if self.reign.is_none() => Err(NotShutDown::NotMaster { master: self.master() }),
             () => Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::links::Slot;
 use crate::node::Node;
+use crate::restoring::RestoreProgress;
 use rep_fsm::{NodeState, Role};
 use rep_stream::Progress;
 use rep_vlsn::{GroupId, LogPoint, NodeId, Term, Vlsn};
@@ -37,6 +38,8 @@ pub struct NodeStatus {
     pub applied: LogPoint,
     /// The members.
     pub members: Vec<MemberStatus>,
+    /// How far the copy has come that it is being given, if it is.
+    pub restoring: Option<RestoreProgress>,
     /// What is wrong, in plain words; empty if nothing is.
     pub problems: Vec<String>,
 }
@@ -80,6 +83,7 @@ impl Node {
             cvlsn: self.cvlsn(),
             applied: self.applied,
             members: self.config.members.keys().map(|id| self.member_status(*id)).collect(),
+            restoring: self.restore_progress(now),
             problems: self.problems(now).iter().map(ToString::to_string).collect(),
         }
     }

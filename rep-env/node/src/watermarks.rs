@@ -218,12 +218,19 @@ impl Watermarks {
 
     /// Resolves everything as closed.
     pub(crate) fn close(&mut self) -> Vec<(Request, Outcome)> {
+        self.take_all(|_| Outcome::Closed)
+    }
+
+    /// Resolves everything as unknown: nobody here will learn what became of it.
+    pub(crate) fn give_up(&mut self) -> Vec<(Request, Outcome)> {
+        self.take_all(|point| Outcome::unknown(point, Holders::default()))
+    }
+
+    fn take_all(&mut self, outcome: impl Fn(LogPoint) -> Outcome) -> Vec<(Request, Outcome)> {
         self.deadlines.clear();
-        std::mem::take(&mut self.classes)
-            .into_values()
-            .flat_map(|class| class.pending.into_values())
-            .map(|pending| (pending.request, Outcome::Closed))
-            .collect()
+        let classes = std::mem::take(&mut self.classes).into_values();
+        let pending = classes.flat_map(|class| class.pending);
+        pending.map(|((_, point), pending)| (pending.request, outcome(point))).collect()
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! The planted bugs of commits, each switched on alone, break what a durability promises; without any, it holds.
+//! The planted bugs of commits and of copies, each switched on alone, break what is promised of them; without any, it holds.
 //! Built with `--cfg rep_mutants`; otherwise there is nothing here.
 #![cfg(rep_mutants)]
 
@@ -6,6 +6,8 @@
 mod copies;
 #[path = "harness/group.rs"]
 mod harness;
+#[path = "harness/stranded.rs"]
+mod stranded;
 
 use rep_vlsn::mutants;
 use std::panic::catch_unwind;
@@ -13,6 +15,10 @@ use std::panic::catch_unwind;
 fn rules() {
     copies::every_commit_waits_for_just_what_it_asked();
     copies::an_old_terms_commit_waits_until_it_is_durable();
+    stranded::a_copy_below_the_last_entry_is_not_taken();
+    stranded::a_member_that_makes_way_does_nothing();
+    stranded::a_source_in_doubt_gives_nothing();
+    stranded::a_pin_keeps_the_log();
 }
 
 #[test]
@@ -25,6 +31,10 @@ fn every_planted_bug_is_noticed() {
         "dur-own-unwritten",
         "dur-received-for-sync",
         "dur-ack-unwritten",
+        "restore-from-a-source-in-doubt",
+        "restore-goes-backwards",
+        "restore-goes-on-meanwhile",
+        "restore-pin-ignored",
     ];
     for name in names {
         mutants::enable(name);

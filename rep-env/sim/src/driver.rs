@@ -229,6 +229,8 @@ impl World {
             Output::Transferred { request, outcome } => self.transferred(id, request, &outcome),
             Output::Event(event) => self.heard(id, event),
             Output::Halt(reason) => self.halts(id, &reason),
+            // Nobody gives copies here: who needs one stays where it is, and says so.
+            Output::Fetch { .. } | Output::FetchNoMore => {}
             other => self.fail(Violation {
                 invariant: Invariant::ErrorHonesty,
                 what: format!("the simulator does not know the output {other:?}"),

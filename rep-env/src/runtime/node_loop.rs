@@ -324,6 +324,8 @@ impl NodeLoop {
                 self.shared.end(format!("the group was shut down by {by}"));
             }
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
+            // Nobody fetches a copy yet: a member that needs one stays where it is, and says so.
+            Output::Fetch { .. } | Output::FetchNoMore => {}
             other => tracing::error!(?other, "an output that this driver does not know"),
         }
     }

@@ -4,11 +4,13 @@
 
 use bytes::{Bytes, BytesMut};
 use rep_node::{
-    DialFailure, Durability, Event, Fence, HaltReason, Link, Message, Node, NodeConfig, NodeState,
-    NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind, Recovered,
-    Request, RunId, Seed, Service, Shown, Transfer, number_members,
+    DialFailure, Durability, Event, Fence, FetchId, HaltReason, Link, Message, Node, NodeConfig,
+    NodeState, NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind,
+    Recovered, Request, Retention, RunId, Seed, Service, Shown, Transfer, number_members,
 };
-use rep_vlsn::{Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, Vlsn};
+use rep_vlsn::{
+    Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, SegmentSize, Vlsn,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -28,6 +30,15 @@ pub(crate) struct Machine {
     pub(crate) states: Vec<NodeState>,
     pub(crate) events: Vec<Event>,
     pub(crate) halted: Option<HaltReason>,
+    /// The first entry that is held; `records` remembers those before it too.
+    pub(crate) first: Vlsn,
+    pub(crate) past: Option<Bytes>,
+    /// The copy that it asks for, and whom.
+    pub(crate) fetch: Option<(FetchId, Vec<NodeId>, Vlsn)>,
+    /// It is to be opened again with a copy at this point.
+    pub(crate) reopens: Option<LogPoint>,
+    /// The copy that the last opening has put in place.
+    pub(crate) restored: Option<LogPoint>,
 }
 
 pub(crate) struct Group {
@@ -48,6 +59,8 @@ pub(crate) struct Group {
     pub(crate) sent: BTreeMap<&'static str, (u64, Message)>,
     /// Kinds of message that get lost on the way.
     pub(crate) lose: BTreeSet<&'static str>,
+    /// What every member keeps of its log for others.
+    pub(crate) retention: Retention,
     /// How often anybody dialled anybody.
     pub(crate) dialled: u64,
     next: u64,
@@ -81,6 +94,7 @@ impl Group {
             frozen: BTreeSet::new(),
             sent: BTreeMap::new(),
             lose: BTreeSet::new(),
+            retention: Retention::default(),
             dialled: 0,
             next: 1,
         };
@@ -113,6 +127,11 @@ impl Group {
             states: Vec::new(),
             events: Vec::new(),
             halted: None,
+            first: Vlsn::FIRST,
+            past: None,
+            fetch: None,
+            reopens: None,
+            restored: None,
         };
         self.machines.insert(id, machine);
     }
@@ -123,12 +142,16 @@ impl Group {
         let members = number_members(&self.seeds);
         let machine = self.machines.get_mut(&id).unwrap();
         let group = GroupId((seed as u128).to_be_bytes());
-        let config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
+        let mut config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
+        config.restored = machine.restored.take();
+        config.retention = self.retention;
+        (machine.fetch, machine.reopens) = (None, None);
         let mut view = LogView::empty();
         machine.records.iter().for_each(|record| view.append(record));
+        view.clean(machine.first);
         let last = view.last();
         let log = LogView::recovered(
-            Vlsn::FIRST,
+            view.first(),
             last,
             view.last_crc(),
             view.epoch(),
@@ -137,8 +160,8 @@ impl Group {
         let recovered = Recovered {
             fence: machine.fence,
             log,
-            founding: machine.records.first().cloned(),
-            past: None,
+            founding: machine.records.first().filter(|_| machine.first == Vlsn::FIRST).cloned(),
+            past: machine.past.clone(),
             applied: machine.applied,
             mark_dvlsn: Vlsn::NULL,
         };
@@ -286,6 +309,27 @@ impl Group {
             node.shut_group_down(now, request, now + Duration::from_secs(1));
         });
         request
+    }
+
+    /// The store has a checkpoint at all that is applied, and each entry before `at` lies in a file of its own.
+    pub(crate) fn checkpoint(&mut self, id: NodeId, at: Vlsn) {
+        let first = self.machines[&id].first;
+        let files =
+            (first.get()..=at.get()).map(|first| SegmentSize { first: Vlsn::new(first), bytes: 1 });
+        let files: Vec<SegmentSize> = files.collect();
+        self.act(id, |node, now| node.handle_checkpointed(now, node.applied(), &files));
+    }
+
+    /// The directory gets the copy of `source` at `point`, and is opened.
+    pub(crate) fn install(&mut self, id: NodeId, source: NodeId, point: LogPoint) {
+        let past = self.node(source).past_of(point).expect("the source holds the entry");
+        let records = self.machines[&source].records[..point.vlsn.get() as usize].to_vec();
+        self.end(id, 0);
+        let machine = self.machines.get_mut(&id).unwrap();
+        (machine.written, machine.synced) = (records.len(), records.len());
+        (machine.records, machine.first, machine.applied) = (records, point.vlsn, point);
+        (machine.past, machine.restored) = (Some(past), Some(point));
+        self.start(id);
     }
 
     pub(crate) fn outcome(&self, id: NodeId, request: Request) -> Option<&Outcome> {
@@ -440,6 +484,27 @@ impl Group {
                 let point = self.machines[&id].records[to.get() as usize - 1].point();
                 self.machines.get_mut(&id).unwrap().applied = point;
                 self.with(id, |node, now| node.handle_applied(now, point));
+            }
+            Output::PersistPast { before, value } => {
+                self.machines.get_mut(&id).unwrap().past = Some(value);
+                self.with(id, |node, now| node.handle_persisted(now, Persisted::Past { before }));
+            }
+            Output::Clean { before } => {
+                self.machines.get_mut(&id).unwrap().first = before;
+                let what = Persisted::Cleaned { first: before };
+                self.with(id, |node, now| node.handle_persisted(now, what));
+            }
+            Output::Fetch { fetch, sources, at_least } => {
+                let machine = self.machines.get_mut(&id).unwrap();
+                assert_eq!(machine.fetch, None, "one fetch at a time");
+                machine.fetch = Some((fetch, sources, at_least));
+            }
+            Output::FetchNoMore => {
+                let ended = self.machines.get_mut(&id).unwrap().fetch.take();
+                assert!(ended.is_some(), "what ends was under way");
+            }
+            Output::Reopen { point } => {
+                self.machines.get_mut(&id).unwrap().reopens = Some(point);
             }
             Output::Staged { .. } => {}
             Output::Resolve { request, outcome } => {

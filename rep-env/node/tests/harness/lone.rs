@@ -373,6 +373,11 @@ impl Lone {
                 assert_eq!(self.halted, None, "a node halts once");
                 self.halted = Some(reason);
             }
+            // Nobody gives it a copy.
+            Output::Fetch { sources, .. } => {
+                assert!(sources.iter().all(|source| *source != ME), "nobody asks itself");
+            }
+            Output::FetchNoMore => {}
             other => panic!("unknown output {other:?}"),
         }
     }

@@ -1,0 +1,114 @@
+//! What a member gives to one that is too far behind: a copy of its own state, if it may vouch for it.
+//!
+//! The driver reads the state and sends it. The node says whether it may, what a log that begins with the copy's entry has to
+//! remember of what came before, and keeps its own log from being cleaned past that entry as long as it is given.
+
+use crate::node::Node;
+use crate::past::Past;
+use bytes::Bytes;
+use rep_vlsn::{LogPoint, Vlsn, mutant};
+use std::fmt;
+
+/// A place in the log that is not cleaned past while a copy is given; see [`Node::unpin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pin(pub(crate) u64);
+
+/// A copy that this node may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Offer {
+    /// Held until it is given back, by [`Node::unpin`].
+    pub pin: Pin,
+    /// What the state holds at least. A snapshot that is taken after this has it, or more.
+    pub point: LogPoint,
+}
+
+/// Why a node gives no copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotOffered {
+    /// It is closed, halted, or about to be.
+    ShuttingDown,
+    /// It is neither in sync with its master nor a master whose term has begun.
+    NotInSync,
+    /// Its log failed, or is being cut.
+    LogInDoubt,
+    /// It gives as many copies as it may.
+    Busy,
+    /// Its state does not hold what is needed.
+    Behind {
+        /// What it holds.
+        applied: Vlsn,
+    },
+}
+
+impl fmt::Display for NotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotOffered::ShuttingDown => write!(f, "it is shutting down"),
+            NotOffered::NotInSync => write!(f, "it is not in sync itself"),
+            NotOffered::LogInDoubt => write!(f, "its log is in doubt"),
+            NotOffered::Busy => write!(f, "it gives as many copies as it may"),
+            NotOffered::Behind { applied } => write!(f, "its state ends at {applied}"),
+        }
+    }
+}
+
+impl std::error::Error for NotOffered {}
+
+impl Node {
+    /// Whether this node gives a copy that holds `at_least`. If so, its log is kept from there on until [`Node::unpin`], as far as the
+    /// bounds allow.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOffered`]; nothing is kept.
+    pub fn offer(&mut self, at_least: Vlsn) -> Result<Offer, NotOffered> {
+        self.check_offer(at_least)?;
+        let pin = self.cleaning.pin(self.applied.vlsn);
+        Ok(Offer { pin, point: self.applied })
+    }
+
+    fn check_offer(&self, at_least: Vlsn) -> Result<(), NotOffered> {
+        let applied = self.applied.vlsn;
+        if self.is_over() || self.shutting.is_some() {
+            return Err(NotOffered::ShuttingDown);
+        }
+        if !mutant!("restore-from-a-source-in-doubt") {
+            self.vouches()?;
+        }
+        match () {
+            () if self.cleaning.pins() >= self.config.restores_max => Err(NotOffered::Busy),
+            () if applied < at_least || applied < self.log.first() => {
+                Err(NotOffered::Behind { applied })
+            }
+            () => Ok(()),
+        }
+    }
+
+    /// Whether this node knows that it is of one mind with its group.
+    fn vouches(&self) -> Result<(), NotOffered> {
+        let reigns = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.dvlsn()));
+        let follows = self.following.as_ref().is_some_and(|following| following.in_sync());
+        match () {
+            () if self.log_failed.is_some() || self.truncating => Err(NotOffered::LogInDoubt),
+            () if reigns || follows => Ok(()),
+            () => Err(NotOffered::NotInSync),
+        }
+    }
+
+    /// What the cell `past` has to hold beside a log that begins with the entry at `point`; `None` if this node cannot tell, as its
+    /// log does not hold it.
+    pub fn past_of(&self, point: LogPoint) -> Option<Bytes> {
+        let membership = self.membership.as_ref()?;
+        self.log.contains(point).then(|| {
+            let kept = self.cleaning.kept();
+            Past::before(point.vlsn, membership, kept, self.log.history()).encode()
+        })
+    }
+
+    /// The copy is given, or is not wanted any more.
+    pub fn unpin(&mut self, pin: Pin) {
+        self.cleaning.unpin(pin);
+    }
+}

@@ -1,0 +1,415 @@
+//! A member too far behind is given a copy of the state (decision 24).
+//!
+//! The node decides when a copy is fetched, from whom, and whether what was fetched may be taken; its driver does the
+//! fetching, and tells what comes of it. While it is fetched nothing changes: log and promises are whole, so the member votes as
+//! any that lags; it follows no stream, so it acknowledges nothing.
+//!
+//! | stage | what the member does | ends by |
+//! |---|---|---|
+//! | `Fetching` | votes, goes on asking its master for a stream | the copy is there, or nobody gives it one |
+//! | `Waiting` | the same | the pause is over: it asks again |
+//! | `Fetched` | nothing at all | the driver opens the directory again, and makes another node |
+//!
+//! Whoever can follow a stream after all, or reigns, needs no copy: the fetch ends, and what was fetched is of use another time.
+
+use crate::links::Slot;
+use crate::node::Node;
+use crate::output::{Event, Output, Request};
+use crate::reads::ReadKind;
+use rep_vlsn::{LogPoint, NodeId, Vlsn, mutant};
+use std::fmt;
+use std::time::Duration;
+
+/// A copy that was ordered is asked for so often, then the member goes on as it was.
+const ORDER_TRIES: u32 = 5;
+
+/// One fetch, of those of one run of a node. News of an earlier one is no news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
+/// What a driver tells of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestoreNews {
+    /// A source has begun to give.
+    Began {
+        /// Which.
+        source: NodeId,
+    },
+    /// Chunks have come. Told now and then; the numbers are of the whole fetch.
+    Progress {
+        /// Their bytes.
+        bytes: u64,
+        /// How many there are.
+        chunks: u64,
+        /// How much of the state that is, as far as its source can tell: given, of how much.
+        of: Option<(u64, u64)>,
+    },
+    /// A source gives nothing, or nothing more; the next of the list is asked.
+    Refused {
+        /// Which.
+        by: NodeId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// No source is left to ask, or nothing can be kept here: the fetch is over.
+    Failed {
+        /// Why, in words.
+        why: String,
+    },
+    /// All of it is there, and nothing of it is in place. Answered by [`Output::Reopen`] or [`Output::FetchNoMore`].
+    Fetched {
+        /// The last entry that the state holds.
+        point: LogPoint,
+    },
+}
+
+/// Why a copy is not fetched as it was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotRestored {
+    /// The node is closed or halted.
+    Closed,
+    /// A master has what there is: whoever is to get a copy hands its mastership over first.
+    Master,
+    /// No such member, or this one itself.
+    UnknownSource {
+        /// Which.
+        source: NodeId,
+    },
+    /// A copy is being fetched already.
+    InProgress,
+}
+
+impl fmt::Display for NotRestored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotRestored::Closed => write!(f, "the node is closed"),
+            NotRestored::Master => {
+                write!(f, "this node is the master: it has what there is; hand the mastership over")
+            }
+            NotRestored::UnknownSource { source } => {
+                write!(f, "{source} is no other member of this group")
+            }
+            NotRestored::InProgress => write!(f, "this node is being given a copy already"),
+        }
+    }
+}
+
+impl std::error::Error for NotRestored {}
+
+/// A read that waits at a node which is about to be replaced by another.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WaitingRead {
+    /// Whose.
+    pub request: Request,
+    /// What it asks for.
+    pub kind: ReadKind,
+    /// When it has waited for too long.
+    pub deadline: Duration,
+}
+
+/// How far a fetch has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreProgress {
+    /// Who gives, once somebody does.
+    pub source: Option<NodeId>,
+    /// Bytes of the chunks that are here.
+    pub bytes: u64,
+    /// How many chunks are here.
+    pub chunks: u64,
+    /// How much of the state that is, as far as its source can tell: given, of how much.
+    pub of: Option<(u64, u64)>,
+    /// For how long it has been fetched.
+    pub taken: Duration,
+}
+
+/// A member that is being given a copy.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    /// What the copy has to hold, to be of use.
+    at_least: Vlsn,
+    /// Who is to give it, and how often that was tried; `None` if the member is stranded.
+    order: Option<(NodeId, u32)>,
+    stage: Stage,
+    /// The last fetch's end, if it was none to wish for.
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Fetching { fetch: FetchId, since: Duration, progress: RestoreProgress },
+    Waiting { until: Duration },
+    Fetched,
+}
+
+impl Restoring {
+    fn is_ordered(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// In words: whether it waits, and for what.
+    pub(crate) fn waits_for(&self) -> Option<(Vlsn, String)> {
+        let trouble = || self.trouble.clone().unwrap_or_else(|| "nobody was asked yet".to_owned());
+        matches!(self.stage, Stage::Waiting { .. }).then(|| (self.at_least, trouble()))
+    }
+}
+
+impl Node {
+    // ---- what begins it ----
+
+    /// Asks `source` for a copy, although this member may not need one. It follows no stream meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRestored`], and nothing has changed.
+    pub fn restore_from(&mut self, now: Duration, source: NodeId) -> Result<(), NotRestored> {
+        self.clock = now;
+        self.check_order(source)?;
+        self.restoring = Some(Restoring {
+            at_least: self.log.last().vlsn,
+            order: Some((source, 0)),
+            stage: Stage::Waiting { until: now },
+            trouble: None,
+        });
+        self.because("a copy was ordered");
+        self.leave_stream();
+        self.begin_fetch(now);
+        self.settle(now);
+        Ok(())
+    }
+
+    fn check_order(&self, source: NodeId) -> Result<(), NotRestored> {
+        let is_other = source != self.config.me && self.config.members.contains_key(&source);
+        match &self.restoring {
+            _ if self.is_ended() => Err(NotRestored::Closed),
+            _ if self.reign.is_some() => Err(NotRestored::Master),
+            _ if !is_other => Err(NotRestored::UnknownSource { source }),
+            Some(_) => Err(NotRestored::InProgress),
+            None => Ok(()),
+        }
+    }
+
+    /// The master's log begins after what this member needs.
+    pub(crate) fn strand(&mut self, now: Duration, source_first: Vlsn) {
+        let at_least = source_first.max(self.log.last().vlsn);
+        match &mut self.restoring {
+            Some(restoring) => restoring.at_least = restoring.at_least.max(at_least),
+            None => {
+                let stage = Stage::Waiting { until: now };
+                self.restoring = Some(Restoring { at_least, order: None, stage, trouble: None });
+                self.begin_fetch(now);
+            }
+        }
+    }
+
+    /// Whether the member stays away from streams: by order, or because it is about to be replaced.
+    pub(crate) fn shuns_streams(&self) -> bool {
+        self.restoring.as_ref().is_some_and(Restoring::is_ordered)
+    }
+
+    /// A stream gives what a copy was to give, or this member reigns.
+    pub(crate) fn needs_no_copy(&mut self) {
+        let ended = self.restoring.take().map(|restoring| restoring.stage);
+        if let Some(Stage::Fetching { .. }) = ended {
+            self.output(Output::FetchNoMore);
+        }
+    }
+
+    // ---- fetching ----
+
+    fn begin_fetch(&mut self, now: Duration) {
+        let Some(restoring) = &self.restoring else { return };
+        let order = restoring.order;
+        let at_least = restoring.at_least.max(self.log.last().vlsn);
+        let sources = match order {
+            Some((source, _)) => vec![source],
+            None => self.sources(),
+        };
+        if sources.is_empty() {
+            return self.fetch_later(now, "no other member is in reach".to_owned());
+        }
+        self.fetches += 1;
+        let fetch = FetchId(self.fetches);
+        self.enter(Stage::Fetching { fetch, since: now, progress: RestoreProgress::default() });
+        self.output(Output::Fetch { fetch, sources, at_least });
+    }
+
+    /// Whom to ask: the replicas, the nearest first, and then the master, which has enough to do. The other way round if a copy was put in
+    /// place and no stream came of it: a replica may be behind what the master's log begins with.
+    fn sources(&self) -> Vec<NodeId> {
+        let round_trips = self.links.round_trips();
+        let far = |id: NodeId| round_trips.get(&id).copied().unwrap_or(Duration::MAX);
+        let master = self.master();
+        let members = self.links.peers().filter(|open| self.is_member(open));
+        let mut sources: Vec<NodeId> = members.map(|open| open.link.peer).collect();
+        let master_first = self.config.restored.is_some();
+        sources.sort_by_key(|id| ((Some(*id) == master) != master_first, far(*id), *id));
+        sources
+    }
+
+    fn enter(&mut self, next: Stage) {
+        if let Some(restoring) = &mut self.restoring {
+            restoring.stage = next;
+        }
+    }
+
+    fn fetch_later(&mut self, now: Duration, why: String) {
+        let until = now + self.config.timing.redial_max;
+        if let Some(restoring) = &mut self.restoring {
+            restoring.trouble = Some(why);
+            restoring.stage = Stage::Waiting { until };
+        }
+    }
+
+    /// The driver tells what became of a fetch.
+    pub fn handle_restore(&mut self, now: Duration, fetch: FetchId, news: RestoreNews) {
+        self.clock = now;
+        if self.is_over() || !self.is_fetching(fetch) {
+            return;
+        }
+        match news {
+            RestoreNews::Began { source } => self.fetch_began(source),
+            RestoreNews::Progress { bytes, chunks, of } => {
+                if let Some(progress) = self.fetch_progress_mut() {
+                    (progress.bytes, progress.chunks, progress.of) = (bytes, chunks, of);
+                }
+            }
+            RestoreNews::Refused { by, reason } => self.source_refuses(by, reason),
+            RestoreNews::Failed { why } => self.fetch_failed(now, why),
+            RestoreNews::Fetched { point } => self.fetched(now, point),
+        }
+        self.settle(now);
+    }
+
+    fn is_fetching(&self, fetch: FetchId) -> bool {
+        let stage = self.restoring.as_ref().map(|restoring| restoring.stage);
+        matches!(stage, Some(Stage::Fetching { fetch: own, .. }) if own == fetch)
+    }
+
+    fn fetch_progress_mut(&mut self) -> Option<&mut RestoreProgress> {
+        match &mut self.restoring.as_mut()?.stage {
+            Stage::Fetching { progress, .. } => Some(progress),
+            Stage::Waiting { .. } | Stage::Fetched => None,
+        }
+    }
+
+    fn fetch_began(&mut self, source: NodeId) {
+        if let Some(progress) = self.fetch_progress_mut() {
+            progress.source = Some(source);
+        }
+        self.event(Event::RestoreBegan { source });
+    }
+
+    fn source_refuses(&mut self, by: NodeId, reason: String) {
+        if let Some(progress) = self.fetch_progress_mut() {
+            progress.source = None;
+        }
+        let why = format!("{} gives none: {reason}", self.name_of(by));
+        if let Some(restoring) = &mut self.restoring {
+            restoring.trouble = Some(why);
+        }
+    }
+
+    fn fetch_failed(&mut self, now: Duration, why: String) {
+        self.event(Event::RestoreFailed { why: why.clone() });
+        let order = self.restoring.as_mut().and_then(|restoring| restoring.order.as_mut());
+        let is_given_up = order.is_some_and(|(_, tries)| {
+            *tries += 1;
+            *tries >= ORDER_TRIES
+        });
+        match is_given_up {
+            true => self.end_order(),
+            false => self.fetch_later(now, why),
+        }
+    }
+
+    /// The member goes on as it was before the order.
+    fn end_order(&mut self) {
+        self.restoring = None;
+        if let Some(master) = self.following.as_ref().map(|following| following.master) {
+            self.connect(master, Slot::Source);
+        }
+    }
+
+    // ---- the end of it ----
+
+    /// The copy is here. It is taken only if nothing is lost by it.
+    fn fetched(&mut self, now: Duration, point: LogPoint) {
+        match self.may_take(point) {
+            Ok(()) => self.make_way(point),
+            Err(why) => {
+                self.output(Output::FetchNoMore);
+                self.fetch_failed(now, why);
+            }
+        }
+    }
+
+    /// What this member has acknowledged is in a state that is not below its last entry, in VLSN and in term, or was never durable and
+    /// cannot become so. And a fence comes before what is of its term.
+    fn may_take(&self, point: LogPoint) -> Result<(), String> {
+        let last = self.log.last();
+        let below = point.vlsn < last.vlsn || point.term < last.term;
+        match () {
+            () if below && !mutant!("restore-goes-backwards") => {
+                Err(format!("a copy at {point} is below the last entry here, {last}"))
+            }
+            () if point.term > self.durable_fence().term => {
+                Err(format!("a copy at {point} is of a term that this node has not heard of"))
+            }
+            () if self.truncating => Err("the log is being cut".to_owned()),
+            () => Ok(()),
+        }
+    }
+
+    /// From here on this node does nothing: another takes its place, on the directory as it will be then.
+    fn make_way(&mut self, point: LogPoint) {
+        self.enter(Stage::Fetched);
+        self.because("is given a copy");
+        self.unfollow();
+        let given_up = self.watermarks.give_up();
+        given_up.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
+        self.close_links();
+        self.event(Event::RestoreFetched { point });
+        self.observe();
+        self.output(Output::Reopen { point });
+    }
+
+    /// Whether another node is to take this one's place.
+    pub(crate) fn is_making_way(&self) -> bool {
+        let stage = self.restoring.as_ref().map(|restoring| restoring.stage);
+        matches!(stage, Some(Stage::Fetched)) && !mutant!("restore-goes-on-meanwhile")
+    }
+
+    /// Takes out the reads that wait, for [`Node::read`] of the node that takes this one's place.
+    pub fn take_reads(&mut self) -> Vec<WaitingRead> {
+        self.reads.take_waiting()
+    }
+
+    // ---- time, and what is shown ----
+
+    pub(crate) fn restoring_timeout(&mut self, now: Duration) {
+        if self.restoring_next_timeout().is_some_and(|(until, _)| until <= now) {
+            self.begin_fetch(now);
+        }
+    }
+
+    pub(crate) fn restoring_next_timeout(&self) -> Option<(Duration, &'static str)> {
+        match self.restoring.as_ref()?.stage {
+            Stage::Waiting { until } => Some((until, "fetch")),
+            Stage::Fetching { .. } | Stage::Fetched => None,
+        }
+    }
+
+    /// How far the fetch has come that is under way.
+    pub fn restore_progress(&self, now: Duration) -> Option<RestoreProgress> {
+        match self.restoring.as_ref()?.stage {
+            Stage::Fetching { since, progress, .. } => {
+                Some(RestoreProgress { taken: now.saturating_sub(since), ..progress })
+            }
+            Stage::Waiting { .. } | Stage::Fetched => None,
+        }
+    }
+}

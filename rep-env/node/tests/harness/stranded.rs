@@ -1,0 +1,159 @@
+#![allow(dead_code, reason = "each test binary uses its part of the harness")]
+//! A group whose logs go on without one of its members; and the rules of giving copies, for the planted bugs to break.
+
+use crate::harness::Group;
+use rep_node::{NodeState, NotOffered, RestoreNews, Retention};
+use rep_vlsn::{LogPoint, NodeId, Vlsn};
+use std::time::Duration;
+
+pub(crate) struct Stranded {
+    pub(crate) group: Group,
+    pub(crate) master: NodeId,
+    /// In sync, with a log that was never cleaned.
+    pub(crate) replica: NodeId,
+    /// The master's log begins after what it needs, and it knows.
+    pub(crate) lost: NodeId,
+}
+
+/// A group in which everybody follows; its master and the others.
+pub(crate) fn in_sync(names: &[&str]) -> (Group, NodeId, Vec<NodeId>) {
+    in_sync_keeping(names, Retention { bytes: 2, age: Duration::from_secs(3600) })
+}
+
+fn in_sync_keeping(names: &[&str], retention: Retention) -> (Group, NodeId, Vec<NodeId>) {
+    let mut group = Group::new(names);
+    group.retention = retention;
+    group.start_all();
+    let others = |group: &Group| {
+        let master = group.master()?;
+        let others: Vec<NodeId> = group.ids().into_iter().filter(|id| *id != master).collect();
+        let follows = |id: &NodeId| group.node(*id).state() == NodeState::Replica;
+        others.iter().all(follows).then_some((master, others))
+    };
+    group.run_until("everybody follows", |group| others(group).is_some());
+    let (master, others) = others(&group).expect("was looked for");
+    write(&mut group, master, 1);
+    group.run_until("everybody has applied it", |group| {
+        group.ids().iter().all(|id| group.node(*id).applied() == group.node(master).applied())
+    });
+    (group, master, others)
+}
+
+/// Writes that are applied at the master.
+pub(crate) fn write(group: &mut Group, master: NodeId, count: usize) {
+    for n in 0..count {
+        let write = group.propose(master, &format!("w{n}"));
+        group.run_until("committed", |group| group.outcome(master, write).is_some());
+    }
+    let all = |group: &Group| group.node(master).applied() == group.node(master).log().last();
+    group.run_until("applied", all);
+}
+
+/// The master writes and cleans until its log begins after `vlsn`.
+pub(crate) fn leave_behind(group: &mut Group, master: NodeId, vlsn: Vlsn) {
+    write(group, master, 8);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert!(group.machines[&master].first > vlsn.next(), "the log was cleaned");
+}
+
+pub(crate) fn news(group: &mut Group, id: NodeId, news: RestoreNews) {
+    let (fetch, ..) = group.machines[&id].fetch.clone().expect("it fetches");
+    group.act(id, |node, now| node.handle_restore(now, fetch, news));
+}
+
+/// The driver gives the fetch up.
+pub(crate) fn fails(group: &mut Group, id: NodeId, why: &str) {
+    let machine = group.machines.get_mut(&id).unwrap();
+    let (fetch, ..) = machine.fetch.take().expect("it fetches");
+    let news = RestoreNews::Failed { why: why.into() };
+    group.act(id, |node, now| node.handle_restore(now, fetch, news));
+}
+
+pub(crate) fn problems(group: &Group, id: NodeId) -> Vec<String> {
+    group.node(id).status(group.now).problems
+}
+
+impl Stranded {
+    pub(crate) fn new() -> Stranded {
+        let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+        let (replica, lost) = (others[0], others[1]);
+        group.kill(lost);
+        let last = group.machines[&lost].records.last().unwrap().point();
+        leave_behind(&mut group, master, last.vlsn);
+        group.start(lost);
+        group.run_until("asks for a copy", |group| group.machines[&lost].fetch.is_some());
+        Stranded { group, master, replica, lost }
+    }
+
+    /// What the replica has applied is fetched, and nothing of it is in place.
+    pub(crate) fn copy_is_complete(&mut self) {
+        let point = self.group.node(self.replica).applied();
+        news(&mut self.group, self.lost, RestoreNews::Began { source: self.replica });
+        news(&mut self.group, self.lost, RestoreNews::Fetched { point });
+        assert_eq!(self.group.machines[&self.lost].reopens, Some(point));
+    }
+
+    pub(crate) fn copy_is_put_in_place(&mut self) {
+        let point = self.group.machines[&self.lost].reopens.expect("is complete");
+        self.group.install(self.lost, self.replica, point);
+    }
+
+    pub(crate) fn is_given_a_copy(&mut self) {
+        self.copy_is_complete();
+        self.copy_is_put_in_place();
+    }
+}
+
+// ---- rules that planted bugs break ----
+
+pub(crate) fn a_copy_below_the_last_entry_is_not_taken() {
+    let Stranded { mut group, lost, .. } = Stranded::new();
+    let last = group.node(lost).log().last();
+    let below = LogPoint::new(last.term, Vlsn::new(last.vlsn.get() - 1));
+    news(&mut group, lost, RestoreNews::Fetched { point: below });
+    assert_eq!(group.machines[&lost].reopens, None, "{below} is below {last}");
+    group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
+    news(&mut group, lost, RestoreNews::Fetched { point: last });
+    assert_eq!(group.machines[&lost].reopens, Some(last));
+}
+
+pub(crate) fn a_member_that_makes_way_does_nothing() {
+    let mut stranded = Stranded::new();
+    stranded.copy_is_complete();
+    let Stranded { mut group, master, lost, .. } = stranded;
+    assert_eq!(group.node(lost).state(), NodeState::Unknown);
+    group.kill(master);
+    group.run_for(Duration::from_secs(5));
+    assert_eq!(group.master(), None, "one of three votes, and nobody else");
+    assert_eq!(group.node(lost).next_timeout(), None);
+}
+
+pub(crate) fn a_source_in_doubt_gives_nothing() {
+    let Stranded { mut group, master, lost, .. } = Stranded::new();
+    let mut answer = None;
+    group.act(lost, |node, _| answer = Some(node.offer(Vlsn::FIRST)));
+    assert_eq!(answer, Some(Err(NotOffered::NotInSync)));
+    group.act(master, |node, now| {
+        let what = rep_node::PersistFailed::Log;
+        node.handle_persist_failed(now, what, "rotten".into());
+        answer = Some(node.offer(Vlsn::FIRST));
+    });
+    assert_eq!(answer, Some(Err(NotOffered::LogInDoubt)));
+}
+
+pub(crate) fn a_pin_keeps_the_log() {
+    let keeps = Retention { bytes: 1 << 20, age: Duration::ZERO };
+    let (mut group, master, _) = in_sync_keeping(&["n1", "n2", "n3"], keeps);
+    let at = group.node(master).applied();
+    let mut offer = None;
+    group.act(master, |node, _| offer = node.offer(at.vlsn).ok());
+    write(&mut group, master, 5);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert!(group.machines[&master].first <= at.vlsn, "what follows {at} is kept");
+    assert!(group.node(master).past_of(at).is_some());
+    group.act(master, |node, _| node.unpin(offer.expect("is in sync").pin));
+    group.checkpoint(master, last);
+    assert_eq!(group.machines[&master].first, last, "and goes when the copy is given");
+}

@@ -1,0 +1,269 @@
+//! A member that its group's logs have left behind is given a copy, takes it only if nothing is lost by it, and does nothing between the
+//! end of the copying and the opening.
+
+#[path = "harness/group.rs"]
+mod harness;
+#[path = "harness/stranded.rs"]
+mod stranded;
+
+use harness::Group;
+use rep_node::{
+    Event, NodeState, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind, RestoreNews,
+};
+use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
+use std::time::Duration;
+use stranded::{Stranded, in_sync, problems};
+
+#[test]
+fn who_is_too_far_behind_asks_the_replica_and_then_the_master() {
+    let Stranded { group, master, replica, lost } = Stranded::new();
+    let (_, sources, at_least) = group.machines[&lost].fetch.clone().expect("asks");
+    assert_eq!(sources, [replica, master]);
+    assert_eq!(at_least, group.machines[&master].first);
+    assert_ne!(group.node(lost).state(), NodeState::Replica);
+    let problems = problems(&group, lost);
+    assert!(problems.iter().any(|said| said == "asks for a copy of the state"), "{problems:?}");
+}
+
+#[test]
+fn with_the_copy_in_place_it_follows_and_is_asked_for_no_other() {
+    let mut stranded = Stranded::new();
+    stranded.is_given_a_copy();
+    let Stranded { mut group, master, lost, .. } = stranded;
+    group.run_until("follows", |group| group.node(lost).state() == NodeState::Replica);
+    assert_eq!(group.machines[&lost].fetch, None);
+    let write = group.propose(master, "after");
+    group.run_until("committed", |group| group.outcome(master, write).is_some());
+    let same = |group: &Group| group.node(lost).applied() == group.node(master).applied();
+    group.run_until("applies what the others do", same);
+    let events = &group.machines[&lost].events;
+    assert!(events.iter().any(|event| matches!(event, Event::Restored { .. })), "{events:?}");
+}
+
+#[test]
+fn while_the_copy_is_fetched_the_member_votes() {
+    let Stranded { mut group, master, lost, replica } = Stranded::new();
+    group.kill(master);
+    group.run_until("elected by the stranded one", |group| group.master() == Some(replica));
+    assert!(group.machines[&lost].events.iter().any(|e| matches!(e, Event::NeedsRestore { .. })));
+}
+
+#[test]
+fn a_copy_that_is_not_below_the_last_entry_is_taken_and_one_below_is_not() {
+    stranded::a_copy_below_the_last_entry_is_not_taken();
+}
+
+#[test]
+fn a_copy_of_a_term_that_was_not_heard_of_is_fetched_again_later() {
+    let Stranded { mut group, lost, .. } = Stranded::new();
+    let last = group.node(lost).log().last();
+    let unheard = LogPoint::new(Term::new(99), last.vlsn.next());
+    stranded::news(&mut group, lost, RestoreNews::Fetched { point: unheard });
+    assert_eq!(group.machines[&lost].reopens, None);
+    assert_eq!(group.machines[&lost].fetch, None);
+    group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
+}
+
+#[test]
+fn from_the_end_of_the_copying_on_it_does_nothing() {
+    stranded::a_member_that_makes_way_does_nothing();
+}
+
+#[test]
+fn the_reads_that_wait_are_handed_on_and_served_by_the_next_node() {
+    let mut stranded = Stranded::new();
+    let (master, lost) = (stranded.master, stranded.lost);
+    let group = &mut stranded.group;
+    let own = group.node(master).group().unwrap();
+    let kind = ReadKind::AtLeast { group: own, point: group.node(master).log().last() };
+    let before = group.read(lost, kind);
+    stranded.copy_is_complete();
+    let group = &mut stranded.group;
+    let during = group.read(lost, kind);
+    assert_eq!(group.outcome(lost, before), None);
+    assert_eq!(group.outcome(lost, during), None);
+    let mut reads = Vec::new();
+    group.act(lost, |node, _| reads = node.take_reads());
+    let taken: Vec<_> = reads.iter().map(|read| read.request).collect();
+    assert_eq!(taken, [before, during]);
+    stranded.copy_is_put_in_place();
+    let mut group = stranded.group;
+    for read in reads {
+        group.act(lost, |node, now| node.read(now, read.request, read.kind, read.deadline));
+    }
+    group.run_until("served", |group| group.outcome(lost, during).is_some());
+    for read in [before, during] {
+        let outcome = group.outcome(lost, read);
+        assert!(matches!(outcome, Some(Outcome::Read { .. })), "{outcome:?}");
+    }
+}
+
+#[test]
+fn nobody_is_left_to_ask_and_later_somebody_is() {
+    let Stranded { mut group, lost, replica, .. } = Stranded::new();
+    stranded::news(&mut group, lost, RestoreNews::Began { source: replica });
+    let progress = RestoreNews::Progress { bytes: 3 << 20, chunks: 40, of: Some((3, 6)) };
+    stranded::news(&mut group, lost, progress);
+    let said = problems(&group, lost).join("\n");
+    assert!(said.contains("is being given a copy by n"), "{said}");
+    assert!(said.contains("3.0 MiB") && said.contains("50 % done"), "{said}");
+    let refused = RestoreNews::Refused { by: replica, reason: "no mood".into() };
+    stranded::news(&mut group, lost, refused);
+    stranded::fails(&mut group, lost, "nobody is left");
+    let said = problems(&group, lost).join("\n");
+    assert!(said.contains("needs a copy of the state at entry"), "{said}");
+    group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
+}
+
+#[test]
+fn news_of_a_fetch_that_is_over_is_no_news() {
+    let Stranded { mut group, lost, master, .. } = Stranded::new();
+    let (over, ..) = group.machines[&lost].fetch.clone().unwrap();
+    stranded::fails(&mut group, lost, "for now");
+    group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
+    let point = group.node(master).applied();
+    group.act(lost, |node, now| node.handle_restore(now, over, RestoreNews::Fetched { point }));
+    assert_eq!(group.machines[&lost].reopens, None);
+}
+
+#[test]
+fn who_can_follow_a_master_after_all_fetches_no_more() {
+    let Stranded { mut group, master, lost, replica } = Stranded::new();
+    // The replica's log was not cleaned: it may be master, and has all that is needed.
+    let term = group.node(master).term();
+    group.transfer(master, &[replica], false);
+    group.run_until("another master", |group| group.master() == Some(replica));
+    assert!(group.node(replica).term() > term);
+    group.run_until("follows", |group| group.node(lost).state() == NodeState::Replica);
+    assert_eq!(group.machines[&lost].fetch, None);
+    assert_eq!(group.node(lost).restore_progress(group.now), None);
+}
+
+#[test]
+fn after_a_copy_that_led_to_no_stream_the_master_is_asked_first() {
+    let mut stranded = Stranded::new();
+    stranded.copy_is_complete();
+    let point = stranded.group.machines[&stranded.lost].reopens.unwrap();
+    // The master's log goes on without it before it is back.
+    let group = &mut stranded.group;
+    group.kill(stranded.lost);
+    stranded::leave_behind(group, stranded.master, point.vlsn);
+    stranded.copy_is_put_in_place();
+    let Stranded { group, master, replica, lost } = &mut stranded;
+    group.run_until("asks again", |group| group.machines[lost].fetch.is_some());
+    let (_, sources, _) = group.machines[lost].fetch.clone().unwrap();
+    assert_eq!(sources[0], *master);
+    assert!(sources.len() == 1 || sources[1] == *replica);
+}
+
+// ---- by order ----
+
+#[test]
+fn a_copy_is_fetched_by_order_from_whom_the_order_names() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let (me, source) = (others[0], others[1]);
+    group.act(me, |node, now| node.restore_from(now, source).unwrap());
+    let (_, sources, _) = group.machines[&me].fetch.clone().unwrap();
+    assert_eq!(sources, [source]);
+    let write = group.propose(master, "meanwhile");
+    group.run_until("committed", |group| group.outcome(master, write).is_some());
+    let (state, last) = (group.node(me).state(), group.node(me).log().last());
+    assert_eq!(state, NodeState::Unknown, "it follows no stream");
+    group.run_until("the source has applied it", |group| group.node(source).applied() > last);
+    let point = group.node(source).applied();
+    stranded::news(&mut group, me, RestoreNews::Fetched { point });
+    assert_eq!(group.machines[&me].reopens, Some(point));
+    group.install(me, source, point);
+    group.run_until("follows", |group| group.node(me).state() == NodeState::Replica);
+}
+
+#[test]
+fn an_order_that_cannot_be_followed_is_given_up_and_the_stream_goes_on() {
+    let (mut group, _, others) = in_sync(&["n1", "n2", "n3"]);
+    let (me, source) = (others[0], others[1]);
+    group.act(me, |node, now| node.restore_from(now, source).unwrap());
+    for _ in 0..5 {
+        group.run_until("asks", |group| group.machines[&me].fetch.is_some());
+        stranded::fails(&mut group, me, "busy");
+    }
+    group.run_until("follows", |group| group.node(me).state() == NodeState::Replica);
+    assert_eq!(group.machines[&me].fetch, None);
+}
+
+#[test]
+fn what_cannot_be_ordered_is_refused_and_says_why() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let (me, stranger) = (others[0], NodeId::new(77));
+    let ask = |group: &mut Group, id, source| {
+        let mut answer = None;
+        group.act(id, |node, now| answer = Some(node.restore_from(now, source)));
+        answer.unwrap()
+    };
+    assert_eq!(ask(&mut group, master, me), Err(NotRestored::Master));
+    assert_eq!(ask(&mut group, me, me), Err(NotRestored::UnknownSource { source: me }));
+    let unknown = NotRestored::UnknownSource { source: stranger };
+    assert_eq!(ask(&mut group, me, stranger), Err(unknown));
+    assert_eq!(ask(&mut group, me, master), Ok(()));
+    assert_eq!(ask(&mut group, me, master), Err(NotRestored::InProgress));
+    group.act(me, |node, now| node.close(now));
+    assert_eq!(ask(&mut group, me, master), Err(NotRestored::Closed));
+    assert_eq!(group.machines[&me].fetch, None, "a close ends the fetch");
+}
+
+// ---- the source ----
+
+#[test]
+fn who_is_in_doubt_gives_no_copy() {
+    stranded::a_source_in_doubt_gives_nothing();
+}
+
+#[test]
+fn a_source_gives_what_it_has_and_a_few_copies_at_a_time() {
+    let (mut group, _, others) = in_sync(&["n1", "n2", "n3"]);
+    let applied = group.node(others[0]).applied();
+    let mut answers = Vec::new();
+    group.act(others[0], |node, _| {
+        answers = (0..3).map(|_| node.offer(applied.vlsn)).collect();
+        let pin = answers[0].unwrap().pin;
+        node.unpin(pin);
+        answers.push(node.offer(applied.vlsn));
+        answers.push(node.offer(applied.vlsn.next()));
+    });
+    assert_eq!(answers[0].unwrap().point, applied);
+    assert!(answers[1].is_ok() && answers[3].is_ok());
+    assert_eq!(answers[2], Err(NotOffered::Busy));
+    assert_eq!(answers[4], Err(NotOffered::Busy));
+    group.act(others[0], |node, _| answers[1].iter().for_each(|offer| node.unpin(offer.pin)));
+    group.act(others[0], |node, _| answers.push(node.offer(applied.vlsn.next())));
+    assert_eq!(answers[5], Err(NotOffered::Behind { applied: applied.vlsn }));
+}
+
+#[test]
+fn the_log_of_a_source_is_kept_from_the_copys_entry_on() {
+    stranded::a_pin_keeps_the_log();
+}
+
+#[test]
+fn a_pin_ends_with_twice_the_bytes_that_are_kept_for_others() {
+    let (mut group, master, _) = in_sync(&["n1", "n2", "n3"]);
+    let at = group.node(master).applied().vlsn;
+    group.act(master, |node, _| assert!(node.offer(at).is_ok()));
+    stranded::write(&mut group, master, 20);
+    let last = group.node(master).applied().vlsn;
+    // Twenty files and more of one byte each, and four bytes that may stay.
+    group.checkpoint(master, last);
+    assert_eq!(group.machines[&master].first, Vlsn::new(last.get() - 3));
+}
+
+#[test]
+fn a_member_that_makes_way_hands_nothing_over() {
+    let mut stranded = Stranded::new();
+    stranded.copy_is_complete();
+    let (group, lost) = (&mut stranded.group, stranded.lost);
+    let request = group.transfer(lost, &[], false);
+    assert_eq!(group.transferred[&request], Err(NotTransferred::NotMaster { master: None }));
+    group.run_for(Duration::from_secs(3));
+    assert_eq!(group.node(lost).next_timeout(), None);
+    group.act(lost, |node, now| node.close(now));
+    assert_eq!(group.node(lost).state(), NodeState::Shutdown);
+}
