@@ -13,4 +13,4 @@ mod stable;
 pub(crate) use input::Input;
 pub(crate) use seeds::offer;
 #[cfg(test)]
-pub(crate) use stable::holds;
+pub(crate) use stable::{holds, holds_for};

@@ -12,15 +12,20 @@ const SPOILS_MAX: usize = 6;
 
 /// Runs a body over its seeds as they are, over seeds that were spoiled, and over bytes that never were a seed.
 pub(crate) fn holds(body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) {
+    holds_for(Config::default().cases, body, seeds);
+}
+
+/// The same with another number of cases of each kind, for a body that takes its time.
+pub(crate) fn holds_for(cases: u32, body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) {
     let seeds = seeds();
     assert!(!seeds.is_empty(), "a body without a seed is hardly tested");
     seeds.iter().for_each(|seed| body(seed));
-    over(spoiled(seeds), body);
-    over(vec(any::<u8>(), 0..ARBITRARY_BYTES_MAX), body);
+    over(cases, spoiled(seeds), body);
+    over(cases, vec(any::<u8>(), 0..ARBITRARY_BYTES_MAX), body);
 }
 
-fn over(inputs: impl Strategy<Value = Vec<u8>>, body: fn(&[u8])) {
-    let config = Config { failure_persistence: None, ..Config::default() };
+fn over(cases: u32, inputs: impl Strategy<Value = Vec<u8>>, body: fn(&[u8])) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&inputs, |bytes| {
         body(&bytes);
         Ok(())

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod bank;
+#[cfg(feature = "tls")]
+pub(crate) mod clerk;
 #[cfg(feature = "quic")]
 pub(crate) mod raw_quic;
 #[cfg(feature = "quic")]

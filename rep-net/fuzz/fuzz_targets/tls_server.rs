@@ -1,0 +1,11 @@
+//! See the body, in `tests/fuzz/tls_server.rs`.
+#![no_main]
+
+#[path = "../../tests/fuzz/tls_server.rs"]
+mod body;
+#[path = "../../tests/common/mod.rs"]
+mod common;
+#[path = "../../../xtask/fuzz/kit.rs"]
+mod kit;
+
+libfuzzer_sys::fuzz_target!(init: kit::offer(body::seeds), |data: &[u8]| body::body(data));
