@@ -2,12 +2,18 @@
 //! Built with `--cfg rep_mutants`; otherwise there is nothing here.
 #![cfg(rep_mutants)]
 
+#[path = "support/installing.rs"]
+mod installing;
 #[path = "support/pair.rs"]
 mod pair;
+#[path = "support/restoring.rs"]
+mod restoring;
 
 use pair::{ModelLog, Pair, point};
+use rep_stream::restore::Staging;
 use rep_stream::{Connection, FeederMessage, ReplicaMessage};
-use rep_vlsn::{Batch, Flags, SyncClass, Vlsn, mutants};
+use rep_vlsn::{Batch, Flags, MemDisk, SyncClass, Vlsn, mutants};
+use restoring::{Rng, State, Weather};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn predecessors_are_checked() {
@@ -80,10 +86,21 @@ fn foreign_tails_are_cut() {
     assert_eq!(pair.copy.records, pair.source.records);
 }
 
+fn a_copy_with_a_gap_is_none() {
+    for seed in 0..40 {
+        let mut staging = Staging::open(MemDisk::new()).unwrap();
+        let state = State::new(&mut Rng(seed), 30, 20);
+        let weather = Weather { seed, loses_one_of: Some(25), ..Weather::default() };
+        if restoring::restore(&state, &mut staging, weather).complete {
+            restoring::assert_holds(&mut staging, &state);
+        }
+    }
+}
+
 /// One test, since the set of planted bugs belongs to the process.
 #[test]
 fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
-    let rules: [(&str, fn()); 7] = [
+    let rules: [(&str, fn()); 11] = [
         ("stream-skip-predecessor-check", predecessors_are_checked),
         ("stream-old-connection-ack", old_acks_count_nothing),
         ("stream-ack-before-sync", acks_wait_for_the_sync),
@@ -91,6 +108,13 @@ fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
         ("stream-watermark-unlimited", watermarks_cover_what_is_matched),
         ("stream-truncate-below-dvlsn", durable_entries_stay),
         ("stream-skip-syncup", foreign_tails_are_cut),
+        ("restore-chunk-unchecked", installing::a_spoilt_chunk_is_not_there),
+        ("restore-end-unchecked", a_copy_with_a_gap_is_none),
+        ("restore-cell-before-sync", installing::a_complete_copy_outlives_any_power_cut),
+        (
+            "restore-emptied-before-log",
+            installing::whatever_operation_is_the_last_a_member_is_the_old_one_or_the_new_one,
+        ),
     ];
     for (name, rule) in rules {
         rule();

@@ -158,6 +158,8 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-stream", "fuzz_bodies", BODIES),
     ("rep-stream", "mutants", MUTANTS),
     ("rep-stream", "properties", LONG),
+    ("rep-stream", "restore", LONG),
+    ("rep-stream", "restore_staging", LONG),
     ("rep-stream", "scripted", LONG),
     ("rep-vlsn", "bytes", LONG),
     ("rep-vlsn", "crash", LONG),
