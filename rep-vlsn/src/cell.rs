@@ -22,7 +22,8 @@
 //! 20  CRC        u32      CRC32C of the cell's name, bytes 0..20, and the value
 //! 24  value
 //! ```
-//! All little-endian. The second slot begins at byte 69,632.
+//! All little-endian. The second slot begins at byte 69,632. Both have their room from the beginning, so that a full disk
+//! keeps no value out.
 
 use crate::disk::{Disk, DiskFile, parent};
 use crate::error::{CellError, During};
@@ -145,6 +146,8 @@ impl<D: Disk> DurableCell<D> {
             self.disk.remove(&making).during("remove what a crash left")?;
         }
         let file = self.disk.create(&making).during("create")?;
+        // Whatever is stored later has its place, also on a full disk.
+        file.allocate(2 * SLOT_BYTES).during("allocate")?;
         write_both(&file, slot, sequence)?;
         self.disk.rename(&making, &self.name).during("rename")?;
         self.disk.sync_dir(parent(&self.name)).during("sync directory")?;

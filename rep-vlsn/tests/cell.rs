@@ -128,6 +128,18 @@ fn a_failed_sync_poisons_the_cell() {
     assert_eq!(load(&disk).unwrap().as_deref(), Some(&b"one"[..]));
 }
 
+#[test]
+fn a_cell_that_was_stored_to_once_takes_the_longest_value_on_a_full_disk() {
+    let disk = MemDisk::new();
+    let (mut cell, _) = DurableCell::open(disk.clone(), "promise").unwrap();
+    cell.store(b"").unwrap();
+    disk.fill(true);
+    let longest = vec![7; CELL_BYTES_MAX];
+    cell.store(&longest).unwrap();
+    disk.power_cut(&mut || 0);
+    assert_eq!(load(&disk).unwrap().as_deref(), Some(&longest[..]));
+}
+
 /// A sync fails at the first of two slots, and the process is restarted: the slot reads as new, and the disk does not have
 /// it. The value that the opening tells must survive a crash in the middle of the next store.
 #[test]

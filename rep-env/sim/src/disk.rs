@@ -54,6 +54,8 @@ pub(crate) enum Unopened {
 const PROMISE: &str = "promise";
 /// The cell that says which member this is.
 const IDENTITY: &str = "identity";
+/// The cell of what the log's head said, made before it says anything.
+const PAST: &str = "past";
 
 impl Home {
     /// Opens everything, as the runtime does. `fresh` names the directory if it is new.
@@ -67,8 +69,11 @@ impl Home {
             }
             None => Fence::default(),
         };
-        let (past, past_value) = DurableCell::open(self.disk.clone(), "past")
+        let (mut past, past_value) = DurableCell::open(self.disk.clone(), PAST)
             .map_err(|error| self.explain_cell(&error))?;
+        if past_value.is_none() {
+            past.store(b"").map_err(|error| self.explain_cell(&error))?;
+        }
         let log = open(self.disk.clone(), config).map_err(|error| self.explain_log(&error))?;
         let entries = self.entries(&log)?;
         Ok(Found { incarnation, promise, past, past_value, fence, log, entries })

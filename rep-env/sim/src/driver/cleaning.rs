@@ -19,9 +19,10 @@ impl World {
     /// What is beyond the bounds, and the store does not need, is on its way out.
     fn is_within_bounds(&mut self, id: NodeId, checkpoint: Vlsn, segments: &[SegmentSize]) {
         let bytes_max = self.swarm.disk.retention_bytes;
+        let log_failed = self.process(id).failed;
         let Some(live) = self.live_mut(id) else { return };
         let going = live.keeping.is_some() || live.cleaning.is_some();
-        let failed = live.writer.is_poisoned() || live.node.group().is_none();
+        let failed = log_failed || live.node.group().is_none();
         let bytes = bytes_of(segments);
         let spare = segments.get(1).is_some_and(|next| next.first <= checkpoint);
         let checked = ensure(
