@@ -160,6 +160,7 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-stream", "properties", LONG),
     ("rep-stream", "restore", LONG),
     ("rep-stream", "restore_staging", LONG),
+    ("rep-stream", "restore_wire", LONG),
     ("rep-stream", "scripted", LONG),
     ("rep-vlsn", "bytes", LONG),
     ("rep-vlsn", "crash", LONG),
