@@ -4,7 +4,7 @@
 //! gives, a [`RestoreSink`] takes, [`Staging`] keeps. A chunk is known by the digest of its bytes, so a restore that was
 //! broken off goes on with any source, also one whose state has moved on: only what differs is sent. *Installing* is
 //! [`install`], at every opening of the member's directory. Why it is so is told in `docs/decisions/0024`, the bytes are
-//! in `docs/stream.md`.
+//! in `docs/restore.md`.
 //!
 //! # Example: a copy of three chunks, one of which is there already
 //!

@@ -2,7 +2,7 @@
 //!
 //! One channel serves one restore, so no message says to which it belongs. What carries a part of the copy counts
 //! towards the window with all of its bytes on the wire, also where it is only the names of chunks. The bytes are in
-//! `wire.rs` and in `docs/stream.md`.
+//! `wire.rs` and in `docs/restore.md`.
 
 use super::digest::{ChunkId, DIGEST_BYTES, Digest16};
 use super::wire::{CHUNK_HEADER_BYTES, END_BYTES};
