@@ -77,7 +77,7 @@
 //!
 //! # Where to read
 //!
-//! `message` and `wire` are what is said; `source` and `sink` the two ends, `rate` and `digest` leaves of theirs;
+//! `message` and `wire` are what is said; `source` and `sink` the two ends, `outflow`, `rate` and `digest` leaves of theirs;
 //! `staging` and `install` the sink's disk; `config` and `error` hold the settings and the ways to fail.
 
 mod config;
@@ -85,6 +85,7 @@ mod digest;
 mod error;
 mod install;
 mod message;
+mod outflow;
 mod rate;
 mod sink;
 mod source;

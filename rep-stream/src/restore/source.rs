@@ -10,7 +10,7 @@ use super::digest::{ChunkId, OrderDigester};
 use super::message::{
     CHUNK_BYTES_MAX, Given, IDS_PER_MESSAGE_MAX, Manifest, Refusal, SinkMessage, SourceMessage,
 };
-use super::rate::Rate;
+use super::outflow::Outflow;
 use crate::error::PeerError;
 use bytes::Bytes;
 use rep_vlsn::{GroupId, Vlsn};
@@ -88,18 +88,13 @@ pub struct RestoreSource {
     phase: Phase,
     /// What the sink has, increasing.
     have: Vec<ChunkId>,
-    window_bytes: u64,
-    sent: u64,
-    received: u64,
-    rate: Rate,
+    outflow: Outflow,
     /// Whether the driver is reading a chunk.
     reading: bool,
     /// Chunks that the sink has and has not been told of.
     known: Vec<ChunkId>,
     given: Given,
     order: OrderDigester,
-    /// What goes next, when it may: [`WAITING_MAX`] messages at most.
-    waiting: VecDeque<SourceMessage>,
     /// When anything was said last. The sink must not take us for dead.
     said_at: Duration,
     /// When the sink is given up.
@@ -107,9 +102,6 @@ pub struct RestoreSource {
     outputs: VecDeque<SourceOutput>,
     stats: SourceStats,
 }
-
-/// Known chunks, one that is not, and the end.
-const WAITING_MAX: usize = 2;
 
 impl RestoreSource {
     /// A source for a sink that dialled and is expected to ask.
@@ -121,19 +113,15 @@ impl RestoreSource {
         config.check().expect("the configuration was checked");
         let until = Some(now + config.progress_timeout);
         RestoreSource {
-            rate: Rate::new(config.bytes_per_s),
-            window_bytes: config.window_bytes,
+            outflow: Outflow::new(&config),
             config,
             group,
             phase: Phase::AwaitAsk,
             have: Vec::new(),
-            sent: 0,
-            received: 0,
             reading: false,
             known: Vec::new(),
             given: None,
             order: OrderDigester::default(),
-            waiting: VecDeque::new(),
             said_at: now,
             until,
             outputs: VecDeque::new(),
@@ -200,7 +188,7 @@ impl RestoreSource {
             return None;
         }
         let stalled = self.until.map(|at| (at, self.phase.name()));
-        let pace = self.held_up_until().map(|at| (at.min(self.wait_at()), PACE));
+        let pace = self.outflow.held_up_until().map(|at| (at.min(self.wait_at()), PACE));
         stalled.into_iter().chain(pace).min()
     }
 
@@ -212,7 +200,7 @@ impl RestoreSource {
             return self.close(RestoreEnd::TimedOut { what, after });
         }
         self.pump(now);
-        if self.held_up_until().is_some() {
+        if self.outflow.held_up_until().is_some() {
             self.say_something(now);
         }
     }
@@ -224,7 +212,7 @@ impl RestoreSource {
 
     /// Bytes sent and not acknowledged, as the window counts them.
     pub fn in_flight_bytes(&self) -> u64 {
-        self.sent - self.received
+        self.outflow.in_flight_bytes()
     }
 
     /// How far it is with the snapshot, if the store says so.
@@ -248,11 +236,10 @@ impl RestoreSource {
     ///
     /// If it does not.
     pub fn invariants(&self) {
-        assert!(self.received <= self.sent, "only what was sent arrives");
-        assert!(self.waiting.len() <= WAITING_MAX, "one chunk is read at a time");
+        self.outflow.invariants();
         assert!(self.known.len() <= IDS_PER_MESSAGE_MAX, "names go out in time");
         assert!(self.have.is_sorted(), "they are searched");
-        assert!(!self.reading || self.waiting.is_empty(), "nothing is read ahead");
+        assert!(!self.reading || self.outflow.is_empty(), "nothing is read ahead");
     }
 
     fn take(&mut self, now: Duration, message: SinkMessage) -> Result<(), PeerError> {
@@ -289,7 +276,7 @@ impl RestoreSource {
         if ids > self.config.ids_max {
             return Err(PeerError::TooManyChunks { ids_max: self.config.ids_max });
         }
-        self.window_bytes = self.window_bytes.min(window_bytes);
+        self.outflow.narrow(window_bytes);
         self.await_ids(now, at_least, ids);
         Ok(())
     }
@@ -328,11 +315,11 @@ impl RestoreSource {
     }
 
     fn on_received(&mut self, now: Duration, bytes: u64) -> Result<(), PeerError> {
-        if bytes > self.sent {
-            return Err(PeerError::ReceivedBeyondSent { received: bytes, sent: self.sent });
-        }
-        if bytes > self.received {
-            self.received = bytes;
+        let Some(is_news) = self.outflow.acknowledge(bytes) else {
+            let sent = self.outflow.sent_bytes();
+            return Err(PeerError::ReceivedBeyondSent { received: bytes, sent });
+        };
+        if is_news {
             self.watch_for_stall(now, true);
         }
         self.pump(now);
@@ -357,37 +344,33 @@ impl RestoreSource {
         } else {
             self.name_known();
             self.stats.chunks += 1;
-            self.waiting.push_back(SourceMessage::Chunk { given: self.given, chunk });
+            self.outflow.push(SourceMessage::Chunk { given: self.given, chunk });
         }
     }
 
     fn name_known(&mut self) {
         let ids = std::mem::take(&mut self.known);
         if !ids.is_empty() {
-            self.waiting.push_back(SourceMessage::Known { given: self.given, ids });
+            self.outflow.push(SourceMessage::Known { given: self.given, ids });
         }
     }
 
     fn end(&mut self) {
         self.name_known();
         let (chunks, digest) = self.order.finish();
-        self.waiting.push_back(SourceMessage::End { chunks, digest });
+        self.outflow.push(SourceMessage::End { chunks, digest });
         self.phase = Phase::Ending;
     }
 
     /// Sends what may go, and has the next chunk read when nothing waits.
     fn pump(&mut self, now: Duration) {
-        while let Some(message) = self.waiting.pop_front() {
-            let bytes = message.window_bytes();
-            if !self.has_room(bytes) || self.rate.free_at() > now {
-                self.waiting.push_front(message);
-                return;
-            }
-            self.sent += bytes;
-            self.stats.bytes += bytes;
-            self.rate.spend(now, bytes);
+        while let Some(message) = self.outflow.pop(now) {
+            self.stats.bytes += message.window_bytes();
             self.send(now, message);
             self.watch_for_stall(now, false);
+        }
+        if !self.outflow.is_empty() {
+            return;
         }
         if self.phase == Phase::Giving && !self.reading {
             self.reading = true;
@@ -395,18 +378,6 @@ impl RestoreSource {
         } else if self.phase == Phase::Ending && self.in_flight_bytes() == 0 {
             self.close(RestoreEnd::Done);
         }
-    }
-
-    /// An empty window always takes a message, however long.
-    fn has_room(&self, bytes: u64) -> bool {
-        let in_flight = self.in_flight_bytes();
-        in_flight == 0 || in_flight.saturating_add(bytes) <= self.window_bytes
-    }
-
-    /// Until when the pace, and nothing else, keeps a message from going.
-    fn held_up_until(&self) -> Option<Duration> {
-        let next = self.waiting.front()?;
-        self.has_room(next.window_bytes()).then(|| self.rate.free_at())
     }
 
     /// When the sink has to hear something again.
@@ -436,7 +407,7 @@ impl RestoreSource {
     fn close(&mut self, end: RestoreEnd) {
         self.phase = Phase::Closed;
         self.have = Vec::new();
-        self.waiting.clear();
+        self.outflow.clear();
         self.outputs.push_back(SourceOutput::Close(end));
     }
 }
