@@ -238,7 +238,6 @@ impl RestoreSource {
     pub fn invariants(&self) {
         self.outflow.invariants();
         assert!(self.known.len() <= IDS_PER_MESSAGE_MAX, "names go out in time");
-        assert!(self.have.is_sorted(), "they are searched");
         assert!(!self.reading || self.outflow.is_empty(), "nothing is read ahead");
     }
 
