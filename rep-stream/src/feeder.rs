@@ -5,113 +5,23 @@
 //! waits for an acknowledgement in between. It sees positions only. The bytes are read and sent by a
 //! thread, which reports what it did with [`Feeder::handle_sent`].
 
+mod acked;
+mod output;
 mod progress;
+mod sync_up;
 
+pub use output::{FeederFacts, FeederOutput, FeederStats, SendFailed};
 pub use progress::Progress;
 
 use crate::config::FeederConfig;
 use crate::error::{CloseReason, PeerError};
-use crate::handshake::{Handshake, RefuseReason, SyncUp};
-use crate::message::{BatchHeader, Connection, FeederMessage, ReplicaMessage};
-use crate::syncup::{Answer, Offer, answer};
+use crate::handshake::{Handshake, RefuseReason};
+use crate::message::{Connection, FeederMessage, ReplicaMessage};
 use crate::window::Window;
 use progress::{Outstanding, Phase};
-use rep_vlsn::{Epoch, GroupId, Incarnation, LogPoint, LogView, NodeId, Vlsn, buggify, mutant};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn, buggify, mutant};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// What a feeder looks at in each step. It keeps none of it.
-#[derive(Clone, Copy, Debug)]
-pub struct FeederFacts<'a> {
-    /// The log that is sent.
-    pub log: &'a LogView,
-    /// Durable in the group up to here.
-    pub dvlsn: Vlsn,
-    /// Acknowledged in the group up to here.
-    pub cvlsn: Vlsn,
-    /// The group.
-    pub group: GroupId,
-    /// Nothing beyond it is sent: a master's last entry, anyone else's dvlsn.
-    pub send_limit: Vlsn,
-}
-
-/// What a feeder wants done, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeederOutput {
-    /// Send a message.
-    Send(FeederMessage),
-    /// Send one batch of entries: as many of `from..=to` as fit into `bytes_max`, at least one, behind
-    /// a [`BatchHeader`]; then say [`Feeder::handle_sent`] or [`Feeder::handle_send_failed`]. No second
-    /// one is asked for before that.
-    SendEntries {
-        /// The stream.
-        connection: Connection,
-        /// The entry before `from`.
-        prev: LogPoint,
-        /// For the batch's header.
-        dvlsn: Vlsn,
-        /// For the batch's header.
-        cvlsn: Vlsn,
-        /// The first entry to send.
-        from: Vlsn,
-        /// The last entry that may be sent.
-        to: Vlsn,
-        /// Where to cut the batch; a first record that is longer is sent alone.
-        bytes_max: usize,
-        /// The log's epoch when this was decided: the bytes must be read under it.
-        log_epoch: Epoch,
-    },
-    /// The replica's points rose. Both are entries of our log.
-    Acked {
-        /// On its stable storage up to here.
-        synced: LogPoint,
-        /// Handed to its operating system up to here.
-        received: LogPoint,
-    },
-    /// Sync-up is done: both logs are the same up to this point and the replica's ends there.
-    InSync {
-        /// The matchpoint.
-        at: LogPoint,
-    },
-    /// The log begins after what the replica needs.
-    NeedsRestore {
-        /// Our first entry.
-        first: Vlsn,
-    },
-    /// Close the connection, after what was sent before.
-    Close(CloseReason),
-}
-
-/// Why a range could not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendFailed {
-    /// The log was cut since the range was asked for.
-    Truncated,
-    /// The log begins after the range.
-    Cleaned {
-        /// Its first entry now.
-        first: Vlsn,
-    },
-    /// The entries cannot be read.
-    Damaged,
-}
-
-/// Counters of one feeder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FeederStats {
-    /// Messages of another connection, or acknowledgements outside of streaming.
-    pub dropped_messages: u64,
-    /// Handshakes answered.
-    pub sync_ups: u64,
-    /// Batches sent.
-    pub batches: u64,
-    /// Bytes of records sent.
-    pub bytes: u64,
-    /// Acknowledgements that raised a point.
-    pub acks: u64,
-}
 
 /// Why a feeder that has nothing else to send wants to be called.
 const WATERMARK: &str = "watermark";
@@ -375,170 +285,6 @@ impl Feeder {
         }
     }
 
-    /// A second handshake may find a range still on its way to the channel. It waits for that: the answer
-    /// must be the last thing before new entries.
-    fn on_handshake(
-        &mut self,
-        now: Duration,
-        handshake: Handshake,
-        facts: &FeederFacts<'_>,
-    ) -> Result<(), PeerError> {
-        handshake.check()?;
-        self.check_identity(&handshake)?;
-        if handshake.last.term > self.connection.term {
-            let (stream, entry) = (self.connection.term, handshake.last);
-            return Err(PeerError::TermAboveStream { stream, entry });
-        }
-        if handshake.last < self.received {
-            return Err(PeerError::WentBack { acked: self.received, now: handshake.last });
-        }
-        if self.outstanding.is_some() {
-            self.deferred = Some(handshake);
-        } else {
-            self.answer_handshake(now, handshake, facts);
-        }
-        Ok(())
-    }
-
-    fn check_identity(&self, handshake: &Handshake) -> Result<(), PeerError> {
-        let same = self.incarnation.is_none_or(|known| known == handshake.incarnation);
-        if handshake.node == self.peer && same {
-            return Ok(());
-        }
-        Err(PeerError::WrongNode { expected: self.peer, got: handshake.node })
-    }
-
-    fn answer_handshake(&mut self, now: Duration, theirs: Handshake, facts: &FeederFacts<'_>) {
-        self.stats.sync_ups += 1;
-        self.incarnation = Some(theirs.incarnation);
-        if theirs.group.is_some_and(|group| group != facts.group) {
-            return self.refuse(RefuseReason::WrongGroup);
-        }
-        let Some(offer) = self.offer(facts) else { return self.need_restore(facts.log.first()) };
-        if self.config.relay && theirs.last.vlsn > offer.last.vlsn {
-            return self.refuse(RefuseReason::Behind { limit: offer.last.vlsn });
-        }
-        match answer(&offer, facts.log.first(), &theirs) {
-            Answer::StreamAfter(matchpoint) => self.tell_matchpoint(now, matchpoint, offer, facts),
-            Answer::NeedsRestore => self.need_restore(facts.log.first()),
-            Answer::Refuse(reason) => self.refuse(reason),
-        }
-        self.attributes = theirs.attributes;
-    }
-
-    fn offer(&self, facts: &FeederFacts<'_>) -> Option<Offer> {
-        if self.config.relay {
-            Offer::up_to(facts.log, facts.send_limit)
-        } else {
-            Some(Offer::of(facts.log))
-        }
-    }
-
-    fn tell_matchpoint(
-        &mut self,
-        now: Duration,
-        matchpoint: LogPoint,
-        offer: Offer,
-        facts: &FeederFacts<'_>,
-    ) {
-        self.told = (facts.dvlsn, facts.cvlsn);
-        self.tell_at = None;
-        self.send(FeederMessage::SyncUp(SyncUp {
-            connection: self.connection,
-            group: facts.group,
-            matchpoint,
-            last: offer.last,
-            history: offer.history,
-            dvlsn: facts.dvlsn,
-            cvlsn: facts.cvlsn,
-        }));
-        let until = now + self.config.sync_up_timeout;
-        self.phase = Phase::AwaitReady { matchpoint, until };
-    }
-
-    fn on_ready(
-        &mut self,
-        now: Duration,
-        at: LogPoint,
-        facts: &FeederFacts<'_>,
-    ) -> Result<(), PeerError> {
-        let Phase::AwaitReady { matchpoint, .. } = self.phase else {
-            return Err(PeerError::Unexpected { message: "Ready", phase: self.phase.name() });
-        };
-        if at != matchpoint {
-            return Err(PeerError::ReadyElsewhere { at, matchpoint });
-        }
-        self.phase = Phase::Streaming;
-        self.sent = at;
-        self.window.clear();
-        self.watch_for_stall(now, false);
-        self.outputs.push_back(FeederOutput::InSync { at });
-        self.pump(now, facts);
-        Ok(())
-    }
-
-    fn on_ack(
-        &mut self,
-        now: Duration,
-        synced: LogPoint,
-        received: LogPoint,
-        facts: &FeederFacts<'_>,
-    ) -> Result<(), PeerError> {
-        if self.phase != Phase::Streaming {
-            self.stats.dropped_messages += 1;
-            return Ok(());
-        }
-        let (synced, received) = self.check_ack(synced, received, facts)?;
-        let raised = synced > self.synced || received > self.received;
-        self.synced = self.synced.max(synced);
-        self.received = self.received.max(received);
-        if raised {
-            self.stats.acks += 1;
-            let (synced, received) = (self.synced, self.received);
-            self.outputs.push_back(FeederOutput::Acked { synced, received });
-            self.window.acked(received.vlsn);
-            self.watch_for_stall(now, true);
-        }
-        self.pump(now, facts);
-        Ok(())
-    }
-
-    /// Acknowledged points are entries of our log that were sent, or are being sent: the thread's report
-    /// may be overtaken by the answer to what it sent.
-    fn check_ack(
-        &self,
-        synced: LogPoint,
-        received: LogPoint,
-        facts: &FeederFacts<'_>,
-    ) -> Result<(LogPoint, LogPoint), PeerError> {
-        if synced.vlsn > received.vlsn {
-            return Err(PeerError::Malformed { what: "synced beyond received" });
-        }
-        let sent = self.outstanding.map_or(self.sent.vlsn, |range| range.to);
-        if received.vlsn > sent {
-            return Err(PeerError::AckBeyondSent { received, sent });
-        }
-        let synced = self.own_point(synced, self.synced, facts)?;
-        Ok((synced, self.own_point(received, self.received, facts)?))
-    }
-
-    /// The point, if it is an entry of our log; what is `known` already, if the log no longer reaches back
-    /// far enough to tell.
-    fn own_point(
-        &self,
-        point: LogPoint,
-        known: LogPoint,
-        facts: &FeederFacts<'_>,
-    ) -> Result<LogPoint, PeerError> {
-        if point == self.sent || facts.log.contains(point) {
-            Ok(point)
-        } else if !point.vlsn.is_null() && point.vlsn < facts.log.first() {
-            Ok(known)
-        } else {
-            Err(PeerError::NotOurs { point })
-        }
-    }
-
     fn resume(&mut self, now: Duration, facts: &FeederFacts<'_>) {
         match self.deferred.take() {
             Some(handshake) => self.answer_handshake(now, handshake, facts),
@@ -596,21 +342,5 @@ impl Feeder {
     fn close(&mut self, reason: CloseReason) {
         self.phase = Phase::Closed;
         self.outputs.push_back(FeederOutput::Close(reason));
-    }
-}
-
-impl FeederOutput {
-    /// What a sender's thread puts before the records, if this asks for entries.
-    pub fn batch_header(&self) -> Option<BatchHeader> {
-        match *self {
-            FeederOutput::SendEntries { connection, prev, dvlsn, cvlsn, .. } => {
-                Some(BatchHeader { connection, prev, dvlsn, cvlsn })
-            }
-            FeederOutput::Send(_)
-            | FeederOutput::Acked { .. }
-            | FeederOutput::InSync { .. }
-            | FeederOutput::NeedsRestore { .. }
-            | FeederOutput::Close(_) => None,
-        }
     }
 }
