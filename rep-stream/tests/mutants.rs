@@ -100,7 +100,7 @@ fn a_copy_with_a_gap_is_none() {
 /// One test, since the set of planted bugs belongs to the process.
 #[test]
 fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
-    let rules: [(&str, fn()); 11] = [
+    let rules: [(&str, fn()); 12] = [
         ("stream-skip-predecessor-check", predecessors_are_checked),
         ("stream-old-connection-ack", old_acks_count_nothing),
         ("stream-ack-before-sync", acks_wait_for_the_sync),
@@ -111,6 +111,7 @@ fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
         ("restore-chunk-unchecked", installing::a_spoilt_chunk_is_not_there),
         ("restore-end-unchecked", a_copy_with_a_gap_is_none),
         ("restore-cell-before-sync", installing::a_complete_copy_outlives_any_power_cut),
+        ("restore-begins-unmarked", installing::a_copy_that_rots_half_installed_opens_nothing),
         (
             "restore-emptied-before-log",
             installing::whatever_operation_is_the_last_a_member_is_the_old_one_or_the_new_one,

@@ -40,6 +40,11 @@ fn a_complete_copy_outlives_any_power_cut() {
 }
 
 #[test]
+fn a_copy_that_rots_half_installed_opens_nothing() {
+    installing::a_copy_that_rots_half_installed_opens_nothing();
+}
+
+#[test]
 fn a_spoilt_chunk_is_not_there() {
     installing::a_spoilt_chunk_is_not_there();
 }

@@ -77,6 +77,10 @@ pub enum InstallError<E> {
     /// again. Open as if there had been no copy.
     #[error("the copy was given up, to be fetched again: {0}")]
     GivenUp(StagingError),
+    /// The copy has rotted, and an earlier opening had begun to install it: the member may be neither what it was nor what
+    /// it was to become, and nothing here can make it one of them. The directory is lost.
+    #[error("the copy is spoilt, and half of it may have been installed: {0}")]
+    HalfDone(StagingError),
     /// The members and terms could not be stored. The next opening goes on.
     #[error("storing the past: {0}")]
     Past(E),

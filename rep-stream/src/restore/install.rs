@@ -2,7 +2,8 @@
 //!
 //! Every opening of a directory calls [`install`] before it looks at the log, so that the way after a crash is the
 //! ordinary way. Each step is durable before the next one begins and may be done twice; the cell, emptied last, is why
-//! they all are done until the last one was.
+//! they all are done until the last one was. The cell also says whether any was begun: only before that may a spoilt copy
+//! be given up, for only then is the member what it was.
 
 use super::error::{InstallError, StagingError};
 use super::staging::{ChunksOf, Pending, Staging};
@@ -17,7 +18,7 @@ pub type Chunks<'a> = dyn Iterator<Item = Result<Bytes, StagingError>> + 'a;
 /// In this order, each durable when it returns: `store_past` keeps what the manifest says of members and terms,
 /// `install_state` replaces the store by what the chunks say and gives its point, `begin_log` replaces the log by one that
 /// begins with the entry at that point. Then the copy is forgotten. Each may be called again, with the same, by a later
-/// opening. Before any of them is called, all chunks have been read: a copy that rotted changes nothing.
+/// opening. Before any of them is called for the first time all chunks have been read: a copy that rotted changes nothing.
 ///
 /// # Errors
 ///
@@ -28,17 +29,21 @@ pub fn install<D: Disk, E>(
     install_state: impl FnOnce(&mut Chunks<'_>) -> Result<LogPoint, E>,
     begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<Option<LogPoint>, InstallError<E>> {
+    let is_untouched = !staging.is_installing();
     let pending = match checked(staging) {
         Ok(Some(pending)) => pending,
         Ok(None) => return Ok(None),
-        Err(error) => return Err(give_up(staging, error)),
+        Err(error) => return Err(spoilt(staging, error, is_untouched)),
     };
     let Pending { manifest, order } = &pending;
+    if !mutant!("restore-begins-unmarked") {
+        staging.begin_installing()?;
+    }
     store_past(&manifest.past).map_err(InstallError::Past)?;
     let mut chunks = Watched { chunks: staging.chunks(order), spoilt: None };
     let installed = install_state(&mut chunks);
     if let (Err(_), Some(file)) = (&installed, chunks.spoilt) {
-        return Err(give_up(staging, StagingError::Spoilt { file }));
+        return Err(spoilt(staging, StagingError::Spoilt { file }, is_untouched));
     }
     let installed = installed.map_err(InstallError::State)?;
     if installed != manifest.point {
@@ -59,7 +64,15 @@ fn checked<D: Disk>(staging: &Staging<D>) -> Result<Option<Pending>, StagingErro
     Ok(Some(pending))
 }
 
-fn give_up<D: Disk, E>(staging: &mut Staging<D>, error: StagingError) -> InstallError<E> {
+/// A store that has not been replaced by an earlier opening is the old one: the state machine has refused the chunks.
+fn spoilt<D: Disk, E>(
+    staging: &mut Staging<D>,
+    error: StagingError,
+    is_untouched: bool,
+) -> InstallError<E> {
+    if !is_untouched {
+        return InstallError::HalfDone(error);
+    }
     match staging.reject() {
         Ok(()) => InstallError::GivenUp(error),
         Err(error) => InstallError::Staging(error),

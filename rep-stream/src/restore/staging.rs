@@ -153,8 +153,22 @@ impl<D: Disk> Staging<D> {
         let Some(marked) = &self.complete else { return Ok(None) };
         let name = list_name(marked.digest);
         let list = self.read_file(&name, LIST_BYTES_MAX);
-        let pending = list.filter(|list| Marked::of(list) == *marked).and_then(list::decode);
+        let pending = list.filter(|list| marked.names(list)).and_then(list::decode);
         pending.map(Some).ok_or(StagingError::Spoilt { file: name })
+    }
+
+    /// Whether an installing has begun, so that the member may be neither what it was nor what it is to be.
+    pub fn is_installing(&self) -> bool {
+        self.complete.is_some_and(|marked| marked.installing)
+    }
+
+    /// Notes that from now on the member's own things are touched.
+    pub(super) fn begin_installing(&mut self) -> Result<(), StagingError> {
+        let marked = self.complete.filter(|marked| !marked.installing);
+        marked.map_or(Ok(()), |mut marked| {
+            marked.installing = true;
+            self.mark(Some(marked))
+        })
     }
 
     /// The chunks named, in order, each read and compared with its name.
@@ -163,7 +177,8 @@ impl<D: Disk> Staging<D> {
     }
 
     /// Gives a complete copy up, since something of it is spoilt: nothing waits to be installed any more. What is still good
-    /// is what [`Staging::ids`] finds; it reads every chunk again.
+    /// is what [`Staging::ids`] finds; it reads every chunk again. Not for a copy that [is being
+    /// installed](Staging::is_installing), unless the directory is given up with it.
     ///
     /// # Errors
     ///

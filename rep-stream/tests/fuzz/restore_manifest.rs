@@ -110,12 +110,13 @@ fn disk_with(cell: &[u8]) -> MemDisk {
 fn cell(input: &mut Input<'_>) {
     let value = input.rest();
     let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    let is_known = value.len() == 32 && value[0] == 1 && value[1] < 2 && zeros(&value[2..8]);
+    let is_known = value.len() == 32 && value[0] == 1 && value[1] < 3 && zeros(&value[2..8]);
     let disk = disk_with(&value[..value.len().min(CELL_BYTES_MAX)]);
     match Staging::open(disk) {
         Ok(mut staging) => {
             assert!(is_known);
-            assert_eq!(staging.pending().is_err(), value[1] == 1, "there is no list");
+            assert_eq!(staging.pending().is_err(), value[1] > 0, "there is no list");
+            assert_eq!(staging.is_installing(), value[1] == 2);
             staging.clear().expect("the disk is well");
             assert!(matches!(staging.pending(), Ok(None)));
         }

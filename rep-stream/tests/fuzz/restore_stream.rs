@@ -157,7 +157,7 @@ fn against_a_sink(input: &mut Input<'_>) {
                 source.handle_timeout(now);
             }
             3 => {
-                received = (received + input.number()).min(sent);
+                received = received.saturating_add(input.number()).min(sent);
                 let message = SinkMessage::Received { bytes: received };
                 if source.handle_message(now, message).is_err() {
                     assert!(source.is_closed());

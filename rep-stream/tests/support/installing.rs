@@ -155,6 +155,41 @@ fn finish(disk: &MemDisk, rng: &mut Rng, first: &State, state: &State) {
     assert_eq!(staging.ids().unwrap(), []);
 }
 
+/// A crash at each operation of an installing, and then a chunk rots: the copy is given up if the member is what it was,
+/// and else the directory is not opened.
+pub(crate) fn a_copy_that_rots_half_installed_opens_nothing() {
+    let state = State::new(&mut Rng(6), 30, 4);
+    let fetched = member();
+    fetch(&mut Staging::open(fetched.clone()).unwrap(), &state).unwrap();
+    let name = format!("restore/{}.chunk", state.ids()[1]);
+    let (mut given_up, mut half_done) = (0, 0);
+    for op in 1.. {
+        let disk = fetched.image();
+        disk.crash_after_ops(op);
+        drop(open(&disk, state.point));
+        if !disk.crashed() {
+            break;
+        }
+        disk.power_cut(&mut || 1);
+        disk.flip_bit(&name, 0);
+        match open(&disk, state.point) {
+            Err(InstallError::GivenUp(_)) => given_up += 1,
+            Err(InstallError::HalfDone(_)) => {
+                assert!(open(&disk, state.point).is_err(), "op {op}: nor the next time");
+                half_done += 1;
+                continue;
+            }
+            Ok((_, None)) => {
+                assert!(disk.contents(&name).is_none() || records(&disk) == new(&state))
+            }
+            other => panic!("op {op}: {other:?}"),
+        }
+        let now = records(&disk);
+        assert!(now == old() || now == new(&state), "op {op}: between");
+    }
+    assert!(given_up > 0 && half_done > 10, "{given_up} {half_done}");
+}
+
 /// Complete is a word that a power cut does not change.
 pub(crate) fn a_complete_copy_outlives_any_power_cut() {
     for seed in 0..60 {

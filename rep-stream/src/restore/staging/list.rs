@@ -9,7 +9,7 @@
 //!           names      16 bytes each, in order
 //!
 //! cell   0  version    u8       1
-//!        1  complete   u8       1 if there is a complete copy, else 0 and so is all that follows
+//!        1  stage      u8       0 no complete copy, and zeros follow; 1 complete; 2 being installed
 //!        2  reserved   6 bytes  0
 //!        8  length     u64      of the list, in bytes
 //!       16  digest     16       of the list
@@ -40,7 +40,13 @@ const CELL_BYTES: usize = 32;
 pub(super) struct Marked {
     length: u64,
     pub(super) digest: Digest16,
+    /// Whether the member's own things may have been touched.
+    pub(super) installing: bool,
 }
+
+const NONE: u8 = 0;
+const COMPLETE: u8 = 1;
+const INSTALLING: u8 = 2;
 
 pub(super) fn encode(manifest: &Manifest, order: &[ChunkId]) -> Bytes {
     let manifest = manifest.encode();
@@ -72,14 +78,19 @@ pub(super) fn decode(mut list: Bytes) -> Option<Pending> {
 
 impl Marked {
     pub(super) fn of(list: &[u8]) -> Marked {
-        Marked { length: list.len() as u64, digest: Digest16::of(list) }
+        Marked { length: list.len() as u64, digest: Digest16::of(list), installing: false }
+    }
+
+    /// Whether this is the list that was marked.
+    pub(super) fn names(&self, list: &[u8]) -> bool {
+        Marked { installing: self.installing, ..Marked::of(list) } == *self
     }
 
     pub(super) fn encode(marked: Option<&Marked>) -> [u8; CELL_BYTES] {
         let mut value = [0; CELL_BYTES];
         value[0] = CELL_VERSION;
-        if let Some(Marked { length, digest }) = marked {
-            value[1] = 1;
+        if let Some(Marked { length, digest, installing }) = marked {
+            value[1] = if *installing { INSTALLING } else { COMPLETE };
             value[8..16].copy_from_slice(&length.to_le_bytes());
             value[16..].copy_from_slice(&digest.0);
         }
@@ -91,17 +102,18 @@ impl Marked {
         let Some(value) = value else { return Ok(None) };
         let damaged = || CellError::Damaged { name: name.to_owned() };
         let mut value = <[u8; CELL_BYTES]>::try_from(value).map_err(|_| damaged())?;
+        let stage = std::mem::take(&mut value[1]);
         let marked = Marked {
             length: u64::from_le_bytes(*value[8..].first_chunk().expect("it is that long")),
             digest: Digest16(*value[16..].first_chunk().expect("it is that long")),
+            installing: stage == INSTALLING,
         };
-        let complete = std::mem::take(&mut value[1]);
         if value[..8] != [CELL_VERSION, 0, 0, 0, 0, 0, 0, 0] {
             return Err(damaged().into());
         }
-        match complete {
-            0 => Ok(None),
-            1 => Ok(Some(marked)),
+        match stage {
+            NONE => Ok(None),
+            COMPLETE | INSTALLING => Ok(Some(marked)),
             _ => Err(damaged().into()),
         }
     }
