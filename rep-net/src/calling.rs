@@ -1,26 +1,41 @@
 //! What both sides of a call do with a Hello and its answer, whatever carries them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::channel::Peer;
 use crate::error::{DialError, HelloError};
 use crate::hello::{Accepted, Answer, Hello, RefuseReason};
 use crate::identity::Identity;
+use crate::seats::{Seat, Seats};
 use crate::service::{Admitted, ServiceTable};
 use crate::transport::Address;
+
+/// Somebody who may be let in.
+pub(crate) struct Guest {
+    pub(crate) hello: Hello,
+    pub(crate) admitted: Admitted,
+    /// Taken if the transport has proof of who it is.
+    pub(crate) seat: Option<Seat>,
+}
 
 /// Whether to let a caller in; the reason why not, or none if it would not understand one.
 pub(crate) fn judge_hello(
     services: &ServiceTable,
+    seats: &Arc<Seats>,
     frame: &[u8],
     proved: Option<&[Identity]>,
-) -> Result<(Hello, Admitted), Option<RefuseReason>> {
+) -> Result<Guest, Option<RefuseReason>> {
     let hello = Hello::decode(frame).map_err(|error| match error {
         HelloError::WrongMagic => None,
         error => Some(malformed(error)),
     })?;
     let admitted = services.admit(&hello, proved)?;
-    Ok((hello, admitted))
+    // Admitted, it is who it says.
+    let who = proved.map(|_| Identity::new(&*admitted.accepted.group, &*hello.node));
+    let seat = who.map(|who| seats.take(who)).transpose()?;
+    Ok(Guest { hello, admitted, seat })
 }
 
 pub(crate) fn malformed(error: impl ToString) -> RefuseReason {

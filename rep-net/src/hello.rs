@@ -32,7 +32,7 @@
 //! | | refused: `u16` lowest and `u16` highest version spoken here (0, 0 unless that is the reason), name detail (at most 1024 bytes) |
 //!
 //! Codes: 1 wrong group, 2 unknown service, 3 version mismatch, 4 wrong node, 5 busy, 6 not a member, 7 closing, 8 malformed Hello, 9 the
-//! name announced is not the name proved, 10 nothing is proved about this group, 255 other. A code that a reader does not know counts as 255.
+//! name announced is not the name proved, 10 nothing is proved about this group, 11 the caller has too many channels, 255 other. A code that a reader does not know counts as 255.
 
 use std::fmt;
 
@@ -257,6 +257,9 @@ pub enum RefuseReason {
     /// What the transport has proof of is about other groups than the one that the Hello names.
     #[error("the certificate proves nothing about this group")]
     GroupNotProved,
+    /// The caller has as many channels there as one peer may have at a time. Close some.
+    #[error("the caller has as many channels there as it may have")]
+    TooManyChannels,
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
@@ -275,6 +278,7 @@ impl RefuseReason {
             Self::Malformed { .. } => 8,
             Self::NotProved => 9,
             Self::GroupNotProved => 10,
+            Self::TooManyChannels => 11,
             Self::Other(_) => 255,
         }
     }
@@ -289,7 +293,8 @@ impl RefuseReason {
             | Self::Busy
             | Self::Closing
             | Self::NotProved
-            | Self::GroupNotProved => "",
+            | Self::GroupNotProved
+            | Self::TooManyChannels => "",
         }
     }
 
@@ -308,6 +313,7 @@ impl RefuseReason {
             8 => Self::Malformed { detail },
             9 => Self::NotProved,
             10 => Self::GroupNotProved,
+            11 => Self::TooManyChannels,
             // A later version may have reasons that we do not know; its words still reach the operator.
             _ => Self::Other(detail),
         })

@@ -22,6 +22,7 @@ pub mod mesh;
 pub mod queue;
 #[cfg(feature = "quic")]
 pub mod quic;
+mod seats;
 pub mod service;
 mod socket;
 mod sync;

@@ -19,6 +19,11 @@ pub struct Limits {
     /// How many of them may call from one address (of IPv6: from one /64), so that nobody takes all the places alone; one more is told
     /// `Busy`. Default 16.
     pub half_open_per_address_max: usize,
+    /// TLS and QUIC: how many channels that one listener has accepted may be a single peer's (a node of a group, as proved) at a time, and over QUIC
+    /// how many connections; one more is told `TooManyChannels`. A channel counts until its accepted end is dropped. Default 64, where a member of a
+    /// group needs one for each service that it uses, and as many again for a moment after it was started again. (Memory and plain TCP prove no
+    /// names, and whoever announced another's could take that other's channels away.)
+    pub channels_per_peer_max: usize,
     /// Memory channels: frames queued in one direction before `send` blocks. Default 1024.
     pub queue_items_max: usize,
     /// Memory channels and QUIC: bytes queued in one direction before `send` blocks; one longer frame travels alone. Over QUIC it is also how many
@@ -49,6 +54,7 @@ impl Default for Limits {
             hello_timeout: Duration::from_secs(5),
             half_open_max: 64,
             half_open_per_address_max: 16,
+            channels_per_peer_max: 64,
             queue_items_max: 1024,
             queue_bytes_max: 4 << 20,
             read_block_bytes: 256 << 10,

@@ -178,6 +178,7 @@ fn every_reason_comes_back_and_an_unknown_one_keeps_its_words() {
         RefuseReason::Closing,
         RefuseReason::Malformed { detail: detail.clone() },
         RefuseReason::NotProved,
+        RefuseReason::TooManyChannels,
         RefuseReason::Other(detail.clone()),
     ] {
         let answer = Answer::Refused(reason);

@@ -9,19 +9,22 @@ use crate::channel::{Channel, Peer, TrySent};
 use crate::error::NetError;
 use crate::limits::Limits;
 use crate::quic::line::Line;
+use crate::seats::Seat;
 
 /// A channel over one stream of a connection that others may share.
 #[derive(Debug)]
 pub(super) struct QuicChannel {
     line: Arc<Line>,
     peer: Peer,
+    /// The peer's, if it called.
+    _seat: Option<Seat>,
     frame_bytes_max: usize,
 }
 
 impl QuicChannel {
-    pub(super) fn new(line: Arc<Line>, peer: Peer, limits: &Limits) -> Self {
+    pub(super) fn new(line: Arc<Line>, peer: Peer, seat: Option<Seat>, limits: &Limits) -> Self {
         line.widen(limits);
-        Self { line, peer, frame_bytes_max: limits.frame_bytes_max }
+        Self { line, peer, _seat: seat, frame_bytes_max: limits.frame_bytes_max }
     }
 
     fn check_length(&self, parts: &[Bytes]) -> Result<(), NetError> {

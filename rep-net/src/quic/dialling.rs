@@ -98,7 +98,7 @@ impl Call<'_> {
         let accepted = judge_answer(self.address, self.hello, &answer)?;
         identity::is_who_answered(&link.proved, &accepted).map_err(not_proved)?;
         let peer = listening_peer(self.hello, accepted, self.address.clone());
-        Ok(Arc::new(QuicChannel::new(line, peer, limits)))
+        Ok(Arc::new(QuicChannel::new(line, peer, None, limits)))
     }
 
     /// A new stream. An old connection may have as many as it is allowed; a new one gets some in a moment.

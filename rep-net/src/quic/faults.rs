@@ -8,6 +8,7 @@ use rustls::AlertDescription;
 
 use crate::error::{CertificateFault, DialError, NetError, TlsError};
 use crate::hello::RefuseReason;
+use crate::quic::link::code;
 use crate::tls::faults as tls;
 use crate::transport::Address;
 
@@ -57,6 +58,9 @@ impl Judge<'_> {
                 Some(alert) => tls(tls::seen_by(self.own_not_before, tls::of_alert(alert))),
                 None => DialError::HungUp { address, detail: error.to_string() },
             },
+            ConnectionError::ApplicationClosed(close) if close.error_code == code::TOO_MANY => {
+                DialError::RefusedHello { address, reason: RefuseReason::TooManyChannels }
+            }
             ConnectionError::VersionMismatch
             | ConnectionError::ApplicationClosed(_)
             | ConnectionError::Reset

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::calling::{calling_peer, judge_hello, malformed};
+use crate::calling::{Guest, calling_peer, judge_hello, malformed};
 use crate::error::NetError;
-use crate::hello::{Answer, Hello, RefuseReason};
+use crate::hello::{Answer, RefuseReason};
 use crate::limits::Limits;
 use crate::quic::channel::QuicChannel;
 use crate::quic::half_open::HalfOpen;
 use crate::quic::line::Line;
 use crate::quic::link::code;
+use crate::seats::Seats;
 use crate::service::{Admitted, ServiceTable};
 use crate::tls::Credentials;
 use crate::workers::{Place, Workers};
@@ -26,6 +27,10 @@ pub(super) struct Reception {
     pub(super) workers: Arc<Workers>,
     /// Connections whose handshake is not over.
     pub(super) half_open: Arc<HalfOpen>,
+    /// Channels of each peer.
+    pub(super) seats: Arc<Seats>,
+    /// Connections of each peer.
+    pub(super) connected: Arc<Seats>,
 }
 
 impl Reception {
@@ -34,8 +39,15 @@ impl Reception {
         credentials: Arc<Credentials>,
         limits: &Limits,
     ) -> Self {
-        let (workers, half_open) = (Workers::new(limits), HalfOpen::new(limits));
-        Self { services, credentials, limits: limits.clone(), workers, half_open }
+        Self {
+            services,
+            credentials,
+            limits: limits.clone(),
+            workers: Workers::new(limits),
+            half_open: HalfOpen::new(limits),
+            seats: Seats::new(limits),
+            connected: Seats::new(limits),
+        }
     }
 
     /// Hears a caller out, answers, and hands the channel to the service.
@@ -46,11 +58,11 @@ impl Reception {
         from: SocketAddr,
         deadline: Instant,
     ) {
-        let Some((hello, admitted)) = self.hear(&line, from, deadline) else { return };
-        let Admitted { accepted, handler } = admitted;
+        let Some(guest) = self.hear(&line, from, deadline) else { return };
+        let Guest { hello, admitted: Admitted { accepted, handler }, seat } = guest;
         let peer = calling_peer(&hello, &accepted, from.into());
         let stop = Arc::clone(&line);
-        let channel = Arc::new(QuicChannel::new(line, peer, &self.limits));
+        let channel = Arc::new(QuicChannel::new(line, peer, seat, &self.limits));
         if stop.send(Answer::Accepted(accepted).encode()).is_err() {
             return tracing::debug!(%from, "a caller left before it was answered");
         }
@@ -60,14 +72,16 @@ impl Reception {
     }
 
     /// A Hello that may be accepted, or none, and then the caller has been told why.
-    fn hear(&self, line: &Line, from: SocketAddr, deadline: Instant) -> Option<(Hello, Admitted)> {
+    fn hear(&self, line: &Line, from: SocketAddr, deadline: Instant) -> Option<Guest> {
         if let Err(fault) = line.link.is_believed(&self.credentials.material()) {
             tracing::info!(%from, %fault, "a caller has to prove again who it is");
             line.break_off(code::PROVE_AGAIN);
             return None;
         }
         let judged = match line.receive(deadline) {
-            Ok(Some(frame)) => judge_hello(&self.services, &frame, Some(&line.link.proved)),
+            Ok(Some(frame)) => {
+                judge_hello(&self.services, &self.seats, &frame, Some(&line.link.proved))
+            }
             Ok(None) => {
                 tracing::debug!(%from, "a caller took too long to say Hello");
                 return None;
@@ -79,7 +93,7 @@ impl Reception {
             }
         };
         match judged {
-            Ok(heard) => return Some(heard),
+            Ok(guest) => return Some(guest),
             Err(None) => tracing::debug!(%from, "a caller speaks another protocol"),
             Err(Some(reason)) => {
                 tracing::info!(%from, %reason, "a caller was refused");

@@ -22,6 +22,8 @@ pub(super) mod code {
     pub(in crate::quic) const PROVE_AGAIN: VarInt = VarInt::from_u32(1);
     /// The last words were not taken in time.
     pub(in crate::quic) const CUT_OFF: VarInt = VarInt::from_u32(2);
+    /// The caller has as many connections as it may have.
+    pub(in crate::quic) const TOO_MANY: VarInt = VarInt::from_u32(3);
 }
 
 /// A connection whose two ends have proved who they are. It ends when nobody uses it any more.

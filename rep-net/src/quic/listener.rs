@@ -20,7 +20,8 @@ use crate::quic::connecting::protocol;
 use crate::quic::engine::{Engine, Tasks};
 use crate::quic::greeting::Reception;
 use crate::quic::line::Line;
-use crate::quic::link::Link;
+use crate::quic::link::{Link, code};
+use crate::seats::Seat;
 use crate::socket::Side;
 use crate::sync::Mutex;
 use crate::transport::{Address, Listener};
@@ -152,7 +153,9 @@ impl Hall {
                 engine.spawn(async move {
                     let connected = hall.shake_hands(incoming, from).await;
                     drop(place);
-                    if let Some(link) = connected {
+                    if let Some(link) = connected
+                        && let Some(_seat) = hall.seat(&link, from)
+                    {
                         hall.take_channels(link, from, weak).await;
                     }
                 });
@@ -182,6 +185,18 @@ impl Hall {
             }
         }
         None
+    }
+
+    /// One more connection of that peer; none if it has too many, and then it has been told.
+    fn seat(&self, link: &Link, from: SocketAddr) -> Option<Seat> {
+        let who = link.proved.first()?;
+        let taken = self.reception.connected.take(who.clone());
+        taken
+            .inspect_err(|_| {
+                tracing::info!(%from, %who, "a peer has too many connections; one more was turned away");
+                link.connection.close(code::TOO_MANY, b"");
+            })
+            .ok()
     }
 
     /// Takes the channels of a connection until it ends, or has none for so long as a Hello may take.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::channel::{Channel, Peer, TrySent};
 use crate::error::NetError;
 use crate::frame::{self, FRAME_HEADER_BYTES};
+use crate::seats::Seat;
 use crate::socket::cover::Cover;
 use crate::socket::reading::{ReadError, ReadHalf};
 use crate::socket::writing::Writing;
@@ -26,6 +27,8 @@ pub(crate) struct Line {
 pub(crate) struct SocketChannel {
     line: Line,
     peer: Peer,
+    /// The peer's, if it called and has proved who it is.
+    _seat: Option<Seat>,
     frame_bytes_max: usize,
     /// Set by our own close; tells the errors that it causes from those that just happen.
     closed: AtomicBool,
@@ -84,10 +87,17 @@ impl Channel for SocketChannel {
 }
 
 impl SocketChannel {
-    pub(super) fn new(line: Line, peer: Peer, half: ReadHalf, frame_bytes_max: usize) -> Self {
+    pub(super) fn new(
+        line: Line,
+        peer: Peer,
+        seat: Option<Seat>,
+        half: ReadHalf,
+        frame_bytes_max: usize,
+    ) -> Self {
         Self {
             line,
             peer,
+            _seat: seat,
             frame_bytes_max,
             closed: AtomicBool::new(false),
             writing: Mutex::new(Writing::default()),

@@ -46,7 +46,7 @@ pub(crate) fn dial(
         identity::is_who_answered(proved, &accepted).map_err(not_proved)?;
     }
     let peer = listening_peer(hello, accepted, address.clone());
-    Ok(Arc::new(handshake.into_channel(peer, limits).map_err(unreachable)?))
+    Ok(Arc::new(handshake.into_channel(peer, None, limits).map_err(unreachable)?))
 }
 
 fn failure(address: &Address, error: HandshakeError, during: &'static str) -> DialError {

@@ -12,6 +12,7 @@ use crate::frame::{self, FRAME_HEADER_BYTES, FrameDecoder};
 use crate::hello::HELLO_BYTES_MAX;
 use crate::identity::Identity;
 use crate::limits::Limits;
+use crate::seats::Seat;
 use crate::socket::channel::{Line, SocketChannel};
 use crate::socket::cover::{Covering, Side};
 use crate::socket::reading::{ReadError, ReadHalf, is_timeout};
@@ -113,12 +114,17 @@ impl Handshake {
         }
     }
 
-    pub(super) fn into_channel(self, peer: Peer, limits: &Limits) -> io::Result<SocketChannel> {
+    pub(super) fn into_channel(
+        self,
+        peer: Peer,
+        seat: Option<Seat>,
+        limits: &Limits,
+    ) -> io::Result<SocketChannel> {
         let Self { line, mut half, .. } = self;
         #[cfg(not(target_os = "linux"))]
         line.stream.set_write_timeout(None)?;
         half.decoder.set_bounds(limits.frame_bytes_max, limits.read_block_bytes);
-        Ok(SocketChannel::new(line, peer, half, limits.frame_bytes_max))
+        Ok(SocketChannel::new(line, peer, seat, half, limits.frame_bytes_max))
     }
 }
 

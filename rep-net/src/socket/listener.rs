@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::calling::{calling_peer, judge_hello, malformed};
+use crate::calling::{Guest, calling_peer, judge_hello, malformed};
 use crate::channel::Channel;
 use crate::error::{NetError, TlsError};
-use crate::hello::{Answer, Hello};
+use crate::hello::Answer;
 use crate::limits::Limits;
+use crate::seats::Seats;
 use crate::service::{Admitted, ServiceTable};
 use crate::socket::connect::{bind, configure};
 use crate::socket::cover::{Covering, Side};
@@ -60,6 +61,7 @@ pub(crate) fn start(
         covering,
         limits: limits.clone(),
         workers: Workers::new(limits),
+        seats: Seats::new(limits),
         closing: Mutex::new(false),
         closing_set: Condvar::default(),
     });
@@ -136,6 +138,7 @@ struct Reception {
     covering: Arc<dyn Covering>,
     limits: Limits,
     workers: Arc<Workers>,
+    seats: Arc<Seats>,
     closing: Mutex<bool>,
     closing_set: Condvar,
 }
@@ -204,15 +207,13 @@ impl Reception {
 
     /// Hears a caller out, answers, and hands the channel to the service; on the caller's own thread.
     fn greet(&self, place: &Place, stream: TcpStream, from: SocketAddr, deadline: Instant) {
-        let Some((mut handshake, hello, admitted)) = self.hear(stream, from, deadline) else {
-            return;
-        };
-        let Admitted { accepted, handler } = admitted;
+        let Some((mut handshake, guest)) = self.hear(stream, from, deadline) else { return };
+        let Guest { hello, admitted: Admitted { accepted, handler }, seat } = guest;
         let peer = calling_peer(&hello, &accepted, from.into());
         if handshake.send(&Answer::Accepted(accepted).encode()).is_err() {
             return tracing::debug!(%from, "a caller left before it was answered");
         }
-        match handshake.into_channel(peer, &self.limits) {
+        match handshake.into_channel(peer, seat, &self.limits) {
             Ok(channel) => {
                 let channel = Arc::new(channel);
                 let stop = Arc::clone(&channel);
@@ -230,12 +231,14 @@ impl Reception {
         stream: TcpStream,
         from: SocketAddr,
         deadline: Instant,
-    ) -> Option<(Handshake, Hello, Admitted)> {
+    ) -> Option<(Handshake, Guest)> {
         let covering = &*self.covering;
         let begun = Handshake::begin(covering, Side::Listening, stream, deadline);
         let mut handshake = begun.map_err(|error| log_unheard(from, &error)).ok()?;
         let judged = match handshake.receive() {
-            Ok(frame) => judge_hello(&self.services, &frame, handshake.proved.as_deref()),
+            Ok(frame) => {
+                judge_hello(&self.services, &self.seats, &frame, handshake.proved.as_deref())
+            }
             Err(HandshakeError::Frame(error)) => Err(Some(malformed(error))),
             Err(HandshakeError::Tls(error @ TlsError::TlsSpoken)) => Err(Some(malformed(error))),
             Err(error) => {
@@ -244,7 +247,7 @@ impl Reception {
             }
         };
         match judged {
-            Ok((hello, admitted)) => return Some((handshake, hello, admitted)),
+            Ok(guest) => return Some((handshake, guest)),
             Err(None) => tracing::debug!(%from, "a caller speaks another protocol"),
             Err(Some(reason)) => {
                 tracing::info!(%from, %reason, "a caller was refused");

@@ -64,6 +64,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RefuseReason::VersionMismatch { spoken: Versions::new(3, 9) },
         RefuseReason::WrongNode { node: "n9".into() },
         RefuseReason::Busy,
+        RefuseReason::TooManyChannels,
         RefuseReason::NotMember { detail: detail.clone() },
         RefuseReason::Malformed { detail: HelloError::WrongMagic.to_string() },
         RefuseReason::Other(detail),
