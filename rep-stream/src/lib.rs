@@ -4,7 +4,7 @@
 //!
 //! [`message`] and [`handshake`] are what is said; `syncup` finds where two logs part; [`feeder`] and
 //! [`replica`] are the two ends; [`window`] and [`acks`] are leaves. [`config`] and [`error`] hold the
-//! settings and the ways to fail; `wire` holds the bytes. [`restore`] is for those whom no stream reaches any more.
+//! settings and the ways to fail; `wire` holds the bytes. [`restore`] is for those whom no stream reaches any more; [`segments`] leave the group.
 
 pub mod acks;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod message;
 pub mod replica;
 pub mod restore;
+pub mod segments;
 pub mod window;
 
 mod syncup;

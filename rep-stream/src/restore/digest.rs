@@ -25,6 +25,11 @@ impl Digest16 {
         Digest16(first_half(Sha256::new().chain_update(bytes)))
     }
 
+    /// The digest of some bytes, given in parts.
+    pub(crate) fn of_parts(parts: [&[u8]; 2]) -> Digest16 {
+        Digest16(first_half(parts.iter().fold(Sha256::new(), |sum, part| sum.chain_update(part))))
+    }
+
     /// The digest whose hexadecimal digits, in lower case, are `text`.
     pub(crate) fn from_hex(text: &str) -> Option<Digest16> {
         let digits = text.as_bytes();
