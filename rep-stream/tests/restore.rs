@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rep_stream::PeerError;
 use rep_stream::restore::{
     BYTES_PER_S_MIN, ChunkId, Manifest, RATE_BURST, Refusal, RestoreConfig, RestoreEnd,
-    RestoreSink, RestoreSource, SinkMessage, SourceMessage, SourceOutput, Staging,
+    RestoreSink, RestoreSource, SinkMessage, SinkOutput, SourceMessage, SourceOutput, Staging,
 };
 use rep_vlsn::{GroupId, MemDisk, Vlsn};
 use restoring::{Ended, GROUP, Rig, Rng, State, Weather, assert_holds, point, restore, small};
@@ -237,7 +237,7 @@ fn giving(lengths: &[usize]) -> RestoreSource {
 fn asked(have: &[ChunkId]) -> RestoreSource {
     let mut source = RestoreSource::new(small(), GROUP, MS);
     let (at_least, ids) = (Vlsn::new(20), have.len() as u32);
-    let ask = SinkMessage::Ask { group: GROUP, at_least, window_bytes: 1 << 20, ids };
+    let ask = SinkMessage::Ask { group: Some(GROUP), at_least, window_bytes: 1 << 20, ids };
     source.handle_message(MS, ask).unwrap();
     if !have.is_empty() {
         source.handle_message(MS, SinkMessage::Have { ids: have.to_vec() }).unwrap();
@@ -278,7 +278,7 @@ fn another_group_and_an_older_state_are_refused_at_both_ends() {
 
     let mut source = RestoreSource::new(small(), GroupId([9; 16]), MS);
     let (at_least, window_bytes, ids) = (Vlsn::new(1), 9, 0);
-    let ask = SinkMessage::Ask { group: GROUP, at_least, window_bytes, ids };
+    let ask = SinkMessage::Ask { group: Some(GROUP), at_least, window_bytes, ids };
     source.handle_message(MS, ask).unwrap();
     let refused = SourceMessage::Refused(Refusal::OtherGroup);
     assert_eq!(source.poll_output(), Some(SourceOutput::Send(refused)));
@@ -294,6 +294,20 @@ fn another_group_and_an_older_state_are_refused_at_both_ends() {
     foreign.group = GroupId([9; 16]);
     let foreign = sink(1).handle_message(MS, SourceMessage::Manifest(foreign));
     assert!(matches!(foreign, Err(PeerError::WrongGroup { .. })), "{foreign:?}");
+}
+
+/// A member that supported the founding of its group, and crashed before the first entry was on its disk.
+#[test]
+fn a_sink_that_knows_no_group_takes_that_of_its_source() {
+    let state = State::new(&mut Rng(9), 30, 20);
+    let mut sink = RestoreSink::new(small(), None, Vlsn::NULL, Vec::new(), MS);
+    let Some(SinkOutput::Send(ask)) = sink.poll_output() else { panic!("it asks") };
+    assert!(matches!(ask, SinkMessage::Ask { group: None, .. }));
+    let mut source = RestoreSource::new(small(), GROUP, MS);
+    source.handle_message(MS, SinkMessage::decode(ask.encode()).unwrap()).unwrap();
+    assert_eq!(source.poll_output(), Some(SourceOutput::Open { at_least: Vlsn::NULL }));
+    sink.handle_message(MS, SourceMessage::Manifest(state.manifest())).unwrap();
+    assert_eq!(sink.manifest().map(|manifest| manifest.group), Some(GROUP));
 }
 
 /// A store whose chunks are too many or too long gives no copy, and nobody sends half of one for ever.

@@ -24,7 +24,7 @@ fn ids(first: u8, count: u8) -> Vec<ChunkId> {
 }
 
 fn ask(ids: u32) -> SinkMessage {
-    SinkMessage::Ask { group: GROUP, at_least: Vlsn::new(0x102), window_bytes: 4_000, ids }
+    SinkMessage::Ask { group: Some(GROUP), at_least: Vlsn::new(0x102), window_bytes: 4_000, ids }
 }
 
 fn sink_messages() -> Vec<SinkMessage> {

@@ -61,8 +61,8 @@ impl Manifest {
 pub enum SinkMessage {
     /// I need a copy of the state.
     Ask {
-        /// The group.
-        group: GroupId,
+        /// The group, if the sink knows it: one whose log never held an entry does not.
+        group: Option<GroupId>,
         /// The copy has to stand for this entry or a later one.
         at_least: Vlsn,
         /// Bytes that may be in flight.

@@ -86,7 +86,7 @@ impl Phase {
 #[derive(Debug)]
 pub struct RestoreSink {
     config: RestoreConfig,
-    group: GroupId,
+    group: Option<GroupId>,
     at_least: Vlsn,
     phase: Phase,
     /// The question before the names.
@@ -109,14 +109,15 @@ pub struct RestoreSink {
 
 impl RestoreSink {
     /// A sink that dialled a source and asks it for a state of `group` at entry `at_least` or a later one. It has the
-    /// chunks `have`: see [`Staging::ids`](super::Staging::ids).
+    /// chunks `have`: see [`Staging::ids`](super::Staging::ids). Without a group it takes the source's, which is for a
+    /// member that never held an entry.
     ///
     /// # Panics
     ///
     /// If the configuration does not pass [`RestoreConfig::check`].
     pub fn new(
         config: RestoreConfig,
-        group: GroupId,
+        group: impl Into<Option<GroupId>>,
         at_least: Vlsn,
         mut have: Vec<ChunkId>,
         now: Duration,
@@ -125,6 +126,7 @@ impl RestoreSink {
         have.sort_unstable();
         have.dedup();
         have.truncate(config.ids_max as usize);
+        let group = group.into();
         let (window_bytes, ids) = (config.window_bytes, have.len() as u32);
         RestoreSink {
             until: now + config.progress_timeout,
@@ -257,8 +259,8 @@ impl RestoreSink {
     }
 
     fn begin(&mut self, manifest: Manifest) -> Result<(), PeerError> {
-        if manifest.group != self.group {
-            return Err(PeerError::WrongGroup { ours: self.group, theirs: manifest.group });
+        if let Some(ours) = self.group.filter(|ours| *ours != manifest.group) {
+            return Err(PeerError::WrongGroup { ours, theirs: manifest.group });
         }
         if !manifest.is_sound() {
             return Err(PeerError::Malformed { what: "a manifest out of its bounds" });

@@ -261,11 +261,11 @@ impl RestoreSource {
     fn hear(
         &mut self,
         now: Duration,
-        group: GroupId,
+        group: Option<GroupId>,
         at_least: Vlsn,
         (window_bytes, ids): (u64, u32),
     ) -> Result<(), PeerError> {
-        if group != self.group {
+        if group.is_some_and(|group| group != self.group) {
             self.refuse(Refusal::OtherGroup);
             return Ok(());
         }

@@ -35,6 +35,9 @@ const PREFIX_BYTES: usize = 8;
 const GIVEN_BYTES: usize = 16;
 const ASK_BYTES: usize = 36;
 
+/// Said by a sink that knows no group; no group is founded under it.
+const NO_GROUP: GroupId = GroupId([0; 16]);
+
 const ASK: u8 = 1;
 const HAVE: u8 = 2;
 const RECEIVED: u8 = 3;
@@ -95,7 +98,7 @@ impl SinkMessage {
         match self {
             SinkMessage::Ask { group, at_least, window_bytes, ids } => {
                 let mut out = prefix(ASK, ASK_BYTES);
-                out.put_slice(&group.0);
+                out.put_slice(&group.unwrap_or(NO_GROUP).0);
                 out.put_u64_le(at_least.get());
                 out.put_u64_le(*window_bytes);
                 out.put_u32_le(*ids);
@@ -124,7 +127,7 @@ impl SinkMessage {
         match tag {
             ASK => {
                 exactly(&body, ASK_BYTES)?;
-                let group = GroupId(digest_of(&mut body));
+                let group = Some(GroupId(digest_of(&mut body))).filter(|group| *group != NO_GROUP);
                 let at_least = Vlsn::new(body.get_u64_le());
                 let window_bytes = body.get_u64_le();
                 let ids = body.get_u32_le();

@@ -130,7 +130,13 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let manifest = Manifest::new(group, point, Bytes::from("entry"), Bytes::from("past"));
     let ids = vec![ChunkId([1; 16]), ChunkId([2; 16])];
     let sinks = [
-        SinkMessage::Ask { group, at_least: Vlsn::new(7), window_bytes: 1 << 20, ids: 2 },
+        SinkMessage::Ask { group: None, at_least: Vlsn::NULL, window_bytes: 1, ids: 0 },
+        SinkMessage::Ask {
+            group: Some(group),
+            at_least: Vlsn::new(7),
+            window_bytes: 1 << 20,
+            ids: 2,
+        },
         SinkMessage::Have { ids: ids.clone() },
         SinkMessage::Received { bytes: 99 },
     ];

@@ -172,7 +172,12 @@ fn sink_message(input: &mut Input<'_>) -> SinkMessage {
     match input.below(3) {
         0 => {
             let (at_least, window_bytes) = (Vlsn::new(input.number()), 1 + input.number() / 2);
-            SinkMessage::Ask { group: GROUP, at_least, window_bytes, ids: input.below(5) as u32 }
+            SinkMessage::Ask {
+                group: Some(GROUP),
+                at_least,
+                window_bytes,
+                ids: input.below(5) as u32,
+            }
         }
         1 => SinkMessage::Have { ids: some_ids(input) },
         // Never more than was sent; the other side of that is in the tests of the wire.
