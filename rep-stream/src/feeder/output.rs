@@ -25,7 +25,7 @@ pub enum FeederOutput {
     /// Send a message.
     Send(FeederMessage),
     /// Send one batch of entries: as many of `from..=to` as fit into `bytes_max`, at least one, behind
-    /// a [`BatchHeader`]; then say [`Feeder::handle_sent`] or [`Feeder::handle_send_failed`]. No second
+    /// a [`BatchHeader`]; then say [`Feeder::handle_sent`](crate::Feeder::handle_sent) or [`Feeder::handle_send_failed`](crate::Feeder::handle_send_failed). No second
     /// one is asked for before that.
     SendEntries {
         /// The stream.
