@@ -320,7 +320,7 @@ impl World {
         });
         self.check(checked);
         if what == PersistFailed::Log {
-            self.oracle.log_in_doubt(id);
+            self.oracle.log_failed(id);
         }
         if let Some(live) = self.live_mut(id).filter(|_| what == PersistFailed::Log) {
             live.unsynced_since = None;

@@ -80,6 +80,17 @@ impl Oracle {
         }
     }
 
+    /// What was acknowledged weakly and fewer than a majority hold any more has no claim from now on.
+    pub(super) fn forget_claims_of_the_few(&mut self) {
+        let few = |(vlsn, term): &(u64, u64)| {
+            let point = LogPoint::new(Term::new(*term), Vlsn::new(*vlsn));
+            self.present_at(point).len() < self.majority()
+        };
+        let fallen: Vec<(u64, u64)> =
+            self.weak.difference(&self.lost).copied().filter(few).collect();
+        self.lost.extend(fallen);
+    }
+
     /// Members that hold an entry now, synced or not.
     fn present_at(&self, point: LogPoint) -> Vec<NodeId> {
         let holds = |(other, member): &(&NodeId, &Member)| {

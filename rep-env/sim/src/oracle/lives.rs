@@ -88,6 +88,13 @@ impl Oracle {
         }
     }
 
+    /// A log has failed under a process that lives on and ranks by what is synced: what it had only written counts for nothing,
+    /// also if it is found again later.
+    pub(crate) fn log_failed(&mut self, node: NodeId) {
+        self.log_in_doubt(node);
+        self.forget_claims_of_the_few();
+    }
+
     /// The disk has failed the log: what is not synced may be gone, though process and machine live.
     pub(crate) fn log_in_doubt(&mut self, node: NodeId) {
         let member = self.member_mut(node);
