@@ -3,7 +3,7 @@
 //! *Fetching* collects the chunks of a snapshot beside what the member has, and touches nothing else: a [`RestoreSource`]
 //! gives, a [`RestoreSink`] takes, [`Staging`] keeps. A chunk is known by the digest of its bytes, so a restore that was
 //! broken off goes on with any source, also one whose state has moved on: only what differs is sent. *Installing* is
-//! [`install`], at every opening of the member's directory. Why it is so is told in `docs/decisions/0024`, the bytes are
+//! [`install()`], at every opening of the member's directory. Why it is so is told in `docs/decisions/0024`, the bytes are
 //! in `docs/restore.md`.
 //!
 //! # Example: a copy of three chunks, one of which is there already

@@ -90,6 +90,34 @@ fn a_complete_copy_that_rots_is_given_up_and_mended() {
     }
 }
 
+/// What a run has kept itself it does not read again, but for a copy that was given up.
+#[test]
+fn after_a_copy_was_given_up_nothing_of_it_is_trusted() {
+    let (disk, state) = (member(), state(13));
+    let mut staging = reopen(&disk);
+    fetch(&mut staging, &state).unwrap();
+    let spoilt = state.ids()[3];
+    disk.flip_bit(&format!("restore/{spoilt}.chunk"), 0);
+    let outcome = install(&mut staging, |_| Ok(()), |_| Ok(state.point), |_| Ok::<_, ()>(()));
+    assert!(matches!(outcome, Err(InstallError::GivenUp(_))), "{outcome:?}");
+    assert!(!staging.ids().unwrap().contains(&spoilt));
+    fetch(&mut staging, &state).unwrap();
+    assert_holds(&mut staging, &state);
+}
+
+/// Half a file would only take the space that is lacking.
+#[test]
+fn a_chunk_that_could_not_be_written_leaves_no_file() {
+    let (disk, state) = (member(), state(14));
+    let mut staging = reopen(&disk);
+    staging.keep(state.ids()[0], &state.chunks[0]).unwrap();
+    disk.fail_next_write();
+    assert!(staging.keep(state.ids()[1], &state.chunks[1]).is_err());
+    assert_eq!(disk.list("restore").unwrap().len(), 2, "a chunk and the cell");
+    staging.keep(state.ids()[1], &state.chunks[1]).unwrap();
+    assert_eq!(staging.ids().unwrap().len(), 2);
+}
+
 #[test]
 fn a_file_of_a_complete_copy_that_is_gone_or_cut_or_grown_is_spoilt() {
     let state = state(2);
