@@ -46,6 +46,7 @@ enum Request {
     Digest,
     TransferMaster { targets: Vec<String>, timeout_ms: u64, force: bool },
     ShutDownGroup { timeout_ms: u64 },
+    RestoreFrom { source: String },
 }
 
 /// What a caller is told whose orders are not taken.
@@ -56,7 +57,9 @@ impl Request {
     fn is_order(&self) -> bool {
         match self {
             Request::Status | Request::Digest => false,
-            Request::TransferMaster { .. } | Request::ShutDownGroup { .. } => true,
+            Request::TransferMaster { .. }
+            | Request::ShutDownGroup { .. }
+            | Request::RestoreFrom { .. } => true,
         }
     }
 }
@@ -73,6 +76,8 @@ enum Reply {
     GroupShutDown(Vec<String>),
     /// Ask the master, if it is known.
     NotMaster(Option<Member>),
+    /// A copy is being fetched.
+    Restoring,
 }
 
 /// Takes a digest of what is applied.
@@ -144,6 +149,10 @@ impl Admin {
                 let shut_down = self.shared.shut_group_down(timeout);
                 shut_down.map_or_else(unfulfilled, Reply::GroupShutDown)
             }
+            Request::RestoreFrom { source } => match self.shared.restore_from(&source) {
+                Ok(()) => Reply::Restoring,
+                Err(error) => unfulfilled(error),
+            },
         }
     }
 }
@@ -246,7 +255,7 @@ mod tests {
         assert_eq!(question(&[]), Err(BadFrame::OtherVersion));
         assert_eq!(question(&[VERSION + 1, 0]), Err(BadFrame::OtherVersion));
         assert_eq!(question(&[VERSION]), Err(BadFrame::Unknown));
-        assert_eq!(question(&[VERSION, 4]), Err(BadFrame::Unknown));
+        assert_eq!(question(&[VERSION, 5]), Err(BadFrame::Unknown));
         assert_eq!(question(&[VERSION; REQUEST_BYTES_MAX + 1]), Err(BadFrame::TooLong));
     }
 }

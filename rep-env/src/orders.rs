@@ -6,9 +6,10 @@ use crate::environment::ReplicatedEnvironment;
 use crate::error::Error;
 use crate::member::Member;
 use crate::runtime::inbox::Input;
+use crate::runtime::restore::question;
 use crate::runtime::shared::Shared;
 use crate::waiter::{Slot, TIME_MAX};
-use rep_node::{NotShutDown, NotTransferred, Request, Transfer};
+use rep_node::{NotRestored, NotShutDown, NotTransferred, Request, Transfer};
 use rep_store::StateMachine;
 use rep_vlsn::NodeId;
 use std::sync::Arc;
@@ -65,6 +66,22 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         self.shared().transfer_master(targets, timeout, force)
     }
 
+    /// Has this member give up its copy of the state for that of `source`, the name of another member: when it is suspected to be
+    /// wrong, or its place on the disk to be rotten. At once this says only whether that is done; how it goes is told by
+    /// [`stats`](Self::stats) and `rep status`. The member follows no stream and serves no read that promises anything until the
+    /// copy is in place; handles, readers and subscriptions stay valid. If `source` gives no copy after a few attempts, the member
+    /// goes on as it was.
+    ///
+    /// A member whose group's logs have left it behind needs no order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if `source` is no other member, this one is the master, or is being given a copy already;
+    /// [`Error::Closed`], [`Error::Halted`].
+    pub fn restore_from(&self, source: &str) -> Result<(), Error> {
+        self.shared().restore_from(source)
+    }
+
     /// Stops the whole group, this member last: new commits wait from here on, the members that are connected catch up and
     /// sync, all of them are told to stop and do ([`Error::Halted`] is what their callers hear, and their last
     /// [`StateEvent`](crate::StateEvent) has the reason [`GROUP_SHUT_DOWN`](crate::events::GROUP_SHUT_DOWN)), and this environment is closed. At the master
@@ -110,6 +127,20 @@ impl Shared {
             Some(Ok(master)) => self.directory.member(master).ok_or(Error::Closed),
             Some(Err(why)) => Err(self.not_transferred(&why)),
             None => Err(self.over()),
+        }
+    }
+
+    pub(crate) fn restore_from(&self, source: &str) -> Result<(), Error> {
+        self.check_open()?;
+        let invalid = |what| Error::Invalid { what };
+        let number = self.directory.id_of(source);
+        let source = number.ok_or_else(|| invalid(format!("{source:?} is no member")))?;
+        let (asked, answer) = question();
+        self.inbox.control(Input::RestoreFrom { source, answer });
+        match asked.wait() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(NotRestored::Closed)) | None => Err(self.over()),
+            Some(Err(why)) => Err(invalid(why.to_string())),
         }
     }
 

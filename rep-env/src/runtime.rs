@@ -2,7 +2,7 @@
 //!
 //! No thread owns the node. Who brings it news takes the [`helm`], steps it and carries out what it says ([`node_loop`]); the
 //! watch sees to its deadlines. The [`log_writer`] and the [`promise_writer`] wait for the disk, the [`applier`] for
-//! the store, two threads a channel ([`peers`]) for sockets. Whatever decides is a step function of a pure crate.
+//! the store, two threads a channel ([`peers`]) for sockets. Copies of the state have threads of their own ([`restore`]). Whatever decides is a step function of a pure crate.
 
 mod applier;
 pub(crate) mod bell;
@@ -16,6 +16,7 @@ pub(crate) mod log_writer;
 mod node_loop;
 pub(crate) mod peers;
 mod promise_writer;
+pub(crate) mod restore;
 pub(crate) mod shared;
 pub(crate) mod shown;
 mod start;

@@ -47,6 +47,16 @@ pub struct Stats {
     pub batches_applied: u64,
     /// Times that the store was made durable.
     pub checkpoints: u64,
+    /// Copies of the state that this node has put in place of its own.
+    pub restores: u64,
+    /// Chunks of copies that it has fetched.
+    pub restore_chunks: u64,
+    /// Their bytes.
+    pub restore_bytes: u64,
+    /// Copies that it has begun to give to other members.
+    pub restores_given: u64,
+    /// Bytes of chunks that it has given.
+    pub restore_bytes_given: u64,
     /// Turns of whoever drove the node.
     pub steps: u64,
     /// Changes of the visible state.
@@ -152,6 +162,11 @@ counters!(
     entries_applied,
     batches_applied,
     checkpoints,
+    restores,
+    restore_chunks,
+    restore_bytes,
+    restores_given,
+    restore_bytes_given,
     steps,
     state_changes,
     crowned,

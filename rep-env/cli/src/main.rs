@@ -48,6 +48,8 @@ enum Command {
     TransferMaster(orders::TransferArgs),
     /// Stop every member of a group, once all of them hold the same. Exit code: 0 it is done, 1 it is not
     ShutdownGroup(orders::ShutdownArgs),
+    /// Replace a member's copy of the state by that of another member. Exit code: 0 it has begun, 1 it has not
+    Restore(orders::RestoreArgs),
     /// List what can be set, with defaults, bounds and effects
     Options(options::Args),
     /// Ask a running member how it and its group are. Exit code: 0 there is a master, 1 there is none, 2 nobody answers
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Certs(args) => Ok(certs::run(&args)),
         Command::TransferMaster(args) => orders::transfer(&args),
         Command::ShutdownGroup(args) => orders::shut_down(&args),
+        Command::Restore(args) => orders::restore(&args),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),
     };

@@ -29,7 +29,7 @@ pub struct Offer {
 pub enum NotOffered {
     /// It is closed, halted, or about to be.
     ShuttingDown,
-    /// It is neither in sync with its master nor a master whose term has begun.
+    /// It is neither master nor in sync with one.
     NotInSync,
     /// Its log failed, or is being cut.
     LogInDoubt,
@@ -86,9 +86,10 @@ impl Node {
         }
     }
 
-    /// Whether this node knows that it is of one mind with its group.
+    /// Whether this node knows that it is of one mind with its group. A master need not have begun its term: that may take just the member
+    /// which needs the copy, and what is applied is durable in the group, whatever becomes of the term.
     fn vouches(&self) -> Result<(), NotOffered> {
-        let reigns = self.reign.as_ref().is_some_and(|reign| reign.is_begun(self.dvlsn()));
+        let reigns = self.reign.is_some();
         let follows = self.following.as_ref().is_some_and(|following| following.in_sync());
         match () {
             () if self.log_failed.is_some() || self.truncating => Err(NotOffered::LogInDoubt),

@@ -229,7 +229,7 @@ impl Node {
             None => self.sources(),
         };
         if sources.is_empty() {
-            return self.fetch_later(now, "no other member is in reach".to_owned());
+            return self.fetch_later(now, "there is no other member".to_owned());
         }
         self.fetches += 1;
         let fetch = FetchId(self.fetches);
@@ -243,8 +243,8 @@ impl Node {
         let round_trips = self.links.round_trips();
         let far = |id: NodeId| round_trips.get(&id).copied().unwrap_or(Duration::MAX);
         let master = self.master();
-        let members = self.links.peers().filter(|open| self.is_member(open));
-        let mut sources: Vec<NodeId> = members.map(|open| open.link.peer).collect();
+        let others = self.config.members.keys().copied().filter(|id| *id != self.config.me);
+        let mut sources: Vec<NodeId> = others.collect();
         let master_first = self.config.restored.is_some();
         sources.sort_by_key(|id| ((Some(*id) == master) != master_first, far(*id), *id));
         sources

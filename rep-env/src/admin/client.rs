@@ -129,6 +129,19 @@ impl AdminClient {
         }
     }
 
+    /// Has the node fetch a copy of the state from the member `source`, as
+    /// [`restore_from`](crate::ReplicatedEnvironment::restore_from) does; its [`status`](Self::status) says how that goes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn restore_from(&self, source: &str, timeout: Duration) -> Result<(), Error> {
+        match self.ask(Request::RestoreFrom { source: source.to_owned() }, timeout)? {
+            Reply::Restoring => Ok(()),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
         self.channel.send(encode(&request)).map_err(|error| self.failed(error.to_string()))?;
         match self.channel.receive(deadline(timeout)) {
@@ -146,7 +159,8 @@ impl AdminClient {
             | Reply::Digest(_)
             | Reply::MasterIs(_)
             | Reply::GroupShutDown(_)
-            | Reply::NotMaster(_) => "it answered another question".to_owned(),
+            | Reply::NotMaster(_)
+            | Reply::Restoring => "it answered another question".to_owned(),
         })
     }
 

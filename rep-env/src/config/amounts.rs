@@ -133,6 +133,8 @@ amounts! {
     checkpoint_interval = 5 s, 1 ms..=3650 days;
     /// How long a full file of the log is kept for a member that may still need it.
     log_retention = 7 days, 0 s..=3650 days;
+    /// How long the other end of a copy may do nothing before another source is asked.
+    restore_timeout = 10 s, 1 ms..=3650 days;
 }
 
 amounts! {
@@ -157,6 +159,8 @@ amounts! {
     /// How much of the log is kept for members that may still need it: files beyond that go as soon as the store does not need
     /// them, and a member that is further behind needs a copy of the state.
     log_retention_bytes = 4 GiB, 1 MiB..=1024 GiB;
+    /// Bytes a second of each copy of its state that a member gives to one which is too far behind, at most.
+    restore_bytes_per_s = 64 MiB, 64 KiB..=1024 GiB;
 }
 
 /// An option that is at least a multiple of another one: (option, times, other).

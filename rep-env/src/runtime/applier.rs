@@ -3,10 +3,12 @@
 use crate::replicate::{Places, Results};
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Entries;
+use crate::runtime::restore::Answer;
+use crate::runtime::restore::reopening::Reopens;
 use crate::runtime::shared::Shared;
 use rep_net::queue::Queue;
 use rep_node::ApplyPlan;
-use rep_store::{Entry, StateMachine};
+use rep_store::{Entry, Snapshot, StateMachine, StoreError};
 use rep_vlsn::{Kind, LogPoint, Vlsn};
 use std::sync::Arc;
 
@@ -17,8 +19,22 @@ pub(crate) struct Range {
     pub(crate) to: Vlsn,
 }
 
+/// What the owner of the state machine does for others.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Apply(Range),
+    /// A copy is to be given to another member.
+    Snapshot(Answer<Result<Box<dyn Snapshot>, StoreError>>),
+    /// The directory is to be opened again, with the copy that was fetched.
+    Reopen,
+}
+
+/// A range and a reopening, and as many snapshots as copies are given at a time.
+pub(crate) const TASKS_MAX: usize = 16;
+
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
+    directory: Box<dyn Reopens<M>>,
     entries: Arc<dyn Entries>,
     results: Arc<Results<M::Output>>,
     shared: Arc<Shared>,
@@ -28,13 +44,14 @@ pub(crate) struct Applier<M: StateMachine> {
 impl<M: StateMachine> Applier<M> {
     pub(crate) fn new(
         machine: M,
+        directory: Box<dyn Reopens<M>>,
         entries: Arc<dyn Entries>,
         results: Arc<Results<M::Output>>,
         shared: Arc<Shared>,
     ) -> Self {
         let plan =
             ApplyPlan::new(shared.limits.checkpoint_bytes, shared.timing.checkpoint_interval);
-        Applier { machine, entries, results, shared, plan }
+        Applier { machine, directory, entries, results, shared, plan }
     }
 
     /// Where the results go.
@@ -43,26 +60,49 @@ impl<M: StateMachine> Applier<M> {
     }
 
     /// Runs until the queue is closed, or the store fails.
-    pub(crate) fn run(mut self, ranges: &Queue<Range>) {
-        let ended = Ended { results: Arc::clone(&self.results), shared: Arc::clone(&self.shared) };
-        if let Err(error) = self.work(ranges) {
+    pub(crate) fn run(mut self, tasks: &Queue<Task>) {
+        let ended = Ended {
+            results: Arc::clone(&self.results),
+            shared: Arc::clone(&self.shared),
+            tasks: tasks.clone(),
+        };
+        if let Err(error) = self.work(tasks) {
             self.shared.inbox.completed(Input::ApplyFailed(error));
         }
         drop(self);
         drop(ended);
     }
 
-    fn work(&mut self, ranges: &Queue<Range>) -> Result<(), String> {
+    fn work(&mut self, tasks: &Queue<Task>) -> Result<(), String> {
         loop {
             let due = self.plan.next_timeout().map(|at| self.shared.clock.instant(at));
-            match ranges.pop(due) {
-                Ok(Some(range)) => self.apply(range)?,
+            match tasks.pop(due) {
+                Ok(Some(Task::Apply(range))) => self.apply(range)?,
+                Ok(Some(Task::Snapshot(answer))) => answer.give(self.machine.snapshot()),
+                Ok(Some(Task::Reopen)) => self.reopen()?,
                 Ok(None) => {}
                 Err(_) => return self.checkpoint(),
             }
             if self.plan.is_due(self.shared.clock.now()) {
                 self.checkpoint()?;
             }
+        }
+    }
+
+    /// The state is another one now, which is durable.
+    fn reopen(&mut self) -> Result<(), String> {
+        match self.directory.reopen(&mut self.machine) {
+            Ok(()) => {
+                self.plan.note_checkpoint();
+                self.shared.bell.ring();
+                Ok(())
+            }
+            // The next opening goes on where this one was disturbed.
+            Err(error) if self.shared.is_closing() => {
+                tracing::info!(node = %self.shared.name, %error, "a copy is not put in place before the end");
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -117,15 +157,17 @@ impl<M: StateMachine> Applier<M> {
 }
 
 /// Says that nothing more is applied, also if it was a panic of the state machine that ended it: who waits for a result
-/// would wait for ever.
+/// would wait for ever, and so would who waits for a snapshot.
 struct Ended<O: Send> {
     results: Arc<Results<O>>,
     shared: Arc<Shared>,
+    tasks: Queue<Task>,
 }
 
 impl<O: Send> Drop for Ended<O> {
     fn drop(&mut self) {
         self.results.end();
+        self.tasks.close_and_discard();
         if std::thread::panicking() {
             self.shared.inbox.completed(Input::ApplyFailed("it panicked".to_owned()));
         }

@@ -70,7 +70,11 @@ impl<D: Disk> Home<D> {
 }
 
 /// Who this directory is: told by its cell, or decided now, once.
-fn identify<D: Disk>(disk: &D, path: &Path, config: &RepConfig) -> Result<Incarnation, Error> {
+pub(crate) fn identify<D: Disk>(
+    disk: &D,
+    path: &Path,
+    config: &RepConfig,
+) -> Result<Incarnation, Error> {
     let (mut cell, value) = open_cell(disk, IDENTITY_CELL, path)?;
     let Some(value) = value else {
         let incarnation = Incarnation(random()?);
@@ -121,7 +125,7 @@ fn check_whole<D: Disk>(log: &Opened<D>, promised: bool) -> Result<(), Error> {
     Err(Error::Damaged { what: PROMISE_CELL, detail })
 }
 
-fn log_config(config: &RepConfig) -> LogConfig {
+pub(crate) fn log_config(config: &RepConfig) -> LogConfig {
     // Until rot that an opening did not look at is scrubbed and repaired from peers, a member looks at everything before
     // it votes: see decision 9.
     LogConfig::default()
@@ -129,6 +133,12 @@ fn log_config(config: &RepConfig) -> LogConfig {
         .with_reserve_bytes(config.limits.disk_reserve_bytes)
         .with_segment_bytes(config.limits.segment_bytes)
         .with_tail_bytes(config.limits.tail_bytes_max as usize)
+}
+
+/// Keeps what a copy says of the head of the log that it comes without.
+pub(crate) fn store_past<D: Disk>(disk: &D, value: &[u8], path: &Path) -> Result<(), Error> {
+    let (mut past, _) = open_cell(disk, PAST_CELL, path)?;
+    past.store(value).map_err(|error| cell_error(error, PAST_CELL, path))
 }
 
 fn open_cell<D: Disk>(
@@ -146,7 +156,7 @@ fn cell_error(error: CellError, name: &'static str, path: &Path) -> Error {
     }
 }
 
-fn log_error(error: OpenError, path: &Path) -> Error {
+pub(crate) fn log_error(error: OpenError, path: &Path) -> Error {
     match error {
         OpenError::Io { .. } => Error::Home { path: path.join("log"), detail: error.to_string() },
         OpenError::Cell(error) => cell_error(error, "cut", path),

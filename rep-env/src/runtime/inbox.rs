@@ -17,12 +17,15 @@ use crate::read::ReadPromise;
 use crate::runtime::helm::{Helm, LaneBounds, Post};
 use crate::runtime::node_loop::NodeLoop;
 use crate::runtime::peers::Outgoing;
+use crate::runtime::restore::Answer;
+use crate::runtime::restore::reopening::Reopened;
 use crate::waiter::{Slot, wake};
+use bytes::Bytes;
 use rep_node::{
-    DialFailure, Link, Message, NodeStatus, PersistFailed, Persisted, Proposal, ReadKind, Request,
-    SendFailed, Service, Shown, Transfer,
+    DialFailure, FetchId, Link, Message, NodeStatus, NotOffered, NotRestored, Offer, PersistFailed,
+    Persisted, Pin, Proposal, ReadKind, Request, RestoreNews, SendFailed, Service, Shown, Transfer,
 };
-use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize, Vlsn};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -96,6 +99,30 @@ pub(crate) enum Input {
         deadline: Duration,
         order: Order<GroupShutDown>,
     },
+    /// What became of a fetch.
+    Restore {
+        fetch: FetchId,
+        news: RestoreNews,
+    },
+    /// The directory is open again, and this node takes the old one's place.
+    Reopened(Box<Reopened>),
+    /// Whether a copy may be given.
+    Offer {
+        at_least: Vlsn,
+        answer: Answer<Result<Offer, NotOffered>>,
+    },
+    /// What is to be remembered beside a copy at that point.
+    PastOf {
+        point: LogPoint,
+        answer: Answer<Option<Bytes>>,
+    },
+    /// A copy was given, or was not.
+    Unpin(Pin),
+    /// A copy is to be fetched by order.
+    RestoreFrom {
+        source: NodeId,
+        answer: Answer<Result<(), NotRestored>>,
+    },
     Status(Arc<Slot<NodeStatus>>),
     Close,
 }
@@ -120,6 +147,12 @@ impl Input {
             | Input::Read { .. }
             | Input::Transfer { .. }
             | Input::ShutGroupDown { .. }
+            | Input::Restore { .. }
+            | Input::Reopened(_)
+            | Input::Offer { .. }
+            | Input::PastOf { .. }
+            | Input::Unpin(_)
+            | Input::RestoreFrom { .. }
             | Input::Status(_)
             | Input::Close => 0,
         }

@@ -7,19 +7,19 @@ use crate::events::GROUP_SHUT_DOWN;
 use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
 use crate::replicate::Places;
-use crate::runtime::applier::Range;
+use crate::runtime::applier::{Range, Task};
 use crate::runtime::inbox::Input;
-use crate::runtime::log_writer::LogQueue;
 use crate::runtime::peers::{Peers, RangeSent};
+use crate::runtime::restore::fetching::Fetches;
+use crate::runtime::restore::reopening::{Disks, Reopened};
 use crate::runtime::shared::Shared;
 use crate::runtime::shown::Positions;
 use crate::runtime::threads::Threads;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{
-    Event, Fence, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, Request,
+    Event, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, Request, RestoreNews,
 };
-use rep_vlsn::tail::Tail;
 use rep_vlsn::{GroupId, NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,20 +63,18 @@ struct Change {
 /// Where outputs go.
 #[derive(Debug)]
 pub(crate) struct Hands {
-    pub(crate) tail: Tail,
-    pub(crate) log: LogQueue,
-    pub(crate) fences: Queue<Fence>,
-    pub(crate) ranges: Queue<Range>,
+    pub(crate) disks: Disks,
+    pub(crate) tasks: Queue<Task>,
     pub(crate) peers: Peers,
     pub(crate) places: Arc<dyn Places>,
+    pub(crate) fetches: Arc<dyn Fetches>,
 }
 
 impl Drop for Hands {
-    /// However it ends: what was asked of the disk is still done, then those threads end too.
+    /// However it ends: what was asked of the store is still done, as of the disks, then those threads end too.
     fn drop(&mut self) {
-        self.log.close();
-        self.fences.close();
-        self.ranges.close();
+        self.fetches.end();
+        self.tasks.close();
     }
 }
 
@@ -218,11 +216,32 @@ impl NodeLoop {
                 self.callers.shutdowns.insert(request, order);
                 node.shut_group_down(now, request, deadline);
             }
+            Input::Restore { fetch, news } => node.handle_restore(now, fetch, news),
+            Input::Reopened(reopened) => self.go_on_with(now, *reopened),
+            Input::Offer { at_least, answer } => answer.give(node.offer(at_least)),
+            Input::PastOf { point, answer } => answer.give(node.past_of(point)),
+            Input::Unpin(pin) => node.unpin(pin),
+            Input::RestoreFrom { source, answer } => answer.give(node.restore_from(now, source)),
             Input::Status(slot) => self.askers.push(slot),
             Input::Close => {
                 self.closed = true;
                 node.close(now);
             }
+        }
+    }
+
+    /// Another node takes the place of one that has fallen silent, and the reads that wait there.
+    fn go_on_with(&mut self, now: Duration, reopened: Reopened) {
+        if self.closed {
+            return;
+        }
+        let Reopened { node, disks } = reopened;
+        let reads = self.node.take_reads();
+        self.node = node;
+        self.hands.disks = disks;
+        self.to_write = None;
+        for read in reads {
+            self.node.read(now, read.request, read.kind, read.deadline);
         }
     }
 
@@ -245,12 +264,13 @@ impl NodeLoop {
         }
         // Woken last: what goes to a replica comes to its disk after two more hand-overs than what goes to this one.
         if let Some(group) = self.to_write.take() {
-            self.hands.log.write(group);
+            self.hands.disks.log.write(group);
         }
     }
 
     fn carry_out_one(&mut self, now: Duration, output: Output) {
-        let Hands { tail, log, fences, ranges, peers, places } = &mut self.hands;
+        let Hands { disks, tasks, peers, places, fetches } = &mut self.hands;
+        let Disks { tail, log, fences } = disks;
         match output {
             Output::PersistFence(fence) => {
                 let pushed = fences.try_push(0, 0, fence);
@@ -286,9 +306,9 @@ impl NodeLoop {
             }
             Output::Disconnect { link } => peers.disconnect(link),
             Output::Apply { from, to } => {
-                let pushed = ranges.try_push(0, 0, Range { from, to });
+                let pushed = tasks.try_push(0, 0, Task::Apply(Range { from, to }));
                 debug_assert!(
-                    pushed.is_ok() || ranges.is_closed(),
+                    pushed.is_ok() || tasks.is_closed(),
                     "one range is on its way at a time"
                 );
             }
@@ -324,8 +344,16 @@ impl NodeLoop {
                 self.shared.end(format!("the group was shut down by {by}"));
             }
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
-            // Nobody fetches a copy yet: a member that needs one stays where it is, and says so.
-            Output::Fetch { .. } | Output::FetchNoMore => {}
+            Output::Fetch { fetch, sources, at_least } => {
+                if let Err(why) = fetches.begin(fetch, sources, at_least) {
+                    self.node.handle_restore(now, fetch, RestoreNews::Failed { why });
+                }
+            }
+            Output::FetchNoMore => fetches.end(),
+            Output::Reopen { .. } => {
+                let pushed = tasks.try_push(0, 0, Task::Reopen);
+                debug_assert!(pushed.is_ok() || tasks.is_closed(), "there is room for it");
+            }
             other => tracing::error!(?other, "an output that this driver does not know"),
         }
     }
@@ -341,6 +369,7 @@ impl NodeLoop {
             Event::Crowned { .. } => shared.counters.crowned.add(1),
             Event::TermOver { term } => shared.pipeline.end(term),
             Event::Founded { group } => shared.learn_group(group),
+            Event::Restored { .. } => shared.counters.restores.add(1),
             // Told to the log above; `status` shows what lasts.
             _ => {}
         }

@@ -47,6 +47,46 @@ pub(crate) trait Entries: Send + Sync + Debug {
 
     /// The log's files.
     fn segments(&self) -> Result<Vec<SegmentSize>, ReadError>;
+
+    /// An entry as the beginning of another log, encoded.
+    fn beginning(&self, point: LogPoint) -> Result<Bytes, ReadError>;
+}
+
+/// The log that there is now: a member that is given a copy begins another one.
+#[derive(Debug)]
+pub(crate) struct CurrentLog(Mutex<Arc<dyn Entries>>);
+
+impl CurrentLog {
+    pub(crate) fn new(entries: Arc<dyn Entries>) -> Arc<Self> {
+        Arc::new(CurrentLog(Mutex::new(entries)))
+    }
+
+    pub(crate) fn replace(&self, entries: Arc<dyn Entries>) {
+        let old = std::mem::replace(&mut *self.0.lock(), entries);
+        drop(old);
+    }
+
+    fn get(&self) -> Arc<dyn Entries> {
+        Arc::clone(&self.0.lock())
+    }
+}
+
+impl Entries for CurrentLog {
+    fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError> {
+        self.get().run(from, to, bytes_max, epoch)
+    }
+
+    fn settled(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<Batch, ReadError> {
+        self.get().settled(from, to, bytes_max)
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentSize>, ReadError> {
+        self.get().segments()
+    }
+
+    fn beginning(&self, point: LogPoint) -> Result<Bytes, ReadError> {
+        self.get().beginning(point)
+    }
 }
 
 impl<D: Disk> Entries for LogReader<D> {
@@ -66,6 +106,10 @@ impl<D: Disk> Entries for LogReader<D> {
     fn segments(&self) -> Result<Vec<SegmentSize>, ReadError> {
         LogReader::segments(self)
     }
+
+    fn beginning(&self, point: LogPoint) -> Result<Bytes, ReadError> {
+        Ok(LogReader::beginning(self, point)?.encode())
+    }
 }
 
 /// What the threads of channels need.
@@ -74,7 +118,7 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) threads: Threads,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) entries: Arc<dyn Entries>,
+    pub(crate) entries: Arc<CurrentLog>,
     pub(crate) incarnation: Incarnation,
     run: RunId,
     epochs: AtomicU64,
@@ -87,7 +131,7 @@ impl Context {
         shared: Arc<Shared>,
         threads: Threads,
         transport: Arc<dyn Transport>,
-        entries: Arc<dyn Entries>,
+        entries: Arc<CurrentLog>,
         incarnation: Incarnation,
         run: RunId,
     ) -> Arc<Self> {
@@ -127,7 +171,11 @@ impl Context {
     }
 
     fn hello(&self, peer: NodeId, service: Service) -> Hello {
-        Hello::new(&*self.shared.group_name, service_name(service))
+        self.hello_for(peer, service_name(service))
+    }
+
+    pub(crate) fn hello_for(&self, peer: NodeId, service: &str) -> Hello {
+        Hello::new(&*self.shared.group_name, service)
             .from_node(&*self.shared.name, self.incarnation.0)
             .to_node(self.shared.directory.name_of(peer))
             .greeting(self.run.0.to_le_bytes().to_vec())
@@ -136,6 +184,20 @@ impl Context {
     fn dial_failed(&self, peer: NodeId, service: Service, why: DialFailure) {
         self.shared.counters.dials_failed.add(1);
         self.shared.inbox.completed(Input::DialFailed { peer, service, why });
+    }
+
+    /// Whether somebody who calls is another member, and this node takes calls.
+    pub(crate) fn check_member(&self, hello: &Hello) -> Result<(), RefuseReason> {
+        let shared = &self.shared;
+        if shared.is_closing() || shared.inbox.is_closed() {
+            return Err(RefuseReason::Closing);
+        }
+        match shared.directory.id_of(&hello.node) {
+            Some(id) if id != shared.directory.me() => Ok(()),
+            Some(_) | None => Err(RefuseReason::NotMember {
+                detail: format!("{:?} is not listed here", hello.node),
+            }),
+        }
     }
 
     /// Gives a channel its number and its threads, and tells the node.
@@ -353,16 +415,7 @@ pub(crate) struct PeerService {
 
 impl ServiceHandler for PeerService {
     fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
-        let shared = &self.context.shared;
-        if shared.is_closing() || shared.inbox.is_closed() {
-            return Err(RefuseReason::Closing);
-        }
-        match shared.directory.id_of(&hello.node) {
-            Some(id) if id != shared.directory.me() => Ok(()),
-            Some(_) | None => Err(RefuseReason::NotMember {
-                detail: format!("{:?} is not listed here", hello.node),
-            }),
-        }
+        self.context.check_member(hello)
     }
 
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {

@@ -1,14 +1,17 @@
 //! From a configuration to a running node. Everything that can fail does so here, before the first thread starts.
 
-use super::applier::Applier;
+use super::applier::{Applier, TASKS_MAX, Task};
 use super::directory::Directory;
 use super::home::{self, Home};
-use super::log_writer::{self, LogQueue};
 use super::node_loop::{Hands, NodeLoop};
-use super::peers::{Context, Entries, PeerService, Peers, service_name};
+use super::peers::{Context, CurrentLog, Entries, PeerService, Peers, service_name};
+use super::restore::RESTORE_SERVICE;
+use super::restore::fetching::Fetcher;
+use super::restore::giving::Giving;
+use super::restore::reopening::{self, Writers};
 use super::shared::Shared;
 use super::threads::Threads;
-use super::{Admin, Runtime, promise_writer};
+use super::{Admin, Runtime};
 use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource};
 use crate::config::{RepConfig, StoreKind};
 use crate::error::Error;
@@ -20,11 +23,11 @@ use rep_node::{Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Tim
 use rep_store::{Databases, MemoryHome, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
-use rep_vlsn::{Record, Vlsn};
-use std::net::{SocketAddr, ToSocketAddrs};
+use rep_vlsn::{LogPoint, Record, Vlsn};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How a digest of what is applied is taken from a reader, if it can be.
 pub(crate) type DigestOf<R> = fn(&R) -> Result<AppliedDigest, Error>;
@@ -73,19 +76,22 @@ pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
 pub(crate) fn start_on<D: Disk, M: StateMachine>(
     disk: D,
     path: PathBuf,
-    config: RepConfig,
+    mut config: RepConfig,
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
 ) -> Result<Started<M>, Error> {
+    home::identify(&disk, &path, &config)?;
+    let mut machine = make(&config)?;
+    let mut staging = reopening::staging(disk.clone(), &path, &config)?;
+    let both = (&mut staging, &mut machine);
+    let restored = reopening::install_waiting(&disk, &path, &config, both, &|| false)?;
     let home = Home::open(disk.clone(), &path, &config)?;
-    let machine = make(&config)?;
     let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
-    let recovered = recovered(&home, machine.applied(), &*entries)?;
     let directory =
         Arc::new(Directory::new(&config.name, &config.members, config.attributes.clone()));
-    let clock = std::time::Duration::ZERO;
-    let node = Node::new(node_config(&config, &home, &directory)?, recovered, clock)
-        .map_err(open_error)?;
+    let clock = Duration::ZERO;
+    let made = (machine.applied(), restored, clock);
+    let node = make_node(&config, &home, &directory, &*entries, made)?;
     let names = (config.group.clone(), config.name.clone());
     let admission = node.admission(clock);
     let shared = Arc::new(Shared::new(
@@ -101,6 +107,7 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
         None => Arc::new(plain_tcp(&config)),
     };
     let reader = machine.reader();
+    let entries = CurrentLog::new(entries);
     let context = Context::new(
         Arc::clone(&shared),
         threads.clone(),
@@ -114,14 +121,22 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
     let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
     let table = Arc::new(ServiceTable::new());
-    let listener = listen(config, &context, admin, Arc::clone(&table))?;
+    let tasks = Queue::new([Lane { items_max: TASKS_MAX, bytes_max: 0 }]);
+    let giving = Giving::new(Arc::clone(&context), tasks.clone());
+    let socket = config.listener.take();
+    let config = Arc::new(config);
+    let handlers = Handlers { admin, giving, table: Arc::clone(&table) };
+    let listener = listen(&config, socket, &context, handlers)?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
     let results = Arc::new(Results::new());
     let places = Arc::clone(&results) as Arc<dyn Places>;
     let (own, running) = (Arc::clone(&shared), threads.clone());
     let runtime = Runtime { shared: own, services, threads: running, listener, places };
-    let applier = Applier::new(machine, entries, Arc::clone(&results), Arc::clone(&shared));
-    let started = start_threads(home, disk, applier, node, context);
+    let needs_whole_log = machine.is_rebuilt_from_the_log();
+    let fetcher = Fetcher::new(Arc::clone(&context), staging, needs_whole_log);
+    let directory = reopening::Directory { disk, path, config, context, fetcher, writers: None };
+    let outlets = (Arc::clone(&results), Arc::clone(&shared), entries);
+    let started = start_threads(home, directory, (machine, node, tasks), outlets);
     if let Err(error) = started {
         shared.begin_close();
         shared.loop_ended(None);
@@ -132,35 +147,36 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
 
 fn start_threads<D: Disk, M: StateMachine>(
     home: Home<D>,
-    disk: D,
-    applier: Applier<M>,
-    node: Node,
-    context: Arc<Context>,
+    mut directory: reopening::Directory<D>,
+    (machine, node, tasks): (M, Node, Queue<Task>),
+    (results, shared, entries): (Arc<Results<M::Output>>, Arc<Shared>, Arc<CurrentLog>),
 ) -> std::io::Result<()> {
-    let Home { promise, past, log, .. } = home;
-    let rep_vlsn::recovery::Opened { writer, tail, .. } = log;
-    let queue = |items_max| Lane { items_max, bytes_max: 0 };
-    let hands = Hands {
-        tail,
-        log: LogQueue::new(),
-        fences: Queue::new([queue(promise_writer::FENCES_MAX)]),
-        ranges: Queue::new([queue(1)]),
-        peers: Peers::new(Arc::clone(&context)),
-        places: applier.places(),
-    };
-    let (threads, shared) = (context.threads.clone(), Arc::clone(&context.shared));
-    let (log, own) = (hands.log.clone(), Arc::clone(&shared));
-    threads.start("rep-log", move || log_writer::run(writer, past, &log, &own))?;
-    let (fences, own) = (hands.fences.clone(), Arc::clone(&shared));
-    threads.start("rep-promise", move || promise_writer::run(promise, &fences, &own))?;
-    let ranges = hands.ranges.clone();
-    threads.start("rep-apply", move || {
-        // The machine may keep files in the home: the directory's lock is held for as long as it is at work.
-        let _lock = disk;
-        applier.run(&ranges);
-    })?;
+    let context = Arc::clone(&directory.context);
+    let (disks, writers) = Writers::start(home, &context)?;
+    directory.writers = Some(writers);
+    let fetches = Arc::new(directory.fetcher.clone());
+    let peers = Peers::new(Arc::clone(&context));
+    // The machine may keep files in the home: the directory's lock is held, by what opens it again, for as long as it is at work.
+    let applier = Applier::new(machine, Box::new(directory), entries, results, Arc::clone(&shared));
+    let places = applier.places();
+    let hands = Hands { disks, tasks: tasks.clone(), peers, places, fetches };
+    context.threads.start("rep-apply", move || applier.run(&tasks))?;
     shared.inbox.install(NodeLoop::new(node, hands, Arc::clone(&shared)));
-    threads.start("rep-watch", move || shared.inbox.keep_watch())
+    context.threads.start("rep-watch", move || shared.inbox.keep_watch())
+}
+
+/// A node on what was found: in what the store has applied, at which point a copy was put in place, and at what time.
+pub(super) fn make_node<D: Disk>(
+    config: &RepConfig,
+    home: &Home<D>,
+    directory: &Directory,
+    entries: &dyn Entries,
+    (applied, restored, clock): (LogPoint, Option<LogPoint>, Duration),
+) -> Result<Node, Error> {
+    let recovered = recovered(home, applied, entries)?;
+    let mut node = node_config(config, home, directory, clock)?;
+    node.restored = restored;
+    Node::new(node, recovered, clock).map_err(open_error)
 }
 
 fn recovered<D: Disk>(
@@ -186,6 +202,7 @@ fn node_config<D: Disk>(
     config: &RepConfig,
     home: &Home<D>,
     directory: &Directory,
+    clock: Duration,
 ) -> Result<NodeConfig, Error> {
     let seeds: Vec<Seed> = config
         .members
@@ -209,7 +226,7 @@ fn node_config<D: Disk>(
     node.retention.age = config.timing.log_retention;
     node.attributes = config.attributes.clone().into_iter().collect();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    node.epoch_ms = wall.as_millis() as u64;
+    node.epoch_ms = wall.saturating_sub(clock).as_millis() as u64;
     Ok(node)
 }
 
@@ -222,39 +239,47 @@ fn open_error(error: OpenError) -> Error {
     }
 }
 
+/// The node's own services, but for the channels between members.
+struct Handlers {
+    admin: Admin,
+    giving: Giving,
+    table: Arc<ServiceTable>,
+}
+
 /// Listens, with every service in place.
 fn listen(
-    config: RepConfig,
+    config: &RepConfig,
+    socket: Option<TcpListener>,
     context: &Arc<Context>,
-    admin: Admin,
-    table: Arc<ServiceTable>,
+    handlers: Handlers,
 ) -> Result<Box<dyn Listener>, Error> {
+    let Handlers { admin, giving, table } = handlers;
     let host = Host::new(&*config.group, &*config.name, context.incarnation.0);
     let registered = table.host(host).and_then(|()| {
         for service in [Service::Peer, Service::Feeder] {
             let handler = PeerService { context: Arc::clone(context), service };
             table.register(&config.group, service_name(service), Arc::new(handler))?;
         }
+        table.register(&config.group, RESTORE_SERVICE, Arc::new(giving))?;
         table.register(&config.group, ADMIN_SERVICE, Arc::new(admin))
     });
     registered.map_err(|error| Error::Open { detail: error.to_string() })?;
-    let address = config.listen.clone();
-    listen_as_told(config, &*context.transport, table)
-        .map_err(|error| listen_error(&address, error))
+    listen_as_told(config, socket, &*context.transport, table)
+        .map_err(|error| listen_error(&config.listen, error))
 }
 
 fn listen_as_told(
-    config: RepConfig,
+    config: &RepConfig,
+    socket: Option<TcpListener>,
     transport: &dyn Transport,
     table: Arc<ServiceTable>,
 ) -> Result<Box<dyn Listener>, NetError> {
-    let plain = plain_tcp(&config);
-    let Some(socket) = config.listener else { return transport.listen(&config.listen, table) };
+    let Some(socket) = socket else { return transport.listen(&config.listen, table) };
     #[cfg(feature = "tls")]
-    if let Some(crate::config::Proving::Tls(tls)) = config.proving {
+    if let Some(crate::config::Proving::Tls(tls)) = &config.proving {
         return tls.listen_on(socket, table);
     }
-    plain.listen_on(socket, table)
+    plain_tcp(config).listen_on(socket, table)
 }
 
 /// TCP, where that may be spoken.

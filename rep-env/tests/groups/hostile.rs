@@ -22,7 +22,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-const SERVICES: [&str; 3] = ["peer", "feeder", "admin"];
+const SERVICES: [&str; 4] = ["peer", "feeder", "restore", "admin"];
 
 // ---- the first frame ----
 
@@ -94,7 +94,7 @@ fn a_first_frame_that_is_not_meant_is_refused_with_its_reason_and_the_group_goes
 #[test]
 fn who_is_not_listed_speaks_to_no_service_of_members() {
     let group = Group::running();
-    for service in ["peer", "feeder"] {
+    for service in ["peer", "feeder", "restore"] {
         for name in ["mallory", "", "n1", "N2", "n2 "] {
             let mut raw = Raw::connect(&group.world.address(0));
             raw.send(&said(&Hello::new("bank", service).from_node(name, [7; 16])));
@@ -131,9 +131,10 @@ struct Later {
 }
 
 const ANY: &[&str] = &SERVICES;
-const MEMBERS: &[&str] = &["peer", "feeder"];
+const MEMBERS: &[&str] = &["peer", "feeder", "restore"];
 const PEER: &[&str] = &["peer"];
 const FEEDER: &[&str] = &["feeder"];
+const RESTORE: &[&str] = &["restore"];
 const ADMIN: &[&str] = &["admin"];
 
 #[rustfmt::skip]
@@ -188,6 +189,14 @@ const LATER_FRAMES: &[Later] = &[
     Later { services: FEEDER, what: "a handshake of four billion attributes", bytes: |term| framed(&handshake_lie(term)), end: Closed },
     Later { services: FEEDER, what: "a handshake longer than any", bytes: |term| framed(&[&handshake_lie(term)[..], &[0; 300 << 10]].concat()), end: Closed },
     Later { services: FEEDER, what: "an ack on a stream that never began", bytes: |term| framed(&ack(connection(term))), end: Ignored },
+    // Copies.
+    Later { services: RESTORE, what: "an unknown tag", bytes: |_| framed(&[99, 1, 0, 0, 0, 0, 0, 0]), end: Closed },
+    Later { services: RESTORE, what: "another layout", bytes: |_| framed(&[1, 2, 0, 0, 0, 0, 0, 0]), end: Closed },
+    Later { services: RESTORE, what: "a question cut short", bytes: |_| framed(&[1, 1, 0, 0, 0, 0, 0, 0, 7]), end: Closed },
+    Later { services: RESTORE, what: "names before a question", bytes: |_| framed(&[&[2, 1, 0, 0, 0, 0, 0, 0][..], &[5; 16]].concat()), end: Closed },
+    Later { services: RESTORE, what: "more names than a message may have", bytes: |_| framed(&[&[2, 1, 0, 0, 0, 0, 0, 0][..], &[5; 80 << 10]].concat()), end: Closed },
+    Later { services: RESTORE, what: "thanks for nothing", bytes: |_| framed(&[&[3, 1, 0, 0, 0, 0, 0, 0][..], &[1; 8]].concat()), end: Closed },
+    Later { services: RESTORE, what: "a source's words to a source", bytes: |_| framed(&[20, 1, 0, 0, 0, 0, 0, 0]), end: Closed },
     // Questions.
     Later { services: ADMIN, what: "an empty question", bytes: |_| framed(b""), end: Told },
     Later { services: ADMIN, what: "a question of another version", bytes: |_| framed(&[9, 0]), end: Told },

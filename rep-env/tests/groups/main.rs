@@ -16,6 +16,7 @@ mod orders;
 mod outcomes;
 mod own_machine;
 mod reads;
+mod restore;
 mod results;
 mod services;
 #[cfg(feature = "tls")]

@@ -55,6 +55,7 @@ const SEEN: &[(&str, fn())] = &[
     ("txn_timeout", time::a_transaction_holds_the_turn_as_long_as_told),
     ("close_timeout", time::a_close_waits_for_the_threads_as_long_as_told),
     ("checkpoint_interval", time::the_store_is_made_durable_as_often_as_told),
+    ("restore_timeout", time::another_source_is_asked_when_one_is_silent_for_as_long_as_told),
     ("log_retention", time::the_log_is_kept_for_a_member_that_is_away_as_long_as_told),
     ("unsynced_bytes_max", memory::no_more_than_so_much_waits_for_the_disk),
     ("overlay_bytes_max", memory::no_more_than_so_much_is_committed_and_not_applied),
@@ -63,6 +64,7 @@ const SEEN: &[(&str, fn())] = &[
     ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
     ("segment_bytes", memory::a_file_of_the_log_is_so_long),
     ("disk_reserve_bytes", memory::so_much_of_the_disk_is_left_to_others),
+    ("restore_bytes_per_s", memory::a_copy_is_given_as_fast_as_told),
     ("log_retention_bytes", memory::so_much_of_the_log_is_kept_for_a_member_that_is_away),
 ];
 

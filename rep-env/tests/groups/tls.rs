@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const SERVICES: [&str; 4] = ["peer", "feeder", "admin", "echo"];
+const SERVICES: [&str; 5] = ["peer", "feeder", "restore", "admin", "echo"];
 
 /// A transport that proves names.
 pub(crate) trait Proving: Transport + Clone + 'static {
@@ -290,13 +290,13 @@ fn a_member_is_let_in_under_its_own_name_alone<T: Proving>() {
 fn who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders<T: Proving>() {
     let (world, authority) = group::<T>();
     let other: T = authority.transport("bank", "other");
-    for service in ["peer", "feeder", "admin"] {
+    for service in ["peer", "feeder", "restore", "admin"] {
         let refused = dial(&other, &world, service, "other").unwrap_err();
         let reason = refused.refuse_reason();
         assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
     }
     let ops: T = authority.transport("bank", "@admin/ops");
-    for service in ["peer", "feeder"] {
+    for service in ["peer", "feeder", "restore"] {
         let refused = dial(&ops, &world, service, "@admin/ops").unwrap_err();
         let reason = refused.refuse_reason();
         assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
@@ -310,12 +310,28 @@ fn who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders<T: Pro
     assert_eq!(member.status(PATIENCE).unwrap().members.len(), 3);
     let ordered = member.transfer_master(&[], PATIENCE, false).unwrap_err();
     assert!(ordered.to_string().contains("administrator"), "{ordered}");
+    let ordered = member.restore_from("n2", PATIENCE).unwrap_err();
+    assert!(ordered.to_string().contains("administrator"), "{ordered}");
     world.put("alice", "1");
     eventually("an order that is carried out", || {
         let at = world.address(world.master());
         let ops = AdminClient::connect_as(&ops, "@admin/ops", &at, PATIENCE).ok()?;
         ops.transfer_master(&[], PATIENCE, false).ok()
     });
+    a_copy_is_given(&world, &ops);
+}
+
+/// By an administrator's order, over the transport that proves names.
+fn a_copy_is_given(world: &World, ops: &dyn Transport) {
+    let (master, replica) = (world.master(), world.replica());
+    let at = world.address(replica);
+    let client = AdminClient::connect_as(ops, "@admin/ops", &at, PATIENCE).unwrap();
+    client.restore_from(&name(master), PATIENCE).unwrap();
+    eventually("a copy in its place", || {
+        (client.status(PATIENCE).unwrap().stats.restores == 1).then_some(())
+    });
+    let token = world.put("alice", "2");
+    world.assert_everywhere(token, "alice", "2");
 }
 
 fn a_member_with_the_certificate_of_another_is_not_opened<T: Proving>() {

@@ -1,4 +1,4 @@
-//! `rep transfer-master`, `rep shutdown-group`, and a master that is asked to end.
+//! `rep transfer-master`, `rep shutdown-group`, `rep restore`, and a master that is asked to end.
 
 use crate::group::{Group, PATIENCE, eventually, rep};
 use crate::line::run;
@@ -39,6 +39,29 @@ fn a_master_that_is_asked_to_end_hands_its_mastership_over_first() {
     let others: Vec<usize> = (0..3).filter(|at| *at != old).collect();
     let (_, next) = group.master_of(&others, term);
     assert_eq!(next, term + 1);
+}
+
+#[test]
+fn a_members_copy_is_replaced_by_a_command_and_the_masters_is_not() {
+    let group = Group::steady(3);
+    let (master, _) = group.put(&[0, 1, 2], "k", "v");
+    let replica = (master + 1) % 3;
+    let order = |at: usize, source: &str| {
+        run(rep().args(["restore", &*group.addresses[at], "--from", source]))
+    };
+    let (code, _, stderr) = order(master, &group.name(replica));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("is the master"), "{stderr}");
+    let (code, _, stderr) = order(replica, "nobody");
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("\"nobody\" is no member"), "{stderr}");
+    let (code, stdout, stderr) = order(replica, &group.name(master));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("a copy is being fetched"), "{stdout}");
+    eventually("a copy in its place", || {
+        let report = group.status(replica)?;
+        (report.stats.restores == 1 && report.state == "replica").then_some(())
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The thread that writes one channel, when whoever drives the node could not.
 
-use super::Context;
 use super::outgoing::{Job, Outgoing, SentRun};
+use super::{Context, Entries};
 use crate::runtime::inbox::Input;
 use bytes::Bytes;
 use rep_net::{Channel, NetError};

@@ -14,6 +14,7 @@ pub(crate) struct Weather {
     cut: AtomicBool,
     streams_cut: AtomicBool,
     acks_cut: AtomicBool,
+    copies_cut: AtomicBool,
     lone: Mutex<Option<Address>>,
     wires: Mutex<Vec<Arc<dyn Channel>>>,
     sends_held: AtomicBool,
@@ -34,6 +35,11 @@ impl Weather {
     /// From now on what members say about the log that they are sent vanishes; the log itself arrives.
     pub(crate) fn cut_acks(&self) {
         self.acks_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on everything that belongs to a copy of the state vanishes.
+    pub(super) fn cut_copies(&self) {
+        self.copies_cut.store(true, Ordering::SeqCst);
     }
 
     /// From now on everything from and to this member vanishes, and everything else arrives.
@@ -87,10 +93,11 @@ impl Transport for Cable {
     ) -> Result<Arc<dyn Channel>, DialError> {
         let inner = self.inner.dial(address, hello, deadline)?;
         let weather = Arc::clone(&self.weather);
-        let is_stream = hello.service == "feeder";
+        let (is_stream, is_copy) = (hello.service == "feeder", hello.service == "restore");
         weather.wires.lock().unwrap().push(Arc::clone(&inner));
         let ends = [self.from.clone(), address.clone()];
-        Ok(Arc::new(Wire { inner, weather, is_stream, ends, closed: AtomicBool::new(false) }))
+        let closed = AtomicBool::new(false);
+        Ok(Arc::new(Wire { inner, weather, is_stream, is_copy, ends, closed }))
     }
 
     fn listen(
@@ -107,6 +114,7 @@ struct Wire {
     inner: Arc<dyn Channel>,
     weather: Arc<Weather>,
     is_stream: bool,
+    is_copy: bool,
     ends: [Address; 2],
     closed: AtomicBool,
 }
@@ -114,9 +122,10 @@ struct Wire {
 impl Wire {
     fn is_cut(&self) -> bool {
         let streams = self.is_stream && self.weather.streams_cut.load(Ordering::SeqCst);
+        let copies = self.is_copy && self.weather.copies_cut.load(Ordering::SeqCst);
         let lone =
             || self.weather.lone.lock().unwrap().as_ref().is_some_and(|at| self.ends.contains(at));
-        streams || self.weather.cut.load(Ordering::SeqCst) || lone()
+        streams || copies || self.weather.cut.load(Ordering::SeqCst) || lone()
     }
 
     /// Does what is sent at this end vanish? The end that dialled a stream is the one that acknowledges.

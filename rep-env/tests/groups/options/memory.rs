@@ -193,3 +193,24 @@ pub(super) fn so_much_of_the_disk_is_left_to_others() {
     eventually("a master", || (roomy.state() == NodeState::Master).then_some(()));
     assert_ne!(full.state(), NodeState::Master);
 }
+
+#[test]
+pub(super) fn a_copy_is_given_as_fast_as_told() {
+    let of = |bytes_per_s: u64| {
+        let (world, _) = group(3, |timing, limits| {
+            steady(timing);
+            limits.restore_bytes_per_s = bytes_per_s;
+        });
+        let (master, replica) = (world.master(), world.replica());
+        for number in 0..40 {
+            world.put(&format!("key-{number}"), &"x".repeat(100 << 10));
+        }
+        let env = world.env(replica).clone();
+        env.restore_from(world.env(master).name()).unwrap();
+        (world, move || env.stats().restores)
+    };
+    // The one takes a minute, the other no time.
+    let ((_slow_world, slow), (_fast_world, fast)) = (of(64 << 10), of(1 << 30));
+    eventually("a copy in its place", || (fast() == 1).then_some(()));
+    assert_eq!(slow(), 0);
+}

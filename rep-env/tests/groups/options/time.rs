@@ -373,3 +373,22 @@ pub(super) fn the_log_is_kept_for_a_member_that_is_away_as_long_as_told() {
     eventually("a cleaning", || (short() > 1).then_some(()));
     assert_eq!(long(), 1);
 }
+
+#[test]
+pub(super) fn another_source_is_asked_when_one_is_silent_for_as_long_as_told() {
+    let of = |patience| {
+        let (world, weather) = group(3, |timing, _| {
+            steady(timing);
+            timing.restore_timeout = patience;
+        });
+        let (master, replica) = (world.master(), world.replica());
+        weather.cut_copies();
+        let env = world.env(replica).clone();
+        let before = env.stats().dials;
+        env.restore_from(world.env(master).name()).unwrap();
+        (world, move || env.stats().dials - before)
+    };
+    let ((_patient_world, patient), (_short_world, short)) = (of(NEVER), of(SHORT));
+    eventually("another attempt", || (short() > 1).then_some(()));
+    assert!(patient() <= 1);
+}

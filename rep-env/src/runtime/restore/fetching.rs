@@ -1,0 +1,279 @@
+//! The thread that fetches a copy: from the sources that the node names, one after the other, into files in the home.
+//!
+//! What it has kept is worth keeping whatever ends it, so it ends at once when it is told to.
+
+use super::{RESTORE_SERVICE, config};
+use crate::runtime::inbox::Input;
+use crate::runtime::peers::Context;
+use crate::sync::{Mutex, MutexGuard};
+use rep_net::{Address, Channel, NetError};
+use rep_node::rep_stream::PeerError;
+use rep_node::rep_stream::restore::{
+    ChunkId, Manifest, RestoreEnd, RestoreSink, SinkOutput, SourceMessage, Staging, StagingError,
+};
+use rep_node::{FetchId, NodeState, RestoreNews};
+use rep_vlsn::disk::Disk;
+use rep_vlsn::{NodeId, Vlsn};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Progress is told so often at most.
+const NEWS_EVERY: Duration = Duration::from_millis(100);
+/// While chunks are kept the next step is not the source's, and takes as long as the disk does.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What the node asks of whoever fetches, whatever disk lies below.
+pub(crate) trait Fetches: Send + Sync + Debug {
+    /// Begins a fetch in a thread of its own; what becomes of it, the inbox is told.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot, in words.
+    fn begin(&self, fetch: FetchId, sources: Vec<NodeId>, at_least: Vlsn) -> Result<(), String>;
+
+    /// The present fetch is over, if there is one.
+    fn end(&self);
+}
+
+/// Fetches copies onto one disk. Clones are handles to the same.
+#[derive(Debug)]
+pub(crate) struct Fetcher<D: Disk>(Arc<Inner<D>>);
+
+impl<D: Disk> Clone for Fetcher<D> {
+    fn clone(&self) -> Self {
+        Fetcher(Arc::clone(&self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Inner<D: Disk> {
+    context: Arc<Context>,
+    /// Held by whoever fetches, from beginning to end.
+    staging: Mutex<Staging<D>>,
+    present: Mutex<Present>,
+    /// Whether the store is built again from the log, which a copy is not.
+    needs_whole_log: bool,
+}
+
+/// The fetch that is wanted now.
+#[derive(Debug, Default)]
+struct Present {
+    fetch: Option<FetchId>,
+    channel: Option<Arc<dyn Channel>>,
+    fetched: Option<Fetched>,
+}
+
+/// A copy that is here, and of which nothing says so durably.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) manifest: Manifest,
+    pub(crate) order: Vec<ChunkId>,
+}
+
+impl<D: Disk> Fetcher<D> {
+    pub(crate) fn new(context: Arc<Context>, staging: Staging<D>, needs_whole_log: bool) -> Self {
+        let (staging, present) = (Mutex::new(staging), Mutex::default());
+        Fetcher(Arc::new(Inner { context, staging, present, needs_whole_log }))
+    }
+
+    /// What the last fetch has brought, and where; to whoever opens the directory again.
+    pub(crate) fn fetched(&self) -> (Option<Fetched>, MutexGuard<'_, Staging<D>>) {
+        let fetched = self.0.present.lock().fetched.take();
+        (fetched, self.0.staging.lock())
+    }
+}
+
+impl<D: Disk> Fetches for Fetcher<D> {
+    fn begin(&self, fetch: FetchId, sources: Vec<NodeId>, at_least: Vlsn) -> Result<(), String> {
+        if self.0.needs_whole_log {
+            return Err("its store is built again from the log, which a copy is not".to_owned());
+        }
+        *self.0.present.lock() = Present { fetch: Some(fetch), channel: None, fetched: None };
+        let own = Arc::clone(&self.0);
+        let started = self.0.context.threads.start("rep-restore", move || {
+            own.run(fetch, &sources, at_least);
+        });
+        started.map_err(|error| format!("no thread for it: {error}"))
+    }
+
+    fn end(&self) {
+        let Present { channel, .. } = std::mem::take(&mut *self.0.present.lock());
+        channel.into_iter().for_each(|channel| channel.close());
+    }
+}
+
+impl<D: Disk> Inner<D> {
+    fn run(&self, fetch: FetchId, sources: &[NodeId], at_least: Vlsn) {
+        let mut staging = self.staging.lock();
+        let mut why = "there is nobody to ask".to_owned();
+        for source in sources {
+            if !self.is_wanted(fetch) {
+                return self.tidy_up(&mut staging);
+            }
+            match self.fetch_from(fetch, *source, at_least, &mut staging) {
+                Ok(fetched) => return self.complete(fetch, fetched),
+                Err(NotFetched::Here(error)) => {
+                    why = error.to_string();
+                    break;
+                }
+                Err(error) => {
+                    why = error.to_string();
+                    let reason = why.clone();
+                    self.tell(fetch, RestoreNews::Refused { by: *source, reason });
+                }
+            }
+        }
+        self.tell(fetch, RestoreNews::Failed { why });
+    }
+
+    fn complete(&self, fetch: FetchId, fetched: Fetched) {
+        let point = fetched.manifest.point;
+        let mut present = self.present.lock();
+        if present.fetch == Some(fetch) {
+            present.fetched = Some(fetched);
+        }
+        drop(present);
+        self.tell(fetch, RestoreNews::Fetched { point });
+    }
+
+    fn tell(&self, fetch: FetchId, news: RestoreNews) {
+        self.context.shared.inbox.control(Input::Restore { fetch, news });
+    }
+
+    fn is_wanted(&self, fetch: FetchId) -> bool {
+        self.present.lock().fetch == Some(fetch)
+    }
+
+    /// A member that follows a stream again has no use for chunks.
+    fn tidy_up(&self, staging: &mut Staging<D>) {
+        let shared = &self.context.shared;
+        let follows = matches!(shared.board.get().state, NodeState::Replica | NodeState::Master);
+        if follows && let Err(error) = staging.clear() {
+            tracing::warn!(node = %shared.name, %error, "chunks that nobody needs are left");
+        }
+    }
+
+    fn fetch_from(
+        &self,
+        fetch: FetchId,
+        source: NodeId,
+        at_least: Vlsn,
+        staging: &mut Staging<D>,
+    ) -> Result<Fetched, NotFetched> {
+        let shared = &self.context.shared;
+        // One that never held an entry takes the group of its source.
+        let group = shared.group();
+        let channel = self.dial(fetch, source)?;
+        let have = staging.ids()?;
+        let sink = RestoreSink::new(config(shared), group, at_least, have, shared.clock.now());
+        let mut fetching = Fetching { sink, fetch, source, told: None, counted: (0, 0) };
+        let outcome = self.take(&mut fetching, &*channel, staging);
+        channel.close();
+        outcome
+    }
+
+    fn dial(&self, fetch: FetchId, source: NodeId) -> Result<Arc<dyn Channel>, NotFetched> {
+        let shared = &self.context.shared;
+        let deadline = Instant::now() + shared.timing.dial_timeout;
+        let address = shared.directory.address_of(source).ok_or(NotFetched::Ended)?;
+        let hello = self.context.hello_for(source, RESTORE_SERVICE);
+        shared.counters.dials.add(1);
+        let dialled = self.context.transport.dial(&Address::new(address), &hello, deadline);
+        let channel = dialled.inspect_err(|_| shared.counters.dials_failed.add(1))?;
+        let mut present = self.present.lock();
+        if present.fetch != Some(fetch) {
+            drop(present);
+            channel.close();
+            return Err(NotFetched::Ended);
+        }
+        present.channel = Some(Arc::clone(&channel));
+        Ok(channel)
+    }
+
+    fn take(
+        &self,
+        fetching: &mut Fetching,
+        channel: &dyn Channel,
+        staging: &mut Staging<D>,
+    ) -> Result<Fetched, NotFetched> {
+        let clock = &self.context.shared.clock;
+        let mut fetched = None;
+        loop {
+            while let Some(output) = fetching.sink.poll_output() {
+                match output {
+                    SinkOutput::Send(message) => channel.send(message.encode())?,
+                    SinkOutput::Keep { id, chunk } => {
+                        staging.keep(id, &chunk)?;
+                        fetching.sink.handle_kept(clock.now());
+                    }
+                    SinkOutput::Complete { manifest, order } => {
+                        fetched = Some(Fetched { manifest, order });
+                    }
+                    SinkOutput::Close(RestoreEnd::Done) => return fetched.ok_or(NotFetched::Ended),
+                    SinkOutput::Close(end) => return Err(NotFetched::Refused(end)),
+                    other => unreachable!("an output that this version does not know: {other:?}"),
+                }
+            }
+            self.tell_progress(fetching);
+            let due = fetching.sink.next_timeout().map(|(at, _)| clock.instant(at));
+            match channel.receive(due.unwrap_or_else(|| Instant::now() + LONG))? {
+                Some(frame) => {
+                    let message = SourceMessage::decode(frame)?;
+                    fetching.sink.handle_message(clock.now(), message)?;
+                }
+                None => fetching.sink.handle_timeout(clock.now()),
+            }
+        }
+    }
+
+    fn tell_progress(&self, fetching: &mut Fetching) {
+        let Fetching { sink, fetch, source, told, counted } = fetching;
+        let shared = &self.context.shared;
+        if sink.manifest().is_none() {
+            return;
+        }
+        if told.is_none() {
+            self.tell(*fetch, RestoreNews::Began { source: *source });
+        }
+        let stats = sink.stats();
+        shared.counters.restore_chunks.add(stats.chunks - counted.0);
+        shared.counters.restore_bytes.add(stats.bytes - counted.1);
+        *counted = (stats.chunks, stats.bytes);
+        let now = shared.clock.now();
+        if told.is_none_or(|told| now.saturating_sub(told) >= NEWS_EVERY) {
+            *told = Some(now);
+            let (bytes, chunks) = (stats.bytes, stats.chunks + stats.known);
+            self.tell(*fetch, RestoreNews::Progress { bytes, chunks, of: stats.given });
+        }
+    }
+}
+
+/// One source that is asked.
+struct Fetching {
+    sink: RestoreSink,
+    fetch: FetchId,
+    source: NodeId,
+    /// When progress was told last.
+    told: Option<Duration>,
+    /// What the counters know: chunks and bytes.
+    counted: (u64, u64),
+}
+
+/// Why a source gave nothing, or not all.
+#[derive(Debug, thiserror::Error)]
+enum NotFetched {
+    #[error("{0}")]
+    Refused(RestoreEnd),
+    #[error(transparent)]
+    Dial(#[from] rep_net::DialError),
+    #[error(transparent)]
+    Channel(#[from] NetError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// No other source can help.
+    #[error(transparent)]
+    Here(#[from] StagingError),
+    #[error("it is not wanted any more")]
+    Ended,
+}

@@ -1,0 +1,248 @@
+//! The opening of a directory in which a copy may wait, and the opening again of one that has got one.
+//!
+//! There is one way: what a crash leaves is opened like what a fetch has left. Within a running process the thread that owns
+//! the state machine goes it. The writers of log and promises end, the copy is put in place, the directory is opened, and
+//! another node takes the place of the one that has fallen silent. Handles, readers, channels' numbers and the clock go on.
+
+use super::fetching::Fetcher;
+use super::{Question, question};
+use crate::config::RepConfig;
+use crate::error::Error;
+use crate::runtime::home::{self, Home};
+use crate::runtime::inbox::Input;
+use crate::runtime::log_writer::{self, LogQueue};
+use crate::runtime::peers::{Context, Entries};
+use crate::runtime::promise_writer;
+use crate::runtime::start::make_node;
+use bytes::Bytes;
+use rep_net::queue::{Lane, Queue};
+use rep_node::rep_stream::restore::{Chunks, InstallError, Staging, StagingError, install};
+use rep_node::{Fence, Node};
+use rep_store::{StateMachine, StoreError};
+use rep_vlsn::disk::Disk;
+use rep_vlsn::tail::Tail;
+use rep_vlsn::{Beginning, LogPoint};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Whether the opening should give up, because somebody closes the environment.
+type IsClosing<'a> = &'a dyn Fn() -> bool;
+
+/// Puts a copy that waits on the disk in its place, before anything else is opened; its point, if there was one.
+pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
+    disk: &D,
+    path: &Path,
+    config: &RepConfig,
+    (staging, machine): (&mut Staging<D>, &mut M),
+    is_closing: IsClosing<'_>,
+) -> Result<Option<LogPoint>, Error> {
+    let installed = install(
+        staging,
+        |past| Ok(home::store_past(disk, past, path)?),
+        |chunks| install_state(machine, chunks, is_closing),
+        |beginning| begin_log(disk, beginning, path, config),
+    );
+    match installed {
+        Ok(installed) => Ok(installed),
+        // The directory is what it was.
+        Err(InstallError::GivenUp(error)) => {
+            tracing::warn!(%error, "a copy has rotted before it was put in place; it will be fetched again");
+            Ok(None)
+        }
+        Err(InstallError::State(Unplaced::Store(error @ StoreError::BadChunk { .. }))) => {
+            tracing::error!(%error, "a copy is none of this store's, and is thrown away");
+            staging.clear().map_err(|error| staging_error(&error, path))?;
+            Ok(None)
+        }
+        Err(InstallError::Past(error) | InstallError::State(error) | InstallError::Log(error)) => {
+            Err(error.into())
+        }
+        Err(InstallError::Staging(error)) => Err(staging_error(&error, path)),
+        Err(other) => Err(Error::Damaged { what: "copy", detail: other.to_string() }),
+    }
+}
+
+/// Why a copy is not in its place.
+#[derive(Debug, thiserror::Error)]
+enum Unplaced {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<Unplaced> for Error {
+    fn from(error: Unplaced) -> Self {
+        match error {
+            Unplaced::Store(error) => error.into(),
+            Unplaced::Other(error) => error,
+        }
+    }
+}
+
+fn install_state<M: StateMachine>(
+    machine: &mut M,
+    chunks: &mut Chunks<'_>,
+    is_closing: IsClosing<'_>,
+) -> Result<LogPoint, Unplaced> {
+    let failed = |reason: String| StoreError::SourceFailed { reason };
+    let mut chunks = chunks.map(|chunk| match is_closing() {
+        true => Err(failed("the environment is being closed".to_owned())),
+        false => chunk.map_err(|error| failed(error.to_string())),
+    });
+    Ok(machine.install(&mut chunks)?)
+}
+
+fn begin_log<D: Disk>(
+    disk: &D,
+    beginning: &[u8],
+    path: &Path,
+    config: &RepConfig,
+) -> Result<(), Unplaced> {
+    let beginning = Beginning::decode(Bytes::copy_from_slice(beginning))
+        .map_err(|error| Error::Damaged { what: "copy", detail: error.to_string() })?;
+    let begun = rep_vlsn::begin_with(disk, &home::log_config(config), &beginning);
+    Ok(begun.map_err(|error| home::log_error(error, path))?)
+}
+
+/// What is kept of copies on this disk.
+pub(crate) fn staging<D: Disk>(
+    disk: D,
+    path: &Path,
+    config: &RepConfig,
+) -> Result<Staging<D>, Error> {
+    let staging = Staging::open(disk).map_err(|error| staging_error(&error, path))?;
+    Ok(staging.with_reserve_bytes(config.limits.disk_reserve_bytes))
+}
+
+fn staging_error(error: &StagingError, path: &Path) -> Error {
+    Error::Home { path: path.join("restore"), detail: error.to_string() }
+}
+
+/// The way to the disks of a running node. Dropped, what was asked of them is still done, and then their threads end.
+#[derive(Debug)]
+pub(crate) struct Disks {
+    pub(crate) tail: Tail,
+    pub(crate) log: LogQueue,
+    pub(crate) fences: Queue<Fence>,
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        self.log.close();
+        self.fences.close();
+    }
+}
+
+/// The writers of a running node, to whoever has to wait for their end.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    log: LogQueue,
+    fences: Queue<Fence>,
+    ended: [Question<()>; 2],
+}
+
+impl Writers {
+    /// Starts them.
+    pub(crate) fn start<D: Disk>(
+        home: Home<D>,
+        context: &Context,
+    ) -> std::io::Result<(Disks, Writers)> {
+        let Home { promise, past, log, .. } = home;
+        let rep_vlsn::recovery::Opened { writer, tail, .. } = log;
+        let fences = Lane { items_max: promise_writer::FENCES_MAX, bytes_max: 0 };
+        let disks = Disks { tail, log: LogQueue::new(), fences: Queue::new([fences]) };
+        let (log, fences) = (disks.log.clone(), disks.fences.clone());
+        let (threads, shared) = (&context.threads, &context.shared);
+        let ((log_ended, log_ends), own) = (question(), Arc::clone(shared));
+        let commands = log.clone();
+        threads.start("rep-log", move || {
+            let _ends = log_ends;
+            log_writer::run(writer, past, &commands, &own);
+        })?;
+        let ((fences_ended, fences_end), own) = (question(), Arc::clone(shared));
+        let promises = fences.clone();
+        threads.start("rep-promise", move || {
+            let _ends = fences_end;
+            promise_writer::run(promise, &promises, &own);
+        })?;
+        Ok((disks, Writers { log, fences, ended: [log_ended, fences_ended] }))
+    }
+
+    /// Lets them do what was asked of them, and waits until their files are nobody's.
+    fn end(self) {
+        self.log.close();
+        self.fences.close();
+        for ended in self.ended {
+            let _ = ended.wait();
+        }
+    }
+}
+
+/// A node that takes the place of another one, and the way to its disks.
+#[derive(Debug)]
+pub(crate) struct Reopened {
+    pub(crate) node: Node,
+    pub(crate) disks: Disks,
+}
+
+/// What a state machine's owner does to open the directory again, whatever disk lies below.
+pub(crate) trait Reopens<M: StateMachine>: Send {
+    /// Puts the copy in place that was fetched, and opens the directory again.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it now: the member cannot go on.
+    fn reopen(&mut self, machine: &mut M) -> Result<(), Error>;
+}
+
+/// A directory that may have to be opened again.
+pub(crate) struct Directory<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) path: PathBuf,
+    pub(crate) config: Arc<RepConfig>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) fetcher: Fetcher<D>,
+    /// Between two openings there are none.
+    pub(crate) writers: Option<Writers>,
+}
+
+impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
+    fn reopen(&mut self, machine: &mut M) -> Result<(), Error> {
+        let fetcher = self.fetcher.clone();
+        let (fetched, mut staging) = fetcher.fetched();
+        self.writers.take().into_iter().for_each(Writers::end);
+        if let Some(fetched) = fetched
+            && let Err(error) = staging.complete(&fetched.manifest, &fetched.order)
+        {
+            // What can be read of it is of use next time.
+            tracing::warn!(%error, "a copy cannot be kept whole; the member goes on without it");
+        }
+        let shared = Arc::clone(&self.context.shared);
+        let (disk, is_closing) = (&self.disk, || shared.is_closing());
+        let both = (&mut *staging, &mut *machine);
+        let restored = install_waiting(disk, &self.path, &self.config, both, &is_closing)?;
+        drop(staging);
+        let home = Home::open(disk.clone(), &self.path, &self.config)?;
+        let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
+        let clock = shared.clock.now();
+        let directory = &shared.directory;
+        let made = (machine.applied(), restored, clock);
+        let node = make_node(&self.config, &home, directory, &*entries, made)?;
+        self.context.entries.replace(entries);
+        let started = Writers::start(home, &self.context);
+        let (disks, writers) = started.map_err(|error| Error::Open {
+            detail: format!("a thread cannot be started: {error}"),
+        })?;
+        self.writers = Some(writers);
+        shared.inbox.completed(Input::Reopened(Box::new(Reopened { node, disks })));
+        Ok(())
+    }
+}
+
+impl<D: Disk> fmt::Debug for Directory<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
