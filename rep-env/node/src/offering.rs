@@ -6,7 +6,7 @@
 use crate::node::Node;
 use crate::past::Past;
 use bytes::Bytes;
-use rep_vlsn::{LogPoint, Vlsn, mutant};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn, mutant};
 use std::fmt;
 
 /// A place in the log that is not cleaned past while a copy is given; see [`Node::unpin`].
@@ -55,6 +55,13 @@ impl fmt::Display for NotOffered {
 }
 
 impl std::error::Error for NotOffered {}
+
+/// Whether a copy that comes with this past knows this directory as that of member `me`. One that does not is not to be taken: a directory
+/// that was wiped is none of the group's, and with the group's own word for that in it, it could not even be opened any more.
+pub fn names_member(past: &[u8], me: NodeId, incarnation: Incarnation) -> bool {
+    let past = Past::recovered(Some(&Bytes::copy_from_slice(past)), Vlsn::FIRST);
+    past.ok().flatten().is_some_and(|past| past.membership.admits(me, incarnation))
+}
 
 impl Node {
     /// Whether this node gives a copy that holds `at_least`. If so, its log is kept from there on until [`Node::unpin`], as far as the

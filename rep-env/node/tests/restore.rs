@@ -8,9 +8,10 @@ mod stranded;
 
 use harness::Group;
 use rep_node::{
-    Event, NodeState, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind, RestoreNews, Role,
+    Event, NodeState, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind, RestoreNews,
+    Role, names_member,
 };
-use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 use stranded::{Stranded, in_sync, problems};
 
@@ -261,6 +262,18 @@ fn a_source_gives_what_it_has_and_a_few_copies_at_a_time() {
 #[test]
 fn the_log_of_a_source_is_kept_from_the_copys_entry_on() {
     stranded::a_pin_keeps_the_log();
+}
+
+#[test]
+fn a_copy_names_the_directories_of_the_members_and_no_others() {
+    let (group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let past = group.node(master).past_of(group.node(master).applied()).unwrap();
+    let incarnation = group.machines[&others[0]].incarnation;
+    assert!(names_member(&past, others[0], incarnation));
+    assert!(!names_member(&past, others[1], incarnation), "another member's directory");
+    assert!(!names_member(&past, others[0], Incarnation([9; 16])), "a wiped one");
+    assert!(!names_member(&past[1..], others[0], incarnation), "no past at all");
+    assert!(!names_member(&[], others[0], incarnation));
 }
 
 #[test]

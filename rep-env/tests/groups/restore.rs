@@ -1,6 +1,7 @@
 //! Members that no log reaches any more are given a copy of the state, and go on from it.
 
 use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, steady, view_at};
+use rep_env::admin;
 use rep_env::config::{Limits, Timing};
 use rep_env::{CommitToken, Consistency, Error, NodeState, ReplicatedEnvironment};
 
@@ -180,6 +181,22 @@ fn handles_views_and_subscriptions_stay_what_they_are() {
     eventually("news of the node that goes on", || {
         events.next_within(PATIENCE).filter(|told| told.new == NodeState::Replica)
     });
+}
+
+/// It would take the group's word for it that it is another one, and could not be opened any more.
+#[test]
+fn a_wiped_directory_is_given_no_copy_and_says_why() {
+    let mut left = Left::behind(Net::Tcp, forgetful);
+    std::fs::remove_dir_all(left.world.home(left.lost)).unwrap();
+    let env = left.comes_back();
+    let address = left.world.address(left.lost);
+    eventually("a reason", || {
+        let problems = admin::status(&address, PATIENCE).unwrap().problems;
+        problems.iter().any(|said| said.contains("the group recorded")).then_some(())
+    });
+    assert_eq!(env.stats().restores, 0);
+    left.world.close(left.lost);
+    left.comes_back();
 }
 
 #[test]

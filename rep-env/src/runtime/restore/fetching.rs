@@ -11,7 +11,7 @@ use rep_node::rep_stream::PeerError;
 use rep_node::rep_stream::restore::{
     ChunkId, Manifest, RestoreEnd, RestoreSink, SinkOutput, SourceMessage, Staging, StagingError,
 };
-use rep_node::{FetchId, NodeState, RestoreNews};
+use rep_node::{FetchId, NodeState, RestoreNews, names_member};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::{NodeId, Vlsn};
 use std::fmt::Debug;
@@ -215,7 +215,7 @@ impl<D: Disk> Inner<D> {
                     other => unreachable!("an output that this version does not know: {other:?}"),
                 }
             }
-            self.tell_progress(fetching);
+            self.tell_progress(fetching)?;
             let due = fetching.sink.next_timeout().map(|(at, _)| clock.instant(at));
             match channel.receive(due.unwrap_or_else(|| Instant::now() + LONG))? {
                 Some(frame) => {
@@ -227,13 +227,18 @@ impl<D: Disk> Inner<D> {
         }
     }
 
-    fn tell_progress(&self, fetching: &mut Fetching) {
+    /// # Errors
+    ///
+    /// The copy is of a group that does not know this directory.
+    fn tell_progress(&self, fetching: &mut Fetching) -> Result<(), NotFetched> {
         let Fetching { sink, fetch, source, told, counted } = fetching;
         let shared = &self.context.shared;
-        if sink.manifest().is_none() {
-            return;
-        }
+        let Some(manifest) = sink.manifest() else { return Ok(()) };
         if told.is_none() {
+            let (me, incarnation) = (shared.directory.me(), self.context.incarnation);
+            if !names_member(&manifest.past, me, incarnation) {
+                return Err(NotFetched::NoMember);
+            }
             self.tell(*fetch, RestoreNews::Began { source: *source });
         }
         let stats = sink.stats();
@@ -246,6 +251,7 @@ impl<D: Disk> Inner<D> {
             let (bytes, chunks) = (stats.bytes, stats.chunks + stats.known);
             self.tell(*fetch, RestoreNews::Progress { bytes, chunks, of: stats.given });
         }
+        Ok(())
     }
 }
 
@@ -274,6 +280,8 @@ enum NotFetched {
     /// No other source can help.
     #[error(transparent)]
     Here(#[from] StagingError),
+    #[error("the group records another directory than this one (wiped or replaced?)")]
+    NoMember,
     #[error("it is not wanted any more")]
     Ended,
 }
