@@ -109,8 +109,9 @@ pub struct RestoreSink {
 
 impl RestoreSink {
     /// A sink that dialled a source and asks it for a state of `group` at entry `at_least` or a later one. It has the
-    /// chunks `have`: see [`Staging::ids`](super::Staging::ids). Without a group it takes the source's, which is for a
-    /// member that never held an entry.
+    /// chunks `have`: see [`Staging::ids`](super::Staging::ids). Without a group it takes the source's: for a
+    /// member that never held an entry. Whoever drives such a sink has to look at the [manifest](RestoreSink::manifest) before the copy
+    /// is made complete: a directory that was wiped never held an entry either, and the members in `past` do not know it.
     ///
     /// # Panics
     ///
