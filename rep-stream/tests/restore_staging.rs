@@ -380,6 +380,54 @@ fn what_belongs_to_others_stays() {
     assert_eq!(disk.list("restore").unwrap().len(), strange.len() + 1);
 }
 
+/// A disk that gives nothing for a moment has not said that a copy is spoilt, and least of all that a directory is lost.
+#[test]
+fn an_error_that_passes_spoils_nothing() {
+    let state = state(3);
+    let disk = complete(&state);
+    let stopped = install(
+        &mut reopen(&disk),
+        |_| Ok(()),
+        |_| Err("the power goes before the store is replaced".to_owned()),
+        |_| Ok(()),
+    );
+    assert!(matches!(stopped, Err(InstallError::State(_))), "{stopped:?}");
+    assert!(reopen(&disk).is_installing());
+    let mut staging = reopen(&disk);
+    disk.fail_next_read();
+    let failed = install(&mut staging, |_| Ok::<_, String>(()), |_| Ok(state.point), |_| Ok(()));
+    assert!(matches!(failed, Err(InstallError::Staging(StagingError::Io { .. }))), "{failed:?}");
+    open(&disk, state.point).unwrap();
+    assert_eq!(records(&disk), new(&state));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_now_is_not_removed() {
+    let (disk, state) = (member(), state(4));
+    let mut staging = reopen(&disk);
+    for chunk in &state.chunks {
+        staging.keep(ChunkId::of(chunk), chunk).unwrap();
+    }
+    let all = staging.ids().unwrap();
+    let mut again = reopen(&disk);
+    disk.fail_next_read();
+    assert_eq!(again.ids().unwrap().len(), all.len() - 1);
+    assert_eq!(reopen(&disk).ids().unwrap(), all);
+}
+
+#[test]
+fn what_earlier_attempts_have_left_makes_room_for_what_is_needed() {
+    let (disk, state) = (member(), state(5));
+    let mut staging = reopen(&disk);
+    for chunk in &state.chunks {
+        staging.keep(ChunkId::of(chunk), chunk).unwrap();
+    }
+    let needed: Vec<ChunkId> = staging.ids().unwrap().into_iter().step_by(2).collect();
+    staging.keep_only(&needed).unwrap();
+    assert_eq!(staging.ids().unwrap(), needed);
+    assert_eq!(reopen(&disk).ids().unwrap(), needed);
+}
+
 #[test]
 fn a_copy_is_forgotten_on_request() {
     let disk = complete(&state(12));

@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 /// What may be asked of the benchmark.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, idle, channel, append, index, recovery, elect, transports
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, restore, idle, channel, append, index, recovery, elect, transports
     #[arg(long)]
     only: Vec<String>,
     /// Seconds for each number
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Masters to kill in `failover`, and to hand over in `transfer`
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     kills: u64,
-    /// GiB of the log that is opened in `recovery`
+    /// GiB of the log that is opened in `recovery`, and of the state that is copied in `restore`
     #[arg(long, default_value_t = 0.0625)]
     gib: f64,
 }

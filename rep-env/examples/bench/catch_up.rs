@@ -61,7 +61,7 @@ fn fill(env: &ReplicatedEnvironment, entries: u64) -> Result<(), Box<dyn Any>> {
 }
 
 /// How long so many bytes take through a socket, in pieces of 64 KiB.
-fn loopback(bytes: u64) -> std::io::Result<Duration> {
+pub(crate) fn loopback(bytes: u64) -> std::io::Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::scope(|scope| {

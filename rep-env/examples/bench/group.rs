@@ -19,10 +19,18 @@ pub(crate) struct Here {
     envs: Vec<ReplicatedEnvironment>,
     members: Vec<String>,
     store: StoreKind,
+    tune: fn(RepConfigBuilder) -> RepConfigBuilder,
 }
 
 impl Here {
     pub(crate) fn start(store: StoreKind) -> Result<Here, Box<dyn Any>> {
+        Here::start_as(store, |config| config)
+    }
+
+    pub(crate) fn start_as(
+        store: StoreKind,
+        tune: fn(RepConfigBuilder) -> RepConfigBuilder,
+    ) -> Result<Here, Box<dyn Any>> {
         let dir = TempDir::new()?;
         let listeners =
             (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
@@ -30,7 +38,7 @@ impl Here {
         for (at, listener) in listeners.iter().enumerate() {
             members.push(format!("n{}={}", at + 1, listener.local_addr()?));
         }
-        let mut group = Here { dir, envs: Vec::new(), members, store };
+        let mut group = Here { dir, envs: Vec::new(), members, store, tune };
         for (at, listener) in listeners.into_iter().enumerate() {
             let config = group.config(at).listener(listener).build()?;
             group.envs.push(ReplicatedEnvironment::open(config)?);
@@ -43,10 +51,16 @@ impl Here {
 
     fn config(&self, at: usize) -> RepConfigBuilder {
         let name = format!("n{}", at + 1);
-        RepConfig::builder("bench", &name)
+        let config = RepConfig::builder("bench", &name)
             .members(self.members.clone())
             .home(self.dir.path().join(&name))
-            .store(self.store)
+            .store(self.store);
+        (self.tune)(config)
+    }
+
+    /// Member `at`.
+    pub(crate) fn member(&self, at: usize) -> &ReplicatedEnvironment {
+        &self.envs[at]
     }
 
     /// Closes a replica; which one.

@@ -16,6 +16,7 @@ mod load;
 mod log;
 mod parts;
 mod redis;
+mod restore;
 mod transfer;
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("failover", failover),
     ("transfer", crate::transfer::transfer),
     ("catch-up", crate::catch_up::catch_up),
+    ("restore", crate::restore::restore),
     ("idle", crate::idle::idle),
     ("channel", channel),
     ("append", crate::log::append),

@@ -70,12 +70,14 @@ fn spoilt<D: Disk, E>(
     error: StagingError,
     is_untouched: bool,
 ) -> InstallError<E> {
-    if !is_untouched {
-        return InstallError::HalfDone(error);
-    }
-    match staging.reject() {
-        Ok(()) => InstallError::GivenUp(error),
-        Err(error) => InstallError::Staging(error),
+    match error {
+        error if is_untouched => match staging.reject() {
+            Ok(()) => InstallError::GivenUp(error),
+            Err(error) => InstallError::Staging(error),
+        },
+        error @ StagingError::Spoilt { .. } => InstallError::HalfDone(error),
+        // The next opening may find that the disk gives it.
+        error => InstallError::Staging(error),
     }
 }
 

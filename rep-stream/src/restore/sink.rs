@@ -203,6 +203,11 @@ impl RestoreSink {
         self.manifest.as_ref()
     }
 
+    /// The chunks of the copy as far as they are known, in order.
+    pub fn order(&self) -> &[ChunkId] {
+        &self.order
+    }
+
     /// Whether nothing more happens.
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed

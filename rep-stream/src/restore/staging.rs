@@ -88,7 +88,11 @@ impl<D: Disk> Staging<D> {
             }
             match self.read(id) {
                 Ok(_) => drop(self.held.insert(id)),
-                Err(_) => self.disk.remove(&name).map_err(during("remove a spoilt chunk"))?,
+                Err(StagingError::Spoilt { .. }) => {
+                    self.disk.remove(&name).map_err(during("remove a spoilt chunk"))?;
+                }
+                // The disk may give it another time; until then it is fetched like one that is not here.
+                Err(_) => {}
             }
         }
         Ok(self.held.iter().copied().collect())
@@ -152,7 +156,7 @@ impl<D: Disk> Staging<D> {
     pub fn pending(&self) -> Result<Option<Pending>, StagingError> {
         let Some(marked) = &self.complete else { return Ok(None) };
         let name = list_name(marked.digest);
-        let list = self.read_file(&name, LIST_BYTES_MAX);
+        let list = self.read_file(&name, LIST_BYTES_MAX)?;
         let pending = list.filter(|list| marked.names(list)).and_then(list::decode);
         pending.map(Some).ok_or(StagingError::Spoilt { file: name })
     }
@@ -189,6 +193,19 @@ impl<D: Disk> Staging<D> {
             self.mark(None)?;
         }
         self.remove_lists()
+    }
+
+    /// Removes all chunks but these, so that others find room: what earlier attempts have left may be of no use to the present one,
+    /// which then has to begin again with what [`Staging::ids`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`StagingError::AlreadyComplete`], and if the disk fails. Then call it again.
+    pub fn keep_only(&mut self, ids: &[ChunkId]) -> Result<(), StagingError> {
+        match self.complete {
+            Some(_) => Err(StagingError::AlreadyComplete),
+            None => self.remove_but(&ids.iter().copied().collect()),
+        }
     }
 
     /// Forgets everything: first that there was a copy, then the copy.
@@ -262,21 +279,25 @@ impl<D: Disk> Staging<D> {
         }
     }
 
-    /// A chunk, if its file holds what its name says. One that cannot be read is as spoilt as one that reads wrong.
+    /// A chunk, if its file holds what its name says. A disk that gives nothing has not said that it is spoilt.
     fn read(&self, id: ChunkId) -> Result<Bytes, StagingError> {
         let name = chunk_name(id);
-        let chunk = self.read_file(&name, CHUNK_BYTES_MAX);
+        let chunk = self.read_file(&name, CHUNK_BYTES_MAX)?;
         let is_whole =
             |chunk: &Bytes| ChunkId::of(chunk) == id || mutant!("restore-chunk-unchecked");
         chunk.filter(is_whole).ok_or(StagingError::Spoilt { file: name })
     }
 
-    fn read_file(&self, name: &str, bytes_max: usize) -> Option<Bytes> {
-        let file = self.disk.open(name).ok().flatten()?;
-        let length = usize::try_from(file.len().ok()?).ok().filter(|len| *len <= bytes_max)?;
+    /// What a file holds; `None` if there is none, or one of another length than any may have.
+    fn read_file(&self, name: &str, bytes_max: usize) -> Result<Option<Bytes>, StagingError> {
+        let Some(file) = self.disk.open(name).map_err(during("open"))? else { return Ok(None) };
+        let length = file.len().map_err(during("ask for a length"))?;
+        let Some(length) = usize::try_from(length).ok().filter(|len| *len <= bytes_max) else {
+            return Ok(None);
+        };
         let mut bytes = vec![0; length];
-        let got = file.read_at(0, &mut bytes).ok()?;
-        (got == length).then(|| bytes.into())
+        let got = file.read_at(0, &mut bytes).map_err(during("read"))?;
+        Ok((got == length).then(|| bytes.into()))
     }
 
     /// The files of a kind, by their names and what those say. Others are nobody's business here.
