@@ -194,7 +194,8 @@ impl Node {
 
     /// The master's log begins after what this member needs.
     pub(crate) fn strand(&mut self, now: Duration, source_first: Vlsn) {
-        let at_least = source_first.max(self.log.last().vlsn);
+        // Not this log's own last entry: what lies behind it may be all of an earlier term, never durable, and longer than what is.
+        let at_least = source_first;
         match &mut self.restoring {
             Some(restoring) => restoring.at_least = restoring.at_least.max(at_least),
             None => {
@@ -223,7 +224,7 @@ impl Node {
     fn begin_fetch(&mut self, now: Duration) {
         let Some(restoring) = &self.restoring else { return };
         let order = restoring.order;
-        let at_least = restoring.at_least.max(self.log.last().vlsn);
+        let at_least = restoring.at_least;
         let sources = match order {
             Some((source, _)) => vec![source],
             None => self.sources(),
@@ -347,11 +348,11 @@ impl Node {
         }
     }
 
-    /// What this member has acknowledged is in a state that is not below its last entry, in VLSN and in term, or was never durable and
-    /// cannot become so. And a fence comes before what is of its term.
+    /// What this member has acknowledged is in a state that is not below its last entry in rank, or was never durable and cannot become so:
+    /// a durable entry of a lower term than the state's lies before the first one of that. And a fence comes before what is of its term.
     fn may_take(&self, point: LogPoint) -> Result<(), String> {
         let last = self.log.last();
-        let below = point.vlsn < last.vlsn || point.term < last.term;
+        let below = point < last;
         match () {
             () if below && !mutant!("restore-goes-backwards") => {
                 Err(format!("a copy at {point} is below the last entry here, {last}"))

@@ -54,6 +54,24 @@ fn a_copy_that_is_not_below_the_last_entry_is_taken_and_one_below_is_not() {
     stranded::a_copy_below_the_last_entry_is_not_taken();
 }
 
+/// What the member has beyond it is of an earlier term, and was never durable. Refused, such a copy would be refused for ever.
+#[test]
+fn a_copy_of_a_later_term_is_taken_though_it_holds_fewer_entries() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3", "n4", "n5"]);
+    let (source, lost) = (others[0], others[3]);
+    let last = group.node(lost).log().last();
+    group.act(lost, |node, now| node.restore_from(now, source).expect("it may be ordered"));
+    group.kill(master);
+    let reigns = |group: &Group| group.master().filter(|id| *id != lost);
+    group.run_until("another one is elected", |group| {
+        let Some(id) = reigns(group) else { return false };
+        group.node(lost).term() == group.node(id).term()
+    });
+    let fewer = LogPoint::new(group.node(lost).term(), last.vlsn.prev());
+    stranded::news(&mut group, lost, RestoreNews::Fetched { point: fewer });
+    assert_eq!(group.machines[&lost].reopens, Some(fewer));
+}
+
 #[test]
 fn a_copy_of_a_term_that_was_not_heard_of_is_fetched_again_later() {
     let Stranded { mut group, lost, .. } = Stranded::new();
