@@ -51,6 +51,13 @@ counts! {
     out_of_space "out of space" "Times that a log had to wait for space.";
     cleanings "cleanings" "Times that files were removed at a log's head.";
     stranded "stranded" "Members that were told that only a copy of the state helps them.";
+    fetches "fetches" "Copies of the state that somebody set out to fetch,";
+    ordered "copies ordered" "some of them by order;";
+    copies_broken "copies broken" "connections of copies that broke,";
+    chunks "chunks" "chunks kept,";
+    chunks_had "chunks had" "chunks that were there from an earlier attempt,";
+    restored "restored" "and copies that were put in place,";
+    copies_rejected "copies rejected" "or had rotted before that.";
     cuts "cuts" "Directions cut.";
     traps "traps" "Traps sprung.";
     elections "elections" "Reigns begun.";

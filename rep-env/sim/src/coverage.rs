@@ -240,7 +240,14 @@ fn input_of(event: &Event) -> Option<&'static str> {
         Event::Lane { .. } => "proposal or read",
         Event::SendEntries { .. } => "entries to send",
         Event::Sent { .. } => "entries sent",
+        Event::CopyNews { .. } => "copy news",
+        Event::CopyDue { .. } => "copy due",
+        Event::CopyAsks { .. } => "copy asked for",
+        Event::ChunkRead { .. } => "chunk read",
+        Event::ChunkKept { .. } => "chunk kept",
+        Event::CopyStored { .. } => "copy stored",
         Event::Net(_)
+        | Event::CopyDialled { .. }
         | Event::Restart { .. }
         | Event::Cured { .. }
         | Event::Resume { .. }

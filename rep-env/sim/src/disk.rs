@@ -122,7 +122,7 @@ impl Home {
         }
     }
 
-    fn explain_cell(&self, error: &CellError) -> Unopened {
+    pub(crate) fn explain_cell(&self, error: &CellError) -> Unopened {
         match error {
             CellError::Damaged { .. } => Unopened::Damaged(error.to_string()),
             _ if self.disk.crashed() => Unopened::Crashed,
@@ -130,7 +130,7 @@ impl Home {
         }
     }
 
-    fn explain_log(&self, error: &OpenError) -> Unopened {
+    pub(crate) fn explain_log(&self, error: &OpenError) -> Unopened {
         match error {
             OpenError::Damaged { .. } => Unopened::Damaged(error.to_string()),
             OpenError::Cell(error) => self.explain_cell(error),

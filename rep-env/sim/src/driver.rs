@@ -2,16 +2,19 @@
 //!
 //! Each input of the node is a step; its outputs are carried out in order, and after any of them the process may
 //! be gone. The log writer, the promise writer (`writers`), the `applier` and the writers of the peers' `links` are
-//! events of their own, so that anything may happen between a thing asked for and the thing done; `callers` is the
+//! events of their own, so that anything may happen between a thing asked for and the thing done; `copies` are what members get that are too far behind; `callers` is the
 //! way back to those who asked.
 
 mod applier;
 mod callers;
 mod cleaning;
+mod copies;
 mod images;
 mod links;
 mod space;
 mod writers;
+
+pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Taking};
 
 use crate::faults::{End, Fault, Moment};
 use crate::oracle::{Checked, Invariant, Violation, Watermark, ensure};
@@ -193,6 +196,7 @@ impl World {
     }
 
     fn carry_out(&mut self, id: NodeId, output: Output) {
+        self.is_silent(id, &output);
         match output {
             Output::PersistFence(fence) => {
                 self.stays_settled(id, fence.term);
@@ -229,13 +233,31 @@ impl World {
             Output::Transferred { request, outcome } => self.transferred(id, request, &outcome),
             Output::Event(event) => self.heard(id, event),
             Output::Halt(reason) => self.halts(id, &reason),
+            Output::Fetch { fetch, sources, at_least } => self.fetch(id, fetch, sources, at_least),
+            Output::FetchNoMore => self.fetch_no_more(id),
+            Output::Reopen { point } => self.makes_way(id, point),
             // Nobody gives copies here: who needs one stays where it is, and says so.
-            Output::Fetch { .. } | Output::FetchNoMore => {}
             other => self.fail(Violation {
                 invariant: Invariant::ErrorHonesty,
                 what: format!("the simulator does not know the output {other:?}"),
             }),
         }
+    }
+
+    /// I-28: who makes way for a copy does nothing more. Callers are told that there is nothing to be had here.
+    pub(crate) fn is_silent(&mut self, id: NodeId, output: &Output) {
+        let says_nothing = matches!(
+            output,
+            Output::Event(_)
+                | Output::Disconnect { .. }
+                | Output::Resolve { .. }
+                | Output::Transferred { .. }
+        );
+        let makes_way = self.live_mut(id).is_some_and(|live| live.makes_way);
+        let checked = ensure(says_nothing || !makes_way, Invariant::RestoreAtomic, || {
+            format!("{id} makes way for a copy, and yet: {output:?}")
+        });
+        self.check(checked);
     }
 
     /// I-37: only a disk that failed a promise is a reason.

@@ -38,6 +38,8 @@ const TABLE: &[Row] = &[
     (Invariant::FailMeansNoEffect, lived::what_failed_is_durable),
     (Invariant::WipedVoter, known::a_wiped_member_acknowledges),
     (Invariant::FrameIntegrity, lived::a_frame_that_is_as_it_was),
+    (Invariant::RestoreAtomic, lived::who_makes_way_goes_on),
+    (Invariant::RestoreNotBackwards, known::a_copy_from_before),
     (Invariant::PurgeSafety, known::what_the_store_needs_is_cleaned),
     (Invariant::ForeignMachine, lived::a_machine_that_comes_back_with_more),
     (Invariant::BoundedQueues, lived::more_fences_than_may_wait),

@@ -5,12 +5,13 @@
 //! arithmetic. It shares no code with the protocol, so that a mistake there is not made here too.
 //!
 //! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `images` what is left of it after an
-//! older copy was put back, `cleaning` what may be removed of it, `durability` how far an
+//! older copy was put back, `cleaning` what may be removed of it, `copies` what it begins with when a state was copied, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
 //! `sights` what they were shown.
 
 mod answers;
 mod cleaning;
+mod copies;
 mod durability;
 mod elections;
 mod images;

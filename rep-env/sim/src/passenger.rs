@@ -15,7 +15,7 @@ use crate::trace::{Detail, digest};
 use crate::world::World;
 use rep_store::contract::Subject;
 use rep_store::{Digest, Entry, StateMachine, StoreError};
-use rep_vlsn::{Kind, LogPoint, NodeId, Vlsn};
+use rep_vlsn::{Kind, LogPoint, NodeId, ReadError, Vlsn};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -226,9 +226,14 @@ impl World {
         let (mut next, last) = (at.next(), rep_store::StateMachine::applied(&live.store).vlsn);
         while next <= last {
             let Some(live) = self.live_mut(id) else { return };
-            let Ok(batch) = live.reader.batch(next, last, 500, live.tail.epoch()) else { return };
-            let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
-            next = batch.last().vlsn.next();
+            let entries: Vec<Entry> = match live.reader.batch(next, last, 500, live.tail.epoch()) {
+                Ok(batch) => batch.records().iter().map(Entry::of).collect(),
+                // The databases were given a copy; whoever rides along is told what made it.
+                Err(ReadError::Cleaned { first }) => self.oracle.entries_of(id, next, first),
+                Err(_) => return,
+            };
+            let Some(done) = entries.last() else { return };
+            next = done.point.vlsn.next();
             let checked = self.passengers.apply(id, &entries);
             self.check(checked);
         }

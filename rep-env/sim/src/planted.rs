@@ -209,6 +209,37 @@ pub const TABLE: &[Mutant] = &[
         "rep-vlsn",
         "what a full disk has no room for counts as written",
     ),
+    mutant(
+        "restore-goes-backwards",
+        "rep-node",
+        "a copy that is below the member's own last entry is taken",
+    ),
+    mutant("restore-pin-ignored", "rep-node", "a log is cleaned past a copy that is being given"),
+    mutant(
+        "restore-from-a-source-in-doubt",
+        "rep-node",
+        "a member gives a copy although its log is in doubt, or it is not in sync",
+    ),
+    mutant(
+        "restore-goes-on-meanwhile",
+        "rep-node",
+        "a member goes on although its copy is complete and not in place",
+    ),
+    mutant(
+        "restore-chunk-unchecked",
+        "rep-stream",
+        "a chunk is taken from the disk without a look at its digest",
+    ),
+    mutant(
+        "restore-cell-before-sync",
+        "rep-stream",
+        "a copy counts as complete before its chunks are on the disk",
+    ),
+    mutant(
+        "restore-emptied-before-log",
+        "rep-stream",
+        "the restore is forgotten before the log was begun",
+    ),
     mutant("vlsn-clean-unnoted", "rep-vlsn", "files are removed before that is noted"),
 ];
 

@@ -6,12 +6,14 @@
 
 mod damage;
 mod ending;
+mod installing;
 mod starting;
 mod stopping;
 mod wear;
 
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
+use crate::driver::{Giving, Taking};
 use crate::faults::{Cure, End};
 use crate::front::Front;
 use crate::oracle::Noted;
@@ -87,6 +89,10 @@ pub(crate) struct Process {
     pub(crate) failed: bool,
     /// How it ends when the power fails in the middle of a disk operation, if that was ordered.
     pub(crate) torn: Option<(End, Option<Duration>)>,
+    /// A copy of the state lies there, durably and whole, and is to be put in place.
+    pub(crate) whole: Option<LogPoint>,
+    /// One was put in place, and no node has heard of it yet.
+    pub(crate) restored: Option<LogPoint>,
     /// Numbers of links: never one twice, over all runs.
     pub(crate) links: u64,
 }
@@ -114,6 +120,11 @@ pub(crate) struct Live {
     pub(crate) past: DurableCell<MemDisk>,
     pub(crate) keeping: Option<(Vlsn, Bytes)>,
     pub(crate) cleaning: Option<Vlsn>,
+    /// A copy of the state that it fetches, and those that it gives.
+    pub(crate) taking: Option<Box<Taking>>,
+    pub(crate) giving: BTreeMap<u64, Giving>,
+    /// The copy is here, and the node will be another.
+    pub(crate) makes_way: bool,
     /// The log waits for space.
     pub(crate) waits_for_space: bool,
     /// First and last entry that the last cut dropped.
@@ -162,6 +173,8 @@ impl Process {
             lost_marks: false,
             failed: false,
             torn: None,
+            whole: None,
+            restored: None,
             links: 0,
         }
     }

@@ -85,6 +85,7 @@ impl Swarm {
         // Of streams of their own, so that worlds that were drawn before there were such faults are what they were.
         swarm.disk.clean(&mut Rng::split(seed, "cleaning"), election_timeout);
         swarm.load.transfers = load::transfers(&mut Rng::split(seed, "transfers"));
+        swarm.load.copies = load::copies(&mut Rng::split(seed, "orders of copies"));
         swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
         swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
         swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));
@@ -104,6 +105,7 @@ impl Swarm {
         swarm.process = ProcessSwarm::calm();
         swarm.load.clients = 0;
         swarm.load.transfers = 0.0;
+        swarm.load.copies = 0.0;
         swarm.load.lane = LANE;
         swarm
     }

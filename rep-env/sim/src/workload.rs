@@ -5,6 +5,7 @@
 //! client that is refused goes where it is sent, or anywhere. `transactions`, made of `operations`, and `reads` are what clients
 //! ask, `outcomes` what they are told, `sessions` what they know by then.
 
+mod copies;
 mod operations;
 mod outcomes;
 mod reads;
@@ -126,8 +127,10 @@ impl World {
         if let Some(lure) = self.faults.lure.filter(|_| self.rngs.load.chance(0.8)) {
             self.clients[index].target = lure;
         }
-        let wishes = self.swarm.load.transfers;
-        if self.faults.on && wishes > 0.0 && self.rngs.load.chance(wishes) {
+        let (orders, wishes) = (self.swarm.load.copies, self.swarm.load.transfers);
+        if self.faults.on && orders > 0.0 && self.rngs.load.chance(orders) {
+            self.order_copy(index);
+        } else if self.faults.on && wishes > 0.0 && self.rngs.load.chance(wishes) {
             self.begin_transfer(index);
         } else if self.rngs.load.chance(self.swarm.load.reads) {
             self.begin_read(index);

@@ -11,6 +11,7 @@ pub(crate) use event::Event;
 
 use crate::counts::Counts;
 use crate::coverage::Coverage;
+use crate::driver::Copies;
 use crate::faults::Faults;
 use crate::history::{History, Key};
 use crate::network::Network;
@@ -37,6 +38,7 @@ pub(crate) struct Rngs {
     pub(crate) jitter: Rng,
     pub(crate) ids: Rng,
     pub(crate) outputs: Rng,
+    pub(crate) copies: Rng,
 }
 
 /// Everything there is.
@@ -50,6 +52,8 @@ pub(crate) struct World {
     /// By number, from 1 on.
     processes: Vec<Process>,
     pub(crate) network: Network,
+    /// The connections of those who fetch a copy of the state.
+    pub(crate) copies: Copies,
     pub(crate) ever_hostile: bool,
     pub(crate) oracle: Oracle,
     pub(crate) history: History,
@@ -66,7 +70,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
     pub(crate) passengers: Passengers,
-    /// Who was told that only a copy of the state helps it, and has not applied anything since.
+    /// Who was told that only a copy of the state helps it, and has not applied anything since: for the count.
     pub(crate) stranded: BTreeSet<NodeId>,
     /// Rare moments that the shipped code told of.
     pub(crate) probes: BTreeMap<&'static str, u64>,
@@ -91,9 +95,11 @@ impl World {
                 jitter: split("jitter"),
                 ids: split("ids"),
                 outputs: split("outputs"),
+                copies: split("copies"),
             },
             processes: (0..swarm.nodes).map(|_| Process::new()).collect(),
             network,
+            copies: Copies::default(),
             ever_hostile: swarm.net.hostile,
             oracle: Oracle::new(swarm.nodes),
             history: History::default(),
@@ -203,6 +209,13 @@ impl World {
             Event::DiskQuick { id } => self.process_mut(id).sync_takes = None,
             Event::SpaceBack { id } => self.has_space(id),
             Event::Reopen { id, .. } => self.reopen(id),
+            Event::CopyDialled { link } => self.copy_dialled(link),
+            Event::CopyNews { id, link, news, .. } => self.copy_news(id, link, news),
+            Event::CopyDue { id, link, .. } => self.copy_due(id, link),
+            Event::CopyAsks { id, .. } => self.copy_asks(id),
+            Event::ChunkRead { id, link, .. } => self.chunk_read(id, link),
+            Event::ChunkKept { id, .. } => self.chunk_kept(id),
+            Event::CopyStored { id, .. } => self.copy_stored(id),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::engine::{Engine, ViewSource};
 use crate::memory::{Memory, MemoryHome};
-use crate::snapshot::{DatabasesSnapshot, install};
+use crate::snapshot::{Cutting, DatabasesSnapshot, install};
 use crate::state_machine::Chunks;
 use crate::write_set::{Run, runs_of};
 use crate::{Digest, Entry, Snapshot, StateMachine, StoreError, View};
@@ -24,6 +24,7 @@ pub struct Databases {
     poisoned: bool,
     /// Counted by the snapshots that live.
     snapshots: Arc<()>,
+    cutting: Cutting,
 }
 
 impl Databases {
@@ -67,7 +68,16 @@ impl Databases {
 
     pub(crate) fn over(engine: Box<dyn Engine>) -> Self {
         let applied = engine.recovered();
-        Databases { engine, applied, poisoned: false, snapshots: Arc::new(()) }
+        let snapshots = Arc::new(());
+        Databases { engine, applied, poisoned: false, snapshots, cutting: Cutting::USUAL }
+    }
+
+    /// The same with chunks of snapshots that are at least so long (64 KiB), and sixteen times at most: shorter ones make
+    /// many of a small state, for simulators. Any length is taken by [`StateMachine::install`]; nodes share chunks only
+    /// if they cut alike.
+    pub fn with_chunk_bytes_min(mut self, bytes: usize) -> Self {
+        self.cutting = Cutting::from(bytes);
+        self
     }
 
     /// Does something that changes the engine, and remembers if that failed half-way.
@@ -125,7 +135,7 @@ impl StateMachine for Databases {
             return Err(StoreError::Busy { what: "snapshots in the making" });
         }
         let view = self.reader().view()?;
-        Ok(Box::new(DatabasesSnapshot::of(view, Arc::clone(&self.snapshots))?))
+        Ok(Box::new(DatabasesSnapshot::of(view, self.cutting, Arc::clone(&self.snapshots))?))
     }
 
     fn install(&mut self, chunks: &mut Chunks<'_>) -> Result<LogPoint, StoreError> {

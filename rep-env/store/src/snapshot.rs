@@ -18,6 +18,7 @@
 
 mod cutting;
 
+pub(crate) use cutting::Cutting;
 pub use cutting::{CHUNK_BYTES, CHUNK_BYTES_MIN};
 
 use crate::digest::Digester;
@@ -44,6 +45,7 @@ const END_BYTES: usize = 40;
 /// The chunks of one view.
 pub(crate) struct DatabasesSnapshot {
     view: View,
+    cutting: Cutting,
     databases: std::vec::IntoIter<Database>,
     current: Option<(Database, Range)>,
     /// A pair of the current database for which the last chunk had no room.
@@ -58,12 +60,13 @@ pub(crate) struct DatabasesSnapshot {
 }
 
 impl DatabasesSnapshot {
-    pub(crate) fn of(view: View, living: Arc<()>) -> Result<Self, StoreError> {
+    pub(crate) fn of(view: View, cutting: Cutting, living: Arc<()>) -> Result<Self, StoreError> {
         let databases = view.databases()?;
         let pairs_all = view.pairs_kept(&databases)?;
         Ok(DatabasesSnapshot {
             databases: databases.into_iter(),
             view,
+            cutting,
             current: None,
             held: None,
             pairs: 0,
@@ -95,7 +98,7 @@ impl DatabasesSnapshot {
             let name = database.name();
             let name_bytes = if named { 0 } else { codec::name_bytes(name) };
             let needed = name_bytes + codec::put_bytes(&key, &value) + CRC_BYTES;
-            if self.pairs > before && chunk.len() + needed > CHUNK_BYTES {
+            if self.pairs > before && chunk.len() + needed > self.cutting.bytes_max() {
                 self.held = Some((key, value));
                 break;
             }
@@ -105,7 +108,7 @@ impl DatabasesSnapshot {
             codec::write_put(chunk, &key, &value);
             self.digester.pair(name, &key, &value);
             self.pairs += 1;
-            if cutting::ends_behind(chunk.len(), name, &key, &value) {
+            if self.cutting.ends_behind(chunk.len(), name, &key, &value) {
                 break;
             }
         }

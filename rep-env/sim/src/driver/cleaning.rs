@@ -18,9 +18,12 @@ impl World {
 
     /// What is beyond the bounds, and the store does not need, is on its way out.
     fn is_within_bounds(&mut self, id: NodeId, checkpoint: Vlsn, segments: &[SegmentSize]) {
-        let bytes_max = self.swarm.disk.retention_bytes;
+        let mut bytes_max = self.swarm.disk.retention_bytes;
         let log_failed = self.process(id).failed;
         let Some(live) = self.live_mut(id) else { return };
+        if live.giving.values().any(|giving| giving.pinned.is_some()) {
+            bytes_max = bytes_max.saturating_mul(2);
+        }
         let going = live.keeping.is_some() || live.cleaning.is_some();
         let failed = log_failed || live.node.group().is_none();
         let bytes = bytes_of(segments);
@@ -56,7 +59,15 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         let segments = live.reader.segments().unwrap_or_default();
         live.cleaning = Some(before);
+        let pinned = live.giving.values().filter_map(|giving| giving.pinned).min();
         let beyond_bounds = self.is_beyond(before, &segments);
+        let twice = self.swarm.disk.retention_bytes.saturating_mul(2);
+        let far_beyond = kept_with_newest_gone(before, &segments) > twice;
+        let needed = pinned.filter(|pinned| before > *pinned && !far_beyond);
+        let checked = ensure(needed.is_none(), Invariant::PurgeSafety, || {
+            format!("{id} cleans its log before {before}, and gives a copy of {needed:?}")
+        });
+        self.check(checked);
         let checked = self.oracle.cleans(id, before, Needs { checkpoint, beyond_bounds });
         self.check(checked);
         self.log_writer(id);
@@ -65,9 +76,7 @@ impl World {
     /// Whether the newest file that goes would, if it stayed, make more than may be kept for others. Of ages the world
     /// keeps no account.
     fn is_beyond(&self, before: Vlsn, segments: &[SegmentSize]) -> bool {
-        let goes = segments.iter().skip(1).filter(|next| next.first <= before).count();
-        let kept = bytes_of(&segments[goes.saturating_sub(1)..]);
-        kept > self.swarm.disk.retention_bytes
+        kept_with_newest_gone(before, segments) > self.swarm.disk.retention_bytes
             || self.swarm.disk.retention_age < std::time::Duration::MAX
     }
 
@@ -108,13 +117,15 @@ impl World {
     }
 
     /// A member was told that only a copy of the state helps it.
-    pub(crate) fn is_stranded(&self, id: NodeId) -> bool {
-        self.stranded.contains(&id)
-    }
-
     pub(super) fn strand(&mut self, id: NodeId) {
         self.counts.stranded += u64::from(self.stranded.insert(id));
     }
+}
+
+/// Bytes of the log if the newest file that goes would stay.
+fn kept_with_newest_gone(before: Vlsn, segments: &[SegmentSize]) -> u64 {
+    let goes = segments.iter().skip(1).filter(|next| next.first <= before).count();
+    bytes_of(&segments[goes.saturating_sub(1)..])
 }
 
 fn bytes_of(segments: &[SegmentSize]) -> u64 {

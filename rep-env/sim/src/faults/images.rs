@@ -45,6 +45,7 @@ impl World {
         let process = self.process_mut(id);
         if let Some(image) = process.image.clone() {
             process.home.put_back(&image);
+            (process.whole, process.restored) = (None, None);
             self.counts.images += 1;
             self.passengers.wipe(id);
             self.oracle.put_back(id);

@@ -190,13 +190,24 @@ pub(super) fn a_wiped_member_acknowledges() -> Said {
     said(oracle.ack_leaves(N1, FIRST, FIRST))
 }
 
+pub(super) fn a_copy_from_before() -> Said {
+    let mut oracle = group();
+    [FIRST, SECOND].into_iter().for_each(|point| holds(&mut oracle, N1, point));
+    said(oracle.may_take(N1, FIRST))
+}
+
 /// Rules that share a number with one of the table.
 pub(super) const OTHERS: &[Row] = &[
     (Invariant::DvlsnTruthful, opens_with_less_than_was_noted),
     (Invariant::DvlsnTruthful, opens_with_what_nobody_has),
     (Invariant::AckedCommitLoss, what_was_durable_went_by_itself),
     (Invariant::PurgeSafety, what_a_member_needs_is_cleaned),
+    (Invariant::RestoreAtomic, a_state_that_nobody_had),
 ];
+
+fn a_state_that_nobody_had() -> Said {
+    said(group().restored(N1, FIRST))
+}
 
 /// One member has nothing yet, and what it lacks goes although there is room for it.
 fn what_a_member_needs_is_cleaned() -> Said {

@@ -161,6 +161,13 @@ pub(super) fn a_write_that_is_never_synced() -> Said {
     world.failure
 }
 
+pub(super) fn who_makes_way_goes_on() -> Said {
+    let mut world = group();
+    world.live_mut(N1).expect("it runs").makes_way = true;
+    world.run_for(Duration::from_secs(2));
+    world.failure
+}
+
 pub(super) fn a_wish_that_nobody_answers() -> Said {
     let mut world = group();
     let live = world.live_mut(N1).expect("it runs");

@@ -91,7 +91,9 @@ invariants! {
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log, and a second process of a member is turned away where the first is heard.";
     FrameIntegrity "N-1" "frame-integrity" Safety "A frame whose bytes have changed on the way is given to nobody.";
-    PurgeSafety "I-30" "purge-safety" Safety "Nothing is cleaned from a log that its store, a member within the bounds or a transfer needs, and what is cleaned is within them.";
+    RestoreAtomic "I-28" "restore-atomic" Safety "A copy of the state is put in place whole or not at all, is the group's state at its point, and whoever makes way for one says nothing more.";
+    RestoreNotBackwards "I-29" "restore-not-backwards" Safety "No copy is taken below the last entry of a member's own log, and none is given but by a master or a replica in sync, with a sound log.";
+    PurgeSafety "I-30" "purge-safety" Safety "Nothing is cleaned from a log that its store, a member within the bounds, a transfer or a copy that is being given needs, and what is cleaned is within them.";
     ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";
     BoundedQueues "I-32" "bounded-queues" Safety "What waits for a disk stays within its budget, in fences and in bytes.";
     BoundedWork "I-33" "bounded-work" Safety "No step puts out more than a bound that grows with the members alone, answers to callers apart.";

@@ -16,6 +16,7 @@ impl World {
         process.image = None;
         process.worn.clear();
         process.cure = None;
+        (process.whole, process.restored) = (None, None);
         process.life = Life::Down;
         process.incarnation = Incarnation::default();
         self.passengers.wipe(id);
@@ -30,7 +31,9 @@ impl World {
         }
         let member = self.oracle.member(id);
         let of = |entry: u64| member.log.get(entry as usize - 1).map(|entry| entry.bytes.clone());
-        let Some(record) = of(entry).filter(|_| entry <= member.marked as u64) else {
+        let Some(record) =
+            of(entry).filter(|record| entry <= member.marked as u64 && !record.is_empty())
+        else {
             return false;
         };
         let other = match damage {

@@ -43,6 +43,7 @@ impl World {
         let silence = end.silent.then(|| self.swarm.election_timeout * 6);
         let coming = self.network.process_ended(self.now, id, powered, silence);
         self.net_coming(coming);
+        self.copies_lost(id, powered);
         self.oracle.stopped(id, powered);
         self.lose_calls(id, open_calls);
     }

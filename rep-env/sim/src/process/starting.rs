@@ -3,6 +3,7 @@
 use super::{Life, Live, names};
 use crate::clock::Clock;
 use crate::disk::{self, Found, Unopened};
+use crate::driver::CHUNK_BYTES_MIN;
 use crate::faults::End;
 use crate::front::Front;
 use crate::oracle::{Invariant, Noted, Violation};
@@ -27,7 +28,8 @@ impl World {
         }
         let home = process.home.clone();
         let fresh = Incarnation(self.mint());
-        let found = home.open(disk::log_config(&self.swarm.disk), fresh);
+        let config = disk::log_config(&self.swarm.disk);
+        let found = self.install(id, &config).and_then(|()| home.open(config, fresh));
         let process = self.process_mut(id);
         process.run += 1;
         process.powered = true;
@@ -96,7 +98,8 @@ impl World {
             let what = format!("{id} opens a directory that is damaged");
             return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
         }
-        let store = Databases::memory_in(&self.process(id).home.store);
+        let store = Databases::memory_in(&self.process(id).home.store)
+            .with_chunk_bytes_min(CHUNK_BYTES_MIN);
         let (applied, mark_dvlsn) =
             (store.applied(), log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn));
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.view.last().vlsn);
@@ -104,6 +107,7 @@ impl World {
         self.check(checked);
         let checked = self.oracle.recovered(id, log.view.first(), entries, (applied.vlsn, dvlsn));
         self.check(checked);
+        self.is_the_groups_state(id, &store);
         let recovered = Recovered {
             fence,
             founding: disk::founding(&log),
@@ -144,6 +148,9 @@ impl World {
             past,
             keeping: None,
             cleaning: None,
+            taking: None,
+            giving: BTreeMap::new(),
+            makes_way: false,
             waits_for_space: false,
             dropped: None,
             store,
@@ -181,6 +188,7 @@ impl World {
         timing.disk_stall = self.swarm.election_timeout * 8;
         timing.redial_min = self.swarm.heartbeat / 5;
         timing.redial_max = self.swarm.heartbeat * 5;
+        config.restored = self.process_mut(id).restored.take();
         config.retention.bytes = self.swarm.disk.retention_bytes;
         config.retention.age = self.swarm.disk.retention_age;
         config.unsynced_bytes_max = self.swarm.disk.unsynced_bytes_max;

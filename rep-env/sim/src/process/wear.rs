@@ -14,7 +14,9 @@ impl World {
     pub(crate) fn wear(&mut self, id: NodeId, place: Place, how: How) -> bool {
         // What a failed sync left in memory alone cannot wear on the disk.
         let (process, member) = (self.process(id), self.oracle.member(id));
-        if process.life != Life::Down || process.is_doubtful() || member.damaged {
+        // Nor what a copy is about to take the place of.
+        let waits = process.whole.is_some();
+        if process.life != Life::Down || process.is_doubtful() || member.damaged || waits {
             return false;
         }
         let astray = match how {

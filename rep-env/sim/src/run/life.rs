@@ -18,10 +18,17 @@ impl World {
             !matches!(self.process(*id).life, Life::Broken(_))
                 && !self.oracle.member(*id).damaged
                 && !self.oracle.went_back(*id)
-                && !self.is_stranded(*id)
+                && !self.cannot_be_given_a_copy(*id)
                 && self.oracle.counts(*id)
         };
         self.ids().into_iter().filter(sound).collect()
+    }
+
+    /// A member without an entry does not know its group, and so not of whom to take a state of that. It lost the founding entry that it had
+    /// agreed to, and the head of all logs is gone: a stated limit.
+    fn cannot_be_given_a_copy(&self, id: NodeId) -> bool {
+        let live = self.process(id).live.as_ref();
+        self.stranded.contains(&id) && live.is_some_and(|live| live.node.group().is_none())
     }
 
     /// After trouble: I-34, and everything that has to be equal is.

@@ -30,6 +30,8 @@ pub struct LoadSwarm {
     pub sessions: bool,
     /// Share of a client's moments at which it wants another member to be master.
     pub transfers: f64,
+    /// Share of a client's moments at which an operator has a member fetch a copy from another one.
+    pub copies: f64,
 }
 
 /// From a caller's thread to a node that is not busy.
@@ -48,6 +50,7 @@ impl Default for LoadSwarm {
             lane: LANE,
             sessions: false,
             transfers: 0.0,
+            copies: 0.0,
         }
     }
 }
@@ -55,6 +58,11 @@ impl Default for LoadSwarm {
 /// How often there is such a wish; in half of the worlds there is none.
 pub(super) fn transfers(rng: &mut Rng) -> f64 {
     rng.pick(&[0.0, 0.0, 0.01, 0.05])
+}
+
+/// How often there is such an order; in most worlds never.
+pub(super) fn copies(rng: &mut Rng) -> f64 {
+    rng.pick(&[0.0, 0.0, 0.0, 0.02])
 }
 
 impl LoadSwarm {
@@ -70,6 +78,7 @@ impl LoadSwarm {
             lane: rng.pick(&[LANE, LANE, LANE, heartbeat / 2, heartbeat * 2]),
             sessions: rng.chance(0.5),
             transfers: 0.0,
+            copies: 0.0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What may happen, and whose affair it is.
 
+use crate::driver::CopyNews;
 use crate::network::NetEvent;
 use rep_node::Link;
 use rep_node::output::SendRange;
@@ -32,6 +33,13 @@ pub(crate) enum Event {
     DiskQuick { id: NodeId },
     SpaceBack { id: NodeId },
     Reopen { id: NodeId, run: u64 },
+    CopyDialled { link: u64 },
+    CopyNews { id: NodeId, run: u64, link: u64, news: CopyNews },
+    CopyDue { id: NodeId, run: u64, link: u64 },
+    CopyAsks { id: NodeId, run: u64 },
+    ChunkRead { id: NodeId, run: u64, link: u64 },
+    ChunkKept { id: NodeId, run: u64 },
+    CopyStored { id: NodeId, run: u64 },
 }
 
 impl Event {
@@ -45,6 +53,8 @@ impl Event {
                 | Event::LogCut { .. }
                 | Event::PastKept { .. }
                 | Event::LogCleaned { .. }
+                | Event::ChunkKept { .. }
+                | Event::CopyStored { .. }
         )
     }
 
@@ -63,6 +73,12 @@ impl Event {
             | Event::Applied { id, run }
             | Event::Lane { id, run }
             | Event::Reopen { id, run }
+            | Event::CopyNews { id, run, .. }
+            | Event::CopyDue { id, run, .. }
+            | Event::CopyAsks { id, run }
+            | Event::ChunkRead { id, run, .. }
+            | Event::ChunkKept { id, run }
+            | Event::CopyStored { id, run }
             | Event::SendEntries { id, run, .. }
             | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
@@ -73,7 +89,8 @@ impl Event {
             | Event::Client { .. }
             | Event::DiskFreed { .. }
             | Event::DiskQuick { .. }
-            | Event::SpaceBack { .. } => None,
+            | Event::SpaceBack { .. }
+            | Event::CopyDialled { .. } => None,
         }
     }
 }

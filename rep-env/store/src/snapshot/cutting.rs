@@ -7,18 +7,48 @@
 
 use crate::write_set::codec;
 
-/// A chunk holds at least so many bytes, unless it is the last one,
+/// A chunk holds at least so many bytes, unless it is the last one.
 pub const CHUNK_BYTES_MIN: usize = 64 << 10;
-/// and on the average about this many more: the stretch in which a border is to be expected.
-const STRETCH_BYTES: u64 = 192 << 10;
 /// A chunk ends before it is longer than this, unless it is a single pair.
-pub const CHUNK_BYTES: usize = 1 << 20;
+pub const CHUNK_BYTES: usize = LONGEST * CHUNK_BYTES_MIN;
 
-/// Whether a chunk that is now `chunk_bytes` long ends behind this pair.
-pub(super) fn ends_behind(chunk_bytes: usize, database: &str, key: &[u8], value: &[u8]) -> bool {
-    let pair_bytes = codec::put_bytes(key, value) as u64;
-    chunk_bytes >= CHUNK_BYTES_MIN
-        && u64::from(draw(database, key)) * STRETCH_BYTES < pair_bytes << u32::BITS
+/// Beyond its least length a chunk has about three times that on the average: the stretch in which a border is to be expected,
+const STRETCH: usize = 3;
+/// and is cut at sixteen times.
+const LONGEST: usize = 16;
+
+/// Where to cut, by the least length of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cutting {
+    bytes_min: usize,
+}
+
+impl Cutting {
+    pub(crate) const USUAL: Cutting = Cutting { bytes_min: CHUNK_BYTES_MIN };
+
+    /// Chunks of other lengths; never longer than usual.
+    pub(crate) fn from(bytes_min: usize) -> Cutting {
+        Cutting { bytes_min: bytes_min.clamp(1, CHUNK_BYTES_MIN) }
+    }
+
+    /// A chunk ends before it is longer than this, unless it is a single pair.
+    pub(super) fn bytes_max(self) -> usize {
+        LONGEST * self.bytes_min
+    }
+
+    /// Whether a chunk that is now `chunk_bytes` long ends behind this pair.
+    pub(super) fn ends_behind(
+        self,
+        chunk_bytes: usize,
+        database: &str,
+        key: &[u8],
+        value: &[u8],
+    ) -> bool {
+        let stretch_bytes = (STRETCH * self.bytes_min) as u64;
+        let pair_bytes = codec::put_bytes(key, value) as u64;
+        chunk_bytes >= self.bytes_min
+            && u64::from(draw(database, key)) * stretch_bytes < pair_bytes << u32::BITS
+    }
 }
 
 /// A number from all of `u32` that depends on the key alone. It is part of the format in so far as nodes that draw otherwise share
@@ -40,7 +70,8 @@ mod tests {
     #[test]
     fn a_border_comes_as_often_as_the_bytes_say() {
         let borders = |key: &dyn Fn(u64) -> Vec<u8>, value: &[u8]| {
-            let is_border = |n: &u64| ends_behind(CHUNK_BYTES_MIN, "d", &key(*n), value);
+            let is_border =
+                |n: &u64| Cutting::USUAL.ends_behind(CHUNK_BYTES_MIN, "d", &key(*n), value);
             (0..100_000).filter(is_border).count() as u64
         };
         let keys: [&dyn Fn(u64) -> Vec<u8>; 3] =
@@ -51,7 +82,7 @@ mod tests {
             for value in [0, 100, 1000_usize] {
                 let value = vec![7; value];
                 let bytes = codec::put_bytes(&key(50_000), &value) as u64;
-                let due = 100_000 * bytes / STRETCH_BYTES;
+                let due = 100_000 * bytes / (STRETCH * CHUNK_BYTES_MIN) as u64;
                 let found = borders(key, &value);
                 assert!((due / 2..=due * 2 + 10).contains(&found), "{found} of {due}");
             }
@@ -60,9 +91,9 @@ mod tests {
 
     #[test]
     fn a_short_chunk_ends_nowhere_and_behind_a_long_pair_any_other_does() {
-        let long = vec![0; STRETCH_BYTES as usize];
-        assert!(!ends_behind(CHUNK_BYTES_MIN - 1, "d", b"key", &long));
-        assert!((0..100_u8).all(|key| ends_behind(CHUNK_BYTES_MIN, "d", &[key], &long)));
+        let (usual, long) = (Cutting::USUAL, vec![0; STRETCH * CHUNK_BYTES_MIN]);
+        assert!(!usual.ends_behind(CHUNK_BYTES_MIN - 1, "d", b"key", &long));
+        assert!((0..100_u8).all(|key| usual.ends_behind(CHUNK_BYTES_MIN, "d", &[key], &long)));
     }
 
     /// Members of one group have to draw alike, whichever version they run.
