@@ -35,8 +35,9 @@ pub(crate) struct Cleaning {
 }
 
 impl Cleaning {
-    pub(crate) fn new(kept: Option<Past>) -> Self {
-        Cleaning { kept, ..Cleaning::default() }
+    /// Pins are numbered from `pinned` on, so that those of an earlier node on this directory are none of this one's.
+    pub(crate) fn new(kept: Option<Past>, pinned: u64) -> Self {
+        Cleaning { kept, pinned, ..Cleaning::default() }
     }
 
     pub(crate) fn kept(&self) -> Option<&Past> {
@@ -44,7 +45,7 @@ impl Cleaning {
     }
 
     pub(crate) fn pin(&mut self, at: Vlsn) -> Pin {
-        self.pinned += 1;
+        self.pinned = self.pinned.wrapping_add(1);
         let pin = Pin(self.pinned);
         self.pins.insert(pin, at);
         pin

@@ -98,6 +98,8 @@ pub struct NodeConfig {
     pub restores_max: usize,
     /// The last entry of the copy that this opening of the directory has put in place, if it has. Default none.
     pub restored: Option<LogPoint>,
+    /// Whether this opening was to put a copy in place and could not. Default no.
+    pub unplaced: bool,
     /// Told to the source of a stream: name=value, 1 KiB at most.
     pub attributes: Vec<(String, String)>,
     /// Wall-clock time when the driver's clock stood at zero, ms since the Unix epoch. Stamped on entries for
@@ -130,6 +132,7 @@ impl NodeConfig {
             retention: Retention::default(),
             restores_max: 2,
             restored: None,
+            unplaced: false,
             attributes: Vec::new(),
             epoch_ms: 0,
             seed,

@@ -47,7 +47,7 @@ pub use links::{DialFailure, Link, RunId, Service, Shown};
 pub use membership::{Member, Membership};
 pub use message::{Message, TurnedAway};
 pub use node::Node;
-pub use offering::{NotOffered, Offer, Pin, names_member};
+pub use offering::{NotOffered, Offer, Pin, check_manifest, names_member};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
 pub use reads::{READS_WAITING_MAX, ReadKind};
 pub use restoring::{FetchId, NotRestored, RestoreNews, RestoreProgress, WaitingRead};

@@ -107,6 +107,7 @@ impl Node {
         };
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
         let known = if mutant!("node-forgets-dvlsn") { Vlsn::NULL } else { dvlsn };
+        let pins = config.seed;
         let mut node = Node {
             election: Election::new(election_config(&config), fence, now),
             role: RoleMachine::new(fence.term),
@@ -133,7 +134,7 @@ impl Node {
             asked: Asked::default(),
             applied,
             applying_to: None,
-            cleaning: Cleaning::new(past),
+            cleaning: Cleaning::new(past, pins),
             restoring: None,
             fetches: 0,
             refusals: BTreeMap::new(),

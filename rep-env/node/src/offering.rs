@@ -6,7 +6,8 @@
 use crate::node::Node;
 use crate::past::Past;
 use bytes::Bytes;
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn, mutant};
+use rep_stream::restore::Manifest;
+use rep_vlsn::{Beginning, Incarnation, LogPoint, NodeId, Vlsn, mutant};
 use std::fmt;
 
 /// A place in the log that is not cleaned past while a copy is given; see [`Node::unpin`].
@@ -61,6 +62,32 @@ impl std::error::Error for NotOffered {}
 pub fn names_member(past: &[u8], me: NodeId, incarnation: Incarnation) -> bool {
     let past = Past::recovered(Some(&Bytes::copy_from_slice(past)), Vlsn::FIRST);
     past.ok().flatten().is_some_and(|past| past.membership.admits(me, incarnation))
+}
+
+/// Whether what stands in a manifest can be put in place in the directory of member `me`, so that nothing is touched on the strength of what
+/// cannot: it is of this directory's group, and its log begins with the entry that its state ends with.
+///
+/// # Errors
+///
+/// What does not fit, in words.
+pub fn check_manifest(
+    manifest: &Manifest,
+    me: NodeId,
+    incarnation: Incarnation,
+) -> Result<(), String> {
+    if !names_member(&manifest.past, me, incarnation) {
+        return Err("the group records another directory than this one (wiped or replaced?)".into());
+    }
+    let beginning = Beginning::decode(manifest.beginning.clone())
+        .map_err(|error| format!("its log cannot be begun: {error}"))?;
+    let (point, group) = (beginning.point(), beginning.group());
+    if point != manifest.point || group != manifest.group {
+        return Err(format!(
+            "a copy of {} of group {}, and a log that begins with {point} of group {group}",
+            manifest.point, manifest.group
+        ));
+    }
+    Ok(())
 }
 
 impl Node {

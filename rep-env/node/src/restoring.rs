@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// A copy that was ordered is asked for so often, then the member goes on as it was.
 const ORDER_TRIES: u32 = 5;
+/// After a copy that could not be put in place, so many pauses are made before another one is asked for.
+const UNPLACED_PAUSES: u32 = 20;
 
 /// One fetch, of those of one run of a node. News of an earlier one is no news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +138,8 @@ pub(crate) struct Restoring {
     stage: Stage,
     /// The last fetch's end, if it was none to wish for.
     trouble: Option<String>,
+    /// The master's log went on beyond a copy while that was fetched: a copy of the master's own keeps its log from that.
+    outrun: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +177,7 @@ impl Node {
             order: Some((source, 0)),
             stage: Stage::Waiting { until: now },
             trouble: None,
+            outrun: false,
         });
         self.because("a copy was ordered");
         self.leave_stream();
@@ -200,8 +205,17 @@ impl Node {
             Some(restoring) => restoring.at_least = restoring.at_least.max(at_least),
             None => {
                 let stage = Stage::Waiting { until: now };
-                self.restoring = Some(Restoring { at_least, order: None, stage, trouble: None });
-                self.begin_fetch(now);
+                let (order, trouble, outrun) = (None, None, false);
+                self.restoring = Some(Restoring { at_least, order, stage, trouble, outrun });
+                match self.config.unplaced {
+                    // What stood in its way may stand there still, and each time the member falls silent.
+                    true => self.fetch_after(
+                        now,
+                        UNPLACED_PAUSES,
+                        "the last copy could not be put in place".into(),
+                    ),
+                    false => self.begin_fetch(now),
+                }
             }
         }
     }
@@ -246,7 +260,8 @@ impl Node {
         let master = self.master();
         let others = self.config.members.keys().copied().filter(|id| *id != self.config.me);
         let mut sources: Vec<NodeId> = others.collect();
-        let master_first = self.config.restored.is_some();
+        let outrun = self.restoring.as_ref().is_some_and(|restoring| restoring.outrun);
+        let master_first = outrun || self.config.restored.is_some();
         sources.sort_by_key(|id| ((Some(*id) == master) != master_first, far(*id), *id));
         sources
     }
@@ -258,7 +273,11 @@ impl Node {
     }
 
     fn fetch_later(&mut self, now: Duration, why: String) {
-        let until = now + self.config.timing.redial_max;
+        self.fetch_after(now, 1, why);
+    }
+
+    fn fetch_after(&mut self, now: Duration, pauses: u32, why: String) {
+        let until = now + self.config.timing.redial_max * pauses;
         if let Some(restoring) = &mut self.restoring {
             restoring.trouble = Some(why);
             restoring.stage = Stage::Waiting { until };
@@ -339,13 +358,24 @@ impl Node {
 
     /// The copy is here. It is taken only if nothing is lost by it.
     fn fetched(&mut self, now: Duration, point: LogPoint) {
-        match self.may_take(point) {
+        match self.leads_to_a_stream(point).and_then(|()| self.may_take(point)) {
             Ok(()) => self.make_way(point),
             Err(why) => {
                 self.output(Output::FetchNoMore);
                 self.fetch_failed(now, why);
             }
         }
+    }
+
+    /// The master's log may have gone on while the copy was fetched. One that it does not reach any more is not worth the silence; its
+    /// chunks are worth keeping.
+    fn leads_to_a_stream(&mut self, point: LogPoint) -> Result<(), String> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        if point.vlsn.next() >= restoring.at_least || mutant!("restore-takes-what-leads-nowhere") {
+            return Ok(());
+        }
+        restoring.outrun = true;
+        Err(format!("the master's log went on beyond a copy at {point} while that was fetched"))
     }
 
     /// What this member has acknowledged is in a state that is not below its last entry in rank, or was never durable and cannot become so:

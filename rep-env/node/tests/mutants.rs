@@ -19,6 +19,7 @@ fn rules() {
     stranded::a_member_that_makes_way_does_nothing();
     stranded::a_source_in_doubt_gives_nothing();
     stranded::a_pin_keeps_the_log();
+    stranded::a_copy_that_leads_to_no_stream_is_not_put_in_place();
 }
 
 #[test]
@@ -35,6 +36,7 @@ fn every_planted_bug_is_noticed() {
         "restore-goes-backwards",
         "restore-goes-on-meanwhile",
         "restore-pin-ignored",
+        "restore-takes-what-leads-nowhere",
     ];
     for name in names {
         mutants::enable(name);

@@ -6,12 +6,14 @@ mod harness;
 #[path = "harness/stranded.rs"]
 mod stranded;
 
+use bytes::Bytes;
 use harness::Group;
+use rep_node::rep_stream::restore::Manifest;
 use rep_node::{
     Event, NodeState, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind, RestoreNews,
-    Role, names_member,
+    Role, check_manifest, names_member,
 };
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{Beginning, Draft, GroupId, Incarnation, Kind, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 use stranded::{Stranded, in_sync, problems};
 
@@ -52,6 +54,11 @@ fn while_the_copy_is_fetched_the_member_votes() {
 #[test]
 fn a_copy_that_is_not_below_the_last_entry_is_taken_and_one_below_is_not() {
     stranded::a_copy_below_the_last_entry_is_not_taken();
+}
+
+#[test]
+fn a_copy_that_the_masters_log_has_left_behind_is_not_put_in_place() {
+    stranded::a_copy_that_leads_to_no_stream_is_not_put_in_place();
 }
 
 /// What the member has beyond it is of an earlier term, and was never durable. Refused, such a copy would be refused for ever.
@@ -292,6 +299,33 @@ fn a_copy_names_the_directories_of_the_members_and_no_others() {
     assert!(!names_member(&past, others[0], Incarnation([9; 16])), "a wiped one");
     assert!(!names_member(&past[1..], others[0], incarnation), "no past at all");
     assert!(!names_member(&[], others[0], incarnation));
+}
+
+/// What is in a manifest is looked at before anything of the member's own is touched.
+#[test]
+fn a_copy_is_of_no_use_whose_log_begins_elsewhere() {
+    let Stranded { group, master, lost, .. } = Stranded::new();
+    let incarnation = group.machines[&lost].incarnation;
+    let held = Draft::opening(Kind::GroupFounded, NodeId::new(1), b"").stamp(
+        LogPoint::new(Term::new(1), Vlsn::FIRST),
+        0,
+        0,
+    );
+    let (node, point) = (group.node(master), held.point());
+    let own = node.group().expect("it is founded");
+    let past = node.past_of(node.applied()).expect("its log holds it");
+    let beginning = Beginning::new(own, LogPoint::NULL, None, held).unwrap().encode();
+    let check = |manifest: &Manifest| check_manifest(manifest, lost, incarnation);
+    let sound = Manifest::new(own, point, beginning.clone(), past.clone());
+    assert_eq!(check(&sound), Ok(()));
+    let moved = LogPoint::new(point.term, point.vlsn.next());
+    let refused = check(&Manifest::new(own, moved, beginning.clone(), past.clone()));
+    assert!(refused.unwrap_err().contains("a log that begins with"));
+    let other = GroupId([8; 16]);
+    assert!(check(&Manifest::new(other, point, beginning.clone(), past.clone())).is_err());
+    let cut = beginning.slice(..beginning.len() - 1);
+    assert!(check(&Manifest::new(own, point, cut, past)).unwrap_err().contains("cannot be begun"));
+    assert!(check(&Manifest::new(own, point, beginning, Bytes::new())).is_err());
 }
 
 #[test]

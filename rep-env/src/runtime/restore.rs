@@ -11,9 +11,13 @@ pub(crate) mod reopening;
 use crate::runtime::shared::Shared;
 use rep_net::queue::{Lane, Queue};
 use rep_node::rep_stream::restore::RestoreConfig;
+use std::time::{Duration, Instant};
 
 /// The name under which the service is asked for.
 pub(crate) const RESTORE_SERVICE: &str = "restore";
+
+/// How often somebody who waits looks whether all is over.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How both ends of a restore behave here.
 fn config(shared: &Shared) -> RestoreConfig {
@@ -55,6 +59,16 @@ impl<T> Question<T> {
     pub(crate) fn wait(self) -> Option<T> {
         self.0.pop(None).ok().flatten()
     }
+
+    /// The same, unless `is_over` meanwhile, which nobody tells and is looked at now and then.
+    pub(crate) fn wait_unless(self, is_over: impl Fn() -> bool) -> Option<T> {
+        loop {
+            match self.0.pop(Some(Instant::now() + LOOK_EVERY)) {
+                Ok(None) if !is_over() => {}
+                answered => return answered.ok().flatten(),
+            }
+        }
+    }
 }
 
 #[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
@@ -69,5 +83,14 @@ mod tests {
         let (asked, answer) = question::<u8>();
         drop(answer);
         assert_eq!(asked.wait(), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_answer_when_all_is_over() {
+        let (asked, _answer) = question::<u8>();
+        assert_eq!(asked.wait_unless(|| true), None);
+        let (asked, answer) = question();
+        answer.give(7);
+        assert_eq!(asked.wait_unless(|| false), Some(7));
     }
 }

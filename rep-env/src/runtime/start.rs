@@ -90,7 +90,7 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let directory =
         Arc::new(Directory::new(&config.name, &config.members, config.attributes.clone()));
     let clock = Duration::ZERO;
-    let made = (machine.applied(), restored, clock);
+    let made = (machine.applied(), (restored, false), clock);
     let node = make_node(&config, &home, &directory, &*entries, made)?;
     let names = (config.group.clone(), config.name.clone());
     let admission = node.admission(clock);
@@ -171,11 +171,11 @@ pub(super) fn make_node<D: Disk>(
     home: &Home<D>,
     directory: &Directory,
     entries: &dyn Entries,
-    (applied, restored, clock): (LogPoint, Option<LogPoint>, Duration),
+    (applied, (restored, unplaced), clock): (LogPoint, (Option<LogPoint>, bool), Duration),
 ) -> Result<Node, Error> {
     let recovered = recovered(home, applied, entries)?;
     let mut node = node_config(config, home, directory, clock)?;
-    node.restored = restored;
+    (node.restored, node.unplaced) = (restored, unplaced);
     Node::new(node, recovered, clock).map_err(open_error)
 }
 

@@ -161,6 +161,11 @@ impl<D: Disk> Staging<D> {
         pending.map(Some).ok_or(StagingError::Spoilt { file: name })
     }
 
+    /// Whether a complete copy waits to be installed.
+    pub fn is_complete(&self) -> bool {
+        self.complete.is_some()
+    }
+
     /// Whether an installing has begun, so that the member may be neither what it was nor what it is to be.
     pub fn is_installing(&self) -> bool {
         self.complete.is_some_and(|marked| marked.installing)

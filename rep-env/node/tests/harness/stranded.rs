@@ -108,7 +108,9 @@ impl Stranded {
 // ---- rules that planted bugs break ----
 
 pub(crate) fn a_copy_below_the_last_entry_is_not_taken() {
-    let Stranded { mut group, lost, .. } = Stranded::new();
+    let (mut group, _, others) = in_sync(&["n1", "n2", "n3"]);
+    let (source, lost) = (others[0], others[1]);
+    group.act(lost, |node, now| node.restore_from(now, source).expect("it may be ordered"));
     let last = group.node(lost).log().last();
     let below = LogPoint::new(last.term, Vlsn::new(last.vlsn.get() - 1));
     news(&mut group, lost, RestoreNews::Fetched { point: below });
@@ -116,6 +118,22 @@ pub(crate) fn a_copy_below_the_last_entry_is_not_taken() {
     group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
     news(&mut group, lost, RestoreNews::Fetched { point: last });
     assert_eq!(group.machines[&lost].reopens, Some(last));
+}
+
+/// The master's log begins after it by now: the member would fall silent for nothing. The master's own copy is one that it keeps its log
+/// for.
+pub(crate) fn a_copy_that_leads_to_no_stream_is_not_put_in_place() {
+    let Stranded { mut group, master, replica, lost } = Stranded::new();
+    let (_, _, at_least) = group.machines[&lost].fetch.clone().expect("it asks");
+    let term = group.node(lost).log().last().term;
+    let at = |vlsn| LogPoint::new(term, vlsn);
+    news(&mut group, lost, RestoreNews::Fetched { point: at(at_least.prev().prev()) });
+    assert_eq!(group.machines[&lost].reopens, None, "the log goes on at {at_least}");
+    group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
+    let (_, sources, _) = group.machines[&lost].fetch.clone().expect("it asks");
+    assert_eq!(sources, [master, replica]);
+    news(&mut group, lost, RestoreNews::Fetched { point: at(at_least.prev()) });
+    assert_eq!(group.machines[&lost].reopens, Some(at(at_least.prev())));
 }
 
 pub(crate) fn a_member_that_makes_way_does_nothing() {

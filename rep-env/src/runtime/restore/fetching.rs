@@ -11,7 +11,7 @@ use rep_node::rep_stream::PeerError;
 use rep_node::rep_stream::restore::{
     ChunkId, Manifest, RestoreEnd, RestoreSink, SinkOutput, SourceMessage, Staging, StagingError,
 };
-use rep_node::{FetchId, NodeState, RestoreNews, names_member};
+use rep_node::{FetchId, NodeState, RestoreNews, check_manifest};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::{NodeId, Vlsn};
 use std::fmt::Debug;
@@ -164,8 +164,9 @@ impl<D: Disk> Inner<D> {
         let shared = &self.context.shared;
         // One that never held an entry takes the group of its source.
         let group = shared.group();
-        let channel = self.dial(fetch, source)?;
+        // Before anybody waits for it: what an earlier run has left is read.
         let have = staging.ids()?;
+        let channel = self.dial(fetch, source)?;
         let sink = RestoreSink::new(config(shared), group, at_least, have, shared.clock.now());
         let mut fetching = Fetching { sink, fetch, source, told: None, counted: (0, 0) };
         let outcome = self.take(&mut fetching, &*channel, staging);
@@ -204,7 +205,7 @@ impl<D: Disk> Inner<D> {
                 match output {
                     SinkOutput::Send(message) => channel.send(message.encode())?,
                     SinkOutput::Keep { id, chunk } => {
-                        staging.keep(id, &chunk)?;
+                        keep(staging, id, &chunk, fetching.sink.order())?;
                         fetching.sink.handle_kept(clock.now());
                     }
                     SinkOutput::Complete { manifest, order } => {
@@ -229,16 +230,14 @@ impl<D: Disk> Inner<D> {
 
     /// # Errors
     ///
-    /// The copy is of a group that does not know this directory.
+    /// The copy cannot be put in place here.
     fn tell_progress(&self, fetching: &mut Fetching) -> Result<(), NotFetched> {
         let Fetching { sink, fetch, source, told, counted } = fetching;
         let shared = &self.context.shared;
         let Some(manifest) = sink.manifest() else { return Ok(()) };
         if told.is_none() {
             let (me, incarnation) = (shared.directory.me(), self.context.incarnation);
-            if !names_member(&manifest.past, me, incarnation) {
-                return Err(NotFetched::NoMember);
-            }
+            check_manifest(manifest, me, incarnation).map_err(NotFetched::OfNoUse)?;
             self.tell(*fetch, RestoreNews::Began { source: *source });
         }
         let stats = sink.stats();
@@ -253,6 +252,20 @@ impl<D: Disk> Inner<D> {
         }
         Ok(())
     }
+}
+
+/// Where there is no room, what earlier attempts have left goes, unless this one needs it: the next one begins with that.
+fn keep<D: Disk>(
+    staging: &mut Staging<D>,
+    id: ChunkId,
+    chunk: &[u8],
+    needed: &[ChunkId],
+) -> Result<(), StagingError> {
+    let kept = staging.keep(id, chunk);
+    if let Err(StagingError::Full { .. }) = kept {
+        staging.keep_only(needed)?;
+    }
+    kept
 }
 
 /// One source that is asked.
@@ -280,8 +293,8 @@ enum NotFetched {
     /// No other source can help.
     #[error(transparent)]
     Here(#[from] StagingError),
-    #[error("the group records another directory than this one (wiped or replaced?)")]
-    NoMember,
+    #[error("a copy that is of no use here: {0}")]
+    OfNoUse(String),
     #[error("it is not wanted any more")]
     Ended,
 }

@@ -94,7 +94,9 @@ impl Giving {
         if self.tasks.try_push(0, 0, Task::Snapshot(answer)).is_err() {
             return Err(Refusal::Busy);
         }
-        let snapshot = asked.wait().ok_or(Refusal::ShuttingDown)?;
+        // The machine may be stuck, and a close waits for this thread without looking at the clock.
+        let shared = &self.context.shared;
+        let snapshot = asked.wait_unless(|| shared.is_closing()).ok_or(Refusal::ShuttingDown)?;
         let snapshot = snapshot.map_err(|error| self.no_snapshot(&error))?;
         let point = snapshot.point();
         let past = self.ask(|answer| Input::PastOf { point, answer }).flatten();

@@ -37,6 +37,8 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
     (staging, machine): (&mut Staging<D>, &mut M),
     is_closing: IsClosing<'_>,
 ) -> Result<Option<LogPoint>, Error> {
+    let half_done = staging.is_installing();
+    check_machine(staging, machine, path)?;
     let installed = install(
         staging,
         |past| Ok(home::store_past(disk, past, path)?),
@@ -50,7 +52,9 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
             tracing::warn!(%error, "a copy has rotted before it was put in place; it will be fetched again");
             Ok(None)
         }
-        Err(InstallError::State(Unplaced::Store(error @ StoreError::BadChunk { .. }))) => {
+        Err(InstallError::State(Unplaced::Store(error @ StoreError::BadChunk { .. })))
+            if !half_done =>
+        {
             tracing::error!(%error, "a copy is none of this store's, and is thrown away");
             staging.clear().map_err(|error| staging_error(&error, path))?;
             Ok(None)
@@ -61,6 +65,23 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
         Err(InstallError::Staging(error)) => Err(staging_error(&error, path)),
         Err(other) => Err(Error::Damaged { what: "copy", detail: other.to_string() }),
     }
+}
+
+/// Another engine may have been chosen since the copy was fetched, one that no copy can be given to.
+fn check_machine<D: Disk, M: StateMachine>(
+    staging: &Staging<D>,
+    machine: &M,
+    path: &Path,
+) -> Result<(), Error> {
+    let waits = staging.is_complete() && machine.is_rebuilt_from_the_log();
+    let detail = || {
+        let path = path.display();
+        format!(
+            "a copy of the state waits in {path} to be put in place, and this store is built again from the log, which a copy is not: \
+             open it once with the store that it was fetched for"
+        )
+    };
+    if waits { Err(Error::Open { detail: detail() }) } else { Ok(()) }
 }
 
 /// Why a copy is not in its place.
@@ -213,6 +234,7 @@ impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
         let fetcher = self.fetcher.clone();
         let (fetched, mut staging) = fetcher.fetched();
         self.writers.take().into_iter().for_each(Writers::end);
+        let was_fetched = fetched.is_some();
         if let Some(fetched) = fetched
             && let Err(error) = staging.complete(&fetched.manifest, &fetched.order)
         {
@@ -228,7 +250,8 @@ impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
         let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
         let clock = shared.clock.now();
         let directory = &shared.directory;
-        let made = (machine.applied(), restored, clock);
+        let unplaced = was_fetched && restored.is_none();
+        let made = (machine.applied(), (restored, unplaced), clock);
         let node = make_node(&self.config, &home, directory, &*entries, made)?;
         self.context.entries.replace(entries);
         let started = Writers::start(home, &self.context);
