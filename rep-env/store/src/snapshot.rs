@@ -1,7 +1,7 @@
 //! A state as a sequence of chunks.
 //!
 //! A chunk of pairs says nothing but its pairs: equal pairs make equal bytes, whoever made the chunk and whichever entry
-//! the state stands for. Where chunks end is decided by what is in them ([`cutting`]). So a receiver may keep chunks in files,
+//! the state stands for. Where chunks end is decided by what is in them (`snapshot/cutting.rs`). So a receiver may keep chunks in files,
 //! known by their digests, and ask another source, days later, for those that differ. The last chunk says the point, the count of
 //! pairs and a digest over all of them: what is missing, exchanged or of another state is found by the order of keys,
 //! the count or the digest.
