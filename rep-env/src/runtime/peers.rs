@@ -288,9 +288,11 @@ fn failure_of(error: &DialError) -> DialFailure {
     match error {
         DialError::Refused { .. } => DialFailure::Refused,
         DialError::RefusedHello { reason, .. } => match reason {
-            // It is on its way out, or not yet ready: both pass, and neither is about this node.
+            // It is on its way out, not yet ready, or has its hands full: that passes, and says nothing of who this node is.
             RefuseReason::Closing => DialFailure::Refused,
-            RefuseReason::Busy | RefuseReason::UnknownService => DialFailure::Unreachable,
+            RefuseReason::Busy | RefuseReason::TooManyChannels | RefuseReason::UnknownService => {
+                DialFailure::Unreachable
+            }
             other => DialFailure::Rejected(other.to_string()),
         },
         DialError::BadAnswer { error, .. } => DialFailure::Rejected(error.to_string()),
