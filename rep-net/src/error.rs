@@ -231,9 +231,17 @@ pub enum CertificateFault {
     /// It is meant for something else: a server's alone, an authority's, or not for TLS at all.
     #[error("it is not meant for this use (nodes need serverAuth and clientAuth)")]
     WrongUse,
-    /// The authority's signature, or the holder's, does not fit; the key may be another one, or too weak.
+    /// The authority's signature, or the holder's, does not fit; the key may be another one, or the authority's too weak.
     #[error("a signature does not fit, or is by a key that is too weak")]
     BadSignature,
+    /// Its RSA key is so short that others could find it out.
+    #[error("its RSA key has {bits} bits; {bits_min} are the least")]
+    WeakKey {
+        /// So long it is.
+        bits: usize,
+        /// So long it has to be.
+        bits_min: usize,
+    },
     /// More certificates lie between it and the authority than are looked at.
     #[error("it comes with more than {certificates_max} certificates of authorities in between")]
     ChainTooLong {

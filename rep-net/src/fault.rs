@@ -32,7 +32,7 @@ use crate::channel::Channel;
 use crate::error::{DialError, NetError};
 use crate::hello::Hello;
 use crate::service::ServiceTable;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, broken};
 use crate::transport::{Address, Listener, Transport};
 use channel::FaultyChannel;
 pub use fate::Weather;
@@ -188,7 +188,9 @@ pub struct Cut {
 impl Drop for Cut {
     fn drop(&mut self) {
         self.faults.state.lock().cuts.remove(&self.id);
-        self.faults.changed.notify_all();
+        if !broken("cut-ends-in-silence") {
+            self.faults.changed.notify_all();
+        }
     }
 }
 
@@ -226,5 +228,38 @@ impl Transport for FaultyTransport {
         services: Arc<ServiceTable>,
     ) -> Result<Box<dyn Listener>, NetError> {
         self.transport.listen(address, services)
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{break_line, explore, thread};
+
+    /// Two wait for the end of two cuts, each in one direction.
+    fn a_cut_ends_for_all() {
+        let faults = Faults::new(Weather::calm(1));
+        let address: Address = "n2".into();
+        let cuts = [Direction::Out, Direction::In].map(|way| faults.cut_one_way(&address, way));
+        let waiting = [Direction::Out, Direction::In].map(|way| {
+            let (faults, address) = (Arc::clone(&faults), address.clone());
+            thread::spawn(move || faults.wait_until(None, |state| !state.is_cut(&address, way)))
+        });
+        drop(cuts);
+        for waiting in waiting {
+            assert!(waiting.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn loom_whoever_waits_for_the_end_of_a_cut_is_woken() {
+        explore(a_cut_ends_for_all);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_a_cut_that_ends_in_silence_is_found() {
+        break_line("cut-ends-in-silence");
+        explore(a_cut_ends_for_all);
     }
 }

@@ -13,8 +13,9 @@
 //! told to sign the one kind and not the other, and readers that know nodes alone take it for nothing. In a Hello it is announced as
 //! the node `@admin/NAME`.
 //!
-//! Where an operator's authority signs only names of hosts, a transport can be told to read `NODE.GROUP.SUFFIX` instead; then nodes and groups
-//! have to be called by what may be one label there.
+//! Where an operator's authority signs only names of hosts, a transport can be told to read `NODE.GROUP.SUFFIX` instead, and
+//! `NAME.admin.GROUP.SUFFIX` for an administrator; then nodes, administrators and groups have to be called by what may be one label there,
+//! and no group `admin`. So what names an administrator under one suffix names nobody under any other, and the reverse.
 
 use std::fmt::{self, Write};
 
@@ -32,6 +33,9 @@ const SCHEME: &str = "rep://";
 
 /// How the name of an administrator begins, where the name of a node would be.
 const ADMIN: &str = "@admin/";
+
+/// Behind an administrator's name where only names of hosts can be had. No group is called so there.
+const ADMIN_LABEL: &str = "admin";
 
 impl Identity {
     /// That node of that group.
@@ -79,21 +83,28 @@ impl Identity {
         Self::administrator_of(&node).is_none().then_some(Self { group, node })
     }
 
-    /// As it is written where only names of hosts can be had: `NODE.GROUP.SUFFIX`. None if the names cannot be written so.
+    /// As it is written where only names of hosts can be had: `NODE.GROUP.SUFFIX`, or `NAME.admin.GROUP.SUFFIX`. None if the names
+    /// cannot be written so.
     pub fn to_dns(&self, suffix: &str) -> Option<String> {
-        let name = format!("{}.{}.{suffix}", self.node, self.group);
+        let name = match Self::administrator_of(&self.node) {
+            Some(name) => format!("{name}.{ADMIN_LABEL}.{}.{suffix}", self.group),
+            None => format!("{}.{}.{suffix}", self.node, self.group),
+        };
         (Self::from_dns(&name, suffix).as_ref() == Some(self)).then_some(name)
     }
 
     /// What the name of a host says, under that suffix; none if it says nothing of the kind. Upper case is the same as lower case.
     pub fn from_dns(name: &str, suffix: &str) -> Option<Self> {
         let (name, suffix) = (name.to_ascii_lowercase(), suffix.to_ascii_lowercase());
-        let (node, group) = name.strip_suffix(&suffix)?.strip_suffix('.')?.split_once('.')?;
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        (is_label(node) && is_label(group)).then(|| Self::new(group, node))
+        let labels: Vec<_> = name.strip_suffix(&suffix)?.strip_suffix('.')?.split('.').collect();
+        if !labels.iter().all(|label| is_label(label)) || labels.last() == Some(&ADMIN_LABEL) {
+            return None;
+        }
+        match labels[..] {
+            [node, group] => Some(Self::new(group, node)),
+            [name, ADMIN_LABEL, group] => Some(Self::administrator(group, name)),
+            _ => None,
+        }
     }
 }
 
@@ -165,6 +176,11 @@ impl fmt::Display for Escaped<'_> {
         }
         Ok(())
     }
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -272,5 +288,42 @@ mod tests {
         assert_eq!(Identity::new("bank", "n1").to_dns("x").as_deref(), Some("n1.bank.x"));
         assert_eq!(Identity::new("bank", "n.1").to_dns("x"), None);
         assert_eq!(Identity::new("Bank", "n1").to_dns("x"), None, "it would be read as another");
+    }
+
+    #[test]
+    fn the_name_of_a_host_may_be_an_administrators_and_is_then_nobodys_else_under_any_suffix() {
+        let ops = Identity::administrator("bank", "ops");
+        assert_eq!(
+            Identity::from_dns("Ops.ADMIN.bank.db.example", "db.example"),
+            Some(ops.clone())
+        );
+        assert_eq!(ops.to_dns("db.example").as_deref(), Some("ops.admin.bank.db.example"));
+        for name in [
+            "admin.bank.db.example.db.example",
+            ".admin.bank.db.example",
+            "*.admin.bank.db.example",
+            "ops.admins.bank.db.example",
+            "ops.1.admin.bank.db.example",
+            "ops.admin.db.example",
+            "ops.admin.admin.db.example",
+        ] {
+            assert_eq!(Identity::from_dns(name, "db.example"), None, "{name}");
+        }
+        // Where the suffixes of two groups lie below each other, too.
+        for suffix in ["bank.db.example", "admin.bank.db.example", "example"] {
+            assert_eq!(Identity::from_dns("ops.admin.bank.db.example", suffix), None, "{suffix}");
+        }
+        // A node may be called like the label, and is no administrator.
+        let node = Identity::new("bank", "admin");
+        assert_eq!(Identity::from_dns("admin.bank.x", "x"), Some(node));
+        for unwritable in [
+            Identity::new("admin", "ops"),
+            Identity::administrator("admin", "ops"),
+            Identity::administrator("bank", "ops.1"),
+            Identity::administrator("bank", "Ops"),
+            Identity::new("bank", "@admin"),
+        ] {
+            assert_eq!(unwritable.to_dns("x"), None, "{unwritable}");
+        }
     }
 }

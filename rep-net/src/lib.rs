@@ -30,6 +30,7 @@ pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod transport;
+mod turn;
 mod workers;
 
 pub use bytes::Bytes;

@@ -5,13 +5,20 @@
 
 use std::time::Duration;
 
+use crate::hello::HELLO_BYTES_MAX;
+
 /// Bounds that a transport is made with. Start from [`Limits::default`] and change fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Longest frame, after a Hello is accepted. Default 16 MiB. (Before it, 4 KiB, not to be changed:
-    /// [`HELLO_BYTES_MAX`](crate::hello::HELLO_BYTES_MAX).)
+    /// Longest frame before a Hello is accepted, and so the longest Hello that is heard, and the longest answer. Default
+    /// [`HELLO_BYTES_MAX`], 4 KiB, which is as long as either can be: more means the same.
+    pub hello_bytes_max: usize,
+    /// Longest frame, after a Hello is accepted. Default 16 MiB.
     pub frame_bytes_max: usize,
+    /// TLS: bytes of a handshake that are read before it is broken off; certificates take a few thousand. Default 64 KiB. It may be passed by what
+    /// one read brings, 4 KiB.
+    pub tls_handshake_bytes_max: usize,
     /// How long a caller may take from being accepted until its Hello is complete, TLS included (over QUIC, for each of the two). Default 5 s.
     pub hello_timeout: Duration,
     /// How many callers of one listener may be without an accepted Hello at a time; one more is told `Busy`. Default 64.
@@ -50,7 +57,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            hello_bytes_max: HELLO_BYTES_MAX,
             frame_bytes_max: 16 << 20,
+            tls_handshake_bytes_max: 64 << 10,
             hello_timeout: Duration::from_secs(5),
             half_open_max: 64,
             half_open_per_address_max: 16,
@@ -65,5 +74,12 @@ impl Default for Limits {
             quic_keepalive: Duration::from_millis(150),
             quic_idle_timeout: Duration::from_secs(2),
         }
+    }
+}
+
+impl Limits {
+    /// What is heard before a Hello is accepted.
+    pub(crate) fn first_frame_bytes_max(&self) -> usize {
+        self.hello_bytes_max.min(HELLO_BYTES_MAX)
     }
 }

@@ -4,6 +4,7 @@
 //! and they can do what a socket cannot be asked to: crash on demand.
 
 mod hub;
+mod way;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +14,11 @@ use bytes::{Bytes, BytesMut};
 use crate::channel::{Channel, Peer, TrySent};
 use crate::error::NetError;
 use crate::limits::Limits;
-use crate::queue::{Lane, PushError, Queue};
+use crate::queue::PushError;
 use crate::sync::{AtomicBool, Ordering};
 
 pub use hub::{Hub, HubTransport};
+use way::Way;
 
 /// Two ends of one channel, named `left` and `right`.
 pub fn pair(limits: &Limits) -> (Arc<MemChannel>, Arc<MemChannel>) {
@@ -30,10 +32,9 @@ pub fn pair_between(
     right: Peer,
     limits: &Limits,
 ) -> (Arc<MemChannel>, Arc<MemChannel>) {
-    let lane = Lane { items_max: limits.queue_items_max.max(1), bytes_max: limits.queue_bytes_max };
-    let (to_right, to_left) = (Queue::new([lane]), Queue::new([lane]));
+    let (to_right, to_left) = (Way::new(limits), Way::new(limits));
     let crashed = Arc::new(AtomicBool::new(false));
-    let end = |outgoing: &Queue<Bytes>, incoming: &Queue<Bytes>, peer| {
+    let end = |outgoing: &Way, incoming: &Way, peer| {
         Arc::new(MemChannel {
             outgoing: outgoing.clone(),
             incoming: incoming.clone(),
@@ -48,8 +49,8 @@ pub fn pair_between(
 /// One end of a channel in memory.
 #[derive(Debug)]
 pub struct MemChannel {
-    outgoing: Queue<Bytes>,
-    incoming: Queue<Bytes>,
+    outgoing: Way,
+    incoming: Way,
     crashed: Arc<AtomicBool>,
     peer: Peer,
     frame_bytes_max: usize,
@@ -107,7 +108,7 @@ impl MemChannel {
 impl Channel for MemChannel {
     fn send(&self, frame: Bytes) -> Result<(), NetError> {
         self.check_length(frame.len())?;
-        match self.outgoing.push(0, frame.len(), frame, None) {
+        match self.outgoing.push(frame) {
             Ok(()) => Ok(()),
             Err(PushError::Full(_) | PushError::Closed(_)) => Err(self.ended()),
         }
@@ -119,7 +120,7 @@ impl Channel for MemChannel {
 
     fn try_send_parts(&self, parts: &[Bytes]) -> Result<TrySent, NetError> {
         let frame = self.join(parts)?;
-        match self.outgoing.try_push(0, frame.len(), frame) {
+        match self.outgoing.try_push(frame) {
             Ok(()) => Ok(TrySent::Whole),
             Err(PushError::Full(_)) => Ok(TrySent::NotNow),
             Err(PushError::Closed(_)) => Err(self.ended()),
@@ -127,7 +128,7 @@ impl Channel for MemChannel {
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
-        self.incoming.pop(Some(deadline)).map_err(|_| self.ended())
+        self.incoming.pop(deadline).map_err(|_| self.ended())
     }
 
     fn close(&self) {

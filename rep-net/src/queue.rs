@@ -196,11 +196,22 @@ impl<T> Queue<T> {
         items_max: usize,
         deadline: Option<Instant>,
     ) -> Result<usize, Closed> {
+        self.pop_handful(into, items_max, usize::MAX, deadline)
+    }
+
+    /// As [`pop_batch`](Self::pop_batch), and what follows the first item has up to `bytes_max` bytes in each lane.
+    pub(crate) fn pop_handful(
+        &self,
+        into: &mut Vec<T>,
+        items_max: usize,
+        bytes_max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Closed> {
         let Some(mut state) = self.shared.wait_filled(deadline)? else { return Ok(0) };
         let before = into.len();
         for lane in 0..state.lanes.len() {
             let wanted = items_max - (into.len() - before);
-            if state.take_from(lane, wanted, into) > 0 {
+            if state.take_from(lane, wanted, bytes_max, into) > 0 {
                 self.shared.made_room(&mut state, lane);
             }
         }

@@ -55,6 +55,7 @@ use crate::quic::connecting::Callers;
 use crate::quic::dialling::Call;
 use crate::quic::engine::Engine;
 use crate::quic::greeting::Reception;
+use crate::quic::link::Link;
 use crate::quic::pool::Pool;
 use crate::service::ServiceTable;
 use crate::socket;
@@ -75,7 +76,7 @@ pub struct QuicTransport {
 struct Shared {
     credentials: Arc<Credentials>,
     limits: Limits,
-    pool: Pool,
+    pool: Pool<Link>,
     callers: Callers,
     // Behind whatever lives on it, so that it goes last.
     engine: Mutex<Option<Arc<Engine>>>,

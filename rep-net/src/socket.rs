@@ -16,7 +16,7 @@ mod writing;
 pub(crate) use connect::bind;
 pub(crate) use cover::Plain;
 #[cfg(feature = "tls")]
-pub(crate) use cover::{Cover, Covered, Covering, End, Side};
+pub(crate) use cover::{Cover, Covered, Covering, End, Patience, Side};
 pub(crate) use dialling::dial;
 #[cfg(feature = "tls")]
 pub(crate) use handshake::{HandshakeError, ended};

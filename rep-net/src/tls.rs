@@ -22,6 +22,7 @@ mod credentials;
 pub(crate) mod faults;
 mod material;
 mod session;
+mod strength;
 mod validity;
 mod verifier;
 #[cfg(feature = "quic")]

@@ -116,6 +116,33 @@ fn the_same_seed_does_the_same_and_another_does_something_else() {
     assert_ne!(first.1, other.1);
 }
 
+/// Order is promised within a channel and nowhere else, so that is where weather keeps it.
+#[test]
+fn frames_of_different_channels_change_places_and_those_of_one_never_do() {
+    let arrivals = |weather: Weather| {
+        let (_, party) = through(weather);
+        let channels: Vec<_> = (0..6).map(|_| party.connect()).collect();
+        // Each round goes over all channels, in their order, before the next does.
+        for at in 0..6 {
+            channels.iter().for_each(|(_, right)| right.send(number(at)).unwrap());
+        }
+        let (mut came, mut next) = (Vec::new(), [0; 6]);
+        while came.len() < 36 {
+            for (channel, (left, _)) in channels.iter().enumerate() {
+                if let Some(frame) = left.receive(Instant::now()).unwrap() {
+                    assert_eq!(frame, number(next[channel]));
+                    came.push((next[channel], channel));
+                    next[channel] += 1;
+                }
+            }
+        }
+        came
+    };
+    assert!(arrivals(Weather::calm(4)).is_sorted());
+    let delayed = arrivals(Weather::calm(4).delay_max(Duration::from_millis(20)));
+    assert!(!delayed.is_sorted(), "nobody overtook anybody: {delayed:?}");
+}
+
 #[test]
 fn what_the_trace_says_is_what_came_out() {
     let (trace, at_left, at_right) = run(7);

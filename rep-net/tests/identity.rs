@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use common::bank::{Bank, HOUR, Proving, changed, to_n1};
 use common::tls::{Authority, Issued, pem, usual};
-use common::{Desk, Party, hello, soon};
+use common::{Desk, Party, hello, soon, table};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, SerialNumber};
 use rep_net::{CertificateFault, Hello, Limits, RefuseReason, TlsError};
 use rustls::pki_types::CertificateDer;
@@ -45,6 +45,7 @@ rows! {
     a_certificate_that_is_signed_by_too_weak_an_algorithm_is_refused,
     a_chain_is_followed_so_far_and_no_farther,
     names_of_hosts_prove_a_node_where_that_was_asked_for,
+    names_of_hosts_prove_an_administrator_and_no_member_is_taken_for_one,
 }
 
 fn members_of_the_group_reach_each_other<T: Proving>() {
@@ -258,4 +259,46 @@ fn names_of_hosts_prove_a_node_where_that_was_asked_for<T: Proving>() {
         matches!(refused.tls_error(), Some(TlsError::Ours(found) | TlsError::Peer(found)) if *found == fault),
         "{refused}"
     );
+}
+
+fn names_of_hosts_prove_an_administrator_and_no_member_is_taken_for_one<T: Proving>() {
+    let authority = Authority::new("bank's");
+    let transport = |name: &str| {
+        let params = changed("rep://bank/n9", |params| {
+            params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
+        });
+        let config = authority.sign(&params).trusting(&authority.pem());
+        T::with(config.dns_names_under("db.example"), Limits::default())
+    };
+    let calling = |node: &str| Hello::new("bank", "peer").from_node(node, [2; 16]).to_node("n1");
+    let n1 = transport("n1.bank.db.example").unwrap();
+    let desk = Desk::new();
+    let listener = n1.listen(&"127.0.0.1:0".into(), table(&desk)).unwrap();
+    let ops = transport("ops.admin.bank.db.example").unwrap();
+    ops.dial(listener.local_address(), &calling("@admin/ops"), soon()).unwrap();
+    desk.next();
+    // Neither is the other, nor an administrator of another name or group one of this.
+    for (holder, said, reason) in [
+        ("ops.bank.db.example", "@admin/ops", RefuseReason::NotProved),
+        ("admin.bank.db.example", "@admin/ops", RefuseReason::NotProved),
+        ("ops.admin.bank.db.example", "ops", RefuseReason::NotProved),
+        ("ops.admin.bank.db.example", "admin", RefuseReason::NotProved),
+        ("dev.admin.bank.db.example", "@admin/ops", RefuseReason::NotProved),
+        ("ops.admin.shop.db.example", "@admin/ops", RefuseReason::GroupNotProved),
+    ] {
+        let holder = transport(holder).unwrap();
+        let refused = holder.dial(listener.local_address(), &calling(said), soon()).unwrap_err();
+        assert_eq!(refused.refuse_reason(), Some(&reason), "{refused}");
+    }
+    // Who answers has to be the node that is meant, and no administrator of its name.
+    let answers = transport("n1.admin.bank.db.example").unwrap();
+    let listener = answers.listen(&"127.0.0.1:0".into(), table(&desk)).unwrap();
+    let n2 = transport("n2.bank.db.example").unwrap();
+    let refused = n2.dial(listener.local_address(), &to_n1(), soon()).unwrap_err();
+    let found = "rep://bank/@admin/n1".into();
+    let fault = CertificateFault::OtherNode { expected: "n1".into(), found };
+    assert_eq!(refused.tls_error(), Some(&TlsError::Peer(fault)), "{refused}");
+    let nobody = transport("ops.admin.admin.db.example").unwrap_err();
+    assert!(nobody.to_string().contains("names no node"), "{nobody}");
+    assert!(desk.arrivals.is_empty());
 }

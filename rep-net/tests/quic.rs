@@ -10,13 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::bank::{Bank, Proving, to_n1};
+use common::raw_quic::RawCaller;
 use common::relay::Relay;
 use common::tls::{Authority, Issued, quic_pair};
-use common::{Desk, Party, hello, soon, table};
+use common::{Desk, Party, frames_split_at_every_byte, hello, soon, table};
+use rep_net::hello::Answer;
 use rep_net::{
     Bytes, Channel, DialError, Limits, NetError, QuicTransport, RefuseReason, TcpTransport,
     TlsConfig, TlsTransport, Transport,
 };
+use rustls::version::TLS13;
 
 /// Longer than anything here takes; reached only by what hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -44,6 +47,17 @@ fn say_and_hear((left, right): &Ends) {
     assert_eq!(right.receive(soon()).unwrap().unwrap(), b"there"[..]);
     right.send(Bytes::from_static(b"and back")).unwrap();
     assert_eq!(left.receive(soon()).unwrap().unwrap(), b"and back"[..]);
+}
+
+#[test]
+fn frames_split_at_every_byte_are_received_between_deadlines() {
+    let bank = Bank::<QuicTransport>::new();
+    let config = bank.authority.issue("rep://bank/n2").raw_client(&[&TLS13]);
+    let mut raw = RawCaller::connect(bank.n1.address(), config).unwrap();
+    raw.say(&to_n1().encode().unwrap()).unwrap();
+    assert!(matches!(Answer::decode(&raw.hear().unwrap()), Ok(Answer::Accepted(_))));
+    let channel = bank.n1.desk.next().1;
+    frames_split_at_every_byte(&*channel, |part| raw.send(part).unwrap());
 }
 
 #[test]

@@ -49,6 +49,23 @@ fn a_caller_without_a_certificate_is_refused() {
 }
 
 #[test]
+fn a_certificate_of_a_weak_key_is_refused_and_no_transport_is_made_with_it() {
+    let bank = Bank::<QuicTransport>::new();
+    let weak = bank.authority.issue_rsa("rep://bank/n1", 1024);
+    let fault = CertificateFault::WeakKey { bits: 1024, bits_min: 2048 };
+    let listener = RawListener::start(raw_server(weak.raw_server(&[&TLS13])));
+    let refused = bank.n2.dial(listener.address(), &to_n1(), soon()).unwrap_err();
+    assert_eq!(refused.tls_error(), Some(&TlsError::Peer(fault)), "{refused}");
+    assert_eq!(listener.heard(), b"");
+    // Before its holder has signed anything: what is told is not that the signature does not fit, as with a key that is long enough.
+    let calling = |bits| bank.authority.issue_rsa("rep://bank/n2", bits).raw_client(&[&TLS13]);
+    assert_eq!(refusal(&bank, calling(1024)), Some(AlertDescription::CertificateUnknown));
+    assert_eq!(refusal(&bank, calling(2048)), Some(AlertDescription::DecryptError));
+    let unfit = QuicTransport::new(weak.trusting(&bank.authority.pem()), Limits::default());
+    assert!(unfit.is_err());
+}
+
+#[test]
 fn a_certificate_without_its_key_is_worth_nothing() {
     let bank = Bank::<QuicTransport>::new();
     let stolen = |uri: &str| Issued {
@@ -94,6 +111,19 @@ fn another_protocol_over_quic_is_not_spoken_with() {
     let listener = RawListener::start(raw_server(server));
     let refused = bank.n2.dial(listener.address(), &to_n1(), soon()).unwrap_err();
     assert_eq!(refused.tls_error(), Some(&TlsError::OtherProtocol), "{refused}");
+}
+
+/// On a busy machine a caller once heard that the port was closed before it had read why it was refused, and said that nobody listened.
+#[test]
+fn what_a_listener_said_counts_even_if_it_is_gone_by_then() {
+    let bank = Bank::<QuicTransport>::new();
+    for _ in 0..50 {
+        let mut server = bank.authority.issue("rep://bank/n1").raw_server(&[&TLS13]);
+        server.alpn_protocols = vec![b"h3".to_vec()];
+        let listener = RawListener::start_hasty(raw_server(server));
+        let refused = bank.n2.dial(listener.address(), &to_n1(), soon()).unwrap_err();
+        assert_eq!(refused.tls_error(), Some(&TlsError::OtherProtocol), "{refused}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Desk, Party, hello, soon, table};
-use rep_net::frame::{self, FrameDecoder};
+use common::{Desk, Party, framed, frames_split_at_every_byte, hello, soon, table};
+use rep_net::frame::FrameDecoder;
 use rep_net::hello::Answer;
 use rep_net::{
     Address, Bytes, Channel, DialError, FrameError, HelloError, Limits, NetError, RefuseReason,
@@ -60,11 +60,6 @@ impl Raw {
     fn answer(&mut self) -> Option<Answer> {
         self.frame().map(|frame| Answer::decode(&frame).unwrap())
     }
-}
-
-fn framed(payload: &[u8]) -> Vec<u8> {
-    let payload = Bytes::copy_from_slice(payload);
-    [&frame::header(std::slice::from_ref(&payload)), &payload[..]].concat()
 }
 
 #[test]
@@ -297,23 +292,57 @@ fn a_half_read_frame_survives_deadlines() {
 
 #[test]
 fn frames_split_at_every_byte_are_received_between_deadlines() {
-    // A length whose bytes came apart, with a receive in between that gave up, once put a stream out of step for ever.
     let party = party(|_| ());
     let (mut raw, channel) = Raw::accepted(&party);
-    let bytes = [framed(b"first"), framed(b""), framed(b"third")].concat();
-    let frames = [&b"first"[..], b"", b"third"];
-    for split in 0..=bytes.len() {
-        let mut received = Vec::new();
-        for part in [&bytes[..split], &bytes[split..]] {
-            raw.0.write_all(part).unwrap();
-            received.extend(channel.receive(Instant::now()).unwrap());
+    frames_split_at_every_byte(&*channel, |part| raw.0.write_all(part).unwrap());
+}
+
+/// Whoever sends would wait for ever: its words are acknowledged by the other system, which has no more room for them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_after_the_user_timeout() {
+    let party = party(|limits| limits.user_timeout = Duration::from_secs(1));
+    let (_raw, channel) = Raw::accepted(&party);
+    let (tell, told) = mpsc::sync_channel(1);
+    let sending = Arc::clone(&channel);
+    let sender = thread::spawn(move || {
+        let frame = Bytes::from(vec![7; 64 << 10]);
+        let error = loop {
+            if let Err(error) = sending.send(frame.clone()) {
+                break error;
+            }
+        };
+        let _ = tell.send(error);
+    });
+    let error = told.recv_timeout(Duration::from_secs(20));
+    let heard = channel.receive(Instant::now());
+    channel.close();
+    sender.join().unwrap();
+    assert!(matches!(error, Ok(NetError::Lost { .. })), "{error:?}");
+    // The system tells it once. It must not look like an orderly end to who asks second.
+    assert_eq!(heard.unwrap_err(), error.unwrap());
+}
+
+#[test]
+fn what_is_heard_before_the_hello_is_accepted_is_bounded_as_was_asked() {
+    let long = hello().greeting(vec![7; 1000]);
+    for (hello_bytes_max, is_heard) in [(1 << 20, true), (4096, true), (500, false)] {
+        let party = party(|limits| limits.hello_bytes_max = hello_bytes_max);
+        let dialler = TcpTransport::default();
+        match dialler.dial(party.address(), &long, soon()) {
+            Ok(_) => assert!(is_heard),
+            Err(error) => {
+                let reason = error.refuse_reason();
+                assert!(matches!(reason, Some(RefuseReason::Malformed { .. })), "{error}");
+                assert!(!is_heard);
+            }
         }
-        while received.len() < frames.len() {
-            received.push(channel.receive(soon()).unwrap().expect("the rest has been sent"));
-        }
-        assert_eq!(received, frames, "split at {split}");
+        dialler.dial(party.address(), &hello(), soon()).unwrap();
+        // Whatever was asked, no Hello is longer.
+        let mut raw = Raw::connect(party.address());
+        raw.0.write_all(&framed(&[0; 4097])).unwrap();
+        assert!(matches!(raw.answer(), Some(Answer::Refused(RefuseReason::Malformed { .. }))));
     }
-    assert_eq!(channel.receive(Instant::now()), Ok(None));
 }
 
 #[test]

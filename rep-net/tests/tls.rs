@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::bank::Files;
 use common::tls::{Authority, Raw, framed, pair, raw_listener, usual};
-use common::{Party, hello, soon};
+use common::{Party, frames_split_at_every_byte, hello, soon};
 use rcgen::KeyPair;
 use rep_net::hello::{Answer, Hello};
 use rep_net::tls::EXPIRY_WARNING;
@@ -107,6 +107,19 @@ fn no_key_is_ever_shown() {
     assert!(!shown.contains("-----BEGIN"));
     // Nor is anything that was said, which would be long besides.
     assert!(shown.len() < 20_000, "{} bytes", shown.len());
+}
+
+#[test]
+fn frames_split_at_every_byte_into_records_are_received_between_deadlines() {
+    let authority = Authority::new("bank's");
+    let n1 = authority.issue("rep://bank/n1").transport(&authority.pem());
+    let n2 = authority.issue("rep://bank/n2");
+    let party = Party::new(&n1, "127.0.0.1:0", Arc::new(n2.transport(&authority.pem())));
+    let mut raw = Raw::connect(party.address(), n2.raw_client(&[&TLS13])).unwrap();
+    raw.say(&hello().encode().unwrap()).unwrap();
+    assert!(matches!(Answer::decode(&raw.hear().unwrap()), Ok(Answer::Accepted(_))));
+    let channel = party.desk.next().1;
+    frames_split_at_every_byte(&*channel, |part| raw.0.write_all(part).unwrap());
 }
 
 #[test]
@@ -331,6 +344,16 @@ fn a_handshake_that_goes_on_and_on_is_broken_off() {
         assert!(sent < 16 << 20, "it goes on listening");
     }
     party.connect();
+}
+
+#[test]
+fn how_much_of_a_handshake_is_heard_can_be_asked_for() {
+    // A caller's certificate alone takes some hundred bytes.
+    for (tls_handshake_bytes_max, is_heard) in [(8_000, true), (100, false)] {
+        let party = party(|limits| limits.tls_handshake_bytes_max = tls_handshake_bytes_max);
+        let dialled = party.dialler.dial(party.address(), &hello(), soon());
+        assert_eq!(dialled.is_ok(), is_heard, "{dialled:?}");
+    }
 }
 
 #[test]

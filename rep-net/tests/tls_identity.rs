@@ -75,6 +75,23 @@ fn a_caller_without_a_certificate_is_refused() {
 }
 
 #[test]
+fn a_certificate_of_a_weak_key_is_refused_and_no_transport_is_made_with_it() {
+    let bank = Bank::<TlsTransport>::new();
+    let weak = bank.authority.issue_rsa("rep://bank/n1", 1024);
+    let fault = CertificateFault::WeakKey { bits: 1024, bits_min: 2048 };
+    let (address, listening) = raw_listener(weak.raw_server(&[&TLS13]), drop);
+    let refused = bank.n2.dial(&address, &to_n1(), soon()).unwrap_err();
+    assert_eq!(refused.tls_error(), Some(&TlsError::Peer(fault)), "{refused}");
+    listening.join().unwrap();
+    // Before its holder has signed anything: what is told is not that the signature does not fit, as with a key that is long enough.
+    let calling = |bits| bank.authority.issue_rsa("rep://bank/n2", bits).raw_client(&[&TLS13]);
+    assert_eq!(refusal(&bank, calling(1024)), Some(AlertDescription::CertificateUnknown));
+    assert_eq!(refusal(&bank, calling(2048)), Some(AlertDescription::DecryptError));
+    let unfit = TlsTransport::new(weak.trusting(&bank.authority.pem()), Limits::default());
+    assert!(unfit.is_err());
+}
+
+#[test]
 fn a_certificate_without_its_key_is_worth_nothing() {
     let bank = Bank::<TlsTransport>::new();
     let stolen = |uri: &str| Issued {

@@ -10,8 +10,9 @@ use super::{Direction, Event, Faults, What};
 use crate::channel::{Channel, Peer, TrySent};
 use crate::error::NetError;
 use crate::hello::Hello;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::transport::Address;
+use crate::turn::Turn;
 
 #[derive(Debug)]
 pub(super) struct FaultyChannel {
@@ -24,9 +25,8 @@ pub(super) struct FaultyChannel {
     closed: AtomicBool,
     /// How many frames have been sent; whoever has it sends.
     sent: Mutex<u64>,
-    /// What has been received, absent while a thread receives.
-    received: Mutex<Option<Received>>,
-    received_returned: Condvar,
+    /// What has been received; one receiver at a time.
+    received: Turn<Received>,
 }
 
 #[derive(Debug, Default)]
@@ -65,8 +65,7 @@ impl FaultyChannel {
             number,
             closed: AtomicBool::new(false),
             sent: Mutex::new(0),
-            received: Mutex::new(Some(Received::default())),
-            received_returned: Condvar::default(),
+            received: Turn::new(Received::default()),
         }
     }
 
@@ -107,20 +106,6 @@ impl FaultyChannel {
         match bytes > bytes_max {
             true => Err(NetError::FrameTooLarge { bytes, bytes_max }),
             false => Ok(()),
-        }
-    }
-
-    fn take_received(&self, deadline: Instant) -> Option<Received> {
-        let mut received = self.received.lock();
-        let mut passed = false;
-        loop {
-            if let Some(received) = received.take() {
-                return Some(received);
-            }
-            if passed {
-                return None;
-            }
-            (received, passed) = self.received_returned.wait_until(received, Some(deadline));
         }
     }
 
@@ -211,10 +196,9 @@ impl Channel for FaultyChannel {
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
-        let Some(mut received) = self.take_received(deadline) else { return Ok(None) };
+        let Some(mut received) = self.received.take(deadline) else { return Ok(None) };
         let frame = self.receive_with(&mut received, deadline);
-        *self.received.lock() = Some(received);
-        self.received_returned.notify_one();
+        self.received.give_back(received);
         frame
     }
 

@@ -41,10 +41,23 @@ impl<T> State<T> {
         Some((lane, item))
     }
 
-    pub(super) fn take_from(&mut self, lane: usize, items_max: usize, into: &mut Vec<T>) -> usize {
+    /// Takes up to so many items, of which those after the first have up to so many bytes.
+    pub(super) fn take_from(
+        &mut self,
+        lane: usize,
+        items_max: usize,
+        bytes_max: usize,
+        into: &mut Vec<T>,
+    ) -> usize {
         let lane = &mut self.lanes[lane];
-        let count = lane.items.len().min(items_max);
-        let bytes: usize = lane.items.iter().take(count).map(|(bytes, _)| bytes).sum();
+        let (mut count, mut bytes, mut following) = (0, 0, 0_usize);
+        for (size, _) in lane.items.iter().take(items_max) {
+            following = following.saturating_add(if count == 0 { 0 } else { *size });
+            if following > bytes_max {
+                break;
+            }
+            (count, bytes) = (count + 1, bytes + size);
+        }
         into.extend(lane.items.drain(..count).map(|(_, item)| item));
         lane.items_held -= count;
         lane.bytes_held -= bytes;

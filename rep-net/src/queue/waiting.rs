@@ -108,12 +108,12 @@ impl<T> Shared<T> {
     /// Lets go of the lock and wakes one thread, and every task: an item is for whoever comes first, and tasks
     /// that come late ask again.
     pub(super) fn filled(&self, mut state: MutexGuard<'_, State<T>>) {
-        let wakers = std::mem::take(&mut state.wakers).into_values();
+        let wakers = std::mem::take(&mut state.wakers);
         self.release(state);
         if !self.flawed(Flaw::PushWakesNobody) {
             self.filled.notify_one();
         }
-        wakers.for_each(Waker::wake);
+        wakers.into_values().for_each(Waker::wake);
     }
 
     /// A task waits for an item no more.
@@ -192,7 +192,7 @@ impl<T> Shared<T> {
         let mut discarded = Vec::new();
         if discard {
             for lane in 0..state.lanes.len() {
-                state.take_from(lane, usize::MAX, &mut discarded);
+                state.take_from(lane, usize::MAX, usize::MAX, &mut discarded);
             }
         }
         let mut wakers: Vec<_> = std::mem::take(&mut state.wakers).into_values().collect();

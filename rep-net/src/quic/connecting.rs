@@ -94,11 +94,13 @@ impl Shared {
         let endpoint = self.callers.endpoint(at, engine).map_err(unreachable)?;
         let found = Arc::new(Mutex::new(None));
         let config = config::client(material, &self.limits, &found);
+        // Before the first word of the connection: a listener that answers it with a refusal and goes at once was there for the question, so
+        // nothing but what it said is heard of it.
+        let probe = engine.within(|| Probe::send(at)).map_err(unreachable)?;
         // The name is asked for, and used for nothing: who is meant is looked for in the certificate.
         let connecting = endpoint
             .connect_with(config, *at, "nobody")
             .map_err(|error| unreachable(io::Error::other(error)))?;
-        let probe = engine.within(|| Probe::send(at)).map_err(unreachable)?;
         match wait(unless_refused(connecting, &probe), Some(deadline)) {
             None => Err(DialError::TimedOut { address: address.clone(), during: DURING }),
             Some(Err(Ended::Refused)) => Err(DialError::Refused { address: address.clone() }),

@@ -51,7 +51,11 @@ impl Call<'_> {
     pub(super) fn dial(&self) -> Result<Arc<dyn Channel>, DialError> {
         let sent = self.hello.encode().map_err(DialError::Hello)?;
         let material = self.shared.credentials.material();
-        let link = match self.shared.pool.find(self.address, &material, self.deadline) {
+        let link = match self.shared.pool.find(
+            self.address,
+            |link| link.is_usable(&material),
+            self.deadline,
+        ) {
             Found::TimedOut => return Err(self.timed_out("waiting for a connection")),
             Found::Connect(connecting) => {
                 let link = self.connect(&material)?;

@@ -16,7 +16,7 @@ use quinn::{
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, broken};
 
 /// How long the last words of channels and connections may take to go out when nobody is left who uses them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -147,7 +147,9 @@ struct Place(Arc<Tasks>);
 impl Drop for Place {
     fn drop(&mut self) {
         *self.0.running.lock() -= 1;
-        self.0.ended.notify_all();
+        if !broken("task-ends-in-silence") {
+            self.0.ended.notify_all();
+        }
     }
 }
 
@@ -175,5 +177,33 @@ impl Runtime for Driver {
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let _context = self.runtime.enter();
         TokioRuntime.wrap_udp_socket(socket)
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{break_line, explore, never, thread};
+
+    /// Two tasks end, one after the other or at once, while somebody waits for that.
+    fn the_last_one_is_waited_for() {
+        let tasks = Arc::new(Tasks::default());
+        let places = [tasks.enter(), tasks.enter()];
+        let ending = places.map(|place| thread::spawn(move || drop(place)));
+        assert!(tasks.wait_until_none(never()));
+        assert_eq!(*tasks.running.lock(), 0);
+        ending.into_iter().for_each(|task| task.join().unwrap());
+    }
+
+    #[test]
+    fn loom_who_waits_for_the_tasks_of_a_transport_is_woken_by_the_last() {
+        explore(the_last_one_is_waited_for);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_a_task_that_ends_in_silence_is_waited_for() {
+        break_line("task-ends-in-silence");
+        explore(the_last_one_is_waited_for);
     }
 }

@@ -12,7 +12,6 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt};
 
 use crate::error::NetError;
 use crate::frame::{FRAME_HEADER_BYTES, FrameDecoder};
-use crate::hello::HELLO_BYTES_MAX;
 use crate::limits::Limits;
 use crate::quic::config::window_bytes;
 use crate::quic::engine::Engine;
@@ -21,16 +20,16 @@ use crate::quic::link::{Link, code};
 use crate::quic::outbox::Outbox;
 use crate::quic::pump::pump;
 use crate::quic::waiting::wait;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::turn::Turn;
 
 /// One stream of a link. Its bounds are those of a Hello until they are widened.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) outbox: Arc<Outbox>,
     receiving: Mutex<Receiving>,
-    /// Whether a thread receives now. So that others can wait for it until their own deadline.
-    busy: Mutex<bool>,
-    busy_over: Condvar,
+    /// One receiver at a time; the others wait until their own deadlines.
+    turn: Turn<()>,
     closed: AtomicBool,
     pub(super) link: Arc<Link>,
     /// The pump and the connection run on it.
@@ -58,6 +57,7 @@ impl Line {
         limits: &Limits,
     ) -> Self {
         let window_bytes = window_bytes(limits) as usize;
+        let first_bytes_max = limits.first_frame_bytes_max();
         let outbox = Arc::new(Outbox::new(window_bytes));
         engine.spawn(pump(send, Arc::clone(&outbox), Arc::clone(&link), limits.user_timeout));
         link.opened();
@@ -65,14 +65,13 @@ impl Line {
             outbox,
             receiving: Mutex::new(Receiving {
                 stream: receive,
-                decoder: FrameDecoder::new(HELLO_BYTES_MAX, HELLO_BYTES_MAX + FRAME_HEADER_BYTES),
+                decoder: FrameDecoder::new(first_bytes_max, first_bytes_max + FRAME_HEADER_BYTES),
                 over: None,
                 broken_off: None,
                 waiting: None,
                 window_bytes,
             }),
-            busy: Mutex::new(false),
-            busy_over: Condvar::default(),
+            turn: Turn::new(()),
             closed: AtomicBool::new(false),
             link,
             _engine: Arc::clone(engine),
@@ -90,23 +89,11 @@ impl Line {
 
     /// The next frame, or `None` if it was not complete by the deadline.
     pub(super) fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
-        if !self.take_turn(deadline) {
-            return Ok(None);
-        }
+        let Some(turn) = self.turn.take(deadline) else { return Ok(None) };
         let next = poll_fn(|context| self.receiving.lock().poll_frame(context));
         let received = wait(next, Some(deadline));
-        *self.busy.lock() = false;
-        self.busy_over.notify_one();
+        self.turn.give_back(turn);
         received.transpose()
-    }
-
-    fn take_turn(&self, deadline: Instant) -> bool {
-        let mut busy = self.busy.lock();
-        let mut passed = false;
-        while *busy && !passed {
-            (busy, passed) = self.busy_over.wait_until(busy, Some(deadline));
-        }
-        !std::mem::replace(&mut *busy, true)
     }
 
     /// By which code the peer broke the stream off, if it did.

@@ -12,7 +12,7 @@ use quinn::VarInt;
 use crate::channel::TrySent;
 use crate::error::NetError;
 use crate::frame;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, broken};
 
 /// A slice up to this length is copied next to its neighbours; a longer one travels as it is.
 const JOINED_BYTES_MAX: usize = 4 << 10;
@@ -115,7 +115,9 @@ impl Outbox {
         and(&mut state);
         let pump = state.pump.take();
         drop(state);
-        self.room.notify_all();
+        if !broken("outbox-ends-in-silence") {
+            self.room.notify_all();
+        }
         pump.into_iter().for_each(Waker::wake);
     }
 
@@ -141,7 +143,9 @@ impl Outbox {
         let mut state = self.state.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);
-        self.room.notify_all();
+        if !broken("outbox-room-in-silence") {
+            self.room.notify_all();
+        }
     }
 }
 
@@ -172,7 +176,7 @@ impl State {
                 self.pieces.push(part.clone());
             }
         }
-        if let Some(pump) = self.pump.take() {
+        if let Some(pump) = self.pump.take().filter(|_| !broken("outbox-fills-in-silence")) {
             pump.wake();
         }
     }
@@ -187,5 +191,87 @@ impl State {
         self.pieces.clear();
         self.joined = BytesMut::new();
         self.bytes = 0;
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{block_on, break_line, explore, thread};
+    use std::sync::Arc;
+
+    /// Room for one small frame: each of these is longer, and travels alone.
+    const BYTES_MAX: usize = 10;
+    static FRAME: [Bytes; 1] = [Bytes::from_static(b"word")];
+
+    fn next(outbox: &Outbox) -> Option<usize> {
+        match block_on(|context| outbox.poll_next(context)) {
+            Next::Send(pieces) => Some(pieces.iter().map(Bytes::len).sum()),
+            Next::End => None,
+            Next::BreakOff(_) => panic!("nobody broke it off"),
+        }
+    }
+
+    /// Two who send, one of whom has to wait, and the pump.
+    fn what_is_sent_goes_out() {
+        let outbox = Arc::new(Outbox::new(BYTES_MAX));
+        let senders: Vec<_> = (0..2)
+            .map(|_| {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || outbox.send(&FRAME).unwrap())
+            })
+            .collect();
+        let (mut left, each) = (2, frame::FRAME_HEADER_BYTES + FRAME[0].len());
+        while left > 0 {
+            let bytes = next(&outbox).expect("it has not ended");
+            assert_eq!(bytes, each, "one at a time: the other had no room");
+            outbox.taken(bytes);
+            left -= 1;
+        }
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+    }
+
+    #[test]
+    fn loom_what_is_put_into_the_outbox_goes_out_and_makes_room() {
+        explore(what_is_sent_goes_out);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_room_in_the_outbox_that_is_made_in_silence_is_found() {
+        break_line("outbox-room-in-silence");
+        explore(what_is_sent_goes_out);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_an_outbox_that_is_filled_in_silence_is_found() {
+        break_line("outbox-fills-in-silence");
+        explore(what_is_sent_goes_out);
+    }
+
+    /// A full outbox that ends while somebody waits for room in it, and while the pump waits.
+    fn an_end_reaches_all() {
+        let outbox = Arc::new(Outbox::new(BYTES_MAX));
+        outbox.send(&FRAME).unwrap();
+        let (sending, ending) = (Arc::clone(&outbox), Arc::clone(&outbox));
+        let sender = thread::spawn(move || sending.send(&FRAME));
+        let closer = thread::spawn(move || ending.end());
+        assert!(next(&outbox).is_some(), "what was put in before goes out");
+        assert_eq!(next(&outbox), None, "the stream took nothing, so nobody had room");
+        assert_eq!(sender.join().unwrap(), Err(NetError::Closed));
+        closer.join().unwrap();
+    }
+
+    #[test]
+    fn loom_the_end_of_an_outbox_reaches_who_waits_for_room_and_the_pump() {
+        explore(an_end_reaches_all);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_an_outbox_that_ends_in_silence_is_found() {
+        break_line("outbox-ends-in-silence");
+        explore(an_end_reaches_all);
     }
 }

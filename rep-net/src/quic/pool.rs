@@ -4,49 +4,60 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use crate::quic::link::Link;
-use crate::sync::{Condvar, Mutex};
-use crate::tls::Material;
+use crate::sync::{Condvar, Mutex, broken};
 use crate::transport::Address;
 
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    slots: Mutex<BTreeMap<Address, Slot>>,
+/// Connections of the kind `L`.
+#[derive(Debug)]
+pub(super) struct Pool<L> {
+    slots: Mutex<BTreeMap<Address, Slot<L>>>,
     connected: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    links: Vec<Weak<Link>>,
+#[derive(Debug)]
+struct Slot<L> {
+    links: Vec<Weak<L>>,
     /// Somebody is connecting; others wait for what comes of it.
     connecting: bool,
 }
 
 /// What a pool has for an address.
-pub(super) enum Found<'a> {
+pub(super) enum Found<'a, L> {
     /// A connection that exists.
-    Link(Arc<Link>),
+    Link(Arc<L>),
     /// None; whoever has this makes one.
-    Connect(Connecting<'a>),
+    Connect(Connecting<'a, L>),
     /// Somebody else has been making one up to the deadline.
     TimedOut,
 }
 
-impl Pool {
-    /// A connection to that address that may be used by these certificates, or the task to make one.
+impl<L> Default for Pool<L> {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), connected: Condvar::default() }
+    }
+}
+
+impl<L> Default for Slot<L> {
+    fn default() -> Self {
+        Self { links: Vec::new(), connecting: false }
+    }
+}
+
+impl<L> Pool<L> {
+    /// A connection to that address that may be used, or the task to make one.
     pub(super) fn find(
         &self,
         address: &Address,
-        material: &Arc<Material>,
+        is_usable: impl Fn(&L) -> bool,
         deadline: Instant,
-    ) -> Found<'_> {
+    ) -> Found<'_, L> {
         let mut slots = self.slots.lock();
         let mut passed = false;
         loop {
             slots.retain(|_, slot| slot.is_needed());
             let slot = slots.entry(address.clone()).or_default();
             let mut links = slot.links.iter().filter_map(Weak::upgrade);
-            if let Some(link) = links.find(|link| link.is_usable(material)) {
+            if let Some(link) = links.find(|link| is_usable(link)) {
                 return Found::Link(link);
             }
             drop(links);
@@ -62,13 +73,13 @@ impl Pool {
     }
 
     /// A connection that was made though there is one already.
-    pub(super) fn add(&self, address: &Address, link: &Arc<Link>) {
+    pub(super) fn add(&self, address: &Address, link: &Arc<L>) {
         let mut slots = self.slots.lock();
         slots.entry(address.clone()).or_default().links.push(Arc::downgrade(link));
     }
 }
 
-impl Slot {
+impl<L> Slot<L> {
     fn is_needed(&mut self) -> bool {
         self.links.retain(|link| link.strong_count() > 0);
         self.connecting || !self.links.is_empty()
@@ -76,22 +87,74 @@ impl Slot {
 }
 
 /// The task to connect. Whoever drops it has failed, and another may try.
-pub(super) struct Connecting<'a> {
-    pool: &'a Pool,
+pub(super) struct Connecting<'a, L> {
+    pool: &'a Pool<L>,
     address: Address,
 }
 
-impl Connecting<'_> {
-    pub(super) fn done(self, link: &Arc<Link>) {
+impl<L> Connecting<'_, L> {
+    pub(super) fn done(self, link: &Arc<L>) {
         self.pool.add(&self.address, link);
     }
 }
 
-impl Drop for Connecting<'_> {
+impl<L> Drop for Connecting<'_, L> {
     fn drop(&mut self) {
         if let Some(slot) = self.pool.slots.lock().get_mut(&self.address) {
             slot.connecting = false;
         }
-        self.pool.connected.notify_all();
+        if !broken("pool-connects-in-silence") {
+            self.pool.connected.notify_all();
+        }
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{break_line, explore, never, thread};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Two who need a connection at once; the first attempt fails if `fails`. How many attempts there were.
+    fn all_have_one(fails: bool) {
+        let (pool, attempts) = (Arc::new(Pool::<u32>::default()), Arc::new(AtomicUsize::new(0)));
+        let dial = move |pool: &Pool<u32>, attempts: &AtomicUsize| {
+            loop {
+                match pool.find(&"n1".into(), |_| true, never()) {
+                    Found::Link(link) => return link,
+                    Found::Connect(_) if attempts.fetch_add(1, Ordering::Relaxed) == 0 && fails => {
+                    }
+                    Found::Connect(connecting) => {
+                        let link = Arc::new(7);
+                        connecting.done(&link);
+                        return link;
+                    }
+                    Found::TimedOut => panic!("that never comes"),
+                }
+            }
+        };
+        let (theirs, counted) = (Arc::clone(&pool), Arc::clone(&attempts));
+        let other = thread::spawn(move || dial(&theirs, &counted));
+        let own = dial(&pool, &attempts);
+        let other = other.join().unwrap();
+        assert!(Arc::ptr_eq(&own, &other), "they share it");
+        assert_eq!(attempts.load(Ordering::Relaxed), 1 + usize::from(fails));
+    }
+
+    #[test]
+    fn loom_whoever_dials_meanwhile_shares_the_connection_or_makes_it() {
+        explore(|| all_have_one(false));
+    }
+
+    #[test]
+    fn loom_a_connection_that_failed_is_tried_by_another() {
+        explore(|| all_have_one(true));
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_a_connection_that_is_made_in_silence_is_waited_for() {
+        break_line("pool-connects-in-silence");
+        explore(|| all_have_one(false));
     }
 }

@@ -1,30 +1,18 @@
 //! Threads that wait for what the engine does: a future is driven here until it is ready or a deadline passes.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, broken};
 
 /// Waits on this thread until the future is ready; none if the deadline passes first. Looks once even if it has passed already.
 ///
 /// Needs no runtime around it, so that it may be called from anywhere, from the thread of somebody else's runtime too.
 pub(super) fn wait<R>(future: impl Future<Output = R>, deadline: Option<Instant>) -> Option<R> {
-    let mut future = pin!(future);
-    MINE.with(|(bell, waker)| {
-        let mut context = Context::from_waker(waker);
-        loop {
-            bell.hush();
-            if let Poll::Ready(ready) = future.as_mut().poll(&mut context) {
-                return Some(ready);
-            }
-            if !bell.wait(deadline) {
-                return None;
-            }
-        }
-    })
+    MINE.with(|(bell, waker)| bell.drive(waker, pin!(future), deadline))
 }
 
 thread_local! {
@@ -43,6 +31,29 @@ struct Bell {
 }
 
 impl Bell {
+    /// Polls the future, with the waker that rings this bell, each time that it rings.
+    fn drive<R>(
+        &self,
+        waker: &Waker,
+        mut future: Pin<&mut impl Future<Output = R>>,
+        deadline: Option<Instant>,
+    ) -> Option<R> {
+        let mut context = Context::from_waker(waker);
+        loop {
+            // Before the look: what rings from now on is looked for again.
+            self.hush();
+            if let Poll::Ready(ready) = future.as_mut().poll(&mut context) {
+                return Some(ready);
+            }
+            if broken("bell-hushed-after-the-look") {
+                self.hush();
+            }
+            if !self.wait(deadline) {
+                return None;
+            }
+        }
+    }
+
     fn hush(&self) {
         *self.rung.lock() = false;
     }
@@ -66,5 +77,57 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         *self.rung.lock() = true;
         self.ringing.notify_one();
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{break_line, explore, explore_returns, thread};
+    use std::future::poll_fn;
+
+    /// Something that another thread brings, and wakes who looked before.
+    #[derive(Default)]
+    struct Parcel(Mutex<(bool, Option<Waker>)>);
+
+    impl Parcel {
+        fn bring(&self) {
+            let mut state = self.0.lock();
+            state.0 = true;
+            let waker = state.1.take();
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
+        }
+
+        fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+            let mut state = self.0.lock();
+            if state.0 {
+                return Poll::Ready(());
+            }
+            state.1 = Some(context.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    fn what_is_brought_is_seen() {
+        let (bell, parcel) = (Arc::new(Bell::default()), Arc::new(Parcel::default()));
+        let waker = Waker::from(Arc::clone(&bell));
+        let bringing = Arc::clone(&parcel);
+        let bringing = thread::spawn(move || bringing.bring());
+        let seen = bell.drive(&waker, pin!(poll_fn(|context| parcel.poll(context))), None);
+        assert_eq!(seen, Some(()));
+        bringing.join().unwrap();
+    }
+
+    #[test]
+    fn loom_a_thread_that_waits_for_a_future_sees_what_is_brought() {
+        explore_returns(what_is_brought_is_seen);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_a_bell_that_is_hushed_after_the_look_is_slept_over() {
+        break_line("bell-hushed-after-the-look");
+        explore(what_is_brought_is_seen);
     }
 }

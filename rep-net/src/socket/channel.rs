@@ -13,7 +13,8 @@ use crate::seats::Seat;
 use crate::socket::cover::Cover;
 use crate::socket::reading::{ReadError, ReadHalf};
 use crate::socket::writing::Writing;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering};
+use crate::turn::Turn;
 
 /// A connection, and what covers it.
 #[derive(Debug)]
@@ -32,11 +33,12 @@ pub(crate) struct SocketChannel {
     frame_bytes_max: usize,
     /// Set by our own close; tells the errors that it causes from those that just happen.
     closed: AtomicBool,
+    /// How the connection was lost. The system says so once, to whichever direction asks first; to the other it looks like an orderly end.
+    lost: OnceLock<NetError>,
     /// One writer at a time.
     writing: Mutex<Writing>,
-    /// The reading half, absent while a thread reads with it. So that others can wait for it until their own deadline.
-    reading: Mutex<Option<Box<ReadHalf>>>,
-    reading_returned: Condvar,
+    /// One reader at a time; the others wait until their own deadlines.
+    reading: Turn<Box<ReadHalf>>,
 }
 
 impl Channel for SocketChannel {
@@ -62,10 +64,9 @@ impl Channel for SocketChannel {
     }
 
     fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
-        let Some(mut half) = self.take_read_half(deadline) else { return Ok(None) };
+        let Some(mut half) = self.reading.take(deadline) else { return Ok(None) };
         let received = self.receive_with(&mut half, deadline);
-        *self.reading.lock() = Some(half);
-        self.reading_returned.notify_one();
+        self.reading.give_back(half);
         received
     }
 
@@ -100,9 +101,9 @@ impl SocketChannel {
             _seat: seat,
             frame_bytes_max,
             closed: AtomicBool::new(false),
+            lost: OnceLock::new(),
             writing: Mutex::new(Writing::default()),
-            reading: Mutex::new(Some(Box::new(half))),
-            reading_returned: Condvar::default(),
+            reading: Turn::new(Box::new(half)),
         }
     }
 
@@ -135,20 +136,6 @@ impl SocketChannel {
         })
     }
 
-    fn take_read_half(&self, deadline: Instant) -> Option<Box<ReadHalf>> {
-        let mut reading = self.reading.lock();
-        let mut timed_out = false;
-        loop {
-            if let Some(half) = reading.take() {
-                return Some(half);
-            }
-            if timed_out {
-                return None;
-            }
-            (reading, timed_out) = self.reading_returned.wait_until(reading, Some(deadline));
-        }
-    }
-
     fn receive_with(
         &self,
         half: &mut ReadHalf,
@@ -160,7 +147,9 @@ impl SocketChannel {
         let ended = match half.read_frame(&self.line.stream, self.line.cover.as_deref(), deadline) {
             Ok(frame) => return Ok(frame),
             Err(ReadError::Frame(error)) => error.into(),
-            Err(ReadError::End) if !half.decoder.is_mid_frame() => NetError::Closed,
+            Err(ReadError::End) if !half.decoder.is_mid_frame() => {
+                self.why(&io::ErrorKind::NotConnected.into())
+            }
             Err(ReadError::End | ReadError::CutOff) => {
                 self.why(&io::ErrorKind::UnexpectedEof.into())
             }
@@ -180,9 +169,11 @@ impl SocketChannel {
     fn why(&self, error: &io::Error) -> NetError {
         match error.kind() {
             _ if self.closed.load(Ordering::Acquire) => NetError::Closed,
-            // The other side closed before we wrote.
-            io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => NetError::Closed,
-            _ => NetError::lost(error),
+            // The other side closed, unless it only looks like that.
+            io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => {
+                self.lost.get().cloned().unwrap_or(NetError::Closed)
+            }
+            _ => self.lost.get_or_init(|| NetError::lost(error)).clone(),
         }
     }
 

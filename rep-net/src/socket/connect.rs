@@ -94,13 +94,17 @@ fn connect_one(at: &SocketAddr, left: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// As many questions of the system that nobody answers end an idle connection.
+const KEEPALIVE_QUESTIONS: u32 = 3;
+
 /// What every connection of ours is set to, on both sides.
 pub(super) fn configure(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(limits.keepalive_idle);
     #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
-    let keepalive = keepalive.with_interval(limits.keepalive_interval).with_retries(3);
+    let keepalive =
+        keepalive.with_interval(limits.keepalive_interval).with_retries(KEEPALIVE_QUESTIONS);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
@@ -112,6 +116,28 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    /// A peer that is gone without a word, as when a cable is cut, is found by the system: by its questions if nothing is said, and by what is
+    /// not acknowledged otherwise.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_is_asked_to_find_a_peer_that_is_gone_in_silence() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let limits = Limits {
+            keepalive_idle: Duration::from_secs(7),
+            keepalive_interval: Duration::from_secs(2),
+            user_timeout: Duration::from_millis(4321),
+            ..Limits::default()
+        };
+        configure(&stream, &limits).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), limits.keepalive_idle);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), limits.keepalive_interval);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_QUESTIONS);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(limits.user_timeout));
+    }
 
     #[test]
     #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this host

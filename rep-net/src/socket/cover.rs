@@ -41,6 +41,14 @@ pub(crate) enum Side {
     Listening,
 }
 
+/// How long, and to how many bytes, a peer is listened to until the connection is covered.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nothing is said for a cover"))]
+pub(crate) struct Patience {
+    pub(crate) deadline: Instant,
+    pub(crate) bytes_max: usize,
+}
+
 /// What a transport does with a connection before the Hello is said on it.
 pub(crate) trait Covering: Debug + Send + Sync {
     /// Covers a new connection. What the peer has sent behind its part of that, opened, is in the half's decoder afterwards.
@@ -49,7 +57,7 @@ pub(crate) trait Covering: Debug + Send + Sync {
         side: Side,
         stream: &TcpStream,
         half: &mut ReadHalf,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Covered, HandshakeError>;
 
     /// Whether what is said may go to that address, or be heard there.
@@ -88,7 +96,7 @@ impl Covering for Plain {
         _side: Side,
         _stream: &TcpStream,
         _half: &mut ReadHalf,
-        _deadline: Instant,
+        _patience: Patience,
     ) -> Result<Covered, HandshakeError> {
         Ok(Covered::default())
     }

@@ -32,7 +32,7 @@ pub(crate) fn dial(
     };
     configure(&stream, limits).map_err(unreachable)?;
     let came_to_nothing = |error, during| failure(address, error, during);
-    let mut handshake = Handshake::begin(covering, Side::Dialling, stream, deadline)
+    let mut handshake = Handshake::begin(covering, Side::Dialling, stream, deadline, limits)
         .map_err(|error| came_to_nothing(error, "agreeing on TLS"))?;
     let proved = handshake.proved.take();
     let not_proved = |error| DialError::Tls { address: address.clone(), error };

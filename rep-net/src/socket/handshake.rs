@@ -9,12 +9,11 @@ use bytes::Bytes;
 use crate::channel::Peer;
 use crate::error::{FrameError, TlsError};
 use crate::frame::{self, FRAME_HEADER_BYTES, FrameDecoder};
-use crate::hello::HELLO_BYTES_MAX;
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::seats::Seat;
 use crate::socket::channel::{Line, SocketChannel};
-use crate::socket::cover::{Covering, Side};
+use crate::socket::cover::{Covering, Patience, Side};
 use crate::socket::reading::{ReadError, ReadHalf, is_timeout};
 use crate::socket::writing::write_all;
 
@@ -47,10 +46,13 @@ impl Handshake {
         side: Side,
         stream: TcpStream,
         deadline: Instant,
+        limits: &Limits,
     ) -> Result<Self, HandshakeError> {
-        let decoder = FrameDecoder::new(HELLO_BYTES_MAX, HELLO_BYTES_MAX + FRAME_HEADER_BYTES);
+        let bytes_max = limits.first_frame_bytes_max();
+        let decoder = FrameDecoder::new(bytes_max, bytes_max + FRAME_HEADER_BYTES);
         let mut half = ReadHalf::new(decoder);
-        let covered = covering.cover(side, &stream, &mut half, deadline)?;
+        let patience = Patience { deadline, bytes_max: limits.tls_handshake_bytes_max };
+        let covered = covering.cover(side, &stream, &mut half, patience)?;
         let line = Line { stream, cover: covered.cover };
         Ok(Self { line, half, proved: covered.proved, deadline })
     }

@@ -233,7 +233,7 @@ impl Reception {
         deadline: Instant,
     ) -> Option<(Handshake, Guest)> {
         let covering = &*self.covering;
-        let begun = Handshake::begin(covering, Side::Listening, stream, deadline);
+        let begun = Handshake::begin(covering, Side::Listening, stream, deadline, &self.limits);
         let mut handshake = begun.map_err(|error| log_unheard(from, &error)).ok()?;
         let judged = match handshake.receive() {
             Ok(frame) => {

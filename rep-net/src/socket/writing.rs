@@ -207,7 +207,14 @@ fn write_some(
         if poll(&mut wanted, left.as_ref())? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        if wanted[0].revents().contains(PollFlags::RDHUP) {
+        let events = wanted[0].revents();
+        // A connection that is given up has ended as well. Why is worth more than that.
+        if events.contains(PollFlags::ERR)
+            && let Some(error) = stream.take_error()?
+        {
+            return Err(error);
+        }
+        if events.contains(PollFlags::RDHUP) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
     }

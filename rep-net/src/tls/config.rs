@@ -65,7 +65,7 @@ impl TlsConfig {
     }
 
     /// Has nodes named by `NODE.GROUP.SUFFIX` among a certificate's names of hosts, and not by `rep://GROUP/NODE` among its URIs: for
-    /// authorities that sign nothing else. Every member of a group has to be told the same.
+    /// authorities that sign nothing else. An administrator is `NAME.admin.GROUP.SUFFIX` there. Every member of a group has to be told the same.
     #[must_use]
     pub fn dns_names_under(mut self, suffix: impl Into<String>) -> Self {
         self.naming = Naming::Dns { suffix: suffix.into() };

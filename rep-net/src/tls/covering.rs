@@ -11,14 +11,11 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use crate::error::TlsError;
 use crate::frame::FrameDecoder;
 use crate::socket::{
-    Cover, Covered, Covering, End, HandshakeError, ReadHalf, Side, ended, write_all,
+    Cover, Covered, Covering, End, HandshakeError, Patience, ReadHalf, Side, ended, write_all,
 };
 use crate::tls::material::{Material, PROTOCOL};
 use crate::tls::session::Session;
 use crate::tls::{Credentials, faults};
-
-/// What one end of a handshake may send at most. Certificates take a few thousand bytes.
-const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 
 /// How long a caller who is refused is listened to, so that it reads why before its words, unheard, break the connection.
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,13 +26,13 @@ impl Covering for Credentials {
         side: Side,
         stream: &TcpStream,
         half: &mut ReadHalf,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Covered, HandshakeError> {
         let material = self.material();
         let session = begin(side, &material)?;
-        if let Err(error) = shake_hands(&session, stream, half, deadline) {
+        if let Err(error) = shake_hands(&session, stream, half, patience) {
             if let HandshakeError::Tls(error) = &error {
-                say_why(error, side, &session, stream, half, deadline);
+                say_why(error, side, &session, stream, half, patience);
             }
             return Err(error);
         }
@@ -75,7 +72,7 @@ fn shake_hands(
     session: &Session,
     stream: &TcpStream,
     half: &mut ReadHalf,
-    deadline: Instant,
+    Patience { deadline, bytes_max }: Patience,
 ) -> Result<(), HandshakeError> {
     let mut received = 0;
     loop {
@@ -83,8 +80,7 @@ fn shake_hands(
         if !session.is_handshaking() {
             return Ok(());
         }
-        if received > HANDSHAKE_BYTES_MAX {
-            let bytes_max = HANDSHAKE_BYTES_MAX;
+        if received > bytes_max {
             return Err(HandshakeError::Tls(TlsError::TooLong { bytes_max }));
         }
         let open = |wire: &[u8], decoder: &mut FrameDecoder| {
@@ -124,7 +120,7 @@ fn say_why(
     session: &Session,
     stream: &TcpStream,
     half: &mut ReadHalf,
-    deadline: Instant,
+    Patience { deadline, bytes_max }: Patience,
 ) {
     let sent = match error {
         TlsError::NotTls => {
@@ -138,7 +134,7 @@ fn say_why(
     }
     let deadline = deadline.min(Instant::now() + LINGER);
     let mut heard = 0;
-    while heard <= HANDSHAKE_BYTES_MAX && Instant::now() < deadline {
+    while heard <= bytes_max && Instant::now() < deadline {
         match half.read_with(stream, deadline, |wire, _| wire.len()) {
             Ok(Some(0)) | Err(_) => return,
             Ok(bytes) => heard += bytes.unwrap_or(0),

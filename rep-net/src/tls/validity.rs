@@ -1,11 +1,11 @@
-//! From when until when a certificate is valid: the one thing that we read of our own and that nobody below tells.
+//! From when until when a certificate is valid: read of our own, because nobody below tells.
 //!
 //! A certificate is `SEQUENCE { SEQUENCE { [0] version, serial, algorithm, issuer, validity, ... }, ... }`, and the validity two
 //! times. That much of DER is read here, from bytes that may be anything.
 
 use std::time::{Duration, SystemTime};
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -23,10 +23,10 @@ pub(super) fn of(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
 }
 
 /// What is left of a row of values, each a tag, a length and as many bytes.
-struct Der<'a>(&'a [u8]);
+pub(super) struct Der<'a>(pub(super) &'a [u8]);
 
 impl<'a> Der<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, mut rest) = rest.split_first()?;
         let bytes = match first {
@@ -43,7 +43,7 @@ impl<'a> Der<'a> {
         Some((tag, value))
     }
 
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, value)| value)
     }
 }

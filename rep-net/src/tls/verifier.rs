@@ -17,7 +17,7 @@ use webpki::{
 
 use crate::error::CertificateFault;
 use crate::identity::Identity;
-use crate::tls::faults;
+use crate::tls::{faults, strength};
 
 /// How many certificates may lie between a node's and the authority's that is trusted.
 const INTERMEDIATES_MAX: usize = 3;
@@ -28,7 +28,7 @@ pub(crate) enum Naming {
     /// `rep://GROUP/NODE`, as a URI.
     #[default]
     Uri,
-    /// `NODE.GROUP.SUFFIX`, as the name of a host.
+    /// `NODE.GROUP.SUFFIX`, as the name of a host; `NAME.admin.GROUP.SUFFIX` if it is an administrator.
     Dns { suffix: String },
 }
 
@@ -81,23 +81,20 @@ impl Verifier {
             return Err(CertificateFault::ChainTooLong { certificates_max: INTERMEDIATES_MAX });
         }
         let lists: Vec<_> = self.revoked.iter().collect();
-        EndEntityCert::try_from(certificate)
-            .and_then(|end_entity| {
-                let (algorithms, authorities) = (self.algorithms.all, &self.authorities);
-                let revocation = revocation(&lists);
-                end_entity
-                    .verify_for_usage(
-                        algorithms,
-                        authorities,
-                        intermediates,
-                        now,
-                        usage,
-                        revocation,
-                        None,
-                    )
-                    .map(drop)
-            })
-            .map_err(|error| faults::of_webpki(&error))?;
+        let in_our_words = |error| faults::of_webpki(&error);
+        let end_entity = EndEntityCert::try_from(certificate).map_err(in_our_words)?;
+        end_entity
+            .verify_for_usage(
+                self.algorithms.all,
+                &self.authorities,
+                intermediates,
+                now,
+                usage,
+                revocation(&lists),
+                None,
+            )
+            .map_err(in_our_words)?;
+        strength::check(&end_entity.subject_public_key_info())?;
         match self.naming.identities(certificate).is_empty() {
             true => Err(CertificateFault::NoIdentity),
             false => Ok(()),

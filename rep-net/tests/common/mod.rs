@@ -15,13 +15,40 @@ pub(crate) mod tls;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rep_net::frame;
 use rep_net::queue::{Lane, Queue};
 use rep_net::{
-    Address, Channel, Hello, Host, Listener, RefuseReason, ServiceHandler, ServiceTable, Transport,
+    Address, Bytes, Channel, Hello, Host, Listener, RefuseReason, ServiceHandler, ServiceTable,
+    Transport,
 };
 
 pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
+}
+
+/// Says three frames to a channel, in two pieces that part at each byte in turn, with a receive in between that gives up. The prefix of a frame that
+/// came apart once put a stream out of step for ever.
+pub(crate) fn frames_split_at_every_byte(channel: &dyn Channel, mut say: impl FnMut(&[u8])) {
+    let frames = [&b"first"[..], b"", b"third"];
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| framed(frame)).collect();
+    for split in 0..=bytes.len() {
+        let mut received = Vec::new();
+        for part in [&bytes[..split], &bytes[split..]] {
+            say(part);
+            received.extend(channel.receive(Instant::now()).unwrap());
+        }
+        while received.len() < frames.len() {
+            received.push(channel.receive(soon()).unwrap().expect("the rest has been sent"));
+        }
+        assert_eq!(received, frames, "split at {split}");
+    }
+    assert_eq!(channel.receive(Instant::now()), Ok(None));
+}
+
+/// A frame, as it is on the wire.
+pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
+    let payload = Bytes::copy_from_slice(payload);
+    [&frame::header(std::slice::from_ref(&payload)), &payload[..]].concat()
 }
 
 /// Hands every channel out through a queue.

@@ -112,7 +112,11 @@ impl RawCaller {
             match send.write_all(bytes).await {
                 Err(quinn::WriteError::ConnectionLost(error)) => Err(error.into()),
                 Err(error) => Err(Refusal::Other(error.to_string())),
-                Ok(()) => Ok(()),
+                Ok(()) => {
+                    // So that the connection, a task beside this one, gets to send them.
+                    tokio::task::yield_now().await;
+                    Ok(())
+                }
             }
         })
     }
@@ -157,14 +161,23 @@ impl RawCaller {
 pub(crate) struct RawListener {
     address: Address,
     listening: Option<JoinHandle<Vec<u8>>>,
+    /// Keeps the port open until the test has no more use for it.
+    _open: Option<Endpoint>,
 }
 
 impl RawListener {
     pub(crate) fn start(config: ServerConfig) -> Self {
-        let runtime = runtime();
-        let endpoint = runtime
-            .block_on(async { Endpoint::server(config, "127.0.0.1:0".parse().unwrap()) })
-            .unwrap();
+        let (endpoint, runtime) = listen(config);
+        Self { _open: Some(endpoint.clone()), ..Self::hear(endpoint, runtime) }
+    }
+
+    /// One that leaves its port as soon as the connection has failed.
+    pub(crate) fn start_hasty(config: ServerConfig) -> Self {
+        let (endpoint, runtime) = listen(config);
+        Self::hear(endpoint, runtime)
+    }
+
+    fn hear(endpoint: Endpoint, runtime: Runtime) -> Self {
         let address = Address::from(endpoint.local_addr().unwrap());
         let listening = thread::spawn(move || {
             within(&runtime, async {
@@ -176,7 +189,7 @@ impl RawListener {
                 heard
             })
         });
-        Self { address, listening: Some(listening) }
+        Self { address, listening: Some(listening), _open: None }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -187,4 +200,11 @@ impl RawListener {
     pub(crate) fn heard(mut self) -> Vec<u8> {
         self.listening.take().unwrap().join().unwrap()
     }
+}
+
+fn listen(config: ServerConfig) -> (Endpoint, Runtime) {
+    let runtime = runtime();
+    let here = "127.0.0.1:0".parse().unwrap();
+    let endpoint = runtime.block_on(async { Endpoint::server(config, here) }).unwrap();
+    (endpoint, runtime)
 }

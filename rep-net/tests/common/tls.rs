@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
-    SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    RevokedCertParams, SanType, SerialNumber,
 };
-use rep_net::frame::{self, FrameDecoder};
+use rep_net::frame::FrameDecoder;
 use rep_net::{Address, Bytes, Limits, TlsConfig, TlsTransport};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -86,6 +86,13 @@ impl Authority {
         Issued { certificate, key: key.serialize_pem() }
     }
 
+    /// A usual certificate for that node, and an RSA key of so many bits. What comes with it as its key is another's: nobody here can
+    /// make such a key, and whoever sees the certificate looks no farther.
+    pub(crate) fn issue_rsa(&self, uri: &str, bits: usize) -> Issued {
+        let certificate = usual(uri).signed_by(&RsaKey::of(bits), &self.0).unwrap().pem();
+        Issued { certificate, key: KeyPair::generate().unwrap().serialize_pem() }
+    }
+
     /// A list of these serial numbers, in PEM.
     pub(crate) fn revoke(&self, serials: &[u64]) -> String {
         let revoked = serials.iter().map(|serial| RevokedCertParams {
@@ -103,6 +110,30 @@ impl Authority {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         list.signed_by(&self.0).unwrap().pem().unwrap()
+    }
+}
+
+/// A public key with a modulus of some length that is the product of nothing in particular.
+struct RsaKey(Vec<u8>);
+
+impl RsaKey {
+    fn of(bits: usize) -> Self {
+        let value = |tag: u8, value: &[u8]| {
+            let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82], &length[..], value].concat()
+        };
+        let modulus = [&[0, 0x80][..], &vec![1; bits / 8 - 1]].concat();
+        Self(value(0x30, &[value(2, &modulus), value(2, &[1, 0, 1])].concat()))
+    }
+}
+
+impl PublicKeyData for RsaKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
     }
 }
 
@@ -175,10 +206,7 @@ impl Raw {
     }
 }
 
-pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
-    let payload = Bytes::copy_from_slice(payload);
-    [&frame::header(std::slice::from_ref(&payload)), &payload[..]].concat()
-}
+pub(crate) use super::framed;
 
 /// The alert in an error of a raw caller.
 pub(crate) fn alert(error: &io::Error) -> Option<AlertDescription> {
