@@ -11,8 +11,6 @@ pub struct ElectionConfig {
     pub me: NodeId,
     /// The incarnation of its data directory.
     pub incarnation: Incarnation,
-    /// Preferred as master over members of a lower priority whose logs are equal. Default 0.
-    pub priority: u32,
     /// A master not heard for so long is silent. Default 600 ms; each wait adds up to half of it.
     pub election_timeout: Duration,
     /// How long a pre-vote or a solicitation waits for those who do not answer. Default a third of the
@@ -30,7 +28,6 @@ impl ElectionConfig {
         let config = ElectionConfig {
             me,
             incarnation,
-            priority: 0,
             election_timeout: Duration::ZERO,
             round_timeout: Duration::ZERO,
             crown_wait: Duration::ZERO,
@@ -44,12 +41,6 @@ impl ElectionConfig {
         self.election_timeout = election_timeout;
         self.round_timeout = election_timeout / 3;
         self.crown_wait = election_timeout / 4;
-        self
-    }
-
-    /// The same with a priority.
-    pub fn with_priority(mut self, priority: u32) -> Self {
-        self.priority = priority;
         self
     }
 

@@ -27,7 +27,7 @@ use crate::error::PeerError;
 use crate::message::{Message, Reason, Refuse};
 use crate::output::{Event, Lost, Output};
 use crate::promise::{Durable, Fence, FenceKeeper};
-use crate::ranking::Pledge;
+use crate::ranking::{Grant, Pledge};
 use crate::rng::Rng;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant, sometimes};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,12 +43,16 @@ pub struct Standing<'a> {
     pub rank: LogPoint,
     /// Whether the log is sound. A node with a poisoned log votes and is never named.
     pub nameable: bool,
-    /// The latest membership in the log, or the list of founders while there is none.
+    /// This node's own priority: among equal logs, the higher is preferred.
+    pub priority: u32,
+    /// The latest membership in the log, durable or not; the list of founders while there is none.
     pub electorate: &'a Electorate,
     /// Whether a commit quorum, this node included, can be reached now.
     pub reaches_commit_quorum: bool,
     /// Measured round trips to other members.
     pub round_trips: &'a BTreeMap<NodeId, Duration>,
+    /// Whether this node is [designated](Electorate::designated) and has not heard the other voter for so long that it may be elected alone.
+    pub goes_alone: bool,
 }
 
 /// Who sent a message, as its connection has proved.
@@ -105,7 +109,8 @@ enum Phase {
 struct PreVote {
     term: Term,
     until: Duration,
-    grants: BTreeMap<NodeId, Incarnation>,
+    /// Those of others; what we hold ourselves is looked at when they are counted.
+    grants: BTreeMap<NodeId, Grant>,
     refusers: BTreeSet<NodeId>,
 }
 
@@ -114,6 +119,7 @@ struct Round {
     term: Term,
     /// Present once our own fence is on disk and the solicitations have left, with the deadline.
     sent: Option<(Durable, Duration)>,
+    /// Our own among them, as it was when they were counted last.
     pledges: BTreeMap<NodeId, Pledge>,
     refusers: BTreeSet<NodeId>,
     /// To whom a mastership is handed over by this term.
@@ -297,7 +303,8 @@ impl Election {
 
     /// Hands the mastership that has just ended over to `heir`: solicits the next term at once, without a pre-vote, and names
     /// `heir` if the promises allow it; nobody else, until the round is over or all have answered. What the heir must have of the
-    /// log is for the caller to have seen to; one that lacks what a promiser holds is not named.
+    /// log is for the caller to have seen to; one that lacks what a promiser holds is not named. One that is no voter (any more)
+    /// is not waited for: the best of the others is named at once, so that the group has a master.
     ///
     /// False if this node is no voter, and so cannot.
     ///
@@ -308,7 +315,8 @@ impl Election {
         assert!(!matches!(self.phase, Phase::Reigning { .. }), "the reign ends first");
         let may = self.may_stand(standing);
         if may {
-            self.solicit(now, Some(heir), standing);
+            let heir = standing.electorate.voters.contains_key(&heir).then_some(heir);
+            self.solicit(now, heir, standing);
         }
         may
     }
@@ -398,10 +406,15 @@ impl Election {
         self.lose(Lost::TermPassed { by: term });
     }
 
-    /// Only a recorded voter stands, and only while there are terms left.
+    /// Whether this node is a voter by its own membership, as that is now: a learner, a member that was removed and one that
+    /// has no group yet are none, nor is one whose promotion was rolled back.
+    fn is_voter(&self, standing: &Standing<'_>) -> bool {
+        standing.electorate.counts(self.config.me, self.config.incarnation)
+    }
+
+    /// Only a voter stands, and only while there are terms left.
     fn may_stand(&self, standing: &Standing<'_>) -> bool {
-        let recorded = standing.electorate.counts(self.config.me, self.config.incarnation);
-        recorded && self.fence().term < Term::new(u64::MAX)
+        self.is_voter(standing) && self.fence().term < Term::new(u64::MAX)
     }
 
     fn next_term(&self) -> Term {
@@ -441,10 +454,10 @@ impl Election {
         self.outputs.push_back(output);
     }
 
-    fn send_all<'a>(&mut self, to: impl Iterator<Item = &'a NodeId>, message: &Message) {
+    fn send_all(&mut self, to: impl Iterator<Item = NodeId>, message: &Message) {
         for id in to {
-            if *id != self.config.me {
-                self.put(Output::Send { to: *id, message: message.clone() });
+            if id != self.config.me {
+                self.put(Output::Send { to: id, message: message.clone() });
             }
         }
     }
@@ -457,7 +470,9 @@ impl Election {
         reason: Reason,
         standing: &Standing<'_>,
     ) {
-        if standing.electorate.voters.contains_key(&from.id) {
+        // Members come and go under ever new numbers; nothing is kept of those who went.
+        self.refused.retain(|id, _| standing.electorate.lists(*id));
+        if standing.electorate.lists(from.id) {
             self.refused.insert(from.id, reason);
         }
         sometimes!(matches!(reason, Reason::MasterHeard { .. }), "election-refused-master-heard");

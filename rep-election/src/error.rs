@@ -104,6 +104,34 @@ pub enum QuorumError {
         /// Size of a commit quorum.
         commit: usize,
     },
+    /// A quorum before a change of the membership and one after it could be disjoint.
+    #[error(
+        "a quorum of {before} among the {voters_before} voters before the change and one of {after} among the {voters_after} after it need not meet: {kept} are in both"
+    )]
+    ChangeApart {
+        /// Size of the quorum before.
+        before: usize,
+        /// Voters before.
+        voters_before: usize,
+        /// Size of the quorum after.
+        after: usize,
+        /// Voters after.
+        voters_after: usize,
+        /// Voters that are the same before and after.
+        kept: usize,
+    },
+    /// One voter may be elected alone only where there is at most one other.
+    #[error("of {voters} voters none can be designated: two at most")]
+    TooManyForDesignated {
+        /// Voters.
+        voters: usize,
+    },
+    /// Who is to be elected alone does not vote.
+    #[error("{designated} is no voter, and cannot be designated")]
+    DesignatedNoVoter {
+        /// Who.
+        designated: NodeId,
+    },
     /// No quorum, or one larger than the group.
     #[error("a quorum of {need} among {voters} voters cannot be")]
     OutOfRange {

@@ -1,17 +1,20 @@
 //! What members say to each other in an election, and how it is written.
 //!
-//! A version byte, then postcard. The enums grow at their end only. Decoding is bounded, and what it
+//! A version byte, then postcard. The enums grow at their end only. Version 3 is for the electorate that designates a voter, whose number stands in
+//! front of the message; everything else is written as version 2, so that members who know no other read it. Decoding is bounded, and what it
 //! returns has been checked: no electorate whose quorums need not meet, no list longer than a group.
 
-use crate::electorate::{Electorate, VOTERS_MAX};
+use crate::electorate::{Electorate, MEMBERS_MAX};
 use crate::error::PeerError;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The version byte in front of every message.
-pub const MESSAGE_VERSION: u8 = 1;
+/// The version byte in front of every message whose electorate designates nobody.
+pub const MESSAGE_VERSION: u8 = 2;
+/// The version byte in front of one whose electorate designates a voter.
+pub const DESIGNATING_VERSION: u8 = 3;
 
 /// Most bytes that a message has.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -48,11 +51,15 @@ pub struct PreSolicit {
     pub electorate: Electorate,
 }
 
-/// Grants a pre-vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Grants a pre-vote, and tells what the asker needs in order to foresee whether anybody could be named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreGrant {
     /// The term that was asked for.
     pub term: Term,
+    /// The last entry that the granter holds.
+    pub rank: LogPoint,
+    /// Its membership.
+    pub electorate: Electorate,
 }
 
 /// Refuses a pre-vote or a promise.
@@ -152,6 +159,8 @@ pub enum Reason {
     OtherMembers,
     /// The asker's group does not record the refuser, or records another incarnation of it.
     RefuserNotRecorded,
+    /// The asker is a learner, and those do not stand.
+    AskerLearner,
 }
 
 impl Reason {
@@ -163,7 +172,8 @@ impl Reason {
             | Reason::OtherGroup
             | Reason::AskerUnborn
             | Reason::OtherMembers
-            | Reason::RefuserNotRecorded => true,
+            | Reason::RefuserNotRecorded
+            | Reason::AskerLearner => true,
             Reason::StaleTerm
             | Reason::MasterHeard { .. }
             | Reason::Reigning
@@ -178,7 +188,7 @@ impl Message {
     pub fn term(&self) -> Term {
         match self {
             Message::PreSolicit(PreSolicit { term, .. })
-            | Message::PreGrant(PreGrant { term })
+            | Message::PreGrant(PreGrant { term, .. })
             | Message::Refuse(Refuse { term, .. })
             | Message::Solicit(Solicit { term, .. })
             | Message::Promise(Promise { term, .. })
@@ -189,7 +199,11 @@ impl Message {
     /// The message as bytes.
     pub fn encode(&self) -> Vec<u8> {
         debug_assert_eq!(self.check(), Ok(()));
-        let bytes = postcard::to_extend(self, vec![MESSAGE_VERSION]);
+        let front = match self.electorate().and_then(|electorate| electorate.designated) {
+            None => Ok(vec![MESSAGE_VERSION]),
+            Some(designated) => postcard::to_extend(&designated, vec![DESIGNATING_VERSION]),
+        };
+        let bytes = front.and_then(|front| postcard::to_extend(self, front));
         bytes.expect("a message of plain values always encodes")
     }
 
@@ -205,11 +219,21 @@ impl Message {
         let Some((&version, body)) = bytes.split_first() else {
             return Err(PeerError::Undecodable);
         };
-        if version != MESSAGE_VERSION {
-            return Err(PeerError::UnknownVersion { version, ours: MESSAGE_VERSION });
-        }
-        let (message, rest): (Message, &[u8]) =
+        let (designated, body): (Option<NodeId>, &[u8]) = match version {
+            MESSAGE_VERSION => (None, body),
+            DESIGNATING_VERSION => {
+                let front = postcard::take_from_bytes(body).map_err(|_| PeerError::Undecodable)?;
+                (Some(front.0), front.1)
+            }
+            _ => return Err(PeerError::UnknownVersion { version, ours: DESIGNATING_VERSION }),
+        };
+        let (mut message, rest): (Message, &[u8]) =
             postcard::take_from_bytes(body).map_err(|_| PeerError::Undecodable)?;
+        match message.electorate_mut() {
+            Some(electorate) => electorate.designated = designated,
+            None if designated.is_some() => return Err(PeerError::Undecodable),
+            None => {}
+        }
         if !rest.is_empty() {
             return Err(PeerError::Undecodable);
         }
@@ -223,16 +247,30 @@ impl Message {
     ///
     /// [`PeerError::Malformed`], with what does not.
     pub fn check(&self) -> Result<(), PeerError> {
-        let electorate = match self {
-            Message::PreSolicit(ask) => Some(&ask.electorate),
-            Message::Solicit(ask) => Some(&ask.electorate),
-            Message::Promise(promise) => Some(&promise.electorate),
-            Message::PreGrant(_) | Message::Refuse(_) | Message::Name(_) => None,
-        };
-        electorate
+        self.electorate()
             .map_or(Ok(()), Electorate::check)
             .and_then(|()| self.check_lists())
             .map_err(|what| PeerError::Malformed { what })
+    }
+
+    fn electorate(&self) -> Option<&Electorate> {
+        match self {
+            Message::PreSolicit(ask) => Some(&ask.electorate),
+            Message::PreGrant(grant) => Some(&grant.electorate),
+            Message::Solicit(ask) => Some(&ask.electorate),
+            Message::Promise(promise) => Some(&promise.electorate),
+            Message::Refuse(_) | Message::Name(_) => None,
+        }
+    }
+
+    fn electorate_mut(&mut self) -> Option<&mut Electorate> {
+        match self {
+            Message::PreSolicit(ask) => Some(&mut ask.electorate),
+            Message::PreGrant(grant) => Some(&mut grant.electorate),
+            Message::Solicit(ask) => Some(&mut ask.electorate),
+            Message::Promise(promise) => Some(&mut promise.electorate),
+            Message::Refuse(_) | Message::Name(_) => None,
+        }
     }
 
     fn check_lists(&self) -> Result<(), &'static str> {
@@ -240,10 +278,10 @@ impl Message {
             return Err("terms start at 1");
         }
         match self {
-            Message::Promise(promise) if promise.round_trips.len() > VOTERS_MAX => {
+            Message::Promise(promise) if promise.round_trips.len() > MEMBERS_MAX => {
                 Err("more round trips than members")
             }
-            Message::Name(name) if name.promisers.len() > VOTERS_MAX => {
+            Message::Name(name) if name.promisers.len() > MEMBERS_MAX => {
                 Err("more promisers than members")
             }
             Message::Promise(_)

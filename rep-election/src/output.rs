@@ -136,6 +136,8 @@ pub enum Declined {
     TermUsed,
     /// Its log is poisoned.
     NotNameable,
+    /// By its own membership it is no voter.
+    NotAVoter,
     /// The promisers listed are no election quorum of its own membership.
     NoQuorum,
     /// A promiser ranks above it.

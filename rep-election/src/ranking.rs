@@ -49,6 +49,42 @@ pub(crate) struct Pledge {
     pub(crate) promise: Promise,
 }
 
+/// A pre-vote granted, with the incarnation under which its sender was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) rank: LogPoint,
+    pub(crate) electorate: Electorate,
+}
+
+/// What decides whether somebody who promised, or would promise, may be named.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backer<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) rank: LogPoint,
+    pub(crate) electorate: &'a Electorate,
+}
+
+impl Pledge {
+    fn backer(&self, id: NodeId) -> Backer<'_> {
+        let Pledge { incarnation, promise } = self;
+        Backer {
+            id,
+            incarnation: *incarnation,
+            rank: promise.rank,
+            electorate: &promise.electorate,
+        }
+    }
+}
+
+impl Grant {
+    pub(crate) fn backer(&self, id: NodeId) -> Backer<'_> {
+        let Grant { incarnation, rank, electorate } = self;
+        Backer { id, incarnation: *incarnation, rank: *rank, electorate }
+    }
+}
+
 /// Whom to name, and the promises that allow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -63,6 +99,8 @@ pub(crate) struct Wishes {
     pub(crate) not: Option<NodeId>,
     /// To whom a mastership is handed over.
     pub(crate) heir: Option<NodeId>,
+    /// The proposer is designated, and the other one has been silent for long enough.
+    pub(crate) alone: bool,
 }
 
 /// The best winner, if the promises suffice for one. Before the `last_call` a promiser who reaches no commit quorum, the
@@ -72,28 +110,39 @@ pub(crate) fn choose(
     wishes: Wishes,
     last_call: bool,
 ) -> Option<Choice> {
-    let Wishes { not, heir } = wishes;
-    let heir = heir.filter(|heir| !is_outranked(*heir, pledges));
+    let Wishes { not, heir, alone } = wishes;
+    let heir = heir.filter(|heir| !is_ruled_out(*heir, pledges));
+    let backers: Vec<Backer<'_>> = pledges.iter().map(|(id, pledge)| pledge.backer(*id)).collect();
     let doubtful = |id: NodeId, pledge: &Pledge| {
         Some(id) == not || !pledge.promise.reaches_commit_quorum || heir.is_some_and(|it| it != id)
     };
     let winner = pledges
         .iter()
         .filter(|(_, pledge)| pledge.promise.nameable)
-        .filter(|(_, pledge)| has_quorum(pledge, pledges))
+        .filter(|(id, pledge)| is_backed(pledge.backer(**id), &backers, alone))
         .filter(|(id, pledge)| last_call || !doubtful(**id, pledge))
         .min_by(|(one, a), (other, b)| {
             let doubt = doubtful(**one, a).cmp(&doubtful(**other, b));
             doubt.then_with(|| compare_candidates(**one, a, **other, b))
         });
-    winner.map(|(id, pledge)| Choice { winner: *id, promisers: supporters(pledge, pledges) })
+    winner.map(|(id, pledge)| Choice {
+        winner: *id,
+        promisers: supporters(pledge.backer(*id), &backers),
+    })
 }
 
-/// Whether a promiser who might be named holds more: then `id` is not waited for, nor preferred.
-fn is_outranked(id: NodeId, pledges: &BTreeMap<NodeId, Pledge>) -> bool {
+/// Whether anybody could be named if all of `backers` promised: without that, a term would be raised for nothing. They may
+/// know different memberships, and a later one than the asker's may need more of them, or others.
+pub(crate) fn foresees_a_winner(backers: &[Backer<'_>], alone: bool) -> bool {
+    backers.iter().any(|candidate| is_backed(*candidate, backers, alone))
+}
+
+/// Whether `id` cannot be named, or a promiser who might be holds more: then it is not waited for, nor preferred.
+fn is_ruled_out(id: NodeId, pledges: &BTreeMap<NodeId, Pledge>) -> bool {
     let Some(own) = pledges.get(&id) else { return false };
-    let nameable = pledges.values().filter(|pledge| pledge.promise.nameable);
-    nameable.into_iter().any(|it| compare_logs(it.promise.rank, own.promise.rank).is_gt())
+    let mut nameable = pledges.values().filter(|pledge| pledge.promise.nameable);
+    let outranks = |it: &Pledge| compare_logs(it.promise.rank, own.promise.rank).is_gt();
+    !own.promise.nameable || nameable.any(outranks)
 }
 
 /// Less is better.
@@ -105,28 +154,48 @@ fn compare_candidates(one: NodeId, a: &Pledge, other: NodeId, b: &Pledge) -> Ord
     compare_logs(b.promise.rank, a.promise.rank).then_with(|| taste(one, a).cmp(&taste(other, b)))
 }
 
-/// The promisers who do not rank above `candidate`, whether or not its membership counts them. Who belongs to a group founds no
-/// other: one whose log failed before its founding entry was synced ranks like the unborn, and may have that entry after all.
-fn supporters(candidate: &Pledge, pledges: &BTreeMap<NodeId, Pledge>) -> Vec<Promiser> {
-    let below =
-        |pledge: &&Pledge| compare_logs(pledge.promise.rank, candidate.promise.rank).is_le();
-    let born = |pledge: &Pledge| pledge.promise.electorate.is_born();
-    pledges
+/// Those who do not rank above `candidate`, whether or not its membership counts them. Who belongs to a group founds no
+/// other: one whose log failed before its founding entry was synced ranks like the unborn, and may have that entry after all. Nor does who knows that
+/// there is a group, and asks to be admitted.
+fn supporters(candidate: Backer<'_>, backers: &[Backer<'_>]) -> Vec<Promiser> {
+    let below = |backer: &&Backer<'_>| compare_logs(backer.rank, candidate.rank).is_le();
+    let to_be_born = !candidate.electorate.is_born();
+    backers
         .iter()
-        .filter(|(_, pledge)| below(pledge) && (born(candidate) || !born(pledge)))
-        .map(|(id, Pledge { incarnation, promise })| Promiser {
+        .filter(below)
+        .filter(|backer| !to_be_born || backer.electorate.founds())
+        .map(|Backer { id, incarnation, rank, .. }| Promiser {
             id: *id,
             incarnation: *incarnation,
-            rank: promise.rank,
+            rank: *rank,
         })
         .collect()
 }
 
-/// The membership in the candidate's own log decides which promises count and how many it takes.
-fn has_quorum(candidate: &Pledge, pledges: &BTreeMap<NodeId, Pledge>) -> bool {
-    let supporters = supporters(candidate, pledges);
+/// The membership in the candidate's own log decides whether it may be master, which promises count, and how many it takes.
+fn is_backed(candidate: Backer<'_>, backers: &[Backer<'_>], alone: bool) -> bool {
+    let electorate = if mutant!("election-old-config-wins") {
+        let all = backers.iter().map(|backer| backer.electorate);
+        all.min_by_key(|electorate| electorate.at).unwrap_or(candidate.electorate)
+    } else {
+        candidate.electorate
+    };
+    let supporters = supporters(candidate, backers);
     let by_name = supporters.iter().map(|promiser| (promiser.id, promiser.incarnation)).collect();
-    candidate.promise.electorate.is_election_quorum(&by_name)
+    let alone = alone || is_left_alone(candidate, backers);
+    electorate.counts(candidate.id, candidate.incarnation) && electorate.suffices(&by_name, alone)
+}
+
+/// Whether the other voter beside a designated one says itself that it is none any more. It holds the entry by which the designated one went on
+/// alone, and that one has lost it with its power: so the other one may rank above it, will never stand, and is not waited for.
+fn is_left_alone(candidate: Backer<'_>, backers: &[Backer<'_>]) -> bool {
+    let Electorate { designated, voters, .. } = candidate.electorate;
+    let renounces = |id: &NodeId| {
+        let mut own = backers.iter().filter(|backer| backer.id == *id);
+        own.any(|it| it.electorate.is_born() && !it.electorate.counts(it.id, it.incarnation))
+    };
+    *designated == Some(candidate.id)
+        && voters.keys().filter(|id| **id != candidate.id).all(renounces)
 }
 
 /// Whether the asker of a pre-vote would make the better proposer than we do. Less is better.
@@ -139,6 +208,7 @@ pub(crate) fn better_asker(theirs: (LogPoint, u32, NodeId), ours: (LogPoint, u32
 mod tests {
     use super::*;
     use crate::electorate::Voter;
+    use proptest::prelude::*;
     use rep_vlsn::{GroupId, Term, Vlsn};
 
     fn at(term: u64, vlsn: u64) -> LogPoint {
@@ -172,6 +242,47 @@ mod tests {
         choose(pledges, Wishes::default(), false).map(|choice| choice.winner.get())
     }
 
+    fn designating(pledge: (NodeId, Pledge)) -> (NodeId, Pledge) {
+        let (id, mut pledge) = pledge;
+        let voters = pledge.promise.electorate.voters.clone();
+        let one = NodeId::new(1);
+        let electorate = Electorate::designated(GroupId::default(), at(1, 1), voters, one);
+        pledge.promise.electorate = electorate.unwrap();
+        (id, pledge)
+    }
+
+    #[test]
+    fn a_designated_voter_is_named_alone_only_when_it_may_go_alone() {
+        let alone = Wishes { alone: true, ..Wishes::default() };
+        let one = designating(pledge(1, at(1, 5), 2));
+        let two = designating(pledge(2, at(1, 9), 2));
+        let pledges = BTreeMap::from([one.clone()]);
+        assert_eq!(choose(&pledges, Wishes::default(), true), None, "the other may have more");
+        assert_eq!(choose(&pledges, alone, true).unwrap().winner.get(), 1);
+        assert_eq!(choose(&BTreeMap::from([two.clone()]), alone, true), None, "never the other");
+        let both = BTreeMap::from([one, two]);
+        for wishes in [Wishes::default(), alone] {
+            assert_eq!(choose(&both, wishes, true).unwrap().winner.get(), 2, "it has more");
+        }
+    }
+
+    #[test]
+    fn a_designated_voter_is_named_beside_one_that_knows_itself_to_be_none_any_more() {
+        let one = designating(pledge(1, at(1, 5), 2));
+        let (two, mut left) = designating(pledge(2, at(1, 6), 2));
+        left.promise.electorate =
+            electorate([1]).with_learners(BTreeMap::from([(two, incarnation(2))]));
+        let both = BTreeMap::from([one.clone(), (two, left)]);
+        let choice = choose(&both, Wishes::default(), false).unwrap();
+        assert_eq!(choice.winner.get(), 1);
+        assert_eq!(choice.promisers.len(), 1, "it makes itself free of the other one again");
+        // Who has forgotten everything is not one that was left behind.
+        let (two, mut forgot) = designating(pledge(2, LogPoint::NULL, 2));
+        forgot.promise.electorate = Electorate::joining();
+        forgot.promise.rank = at(1, 6);
+        assert_eq!(choose(&BTreeMap::from([one, (two, forgot)]), Wishes::default(), true), None);
+    }
+
     #[test]
     fn a_shorter_log_of_a_later_term_wins() {
         let pledges = BTreeMap::from([pledge(1, at(1, 900), 3), pledge(2, at(2, 5), 3)]);
@@ -192,6 +303,28 @@ mod tests {
         assert_eq!(winner(&pledges), Some(1), "the log comes before taste");
     }
 
+    proptest! {
+        /// Whoever ranks: nothing comes into it but what the promises bring, a row of the matrix from each.
+        #[test]
+        fn among_equals_the_rows_of_the_matrix_decide(
+            matrix in proptest::collection::vec(proptest::collection::vec(0_u64..4, 3), 3),
+        ) {
+            let trip = |from: u32, to: u32| matrix[from as usize - 1][to as usize - 1];
+            let others = |id: u32| (1..=3).filter(move |other| *other != id);
+            let pledges: BTreeMap<_, _> = (1..=3)
+                .map(|id| {
+                    let (node, mut pledge) = pledge(id, at(1, 5), 3);
+                    let row = others(id).map(|to| (NodeId::new(to), Duration::from_millis(trip(id, to))));
+                    pledge.promise.round_trips = row.collect();
+                    (node, pledge)
+                })
+                .collect();
+            // A commit of three takes two: the nearest other one.
+            let nearest = |id: &u32| (others(*id).map(|to| trip(*id, to)).min(), *id);
+            prop_assert_eq!(winner(&pledges), (1..=3).min_by_key(nearest));
+        }
+    }
+
     #[test]
     fn nearness_is_the_round_trip_to_the_last_one_needed() {
         let ms = Duration::from_millis;
@@ -200,6 +333,9 @@ mod tests {
         assert_eq!(nearness(NodeId::new(1), &electorate(1..=5), &trips), ms(20));
         assert_eq!(nearness(NodeId::new(1), &electorate(1..=1), &trips), ms(0));
         assert_eq!(nearness(NodeId::new(1), &electorate(5..=9), &trips), Duration::MAX);
+        let learner = BTreeMap::from([(NodeId::new(9), incarnation(9))]);
+        let growing = electorate(1..=3).with_learners(learner);
+        assert_eq!(nearness(NodeId::new(1), &growing, &trips), ms(10), "9 acknowledges for nobody");
     }
 
     #[test]
@@ -210,6 +346,22 @@ mod tests {
         assert_eq!(winner(&pledges), None, "two of five do not suffice, and 2 ranks below 1");
         pledges.extend([pledge(3, at(3, 8), 3)]);
         assert_eq!(winner(&pledges), Some(1));
+    }
+
+    #[test]
+    fn learners_make_no_quorum_and_no_master() {
+        let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(3, 8), 3)).collect();
+        let learner = BTreeMap::from([(NodeId::new(2), incarnation(2))]);
+        for pledge in pledges.values_mut() {
+            let voters = [1, 3, 4];
+            pledge.promise.electorate = electorate(voters).with_learners(learner.clone());
+        }
+        assert_eq!(choose(&pledges, Wishes::default(), true), None, "one of three");
+        let (three, mut third) = pledge(3, at(3, 7), 3);
+        third.promise.electorate = pledges[&NodeId::new(1)].promise.electorate.clone();
+        pledges.insert(three, third);
+        pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(3, 9);
+        assert_eq!(winner(&pledges), Some(1), "the learner holds more, and is passed over");
     }
 
     #[test]
@@ -233,6 +385,8 @@ mod tests {
         unborn.promise.electorate = founders();
         let mut pledges = BTreeMap::from([(one, failed), (two, unborn)]);
         assert_eq!(choose(&pledges, Wishes::default(), true), None);
+        pledges.get_mut(&one).unwrap().promise.electorate = Electorate::joining();
+        assert_eq!(choose(&pledges, Wishes::default(), true), None, "it knows of a group");
         pledges.get_mut(&one).unwrap().promise.electorate = founders();
         assert_eq!(winner(&pledges), Some(2), "both are unborn");
     }
@@ -247,7 +401,7 @@ mod tests {
     #[test]
     fn the_doubtful_win_only_on_the_last_call() {
         let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
-        let silent = Wishes { not: Some(NodeId::new(1)), heir: None };
+        let silent = Wishes { not: Some(NodeId::new(1)), ..Wishes::default() };
         assert_eq!(choose(&pledges, silent, false).unwrap().winner.get(), 2);
         pledges.get_mut(&NodeId::new(2)).unwrap().promise.rank = at(2, 4);
         assert_eq!(choose(&pledges, silent, false), None);
@@ -259,7 +413,7 @@ mod tests {
 
     #[test]
     fn an_heir_is_waited_for_and_named_before_others_but_not_below_them() {
-        let to = |id| Wishes { not: None, heir: Some(NodeId::new(id)) };
+        let to = |id| Wishes { heir: Some(NodeId::new(id)), ..Wishes::default() };
         let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
         assert_eq!(choose(&pledges, to(3), false), None, "its promise may still come");
         assert_eq!(choose(&pledges, to(2), false).unwrap().winner.get(), 2);
@@ -269,6 +423,45 @@ mod tests {
         // A quorum is there without the one that holds more; but that one is there as well.
         pledges.extend([pledge(3, at(2, 4), 3)]);
         assert_eq!(choose(&pledges, to(2), false).unwrap().winner.get(), 1, "it lacks an entry");
+    }
+
+    #[test]
+    fn an_heir_that_cannot_be_named_is_not_waited_for() {
+        let to = Wishes { heir: Some(NodeId::new(2)), ..Wishes::default() };
+        let mut pledges: BTreeMap<_, _> = (1..=2).map(|id| pledge(id, at(2, 5), 3)).collect();
+        pledges.get_mut(&NodeId::new(2)).unwrap().promise.nameable = false;
+        assert_eq!(choose(&pledges, to, false).unwrap().winner.get(), 1);
+    }
+
+    proptest! {
+        /// Those who granted a pre-vote promise next, and their logs are as they were.
+        #[test]
+        fn a_winner_is_foreseen_exactly_if_one_can_be_named(
+            held in proptest::collection::btree_map(1_u32..6, (0_u64..4, 1_u32..32, any::<u8>()), 1..6),
+        ) {
+            let pledges: BTreeMap<_, _> = held
+                .into_iter()
+                .map(|(id, (vlsn, voters, learners))| {
+                    let (id, mut pledge) = pledge(id, at(1, vlsn), 1);
+                    let listed = |bits: u32| (1..6).filter(move |id| bits & (1 << (id - 1)) != 0);
+                    let learners = listed(u32::from(learners) & !voters);
+                    let learners = learners.map(|id| (NodeId::new(id), incarnation(id)));
+                    let electorate = electorate(listed(voters));
+                    pledge.promise.electorate = electorate.with_learners(learners.collect());
+                    pledge.promise.nameable = pledge.promise.electorate.counts(id, incarnation(id.get()));
+                    (id, pledge)
+                })
+                .collect();
+            let backers: Vec<_> = pledges.iter().map(|(id, pledge)| pledge.backer(*id)).collect();
+            let found = choose(&pledges, Wishes::default(), true);
+            prop_assert_eq!(foresees_a_winner(&backers, false), found.is_some());
+            if let Some(Choice { winner, promisers }) = found {
+                let own = &pledges[&winner].promise;
+                let by_name = promisers.iter().map(|it| (it.id, it.incarnation)).collect();
+                prop_assert!(own.electorate.is_election_quorum(&by_name));
+                prop_assert!(promisers.iter().all(|it| it.rank <= own.rank));
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 #[path = "support/bench.rs"]
 mod bench;
 
-use bench::{Bench, Step, electorate};
+use bench::{Bench, Step, electorate, history};
 use proptest::prelude::*;
 use rep_election::message::{Name, PreGrant, PreSolicit, Promise, Refuse, Solicit};
 use rep_election::{Electorate, Message, Promiser, Reason, Sender};
@@ -39,6 +39,8 @@ fn points() -> impl Strategy<Value = LogPoint> {
 fn electorates() -> impl Strategy<Value = Electorate> {
     prop_oneof![
         8 => Just(electorate(3, true)),
+        4 => proptest::sample::select(history()),
+        1 => Just(Electorate::joining()),
         1 => Just(electorate(3, false)),
         1 => Just(electorate(5, true)),
         1 => (0_usize..4, 0_usize..4).prop_map(|(election, commit)| {
@@ -64,6 +66,9 @@ fn messages() -> impl Strategy<Value = Message> {
     );
     let solicits = (terms(), points(), electorates()).prop_map(|(term, rank, electorate)| {
         Message::Solicit(Solicit { term, rank, electorate, transfer: false })
+    });
+    let grants = (terms(), points(), electorates()).prop_map(|(term, rank, electorate)| {
+        Message::PreGrant(PreGrant { term, rank, electorate })
     });
     let refusals =
         (terms(), any::<bool>(), terms(), reasons()).prop_map(|(term, pre_vote, fence, reason)| {
@@ -92,14 +97,7 @@ fn messages() -> impl Strategy<Value = Message> {
     });
     let names = (terms(), ids(), proptest::collection::vec(promisers, 0..5))
         .prop_map(|(term, winner, promisers)| Message::Name(Name { term, winner, promisers }));
-    prop_oneof![
-        pre_solicits,
-        terms().prop_map(|term| Message::PreGrant(PreGrant { term })),
-        refusals,
-        solicits,
-        promises,
-        names,
-    ]
+    prop_oneof![pre_solicits, grants, refusals, solicits, promises, names,]
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -112,6 +110,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::ReignEnded),
         1 => (0_u64..4, 0_u64..4).prop_map(|(term, vlsn)| Step::Rank(term, vlsn)),
         1 => any::<bool>().prop_map(Step::Nameable),
+        1 => proptest::sample::select(history()).prop_map(Step::Membership),
         1 => Just(Step::Restart),
     ]
 }

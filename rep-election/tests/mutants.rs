@@ -11,9 +11,13 @@ mod world;
 
 use rep_vlsn::mutants;
 use std::panic::catch_unwind;
+#[path = "support/churn.rs"]
+mod churn;
+
+use churn::churn;
 use storm::{cut_off_from_the_master_alone, storm};
 
-const PLANTED: [&str; 8] = [
+const PLANTED: [&str; 11] = [
     "election-skip-promise-sync",
     "election-resolicit-persisted-term",
     "election-accept-after-restart",
@@ -22,6 +26,9 @@ const PLANTED: [&str; 8] = [
     "election-wiped-votes",
     "election-two-promises-a-term",
     "election-no-prevote-check",
+    "election-learner-counts",
+    "election-old-config-wins",
+    "quorum-unmet-change",
 ];
 
 /// One test, since the set of planted bugs belongs to the process.
@@ -54,7 +61,12 @@ fn first_failure() -> Option<(String, String)> {
     }
     (0..1000).find_map(|seed| {
         let size = if seed % 3 == 0 { 5 } else { 3 };
-        let why = failed(&|| drop(storm(size, true, seed)))?;
-        Some((format!("storm of {size}, seed {seed}"), why))
+        if let Some(why) = failed(&|| drop(storm(size, true, seed))) {
+            return Some((format!("storm of {size}, seed {seed}"), why));
+        }
+        let why = failed(&|| {
+            churn(size, 4, seed);
+        })?;
+        Some((format!("changes in a storm of {size}, seed {seed}"), why))
     })
 }

@@ -30,7 +30,7 @@ fn a_promise_waits_for_the_disk_and_is_in_force_at_once() {
 fn our_own_solicitation_waits_for_the_disk() {
     let mut solo = Solo::new(1);
     let asked = solo.until_asking();
-    let grant = Message::PreGrant(rep_election::message::PreGrant { term: asked });
+    let grant = solo.grant(asked);
     solo.give(from(3), grant).unwrap();
     let out = solo.take();
     assert!(solicits(&out).is_empty());
@@ -223,8 +223,8 @@ fn a_grant_of_another_term_counts_nothing() {
     let mut solo = Solo::new(1);
     let asked = solo.until_asking().get();
     for other in [asked - 1, asked + 1] {
-        let grant = rep_election::message::PreGrant { term: term(other) };
-        solo.ask(from(2), Message::PreGrant(grant));
+        let grant = solo.grant(term(other));
+        solo.ask(from(2), grant);
         assert_eq!(solo.core.fence().term, term(1));
     }
 }
@@ -276,9 +276,9 @@ fn an_absurd_term_is_malformed() {
 fn no_term_is_raised_unless_a_quorum_would_promise() {
     let mut solo = Solo::of(1, born(5), Fence { term: term(1), promised_to: None });
     let asked = solo.until_asking();
-    solo.ask(from(2), Message::PreGrant(rep_election::message::PreGrant { term: asked }));
-    solo.ask(wiped(3), Message::PreGrant(rep_election::message::PreGrant { term: asked }));
-    solo.ask(from(9), Message::PreGrant(rep_election::message::PreGrant { term: asked }));
+    solo.ask(from(2), solo.grant(asked));
+    solo.ask(wiped(3), solo.grant(asked));
+    solo.ask(from(9), solo.grant(asked));
     assert_eq!(solo.core.fence().term, term(1));
     assert_eq!(solo.core.status().agreed, [id(1), id(2)]);
     assert_eq!(solo.jump(), "pre-vote round");
@@ -311,10 +311,8 @@ fn a_stranger_and_another_group_are_refused() {
     other.group = Some(GroupId([1; 16]));
     let ask = solicit_in(2, at(1, 1), other);
     assert_eq!(refused(&solo.ask(from(2), ask)), Some(Reason::OtherGroup));
-    assert_eq!(
-        solo.give(from(1), Message::PreGrant(rep_election::message::PreGrant { term: term(2) })),
-        Err(PeerError::OwnName { name: id(1) })
-    );
+    let grant = solo.grant(term(2));
+    assert_eq!(solo.give(from(1), grant), Err(PeerError::OwnName { name: id(1) }));
 }
 
 #[test]

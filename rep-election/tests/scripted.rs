@@ -2,7 +2,8 @@
 //! commands, what follows is everything that the cores did, and the rest is prose. `UPDATE_SCRIPTS=1 cargo
 //! test -p rep-election --test scripted` writes the traces anew; read the difference before believing it.
 //!
-//! Commands: `nodes N [unborn]`, `log nX TERM...`, `crash nX [unseen]`, `start nX`, `wipe nX`, `cut nX nY`
+//! Commands: `nodes N [unborn]`, `spare nX` (another node, of no group), `log nX TERM...` (`TERM:1,2+3`: an entry that says
+//! that n1 and n2 are the voters and n3 is a learner), `crash nX [unseen]`, `start nX`, `wipe nX`, `cut nX nY`
 //! (one way), `heal`, `mute nX` (crowned, it says nothing), `speak nX`, `disk nX MS` (its fence takes so
 //! long), `lose nX` (its master's redial was refused), `run MS`, `until served`, `state`.
 
@@ -10,10 +11,12 @@
 #[allow(dead_code)]
 mod world;
 
-use rep_vlsn::{NodeId, Term};
+use rep_election::{Electorate, Voter};
+use rep_vlsn::{GroupId, LogPoint, NodeId, Term, Vlsn};
 use std::fmt::Write as _;
 use std::path::Path;
-use world::{World, ms, node};
+use std::rc::Rc;
+use world::{Entry, World, incarnation, ms, node};
 
 #[test]
 fn every_script_tells_what_happens() {
@@ -66,9 +69,10 @@ fn run(world: &mut Option<World>, command: &str, out: &mut String) {
 fn obey(world: &mut World, words: &[&str], out: &mut String) {
     match words {
         ["nodes", ..] => {}
+        ["spare", id] => world.spare(the(id)),
         ["log", id, terms @ ..] => {
-            let terms = terms.iter().map(|term| Term::new(term.parse().unwrap()));
-            world.set_log(the(id), terms.collect());
+            let log = terms.iter().enumerate().map(|(before, text)| entry(before, text));
+            world.set_log(the(id), log.collect());
         }
         ["crash", id] => world.crash(the(id), false),
         ["crash", id, "unseen"] => world.crash(the(id), true),
@@ -87,6 +91,25 @@ fn obey(world: &mut World, words: &[&str], out: &mut String) {
         ["state"] => state(world, out),
         other => panic!("no such command: {other:?}"),
     }
+}
+
+/// The entry written like that, with so many before it.
+fn entry(before: usize, text: &str) -> Entry {
+    let (term, members) = text.split_once(':').map_or((text, None), |(t, m)| (t, Some(m)));
+    let term = Term::new(term.parse().unwrap());
+    let at = LogPoint::new(term, Vlsn::new(before as u64 + 1));
+    Entry { term, membership: members.map(|members| Rc::new(membership(at, members))) }
+}
+
+fn membership(at: LogPoint, text: &str) -> Electorate {
+    let (voters, learners) = text.split_once('+').unwrap_or((text, ""));
+    let numbers = |text: &str| {
+        let numbers = text.split(',').filter(|number| !number.is_empty());
+        numbers.map(|number| node(number.parse().unwrap())).collect::<Vec<_>>()
+    };
+    let voters = numbers(voters).into_iter().map(|id| (id, Voter::known(incarnation(id))));
+    let learners = numbers(learners).into_iter().map(|id| (id, incarnation(id)));
+    Electorate::majority(GroupId([9; 16]), at, voters.collect()).with_learners(learners.collect())
 }
 
 fn the(id: &str) -> NodeId {

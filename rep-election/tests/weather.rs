@@ -9,6 +9,10 @@ mod world;
 #[allow(dead_code)]
 mod storm;
 
+#[path = "support/churn.rs"]
+mod churn;
+
+use churn::{Changes, churn};
 use storm::storm;
 
 #[test]
@@ -38,6 +42,20 @@ fn one_and_two_nodes_keep_the_rules_in_foul_weather() {
         storm(1, true, seed);
         storm(2, true, seed);
     }
+}
+
+/// Members are added, promoted and removed meanwhile, and quorums get other sizes.
+#[test]
+fn changing_groups_keep_the_rules_in_foul_weather() {
+    let mut all = Changes::default();
+    for seed in 0..300 {
+        let (voters, spares) = [(1, 4), (3, 4), (5, 3)][seed as usize % 3];
+        let Changes { logged, durable, rolled_back } = churn(voters, spares, seed);
+        all.logged += logged;
+        all.durable += durable;
+        all.rolled_back += rolled_back;
+    }
+    assert!(all.durable > 300 && all.rolled_back > 10, "{all:?}");
 }
 
 #[test]

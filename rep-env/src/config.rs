@@ -4,22 +4,30 @@
 //! opened; what depends on the machine (a port, a directory) is said by `open`. [`options`] gives all of them as a table.
 
 mod amounts;
+mod damage;
+mod entry;
+mod feeding;
+mod folders;
 mod options;
 #[cfg(feature = "tls")]
 mod proving;
 
 pub use amounts::{Limits, Timing};
+pub use damage::OnDamage;
 pub use options::{OptionInfo, OptionKind, Setting, options};
 #[cfg(feature = "tls")]
 pub(crate) use proving::Proving;
 
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
+use entry::{Entered, Entry, Place};
 #[cfg(feature = "quic")]
 use rep_net::QuicTransport;
 #[cfg(feature = "tls")]
 use rep_net::TlsTransport;
 use rep_net::{Address, Identity, Transport};
+pub use rep_node::FeedFrom;
+use rep_node::MemberType;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -55,10 +63,22 @@ pub struct RepConfig {
     pub advertise: String,
     /// The home directory; `None` for an ephemeral node.
     pub home: Option<PathBuf>,
-    /// The members, this node among them, by name: their addresses.
+    /// Those who found the group, this node among them, by name: their addresses. Nobody if this node is to be admitted.
     pub members: BTreeMap<String, String>,
+    /// Members that are asked to admit this node to their group; `None` if it founds one.
+    pub join: Option<Vec<String>>,
+    /// What this node asks to be when it joins.
+    pub member_type: MemberType,
+    /// Its preference as master when it joins: among equals, the greater.
+    pub priority: u32,
     /// The engine under the built-in databases.
     pub store: StoreKind,
+    /// What becomes of a home that is found damaged.
+    pub on_damage: OnDamage,
+    /// Who feeds this node, if it is a secondary.
+    pub feed_from: FeedFrom,
+    /// The folder that is shipped to, if there is one.
+    pub ship_to: Option<PathBuf>,
     /// Announced to the other members.
     pub attributes: Attributes,
     /// Whether an unencrypted transport may be used on an address that others can reach.
@@ -83,8 +103,13 @@ impl RepConfig {
             advertise: None,
             home: None,
             ephemeral: false,
-            members: Vec::new(),
+            entry: Entry::default(),
+            member_type: MemberType::default(),
+            priority: PRIORITY_DEFAULT,
             store: None,
+            on_damage: OnDamage::default(),
+            feed_from: FeedFrom::default(),
+            ship_to: None,
             attributes: Attributes::new(),
             allow_plaintext: false,
             timing: Timing::default(),
@@ -107,8 +132,13 @@ pub struct RepConfigBuilder {
     advertise: Option<String>,
     home: Option<PathBuf>,
     ephemeral: bool,
-    members: Vec<String>,
+    entry: Entry,
+    member_type: MemberType,
+    priority: u32,
     store: Option<StoreKind>,
+    on_damage: OnDamage,
+    feed_from: FeedFrom,
+    ship_to: Option<PathBuf>,
     attributes: Attributes,
     allow_plaintext: bool,
     timing: Timing,
@@ -120,14 +150,14 @@ pub struct RepConfigBuilder {
 }
 
 impl RepConfigBuilder {
-    /// Where to listen: `host:port`, names are resolved. Default: this node's address among the members.
+    /// Where to listen: `host:port`, names are resolved. Default: this node's address among the members, or what it advertises.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
         self
     }
 
     /// Where the other members reach this node, if it is not where it listens. It has to be this node's address
-    /// among the members.
+    /// among the members, if they are listed.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -146,15 +176,64 @@ impl RepConfigBuilder {
         self
     }
 
-    /// Every member, this node too, each as `name=address`, in any order; the same list at every member.
+    /// Those who found the group, this node too, each as `name=address`, in any order; the same list at each of them. Once the members
+    /// of the group have been changed, its log alone says who they are, and this list means nothing any more.
     pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.members.extend(members.into_iter().map(Into::into));
+        self.entry.members.extend(members.into_iter().map(Into::into));
+        self
+    }
+
+    /// Founds a group of this node alone, at its address, to which others are admitted. Said again at every opening, it
+    /// means nothing to a directory that belongs to a group.
+    pub fn bootstrap(mut self) -> Self {
+        self.entry.bootstrap = true;
+        self
+    }
+
+    /// Asks those who listen at these addresses, members of the group, to admit this node, until it is a member. Said again at every
+    /// opening, it means nothing to a directory that belongs to a group. Without an address this node waits to be added.
+    pub fn join(mut self, helpers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.entry.join.get_or_insert_default().extend(helpers.into_iter().map(Into::into));
+        self
+    }
+
+    /// What this node asks to be when it joins: `Electable` (which begins as a learner), `Secondary` (a copy that never votes), or
+    /// `Arbiter` (a vote that never holds data), or `Monitor` (neither: it is told who is master and who belongs). Default: electable.
+    pub fn member_type(mut self, kind: MemberType) -> Self {
+        self.member_type = kind;
+        self
+    }
+
+    /// How much this node is preferred as master, among equals, when it joins. Default 0, as of those who found a group.
+    pub fn priority(mut self, priority: u32) -> Self {
+        self.priority = priority;
         self
     }
 
     /// The engine under the built-in databases. Default: `Redb` with a home (and the feature `redb`), else `Memory`.
     pub fn store(mut self, store: StoreKind) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// What becomes of a home whose log, or one of whose cells, is found damaged. Default: it is set aside, and this node joins its
+    /// group as a new member.
+    pub fn on_damage(mut self, on_damage: OnDamage) -> Self {
+        self.on_damage = on_damage;
+        self
+    }
+
+    /// Who gives this node its entries, if it is a secondary. Default: the master; with [`FeedFrom::Replica`] a replica does, so that the
+    /// master's network is spared, and the master only while no replica can.
+    pub fn feed_from(mut self, feed_from: FeedFrom) -> Self {
+        self.feed_from = feed_from;
+        self
+    }
+
+    /// Ships every entry that is durable in the group to this directory, which is made if absent and becomes a log of its own: see
+    /// [`shipping`](crate::shipping).
+    pub fn ship_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ship_to = Some(path.into());
         self
     }
 
@@ -233,19 +312,15 @@ impl RepConfigBuilder {
         check_name("name", &self.name)?;
         amounts::check(&self.timing, &self.limits)?;
         self.check_attributes()?;
-        let members = parse_members(&self.members)?;
-        let own = members.get(&self.name).cloned().ok_or_else(|| {
-            let problem = format!(
-                "this node, {:?}, is not among them; list every member, itself too",
-                self.name
-            );
-            Error::config("members", problem)
-        })?;
-        if self.advertise.as_ref().is_some_and(|advertised| *advertised != own) {
-            let problem = format!("differs from this node's address among the members, {own}");
-            return Err(Error::config("advertise", problem));
-        }
         let store = self.choose_store()?;
+        check_type(self.member_type)?;
+        self.check_shipping()?;
+        let place = Place {
+            advertise: self.advertise.as_deref(),
+            listen: self.listen.as_deref(),
+            listener: self.listener.as_ref(),
+        };
+        let Entered { members, join, own } = self.entry.check(&self.name, place)?;
         if self.listener.is_some() && self.has_own_transport() {
             return Err(Error::config(
                 "listener",
@@ -263,7 +338,13 @@ impl RepConfigBuilder {
             advertise: own,
             home: self.home,
             members,
+            join,
+            member_type: self.member_type,
+            priority: self.priority,
             store,
+            on_damage: self.on_damage,
+            feed_from: self.feed_from,
+            ship_to: self.ship_to,
             attributes: self.attributes,
             allow_plaintext: self.allow_plaintext,
             timing: self.timing,
@@ -291,6 +372,23 @@ impl RepConfigBuilder {
             return Err(Error::config("attribute", problem));
         }
         Ok(())
+    }
+
+    fn check_shipping(&self) -> Result<(), Error> {
+        let Some(path) = &self.ship_to else { return Ok(()) };
+        let wrong = |problem: &str| Err(Error::config(SHIP_TO, problem));
+        if path.as_os_str().is_empty() {
+            return wrong("names no directory");
+        }
+        if !self.member_type.holds_data() {
+            return wrong("a member that holds no data has no entries to ship");
+        }
+        match self.home.as_ref().is_some_and(|home| folders::lies_within(path, home)) {
+            true => wrong(
+                "lies in the home, which may be set aside as a whole: ship to another directory",
+            ),
+            false => Ok(()),
+        }
     }
 
     fn choose_store(&self) -> Result<StoreKind, Error> {
@@ -329,6 +427,25 @@ impl RepConfigBuilder {
     }
 }
 
+/// How much a node is preferred as master of which nothing was said.
+pub(crate) const PRIORITY_DEFAULT: u32 = 0;
+
+fn check_type(kind: MemberType) -> Result<(), Error> {
+    match kind {
+        MemberType::Electable
+        | MemberType::Secondary
+        | MemberType::Arbiter
+        | MemberType::Monitor => Ok(()),
+        other => Err(Error::config(TYPE, format!("nobody asks to be {other}"))),
+    }
+}
+
+/// The option that names the folder which is shipped to.
+const SHIP_TO: &str = "ship_to";
+
+/// The option that says what a node asks to be.
+const TYPE: &str = "type";
+
 fn check_name(option: &'static str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(Error::config(option, format!("a name has 1 to {NAME_BYTES_MAX} bytes")));
@@ -340,22 +457,6 @@ fn check_name(option: &'static str, name: &str) -> Result<(), Error> {
         return Err(Error::config(option, "a name that begins with @admin/ is an administrator's"));
     }
     Ok(())
-}
-
-fn parse_members(members: &[String]) -> Result<BTreeMap<String, String>, Error> {
-    let mut parsed = BTreeMap::new();
-    for member in members {
-        let malformed = || Error::config("members", format!("{member:?} is not name=address"));
-        let (name, address) = member.split_once('=').ok_or_else(malformed)?;
-        check_name("members", name)?;
-        if address.is_empty() {
-            return Err(malformed());
-        }
-        if parsed.insert(name.to_owned(), address.to_owned()).is_some() {
-            return Err(Error::config("members", format!("{name:?} is listed twice")));
-        }
-    }
-    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -387,6 +488,19 @@ mod tests {
     }
 
     #[test]
+    fn who_joins_or_founds_alone_is_where_it_says_to_be() {
+        let lone = || RepConfig::builder("bank", "n1").ephemeral().listen("0.0.0.0:7001");
+        let founder = lone().advertise("h:7001").bootstrap().build().unwrap();
+        assert_eq!((&*founder.members["n1"], &*founder.advertise), ("h:7001", "h:7001"));
+        let joiner = lone().join(["a:1", ""]).priority(3).build().unwrap();
+        assert_eq!(joiner.join.as_deref(), Some(&["a:1".to_owned()][..]));
+        assert_eq!((&*joiner.advertise, joiner.members.len()), ("0.0.0.0:7001", 0));
+        assert_eq!(joiner.listen, Address::new("0.0.0.0:7001"));
+        let waiting = lone().join([""]).build().unwrap();
+        assert_eq!(waiting.join, Some(Vec::new()), "it waits to be added");
+    }
+
+    #[test]
     fn the_store_follows_the_home() {
         assert_eq!(builder().build().unwrap().store, StoreKind::Memory);
         let with_home = || RepConfig::builder("bank", "n1").members(["n1=a:1"]).home("h");
@@ -405,6 +519,14 @@ mod tests {
             "members"
         );
         assert_eq!(refused(builder().members(["n1=a:1"])), "members");
+        assert_eq!(refused(RepConfig::builder("bank", "n1").ephemeral()), "members");
+        assert_eq!(refused(builder().bootstrap()), "bootstrap");
+        assert_eq!(refused(builder().join(["a:1"])), "join");
+        assert_eq!(refused(builder().member_type(MemberType::Learner)), "type");
+        let joining = || RepConfig::builder("bank", "n1").ephemeral().join(["a:1"]);
+        assert_eq!(refused(joining()), "listen");
+        assert_eq!(refused(joining().listen("127.0.0.1:0")), "advertise");
+        assert_eq!(refused(joining().listen("b:1").join(["n2=c:1"])), "join");
         assert_eq!(refused(builder().members(["n4"])), "members");
         assert_eq!(refused(builder().advertise("elsewhere:1")), "advertise");
         assert_eq!(refused(builder().home("h")), "ephemeral");

@@ -1,15 +1,18 @@
 //! The environment: one member of one group, in this process.
 
-use crate::admin::AppliedDigest;
 use crate::admin::report;
-use crate::config::RepConfig;
+use crate::admin::{AdminClient, AppliedDigest};
+use crate::config::{OnDamage, RepConfig};
 use crate::error::Error;
 use crate::events::StateEvents;
 use crate::member::Member;
 use crate::read::{Consistency, ReadHandle};
 use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
+use crate::runtime::shipper;
 use crate::runtime::{self, Owned, Runtime, Started};
+use crate::shipping::Shipping;
+use crate::shipping::segments::SegmentSink;
 use crate::stats::Stats;
 use crate::transaction::{self, WriteTxn};
 use crate::waiter::deadline;
@@ -79,12 +82,16 @@ impl ReplicatedEnvironment<Databases> {
 }
 
 impl<M: StateMachine> ReplicatedEnvironment<M> {
-    /// Opens a member whose log is about `machine`.
+    /// Opens a member whose log is about `machine`. If that has applied something, a home that is damaged is not set aside: what comes
+    /// back needs a machine that has applied nothing.
     ///
     /// # Errors
     ///
     /// As [`open`](ReplicatedEnvironment::open).
-    pub fn open_with(config: RepConfig, machine: M) -> Result<Self, Error> {
+    pub fn open_with(mut config: RepConfig, machine: M) -> Result<Self, Error> {
+        if !machine.applied().vlsn.is_null() {
+            config.on_damage = OnDamage::Refuse;
+        }
         runtime::start(config, |_| Ok(machine), None).map(Self::of)
     }
 
@@ -112,7 +119,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         ReadHandle::new(self.shared().ask_read(consistency), move || Ok(reader.clone()))
     }
 
-    /// Waits until this node is the master, or follows it in sync; who that is.
+    /// Waits until this node is the master, or follows it in sync; who that is. A member that holds no data waits until it hears one.
     ///
     /// # Errors
     ///
@@ -120,7 +127,9 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     pub fn wait_for_master(&self, timeout: Duration) -> Result<Member, Error> {
         let shared = self.shared();
         let settled = |state| matches!(state, NodeState::Master | NodeState::Replica);
-        let seen = shared.board.wait(deadline(timeout), |visible| settled(visible.state));
+        let seen = shared.board.wait(deadline(timeout), |visible| {
+            settled(visible.state) || (visible.master.is_some() && shared.lacks_data())
+        });
         match seen.map(|visible| visible.master.and_then(|master| shared.directory.member(master)))
         {
             Ok(Some(master)) => Ok(master),
@@ -132,7 +141,12 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     }
 
     fn why_no_master(&self) -> String {
-        let problems = self.shared().ask_status().map(|status| status.problems).unwrap_or_default();
+        let status = self.shared().ask_status();
+        let damage = status.as_ref().and_then(|it| report::comes_back(self.shared(), it));
+        let mut problems = status.map(|status| status.problems).unwrap_or_default();
+        problems.extend(damage);
+        let joining = self.shared().joining.lock().clone();
+        problems.extend(joining.map(|why| format!("no member yet: {why}")));
         match problems.is_empty() {
             true => "it is known, but this node is not in sync with it yet".to_owned(),
             false => problems.join("; "),
@@ -194,6 +208,35 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         report::stats_of(self.shared(), self.shared().ask_status().as_ref())
     }
 
+    /// What has rotted in the home while this member ran, in words. Unless it is the only copy of its group's data it has then halted;
+    /// closed and opened again, its home is set aside, and it comes back as a new member (see [`OnDamage`]).
+    pub fn damage_found(&self) -> Option<String> {
+        self.shared().scrubbing.damage()
+    }
+
+    /// Whether some other member says that it is the master, or follows one that is not this node: the group goes on without it. Asks one after the other, each for at most
+    /// `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub fn others_have_a_master(&self, timeout: Duration) -> Result<bool, Error> {
+        let (shared, transport) = (self.shared(), &*self.runtime().transport);
+        let me = shared.directory.me().get();
+        for member in shared.directory.all().into_iter().filter(|member| member.id != me) {
+            if shared.is_closing() {
+                return Err(Error::Closed);
+            }
+            let client = AdminClient::connect_as(transport, &shared.name, &member.address, timeout);
+            let master =
+                client.and_then(|client| client.status(timeout)).map(|report| report.master);
+            if master.is_ok_and(|master| master.is_some_and(|master| master.id != me)) {
+                return Ok(true);
+            }
+        }
+        if shared.is_closing() { Err(Error::Closed) } else { Ok(false) }
+    }
+
     /// Offers a service of the application on this node's port, under `name`, until the environment is closed. See
     /// [`services`](crate::services).
     ///
@@ -210,6 +253,23 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         handler: Arc<dyn ServiceHandler>,
     ) -> Result<(), Error> {
         self.runtime().services.register(name, handler)
+    }
+
+    /// Ships every entry that is durable in the group to `sink`, from where that says that it ends, in a thread of its own and until the
+    /// environment is closed; a sink that has nothing begins with the first entry that this member's log still holds. `name` is what status calls it. See
+    /// [`shipping`](crate::shipping).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if a sink of that name is shipped to, or as many as there may be; [`Error::Closed`], [`Error::Halted`].
+    pub fn ship_to<S>(&self, name: impl Into<String>, sink: S) -> Result<Shipping, Error>
+    where
+        S: SegmentSink + Send + 'static,
+        S::Error: fmt::Display,
+    {
+        self.shared().check_open()?;
+        let Runtime { shared, log, threads, .. } = self.runtime();
+        shipper::begin(name.into(), sink, (shared, log, threads)).map(Shipping)
     }
 
     /// Leaves the group's company: whoever waits is told, channels and files are closed, threads are waited for until

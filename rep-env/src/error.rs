@@ -5,7 +5,7 @@
 
 use crate::commit::CommitToken;
 use crate::member::Member;
-use rep_node::Acks;
+use rep_node::{Acks, MemberType, NotChanged};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,15 @@ pub enum Error {
     #[error("not the master; {}", master_words(.master))]
     NotMaster {
         /// Who is, as far as this node knows.
+        master: Option<Member>,
+    },
+    /// This node is a member that holds no data: it can neither be read nor written to. Nothing was logged. Go to `master`, or to another member
+    /// that holds the data.
+    #[error("this node is of type {kind} and holds no data; {}", master_words(.master))]
+    HoldsNoData {
+        /// What it is: an arbiter, or a monitor.
+        kind: MemberType,
+        /// Who is master, as far as this node knows.
         master: Option<Member>,
     },
     /// The environment: fewer members are live than the durability asks for. Nothing was logged.
@@ -146,6 +155,32 @@ pub enum Error {
         still_master: bool,
         /// Who is master instead, if another is.
         master: Option<Member>,
+    },
+    /// The members are what they were, unless it says otherwise.
+    #[error("the membership is not changed: {why}")]
+    NotChanged {
+        /// Why.
+        why: NotChanged,
+    },
+    /// The node that was to be a member is none.
+    #[error("the node at {address} is no member: {why}")]
+    NotAdded {
+        /// Where it was asked.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The environment: it is a learner, and had not caught up in time. It goes on.
+    #[error(
+        "{name} is a learner still, after {waited:?}, {}; it goes on by itself: wait longer, or remove it to give up", lag_words(*.lag)
+    )]
+    StillLearning {
+        /// Who.
+        name: String,
+        /// How long this call waited.
+        waited: Duration,
+        /// Entries that it is not known to have, if that is known.
+        lag: Option<u64>,
     },
     /// The caller: this version does not do that (yet). Nothing happened.
     #[error("this version does not do that: {what}")]
@@ -290,6 +325,10 @@ fn missing_words(missing: &[String]) -> String {
     }
 }
 
+fn lag_words(lag: Option<u64>) -> String {
+    lag.map_or("nobody knows how far".to_owned(), |lag| format!("{lag} entries behind"))
+}
+
 fn acks_words(needed: usize, acked_by: &[String], missing: &[String]) -> String {
     if needed == 0 {
         return "this node's mastership ended before enough members had acknowledged it".to_owned();
@@ -324,14 +363,18 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Error::NotMaster { master: Some(master) }
+            | Error::HoldsNoData { master: Some(master), .. }
             | Error::NotTransferred { master: Some(master), .. } => {
                 Verdict::Redirect(master.clone())
             }
             Error::InsufficientAcks { token, .. } => Verdict::OutcomeUnknown(*token),
             Error::NotMaster { master: None }
+            | Error::HoldsNoData { master: None, .. }
             | Error::InsufficientReplicas { .. }
             | Error::NoMaster { .. }
-            | Error::NotTransferred { master: None, .. } => {
+            | Error::NotTransferred { master: None, .. }
+            | Error::StillLearning { .. } => Verdict::RetryHere { after: AFTER_ELECTION },
+            Error::NotChanged { why } if passes(why) => {
                 Verdict::RetryHere { after: AFTER_ELECTION }
             }
             Error::RolledBack { .. }
@@ -345,6 +388,8 @@ impl Error {
             | Error::Locked { .. } => Verdict::RetryHere { after: SOON },
             Error::TxnTooLarge { .. }
             | Error::Invalid { .. }
+            | Error::NotChanged { .. }
+            | Error::NotAdded { .. }
             | Error::OtherGroup
             | Error::Unsupported { .. }
             | Error::Halted { .. }
@@ -367,6 +412,18 @@ impl Error {
     pub(crate) fn config(option: &'static str, problem: impl Into<String>) -> Self {
         Error::Config { option, problem: problem.into() }
     }
+}
+
+/// Whether the same change may be made a moment later. Asked for twice, it is made once.
+fn passes(why: &NotChanged) -> bool {
+    matches!(
+        why,
+        NotChanged::Busy
+            | NotChanged::Expired
+            | NotChanged::Unknown
+            | NotChanged::RolledBack
+            | NotChanged::NotMaster { .. }
+    )
 }
 
 #[cfg(test)]

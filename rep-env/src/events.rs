@@ -180,14 +180,11 @@ impl Board {
 #[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
-    use crate::member::Attributes;
     use rep_fsm::cell::EVENTS_MAX;
-    use std::collections::BTreeMap;
 
     #[test]
     fn events_tell_master_term_and_reason_and_end_with_shutdown() {
-        let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
-        let board = Board::new(Arc::new(Directory::new("a", &members, Attributes::new())));
+        let board = Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])));
         let mut events = board.subscribe();
         board.publish(NodeState::Unknown, Term::ZERO, None, "opened");
         board.publish(NodeState::Master, Term::new(1), Some(NodeId::new(1)), "crowned");
@@ -212,8 +209,7 @@ mod tests {
     #[test]
     fn a_slow_listener_costs_a_bounded_queue_and_is_told_nothing_impossible() {
         use NodeState::{Master, Replica, Shutdown, Unknown};
-        let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
-        let board = Board::new(Arc::new(Directory::new("a", &members, Attributes::new())));
+        let board = Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])));
         let mut events = board.subscribe();
         for number in 1..=10_000 {
             let settled = if number % 3 == 0 { Master } else { Replica };

@@ -15,6 +15,8 @@
 //! 7. [`StateMachine`] is what to implement for a log about something else than databases;
 //!    [`open_with`](ReplicatedEnvironment::open_with) opens it, [`replicate`](ReplicatedEnvironment::replicate) feeds it.
 //! 8. [`services`] are the application's own, on the node's port.
+//! 9. [`shipping`] is for entries that leave the group: an archive, another system.
+//! 10. [`recover`] is for the one directory that is left of a group whose quorum is gone for good.
 //!
 //! [`net`], [`mod@log`] and [`store`] are the crates below, under names that say what they are for here. The threads are in `runtime`, which
 //! nobody calls.
@@ -26,15 +28,18 @@ pub mod environment;
 pub mod error;
 pub mod events;
 pub mod member;
+pub mod membership;
 #[cfg(all(test, rep_loom))]
 mod models;
 mod orders;
 pub mod read;
+pub mod recover;
 pub mod replicate;
 mod runtime;
 #[cfg(all(test, rep_shuttle))]
 mod scenarios;
 pub mod services;
+pub mod shipping;
 pub mod stats;
 mod sync;
 pub mod transaction;
@@ -46,14 +51,16 @@ pub use environment::ReplicatedEnvironment;
 pub use error::{Error, Verdict};
 pub use events::{StateEvent, StateEvents};
 pub use member::Member;
+pub use membership::{GroupMember, Joining, MemberUpdate, Membership, NewMember, Stage};
 pub use read::{Consistency, ReadHandle};
 pub use replicate::ReplicateHandle;
+pub use shipping::{ShipProblem, Shipping};
 pub use stats::{ReplicaStats, Stats};
 pub use transaction::{TxnRange, WriteTxn};
 
 pub use rep_fsm::NodeState;
 pub use rep_net as net;
-pub use rep_node::{Acks, Durability};
+pub use rep_node::{Acks, Durability, MemberType, NotChanged, Quorums};
 pub use rep_store as store;
 pub use rep_store::{Database, Databases, StateMachine, View};
 pub use rep_vlsn as log;

@@ -20,7 +20,7 @@ pub struct Member {
     pub id: u32,
     /// Where the other members reach it.
     pub address: String,
-    /// What it announced when it last connected to this node; empty if it never did.
+    /// What it announced when it last connected to this node, and before that what the group has recorded of it.
     pub attributes: Attributes,
 }
 

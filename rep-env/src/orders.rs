@@ -26,7 +26,7 @@ pub(crate) type Transferred = Result<NodeId, NotTransferred>;
 pub(crate) type GroupShutDown = Result<Vec<NodeId>, NotShutDown>;
 
 impl<T: Clone> Order<T> {
-    fn new() -> (Self, Arc<Slot<Option<T>>>) {
+    pub(crate) fn new() -> (Self, Arc<Slot<Option<T>>>) {
         let slot = Arc::new(Slot::pending());
         (Order(Arc::clone(&slot)), slot)
     }
@@ -160,7 +160,7 @@ impl Shared {
         }
     }
 
-    fn order(&self, timeout: Duration) -> (Request, Duration) {
+    pub(crate) fn order(&self, timeout: Duration) -> (Request, Duration) {
         (self.next_request(), self.clock.now() + timeout.min(TIME_MAX))
     }
 

@@ -2,22 +2,26 @@
 //!
 //! No thread owns the node. Who brings it news takes the [`helm`], steps it and carries out what it says ([`node_loop`]); the
 //! watch sees to its deadlines. The [`log_writer`] and the [`promise_writer`] wait for the disk, the [`applier`] for
-//! the store, two threads a channel ([`peers`]) for sockets. Copies of the state have threads of their own ([`restore`]). Whatever decides is a step function of a pure crate.
+//! the store, two threads a channel ([`peers`]) for sockets, one a sink ([`shipper`]) for what leaves the group; the [`scrubber`] reads the log again. Copies of the state have threads of their own ([`restore`]). Whatever decides is a step function of a pure crate.
 
 mod applier;
 pub(crate) mod bell;
 pub(crate) mod credit;
 pub(crate) mod directory;
 pub(crate) mod helm;
-mod home;
+pub(crate) mod home;
 pub(crate) mod inbox;
+mod joining;
 mod last_words;
 pub(crate) mod log_writer;
 mod node_loop;
 pub(crate) mod peers;
 mod promise_writer;
 pub(crate) mod restore;
+pub(crate) mod scrubber;
+mod set_aside;
 pub(crate) mod shared;
+pub(crate) mod shipper;
 pub(crate) mod shown;
 mod start;
 pub(crate) mod threads;
@@ -31,7 +35,8 @@ use crate::error::Error;
 use crate::replicate::Places;
 use crate::services::Services;
 use inbox::Input;
-use rep_net::{Address, Listener};
+use peers::CurrentLog;
+use rep_net::{Address, Listener, Transport};
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +47,11 @@ use threads::Threads;
 pub(crate) struct Runtime {
     pub(crate) shared: Arc<Shared>,
     pub(crate) services: Services,
-    threads: Threads,
+    /// What the members speak.
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) threads: Threads,
+    /// The log, for whoever reads it beside the node.
+    pub(crate) log: Arc<CurrentLog>,
     listener: Box<dyn Listener>,
     places: Arc<dyn Places>,
 }

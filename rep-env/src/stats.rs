@@ -1,11 +1,11 @@
 //! Counters that move, and a picture of them.
 
-use crate::runtime::directory::Directory;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use rep_fsm::{NodeState, Role};
 use rep_vlsn::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A picture of a running node, in numbers. Counters begin at zero when the environment is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,24 @@ pub struct Stats {
     pub restores_given: u64,
     /// Bytes of chunks that it has given.
     pub restore_bytes_given: u64,
+    /// Segments that sinks have taken.
+    pub segments_shipped: u64,
+    /// Their entries.
+    pub entries_shipped: u64,
+    /// Bytes of these entries.
+    pub bytes_shipped: u64,
+    /// Times that a sink took nothing.
+    pub ships_failed: u64,
+    /// The last entry that every sink has; `None` if there is no sink.
+    pub shipped: Option<u64>,
+    /// Durable entries that the sink which has the fewest lacks.
+    pub ship_lag: Option<u64>,
+    /// Times that all of the home was read again.
+    pub scrubs: u64,
+    /// Bytes of the log that were read again.
+    pub scrubbed_bytes: u64,
+    /// Times that damage was found so.
+    pub damage_found: u64,
     /// Turns of whoever drove the node.
     pub steps: u64,
     /// Changes of the visible state.
@@ -81,10 +99,12 @@ pub struct Stats {
 pub struct ReplicaStats {
     /// Its name.
     pub name: String,
-    /// Where the stream to it stands, in a word; empty unless this node is master.
+    /// Where the stream to it stands, in a word; empty unless this node feeds it.
     pub state: String,
     /// Whether the channel to it is open.
     pub connected: bool,
+    /// If this node is master: who feeds it instead.
+    pub fed_by: Option<String>,
     /// The last entry sent to it.
     pub sent: u64,
     /// The last entry that it is known to hold, on stable storage or not; `None` unless this node is master.
@@ -97,6 +117,8 @@ pub struct ReplicaStats {
     pub heard_ms_ago: Option<u64>,
     /// Smoothed round trip, in microseconds.
     pub round_trip_us: Option<u64>,
+    /// The smoothed round trips that it has measured itself, by name, in microseconds.
+    pub round_trips_us: BTreeMap<String, u64>,
     /// Frames received from it.
     pub frames_received: u64,
     /// Bytes received from it.
@@ -131,7 +153,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
-            pub(crate) peers: BTreeMap<NodeId, PeerCounters>,
+            peers: Mutex<BTreeMap<NodeId, Arc<PeerCounters>>>,
         }
 
         impl Counters {
@@ -167,6 +189,13 @@ counters!(
     restore_bytes,
     restores_given,
     restore_bytes_given,
+    segments_shipped,
+    entries_shipped,
+    bytes_shipped,
+    ships_failed,
+    scrubs,
+    scrubbed_bytes,
+    damage_found,
     steps,
     state_changes,
     crowned,
@@ -188,13 +217,14 @@ pub(crate) struct PeerCounters {
 }
 
 impl Counters {
-    pub(crate) fn new(directory: &Directory) -> Self {
-        let others = directory.all().into_iter().map(|member| NodeId::new(member.id));
-        let peers = others
-            .filter(|id| *id != directory.me())
-            .map(|id| (id, PeerCounters::default()))
-            .collect();
-        Counters { peers, ..Counters::default() }
+    /// Those of one member; looked up once a channel, and counted by without a look.
+    pub(crate) fn peer(&self, id: NodeId) -> Arc<PeerCounters> {
+        Arc::clone(self.peers.lock().entry(id).or_default())
+    }
+
+    /// Numbers are never used again: what was counted of those whom nobody knows any more goes.
+    pub(crate) fn keep_peers(&self, is_known: impl Fn(NodeId) -> bool) {
+        self.peers.lock().retain(|id, _| is_known(*id));
     }
 }
 

@@ -255,6 +255,11 @@ impl Feeder {
         &self.attributes
     }
 
+    /// The last entry that the replica has on stable storage, as far as it has said so on this connection.
+    pub fn synced(&self) -> LogPoint {
+        self.synced
+    }
+
     /// Bytes sent and not acknowledged as received.
     pub fn in_flight_bytes(&self) -> usize {
         self.window.in_flight()

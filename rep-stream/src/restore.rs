@@ -60,13 +60,14 @@
 //! let (mut past, mut store, mut log) = (vec![], String::new(), vec![]);
 //! let installed = install(
 //!     &mut staging,
-//!     |bytes| Ok(past.extend_from_slice(bytes)),
+//!     LogPoint::NULL,
 //!     |chunks| {
 //!         for chunk in chunks {
 //!             store += std::str::from_utf8(&chunk.map_err(|error| error.to_string())?).expect("text");
 //!         }
 //!         Ok(point)
 //!     },
+//!     |bytes| Ok(past.extend_from_slice(bytes)),
 //!     |entry| Ok::<(), String>(log.extend_from_slice(entry)),
 //! )?;
 //! assert_eq!(installed, Some(point));
@@ -103,7 +104,7 @@ pub use message::{
 pub use rate::RATE_BURST;
 pub use sink::{RestoreSink, SinkOutput, SinkStats};
 pub use source::{RestoreSource, SourceOutput, SourceStats};
-pub use staging::{ChunksOf, Pending, Staging};
+pub use staging::{ChunksOf, Pending, Staging, Synced, Unsynced};
 pub use wire::{
     CHUNK_HEADER_BYTES, MANIFEST_BYTES_MAX, SINK_MESSAGE_BYTES_MAX, SOURCE_MESSAGE_BYTES_MAX,
 };

@@ -100,7 +100,7 @@ fn a_copy_with_a_gap_is_none() {
 /// One test, since the set of planted bugs belongs to the process.
 #[test]
 fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
-    let rules: [(&str, fn()); 12] = [
+    let rules: [(&str, fn()); 13] = [
         ("stream-skip-predecessor-check", predecessors_are_checked),
         ("stream-old-connection-ack", old_acks_count_nothing),
         ("stream-ack-before-sync", acks_wait_for_the_sync),
@@ -111,7 +111,11 @@ fn each_planted_bug_breaks_its_rule_and_nothing_breaks_without() {
         ("restore-chunk-unchecked", installing::a_spoilt_chunk_is_not_there),
         ("restore-end-unchecked", a_copy_with_a_gap_is_none),
         ("restore-cell-before-sync", installing::a_complete_copy_outlives_any_power_cut),
-        ("restore-begins-unmarked", installing::a_copy_that_rots_half_installed_opens_nothing),
+        (
+            "restore-begins-unmarked",
+            installing::a_copy_that_rots_half_installed_is_the_old_member_or_the_new_one,
+        ),
+        ("restore-sync-of-another-file", installing::a_sync_says_nothing_of_a_later_file),
         (
             "restore-emptied-before-log",
             installing::whatever_operation_is_the_last_a_member_is_the_old_one_or_the_new_one,

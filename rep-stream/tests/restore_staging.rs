@@ -9,9 +9,9 @@ mod restoring;
 use bytes::Bytes;
 use installing::{fetch, member, new, old, open, records};
 use rep_stream::restore::{
-    ChunkId, InstallError, Manifest, Pending, Staging, StagingError, install,
+    ChunkId, Chunks, InstallError, Manifest, Pending, Staging, StagingError, install,
 };
-use rep_vlsn::{Disk, DiskFile, MemDisk, SyncFailure};
+use rep_vlsn::{Disk, DiskFile, LogPoint, MemDisk, SyncFailure};
 use restoring::{GROUP, Rng, State, assert_holds, point};
 
 fn state(seed: u64) -> State {
@@ -25,6 +25,17 @@ fn complete(state: &State) -> MemDisk {
     disk
 }
 
+/// What a state machine does at least.
+fn read_all(state: &State) -> impl FnOnce(&mut Chunks<'_>) -> Result<LogPoint, String> {
+    let point = state.point;
+    move |chunks| {
+        for chunk in chunks {
+            chunk.map_err(|error| error.to_string())?;
+        }
+        Ok(point)
+    }
+}
+
 fn reopen(disk: &MemDisk) -> Staging<MemDisk> {
     Staging::open(disk.clone()).unwrap()
 }
@@ -35,13 +46,34 @@ fn whatever_operation_is_the_last_a_member_is_the_old_one_or_the_new_one() {
 }
 
 #[test]
+fn a_copy_that_is_left_to_the_system_is_the_old_member_or_the_new_one() {
+    installing::a_copy_that_is_left_to_the_system_is_the_old_member_or_the_new_one();
+}
+
+#[test]
+fn a_copy_of_the_same_point_is_installed_or_given_up_and_never_taken_for_the_old_state() {
+    installing::a_copy_of_the_same_point_is_installed_or_given_up_and_never_taken_for_the_old_state(
+    );
+}
+
+#[test]
 fn a_complete_copy_outlives_any_power_cut() {
     installing::a_complete_copy_outlives_any_power_cut();
 }
 
 #[test]
-fn a_copy_that_rots_half_installed_opens_nothing() {
-    installing::a_copy_that_rots_half_installed_opens_nothing();
+fn a_copy_that_rots_half_installed_is_the_old_member_or_the_new_one() {
+    installing::a_copy_that_rots_half_installed_is_the_old_member_or_the_new_one();
+}
+
+#[test]
+fn a_list_that_rots_half_installed_opens_nothing() {
+    installing::a_list_that_rots_half_installed_opens_nothing();
+}
+
+#[test]
+fn a_sync_says_nothing_of_a_later_file() {
+    installing::a_sync_says_nothing_of_a_later_file();
 }
 
 #[test]
@@ -98,7 +130,7 @@ fn after_a_copy_was_given_up_nothing_of_it_is_trusted() {
     fetch(&mut staging, &state).unwrap();
     let spoilt = state.ids()[3];
     disk.flip_bit(&format!("restore/{spoilt}.chunk"), 0);
-    let outcome = install(&mut staging, |_| Ok(()), |_| Ok(state.point), |_| Ok::<_, ()>(()));
+    let outcome = install(&mut staging, LogPoint::NULL, read_all(&state), |_| Ok(()), |_| Ok(()));
     assert!(matches!(outcome, Err(InstallError::GivenUp(_))), "{outcome:?}");
     assert!(!staging.ids().unwrap().contains(&spoilt));
     fetch(&mut staging, &state).unwrap();
@@ -152,24 +184,22 @@ fn a_cell_that_nobody_can_read_keeps_the_member_closed() {
     assert!(matches!(outcome, Err(InstallError::Staging(StagingError::Cell(_)))), "{outcome:?}");
 }
 
-/// Rot that comes between the first reading and the second: the state machine sees an error, and may say what it likes.
+/// The state machine sees an error, and may say what it likes.
 #[test]
 fn a_chunk_that_rots_while_it_is_installed_gives_the_copy_up() {
     let state = state(4);
     let disk = complete(&state);
     let mut staging = reopen(&disk);
     let name = format!("restore/{}.chunk", state.ids()[2]);
-    let spoil = || {
-        disk.flip_bit(&name, 0);
-        Ok(())
-    };
     let outcome = install(
         &mut staging,
-        |_| spoil(),
+        LogPoint::NULL,
         |chunks| {
+            disk.flip_bit(&name, 0);
             let read: Result<Vec<Bytes>, StagingError> = chunks.collect();
             read.map(|_| state.point).map_err(|_| "that is none of my chunks")
         },
+        |_| panic!("what is beside the log stays"),
         |_| panic!("the log stays"),
     );
     assert!(matches!(outcome, Err(InstallError::GivenUp(_))), "{outcome:?}");
@@ -189,17 +219,18 @@ fn an_installing_that_fails_at_a_step_is_done_again_from_the_first() {
             let seen = std::cell::RefCell::new(Vec::new());
             let outcome = install(
                 &mut staging,
-                |past| {
-                    assert_eq!(past, state.manifest().past);
-                    seen.borrow_mut().push("past");
-                    fails(0)
-                },
+                LogPoint::NULL,
                 |chunks| {
                     seen.borrow_mut().push("state");
                     let chunks: Vec<Bytes> = chunks.map(Result::unwrap).collect();
                     assert_eq!(chunks, state.chunks);
-                    fails(1)?;
+                    fails(0)?;
                     Ok(if fails(3).is_ok() { state.point } else { point(1, 31) })
+                },
+                |past| {
+                    assert_eq!(past, state.manifest().past);
+                    seen.borrow_mut().push("past");
+                    fails(1)
                 },
                 |entry| {
                     assert_eq!(entry, state.manifest().beginning);
@@ -208,8 +239,8 @@ fn an_installing_that_fails_at_a_step_is_done_again_from_the_first() {
                 },
             );
             match (failing, attempt, &outcome) {
-                (0, 0, Err(InstallError::Past("no")))
-                | (1, 0, Err(InstallError::State("no")))
+                (0, 0, Err(InstallError::State("no")))
+                | (1, 0, Err(InstallError::Past("no")))
                 | (2, 0, Err(InstallError::Log("no")))
                 | (3, 0, Err(InstallError::OtherPoint { .. })) => {}
                 (_, 1, Ok(Some(installed))) => assert_eq!(*installed, state.point),
@@ -217,9 +248,9 @@ fn an_installing_that_fails_at_a_step_is_done_again_from_the_first() {
             }
             steps.extend(seen.into_inner());
         }
-        let first = [&["past"][..], &["past", "state"], &["past", "state", "log"]];
-        let first = if failing == 3 { first[1] } else { first[failing] };
-        assert_eq!(steps, [first, &["past", "state", "log"]].concat());
+        let all = ["state", "past", "log"];
+        let first = if failing == 3 { 1 } else { failing + 1 };
+        assert_eq!(steps, [&all[..first], &all].concat());
         assert_eq!(staging.pending().unwrap(), None);
     }
 }
@@ -252,7 +283,7 @@ fn a_full_disk_loses_nothing_and_the_restore_goes_on_when_there_is_space() {
     assert_holds(&mut staging, &state);
     // What it takes to be done with it is there already.
     disk.fill(true);
-    let outcome = install(&mut staging, |_| Ok(()), |_| Ok(state.point), |_| Ok::<_, ()>(()));
+    let outcome = install(&mut staging, LogPoint::NULL, read_all(&state), |_| Ok(()), |_| Ok(()));
     assert_eq!(outcome.unwrap(), Some(state.point));
     assert_eq!(disk.list("restore").unwrap(), ["cell"]);
 }
@@ -275,6 +306,32 @@ fn a_chunk_whose_sync_failed_is_fetched_again() {
         disk.power_cut(&mut || 0);
         assert_holds(&mut reopen(&disk), &state);
     }
+}
+
+/// As far as a disk can tell, for a chunk in a group as for one alone.
+#[test]
+fn a_group_is_synced_by_somebody_else_while_chunks_are_kept() {
+    let (disk, state) = (member(), state(15));
+    let mut staging = reopen(&disk);
+    assert!(staging.unsynced(0).is_none());
+    let (first, last) = state.chunks.split_at(state.chunks.len() / 2);
+    first.iter().for_each(|chunk| staging.keep(ChunkId::of(chunk), chunk).unwrap());
+    let bytes = first.iter().map(Bytes::len).sum::<usize>() as u64;
+    assert!(staging.unsynced(bytes + 1).is_none());
+    let group = staging.unsynced(bytes).unwrap();
+    last.iter().for_each(|chunk| staging.keep(ChunkId::of(chunk), chunk).unwrap());
+    let early = staging.complete(&state.manifest(), &state.ids());
+    assert!(matches!(early, Err(StagingError::BeingSynced)), "{early:?}");
+    disk.fail_next_sync();
+    staging.handle_synced(group.sync());
+    assert_eq!(staging.ids().unwrap().len(), state.chunks.len() - 1, "one failed");
+    let missing = staging.complete(&state.manifest(), &state.ids());
+    assert!(matches!(missing, Err(StagingError::Missing { .. })), "{missing:?}");
+    let lost = first.iter().find(|chunk| !staging.ids().unwrap().contains(&ChunkId::of(chunk)));
+    staging.keep(ChunkId::of(lost.unwrap()), lost.unwrap()).unwrap();
+    staging.complete(&state.manifest(), &state.ids()).unwrap();
+    disk.power_cut(&mut || 0);
+    assert_holds(&mut reopen(&disk), &state);
 }
 
 #[test]
@@ -387,18 +444,44 @@ fn an_error_that_passes_spoils_nothing() {
     let disk = complete(&state);
     let stopped = install(
         &mut reopen(&disk),
-        |_| Ok(()),
+        LogPoint::NULL,
         |_| Err("the power goes before the store is replaced".to_owned()),
+        |_| Ok(()),
         |_| Ok(()),
     );
     assert!(matches!(stopped, Err(InstallError::State(_))), "{stopped:?}");
     assert!(reopen(&disk).is_installing());
     let mut staging = reopen(&disk);
     disk.fail_next_read();
-    let failed = install(&mut staging, |_| Ok::<_, String>(()), |_| Ok(state.point), |_| Ok(()));
+    let failed = install(&mut staging, LogPoint::NULL, read_all(&state), |_| Ok(()), |_| Ok(()));
     assert!(matches!(failed, Err(InstallError::Staging(StagingError::Io { .. }))), "{failed:?}");
     open(&disk, state.point).unwrap();
     assert_eq!(records(&disk), new(&state));
+}
+
+/// Nothing of the member was replaced yet, so nothing is lost by fetching another copy; to stay closed for as long as a sector is bad would lose a member.
+#[test]
+fn a_chunk_that_a_later_opening_cannot_read_gives_the_copy_up() {
+    let state = state(3);
+    let disk = complete(&state);
+    let stopped = |_: &mut Chunks<'_>| Err("the power goes before the store is replaced");
+    let first = install(&mut reopen(&disk), LogPoint::NULL, stopped, |_| Ok(()), |_| Ok(()));
+    assert!(matches!(first, Err(InstallError::State(_))), "{first:?}");
+    let mut staging = reopen(&disk);
+    assert!(staging.is_installing());
+    let outcome = install(
+        &mut staging,
+        LogPoint::NULL,
+        |chunks| {
+            disk.fail_next_read();
+            let read: Result<Vec<Bytes>, StagingError> = chunks.collect();
+            read.map(|_| state.point).map_err(|_| "no chunk")
+        },
+        |_| panic!("what is beside the log stays"),
+        |_| panic!("the log stays"),
+    );
+    assert!(matches!(outcome, Err(InstallError::GivenUp(_))), "{outcome:?}");
+    assert_eq!(reopen(&disk).pending().unwrap(), None);
 }
 
 #[test]

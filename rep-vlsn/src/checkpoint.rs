@@ -32,7 +32,8 @@ use std::io;
 const NAME: &str = "log/index";
 const MAKING: &str = "log/index.new";
 const MAGIC: [u8; 8] = *b"repindex";
-const FORMAT: u32 = 1;
+/// 1 did not tell of memberships.
+const FORMAT: u32 = 2;
 const HEAD_BYTES: usize = 48;
 /// What cleanings may leave behind before the file is written anew, beyond its own length again.
 const SLACK_BYTES: u64 = 64 << 10;

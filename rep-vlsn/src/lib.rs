@@ -7,7 +7,7 @@
 //! stands on, `segment` its files, `tail` its newest end in memory, `writer` and `reader` the two
 //! ways in, `recovery` how it is opened, `checkpoint` what makes that short;
 //! `beginning` is an entry that a log can begin anew with; `cell` is the small durable record beside it;
-//! `offline` looks at a log without opening it.
+//! `offline` looks at a log without opening it, `scrub` reads one again that runs.
 
 pub mod history;
 pub mod ids;
@@ -52,6 +52,8 @@ pub mod record;
 #[cfg(feature = "log")]
 pub mod recovery;
 #[cfg(feature = "log")]
+pub mod scrub;
+#[cfg(feature = "log")]
 pub mod segment;
 #[cfg(any(feature = "log", rep_mutants))]
 mod sync;
@@ -92,11 +94,13 @@ pub use record::{Draft, Flags, Holder, Kind, Record, RecordError, RecordHeader, 
 #[cfg(feature = "log")]
 pub use recovery::{Opened, RecoveryReport, begin_with, open, verify};
 #[cfg(feature = "log")]
+pub use scrub::{Rot, Scrub, Scrubbed};
+#[cfg(feature = "log")]
 pub use segment::Mark;
 #[cfg(feature = "log")]
 pub use tail::{Staged, Tail, TailRun};
 #[cfg(feature = "log")]
-pub use view::LogView;
+pub use view::{LogView, MEMBERSHIPS_MAX};
 #[cfg(feature = "log")]
 pub use writer::{LogWriter, SyncPlan, Synced, Truncated, Written};
 

@@ -147,6 +147,10 @@ impl<D: Disk> LogReader<D> {
         segments.iter().map(size).collect()
     }
 
+    pub(crate) fn files(&self) -> &Files<D::File> {
+        &self.files
+    }
+
     /// The newest records.
     pub fn tail(&self) -> &Tail {
         &self.tail

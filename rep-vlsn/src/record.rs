@@ -36,8 +36,10 @@ pub enum Kind {
     Data,
     /// The first entry of a term. The payload begins with the opener's [`NodeId`], u32.
     TermStart,
-    /// The first entry of a group. The payload begins with the opener's [`NodeId`], u32.
+    /// The first entry of a group, which lists its members. The payload begins with the opener's [`NodeId`], u32.
     GroupFounded,
+    /// The members from now on. It opens no term, and the whole payload is the group's own.
+    Membership,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Data => 1,
             Kind::TermStart => 2,
             Kind::GroupFounded => 3,
+            Kind::Membership => 4,
         }
     }
 
@@ -56,6 +59,7 @@ impl Kind {
             1 => Some(Kind::Data),
             2 => Some(Kind::TermStart),
             3 => Some(Kind::GroupFounded),
+            4 => Some(Kind::Membership),
             _ => None,
         }
     }
@@ -63,6 +67,11 @@ impl Kind {
     /// Whether entries of this kind may be the first of a term, and name who opened it.
     pub const fn opens_term(self) -> bool {
         matches!(self, Kind::TermStart | Kind::GroupFounded)
+    }
+
+    /// Whether entries of this kind say who the members are: see [`LogView::memberships`](crate::LogView::memberships).
+    pub const fn says_members(self) -> bool {
+        matches!(self, Kind::GroupFounded | Kind::Membership)
     }
 }
 

@@ -177,9 +177,10 @@ impl<D: Disk> Recovered<D> {
         self.settle_index(cell_epoch);
         let Recovered { disk, config, cell, scan, mut report, checkpoint, .. } = self;
         report.entries = scan.entries();
-        let Scan { table, history, last, last_crc, group, marks, trailing, untold, .. } = scan;
+        let Scan { table, history, memberships, last, last_crc, group, marks, .. } = scan;
+        let Scan { trailing, untold, .. } = scan;
         let first = table.head().map_or(Vlsn::FIRST, |(first, _)| first);
-        let view = LogView::recovered(first, last, last_crc, epoch, history.clone());
+        let view = LogView::recovered(first, last, last_crc, epoch, history.clone(), memberships);
         let files = Arc::new(Files::new(table));
         let tail = Tail::new(last, last_crc, epoch, config.tail_bytes);
         let reader = LogReader::new(Arc::clone(&files), tail.clone());

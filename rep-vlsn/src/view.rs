@@ -9,6 +9,9 @@ use crate::history::History;
 use crate::ids::{Epoch, LogPoint, Term, Vlsn};
 use crate::record::Record;
 
+/// Of so many entries that say the members a log tells where they stand: see [`LogView::memberships`].
+pub const MEMBERSHIPS_MAX: usize = 64;
+
 /// Positions of one log. `first <= last + 1`, `synced <= written <= last`, and the history covers `first..=last`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogView {
@@ -19,6 +22,8 @@ pub struct LogView {
     synced: Vlsn,
     epoch: Epoch,
     history: History,
+    /// All that are held, as a cut may uncover any of them.
+    memberships: Vec<LogPoint>,
 }
 
 impl Default for LogView {
@@ -38,23 +43,25 @@ impl LogView {
             synced: Vlsn::NULL,
             epoch: Epoch(0),
             history: History::new(),
+            memberships: Vec::new(),
         }
     }
 
-    /// The view that recovery found: entries `first..=last`, all of them synced.
+    /// The view that recovery found: entries `first..=last`, all of them synced; those at `memberships` say the members.
     ///
     /// # Panics
     ///
-    /// If the history does not give `last` its term.
+    /// If the history does not give `last` its term, or if `memberships` are not entries of this log in ascending order.
     pub fn recovered(
         first: Vlsn,
         last: LogPoint,
         last_crc: u32,
         epoch: Epoch,
         history: History,
+        memberships: Vec<LogPoint>,
     ) -> Self {
         let (written, synced) = (last.vlsn, last.vlsn);
-        let view = LogView { first, last, last_crc, written, synced, epoch, history };
+        let view = LogView { first, last, last_crc, written, synced, epoch, history, memberships };
         view.invariants();
         view
     }
@@ -92,6 +99,12 @@ impl LogView {
     /// Which node opened which term at which VLSN.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// Where the entries stand that say the members, of those that are held: ascending, and if they are more than
+    /// [`MEMBERSHIPS_MAX`] the newest so many. The last of them is in force, synced or not.
+    pub fn memberships(&self) -> &[LogPoint] {
+        &self.memberships[self.memberships.len().saturating_sub(MEMBERSHIPS_MAX)..]
     }
 
     /// Whether no entry is held, and none was ever cleaned away.
@@ -137,6 +150,9 @@ impl LogView {
             let opening = opening(record).expect("a term begins with an entry that opens it");
             self.history.push(opening).expect("openings follow each other");
         }
+        if record.header().kind.says_members() {
+            self.memberships.push(point);
+        }
         self.last = point;
         self.last_crc = record.header_crc();
     }
@@ -179,6 +195,8 @@ impl LogView {
     pub fn truncate(&mut self, keep: LogPoint) {
         assert!(self.contains(keep), "the matchpoint is an entry of this log");
         self.history.truncate(keep.vlsn);
+        let kept = self.memberships.partition_point(|point| point.vlsn <= keep.vlsn);
+        self.memberships.truncate(kept);
         self.last = keep;
         self.written = self.written.min(keep.vlsn);
         self.synced = self.synced.min(keep.vlsn);
@@ -198,6 +216,8 @@ impl LogView {
         if first > self.first {
             self.first = first.min(self.last.vlsn.next());
             self.history.clean(self.first);
+            let gone = self.memberships.partition_point(|point| point.vlsn < self.first);
+            self.memberships.drain(..gone);
         }
     }
 
@@ -212,5 +232,8 @@ impl LogView {
         if self.first <= self.last.vlsn {
             assert_eq!(self.term_at(self.last.vlsn), Some(self.last.term));
         }
+        assert!(self.memberships.windows(2).all(|pair| pair[0].vlsn < pair[1].vlsn));
+        let is_held = |point: &LogPoint| point.vlsn >= self.first && self.contains(*point);
+        assert!(self.memberships.iter().all(is_held));
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Maker, Rng};
+use common::{Maker, Rng, memberships};
 use proptest::prelude::*;
 use rep_vlsn::record::{ENTRY_BYTES_MAX, HEADER_BYTES};
 use rep_vlsn::{
@@ -64,7 +64,7 @@ proptest! {
         let mut bytes = head;
         if small {
             bytes[1..4].fill(0);
-            bytes[36] %= 5;
+            bytes[36] %= 6;
             bytes[37] %= 40;
             bytes[38..44].fill(0);
         }
@@ -128,6 +128,9 @@ proptest! {
             let last = at + 1 == keep;
             prop_assert_eq!(view.contains(record.point()), held || last);
         }
+        let held = records[..keep].iter().filter(|record| record.point().vlsn >= view.first());
+        let held: Vec<_> = held.cloned().collect();
+        prop_assert_eq!(view.memberships(), memberships(&held));
         if let Some(next) = records.get(keep) {
             let batch = Batch::of(vec![next.clone()]).unwrap();
             prop_assert!(view.accepts(point, &batch));
@@ -138,7 +141,7 @@ proptest! {
 #[test]
 fn kinds_and_flags_have_one_code_each_and_no_other_is_read() {
     let kinds: Vec<u8> = (0..=255).filter(|code| Kind::from_code(*code).is_some()).collect();
-    assert_eq!(kinds, [1, 2, 3]);
+    assert_eq!(kinds, [1, 2, 3, 4]);
     assert!(kinds.iter().all(|code| Kind::from_code(*code).unwrap().code() == *code));
     let flags: Vec<u8> = (0..=255).filter(|code| Flags::from_code(*code).is_some()).collect();
     assert_eq!(flags.len(), 18);
@@ -175,15 +178,22 @@ fn a_record_cut_short_says_how_much_is_missing() {
 
 #[test]
 fn a_new_term_needs_an_entry_that_opens_it() {
-    let mut maker = Maker::new();
-    let first = maker.open_term(1, 1);
-    maker.last.term = Term::new(2);
-    let next = maker.data(b"x");
-    let batch = Batch::of(vec![next.clone()]).unwrap();
-    let mut view = LogView::empty();
-    view.append(&first);
-    assert!(!view.accepts(first.point(), &batch));
-    assert!(matches!(Batch::of(vec![first, next]), Err(BatchError::NotChained { .. })));
+    // What looks like an opener in front of other members is none.
+    let next: [fn(&mut Maker) -> Record; 2] =
+        [|maker| maker.data(b"x"), |maker| maker.membership(&[1, 0, 0, 0])];
+    for next in next {
+        let mut maker = Maker::new();
+        let first = maker.open_term(1, 1);
+        maker.last.term = Term::new(2);
+        let next = next(&mut maker);
+        assert_eq!(next.opener(), None);
+        let batch = Batch::of(vec![next.clone()]).unwrap();
+        assert_eq!(batch.openings().count(), 0);
+        let mut view = LogView::empty();
+        view.append(&first);
+        assert!(!view.accepts(first.point(), &batch));
+        assert!(matches!(Batch::of(vec![first, next]), Err(BatchError::NotChained { .. })));
+    }
     assert_eq!(Batch::of(Vec::new()).unwrap_err(), BatchError::Empty);
 }
 

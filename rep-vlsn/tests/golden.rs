@@ -4,8 +4,8 @@ mod common;
 
 use common::{GROUP, Maker};
 use rep_vlsn::{
-    Beginning, Draft, DurableCell, Flags, Kind, LogConfig, LogPoint, MemDisk, NodeId, Record,
-    SyncClass, Term, Vlsn, open,
+    Beginning, Disk, DiskFile, Draft, DurableCell, Flags, Kind, LogConfig, LogPoint, MemDisk,
+    NodeId, Record, SyncClass, Term, Vlsn, open,
 };
 
 /// The bytes of a golden file: hex, with `#` comments.
@@ -44,6 +44,12 @@ fn record() -> Record {
     draft.stamp(point, opening().header_crc(), 1_700_000_000_456)
 }
 
+fn membership() -> Record {
+    let draft = Draft::new(Kind::Membership, Flags::default(), b"\x01who");
+    let point = LogPoint::new(Term::new(3), Vlsn::new(3));
+    draft.stamp(point, record().header_crc(), 1_700_000_000_789)
+}
+
 /// The first segment of a log of two entries, and the second segment, which begins with a third.
 fn segments() -> (Vec<u8>, Vec<u8>) {
     let disk = MemDisk::new();
@@ -62,6 +68,7 @@ fn segments() -> (Vec<u8>, Vec<u8>) {
 fn a_record_is_as_it_was() {
     same(opening().bytes(), include_str!("golden/record_opening.hex"));
     same(record().bytes(), include_str!("golden/record.hex"));
+    same(membership().bytes(), include_str!("golden/record_membership.hex"));
     let read = Record::split_from(&mut golden(include_str!("golden/record.hex")).into()).unwrap();
     assert_eq!(read, record());
 }
@@ -112,15 +119,36 @@ fn the_cut_cell_is_as_it_was() {
     same(&disk.contents("cut").unwrap()[..64], include_str!("golden/cut.hex"));
 }
 
-#[test]
-fn the_index_file_is_as_it_was() {
+/// A log of two entries that was closed, and how it is opened.
+fn indexed() -> (MemDisk, LogConfig) {
     let disk = MemDisk::new();
     let mut config = LogConfig::default();
     config.index_stride = 2;
-    let mut opened = open(disk.clone(), config).unwrap();
+    let mut opened = open(disk.clone(), config.clone()).unwrap();
     opened.writer.set_group(GROUP).unwrap();
     common::write(&mut opened.writer, &opened.tail, &[opening(), record()]);
     opened.writer.close(Vlsn::NULL).unwrap();
+    (disk, config)
+}
+
+#[test]
+fn the_index_file_is_as_it_was() {
+    let (disk, _) = indexed();
+    same(&disk.contents("log/index").unwrap(), include_str!("golden/index.hex"));
+}
+
+/// A log that an earlier version has left is read once, and from then on its index is one of today.
+#[test]
+fn an_index_file_of_version_1_is_made_anew() {
+    let (disk, config) = indexed();
+    disk.remove("log/index").unwrap();
+    let index = disk.create("log/index").unwrap();
+    index.write_at(0, &golden(include_str!("golden/index_v1.hex"))).unwrap();
+    for told in [0, 2] {
+        let opened = open(disk.clone(), config.clone()).unwrap();
+        assert_eq!((opened.report.told, opened.report.entries), (told, 2));
+        assert_eq!(opened.view.memberships(), [opening().point()]);
+    }
     same(&disk.contents("log/index").unwrap(), include_str!("golden/index.hex"));
 }
 

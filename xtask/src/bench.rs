@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 /// What may be asked of the benchmark.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, restore, idle, channel, append, index, recovery, elect, transports
+    /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, restore, restore-processes, idle, channel, append, index, recovery, elect, transports
     #[arg(long)]
     only: Vec<String>,
     /// Seconds for each number

@@ -26,6 +26,8 @@ pub(crate) struct Explorer {
 pub(crate) struct Models {
     pub(crate) package: &'static str,
     pub(crate) binary: Binary,
+    /// Features that its models need, if they are the crate's own unit tests.
+    pub(crate) features: &'static [&'static str],
     /// Names, and how many executions each has at least.
     pub(crate) models: &'static [(&'static str, u64)],
 }
@@ -95,8 +97,11 @@ impl Explorer {
             .env("RUST_BACKTRACE", "0");
         cargo.args(["test", "--release", "-p", models.package]);
         match models.binary {
-            // More features add nothing that has a model, and much that has to be built.
-            Binary::Lib => cargo.args(["--no-default-features", "--lib"]),
+            // More features than are asked for add nothing that has a model, and much that has to be built.
+            Binary::Lib => {
+                let features = models.features.join(",");
+                cargo.args(["--no-default-features", "--features", &features, "--lib"])
+            }
             Binary::Test(name) => cargo.args(["--test", name]),
         };
         cargo.args(["--", "--test-threads=2", "--show-output"]);
@@ -142,7 +147,7 @@ impl Explorer {
         let mut unlisted = Vec::new();
         for package in &workspace.packages {
             let dir = workspace.root.join(&package.dir);
-            if !self.is_listed(package, Binary::Lib)
+            if !self.knows_lib(package)
                 && package.name != "xtask"
                 && self.has_models(&dir.join("src"))?
             {
@@ -160,8 +165,10 @@ impl Explorer {
         Ok(unlisted)
     }
 
-    fn is_listed(&self, package: &Package, binary: Binary) -> bool {
-        self.models.iter().any(|models| models.package == package.name && models.binary == binary)
+    fn knows_lib(&self, package: &Package) -> bool {
+        self.models
+            .iter()
+            .any(|models| models.package == package.name && models.binary == Binary::Lib)
     }
 
     fn knows_test(&self, package: &Package, name: &str) -> bool {

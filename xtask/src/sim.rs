@@ -1,7 +1,10 @@
 //! The simulator, built for speed and started with the arguments it was asked for.
 
 use crate::run::run_seeing;
+use crate::tidy::Tree;
 use crate::workspace::Workspace;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +20,7 @@ pub(crate) struct Args {
     /// Stop after this many minutes, whatever is left
     #[arg(long)]
     pub(crate) minutes: Option<f64>,
-    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, kill, freeze
+    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, kill, freeze
     #[arg(long)]
     pub(crate) scene: Option<String>,
     /// No fault at all: loaded groups, none of which may elect a second master
@@ -96,4 +99,66 @@ pub(crate) fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Seconds, far apart: the seeds that follow it belong to this run alone.
     since.as_secs() * 1_000_000
+}
+
+/// The first seed of these sources: a change of the simulator, or of anything that runs in it, brings seeds that nobody has run yet, and one
+/// tree plays the same ones wherever it is tested, so that it passes twice or fails twice.
+pub(crate) fn seed_of(tree: &Tree) -> u64 {
+    let packages = made_of(tree, "rep-sim");
+    let folders: Vec<String> = packages.iter().map(|dir| format!("{dir}/src/")).collect();
+    let ours = |path: &str| folders.iter().any(|folder| path.starts_with(folder.as_str()));
+    // Directories are read in no order of their own.
+    let sources: BTreeMap<_, _> = tree
+        .rust()
+        .filter(|source| ours(&source.path))
+        .map(|source| (&source.path, &source.text))
+        .collect();
+    let mut hasher = DefaultHasher::new();
+    sources.hash(&mut hasher);
+    // A million apart, as those of the clock, and printed as shortly.
+    (hasher.finish() >> 32) * 1_000_000
+}
+
+/// The folders of a package and of all packages of ours that it leans on.
+fn made_of(tree: &Tree, name: &str) -> BTreeSet<String> {
+    let mut folders = BTreeSet::new();
+    let mut names = vec![name];
+    while let Some(name) = names.pop() {
+        let Some(package) = tree.packages.iter().find(|package| package.name == name) else {
+            continue;
+        };
+        if folders.insert(package.dir.clone()) {
+            names.extend(package.dependencies.iter().map(String::as_str));
+        }
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Package;
+
+    fn tree(node: &str, unrelated: &str) -> Tree {
+        let mut tree =
+            Tree::of(&[("env/node/src/lib.rs", node), ("env/cli/src/main.rs", unrelated)]);
+        let package = |name: &str, dir: &str, dependencies: &[&str]| Package {
+            name: name.to_owned(),
+            dir: dir.to_owned(),
+            dependencies: dependencies.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        tree.packages = vec![
+            package("rep-sim", "env/sim", &["rep-node", "serde"]),
+            package("rep-node", "env/node", &["rep-node"]),
+            package("rep-cli", "env/cli", &["rep-node"]),
+        ];
+        tree
+    }
+
+    #[test]
+    fn seeds_change_with_what_runs_in_the_simulator_and_with_nothing_else() {
+        let seed = seed_of(&tree("one", "a"));
+        assert_eq!(seed, seed_of(&tree("one", "b")));
+        assert_ne!(seed, seed_of(&tree("two", "a")));
+    }
 }

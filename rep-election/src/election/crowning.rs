@@ -25,10 +25,9 @@ impl Election {
         self.keep_quiet(now);
         self.put(Output::Event(Event::Named { term, winner }));
         let listed = promisers.iter().map(|promiser| promiser.id);
-        let told: BTreeSet<NodeId> =
-            standing.electorate.voters.keys().copied().chain(listed).collect();
+        let told: BTreeSet<NodeId> = standing.electorate.members().chain(listed).collect();
         let name = Name { term, winner, promisers };
-        self.send_all(told.iter(), &Message::Name(name.clone()));
+        self.send_all(told.into_iter(), &Message::Name(name.clone()));
         if winner == me {
             self.accept(me, &name, standing);
         } else {
@@ -43,7 +42,7 @@ impl Election {
         name: &Name,
         standing: &Standing<'_>,
     ) {
-        if !self.is_member(from, standing) || name.term < self.fence().term {
+        if !self.may_name(from, name, standing) || name.term < self.fence().term {
             return;
         }
         if name.term > self.fence().term {

@@ -4,6 +4,7 @@ use super::{Election, Phase, Sender, Standing};
 use crate::electorate::{Acquaintance, Electorate};
 use crate::message::{Name, PreSolicit, Reason, Solicit};
 use crate::output::Declined;
+use crate::promise::Fence;
 use crate::ranking::{better_asker, compare_logs};
 use rep_vlsn::{Incarnation, NodeId, mutant};
 use std::collections::BTreeMap;
@@ -21,7 +22,14 @@ pub(super) fn same_group(standing: &Standing<'_>, theirs: &Electorate) -> bool {
 impl Election {
     /// Whether terms and answers are taken from `from`.
     pub(super) fn is_member(&self, from: Sender, standing: &Standing<'_>) -> bool {
-        standing.electorate.counts(from.id, from.incarnation)
+        standing.electorate.knows(from.id, from.incarnation)
+    }
+
+    /// Whether it is for `from` to name a winner: a member, or the one to whom that term was promised, since it is a voter by
+    /// its own, later membership.
+    pub(super) fn may_name(&self, from: Sender, name: &Name, standing: &Standing<'_>) -> bool {
+        let promised = Fence { term: name.term, promised_to: Some(from.id) };
+        self.is_member(from, standing) || self.fence() == promised
     }
 
     pub(super) fn judge_pre_solicit(
@@ -67,7 +75,7 @@ impl Election {
         let Phase::Asking(pre_vote) = &self.phase else {
             return Ok(());
         };
-        let ours = (standing.rank, self.config.priority, self.config.me);
+        let ours = (standing.rank, standing.priority, self.config.me);
         let better = better_asker((ask.rank, ask.priority, from), ours);
         let gives_way = better || pre_vote.refusers.contains(&from);
         if gives_way && !self.yielded.contains(&from) { Ok(()) } else { Err(Reason::Busy) }
@@ -98,14 +106,34 @@ impl Election {
         let (me, incarnation) = (self.config.me, self.config.incarnation);
         match (ours.group, theirs.group) {
             (Some(ours), Some(theirs)) if ours != theirs => Err(Reason::OtherGroup),
-            (Some(_), Some(_)) => recognised(ours, from),
+            (Some(_), Some(_)) => self.judge_member(from, theirs, ours),
             (Some(_), None) => recognised(ours, from).and(Err(Reason::AskerUnborn)),
-            (None, Some(_)) if theirs.counts(me, incarnation) => recognised(theirs, from),
+            (None, Some(_)) if theirs.knows(me, incarnation) => recognised(theirs, from),
             (None, Some(_)) => Err(Reason::RefuserNotRecorded),
             (None, None) if !ours.voters.keys().eq(theirs.voters.keys()) => {
                 Err(Reason::OtherMembers)
             }
             (None, None) => recognised(ours, from),
+        }
+    }
+
+    /// By our own membership; or by the asker's, if that is a later one and knows us. An entry that we lack may have made
+    /// it a voter, and us too; and what ours says of it may be in an entry that was rolled back elsewhere, its number given
+    /// again. Whether our promise counts is for the winner's membership to say.
+    fn judge_member(
+        &self,
+        from: Sender,
+        theirs: &Electorate,
+        ours: &Electorate,
+    ) -> Result<(), Reason> {
+        let is_later = theirs.at > ours.at;
+        match recognised(ours, from) {
+            // A voter by its own log: an entry that only one of us has made it one, or no more one.
+            Err(Reason::AskerLearner) if theirs.counts(from.id, from.incarnation) => Ok(()),
+            Err(_) if is_later && theirs.knows(self.config.me, self.config.incarnation) => {
+                recognised(theirs, from)
+            }
+            judged => judged,
         }
     }
 
@@ -132,9 +160,13 @@ impl Election {
         if !standing.nameable {
             return Err(Declined::NotNameable);
         }
+        if !self.is_voter(standing) {
+            return Err(Declined::NotAVoter);
+        }
         let promisers: BTreeMap<NodeId, Incarnation> =
             name.promisers.iter().map(|promiser| (promiser.id, promiser.incarnation)).collect();
-        if !standing.electorate.is_election_quorum(&promisers) {
+        let trusts_the_proposer = mutant!("election-old-config-wins");
+        if !standing.electorate.is_election_quorum(&promisers) && !trusts_the_proposer {
             return Err(Declined::NoQuorum);
         }
         let above = |rank| compare_logs(rank, standing.rank).is_gt();
@@ -148,6 +180,7 @@ impl Election {
 fn recognised(electorate: &Electorate, from: Sender) -> Result<(), Reason> {
     match electorate.recognise(from.id, from.incarnation) {
         Acquaintance::Voter => Ok(()),
+        Acquaintance::Learner => Err(Reason::AskerLearner),
         Acquaintance::OtherIncarnation => Err(Reason::OtherIncarnation),
         Acquaintance::Stranger => Err(Reason::NotAMember),
     }

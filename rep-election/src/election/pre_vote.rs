@@ -1,16 +1,17 @@
 //! The pre-vote: would a quorum promise? It binds nobody and raises nothing, so a node that cannot win
 //! disturbs nobody by asking.
 
-use super::{Election, Phase, PreVote, Sender, Standing};
+use super::{Election, Phase, PreVote, Sender, Standing, judge};
 use crate::message::{Message, PreGrant, PreSolicit, Reason, Refuse};
 use crate::output::{Event, Lost, Output};
+use crate::ranking::{self, Backer, Grant};
 use rep_vlsn::{NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::time::Duration;
 
 impl Election {
     pub(super) fn open_pre_vote(&mut self, now: Duration, standing: &Standing<'_>) {
-        let (me, incarnation) = (self.config.me, self.config.incarnation);
         let term = self.next_term();
         if !self.may_stand(standing) {
             self.retry_at = now + self.config.election_timeout;
@@ -21,17 +22,17 @@ impl Election {
         self.phase = Phase::Asking(PreVote {
             term,
             until: now + self.config.round_timeout,
-            grants: BTreeMap::from([(me, incarnation)]),
+            grants: BTreeMap::new(),
             refusers: BTreeSet::new(),
         });
         let ask = Message::PreSolicit(PreSolicit {
             term,
             fence: self.fence().term,
             rank: standing.rank,
-            priority: self.config.priority,
+            priority: standing.priority,
             electorate: standing.electorate.clone(),
         });
-        self.send_all(standing.electorate.voters.keys(), &ask);
+        self.send_all(standing.electorate.members(), &ask);
         self.count_grants(now, standing);
     }
 
@@ -54,7 +55,9 @@ impl Election {
                     self.fail_round(now, Lost::Yielded { to: from.id });
                 }
                 self.refused.remove(&from.id);
-                let message = Message::PreGrant(PreGrant { term: ask.term });
+                let (term, rank) = (ask.term, standing.rank);
+                let electorate = standing.electorate.clone();
+                let message = Message::PreGrant(PreGrant { term, rank, electorate });
                 self.put(Output::Send { to: from.id, message });
             }
         }
@@ -67,23 +70,47 @@ impl Election {
         grant: PreGrant,
         standing: &Standing<'_>,
     ) {
-        if !self.is_member(from, standing) {
+        let PreGrant { term, rank, electorate } = grant;
+        if !self.is_member(from, standing) || !judge::same_group(standing, &electorate) {
             return;
         }
         if let Phase::Asking(pre_vote) = &mut self.phase
-            && pre_vote.term == grant.term
+            && pre_vote.term == term
         {
-            pre_vote.grants.insert(from.id, from.incarnation);
+            let incarnation = from.incarnation;
+            pre_vote.grants.insert(from.id, Grant { incarnation, rank, electorate });
             self.count_grants(now, standing);
         }
     }
 
     pub(super) fn count_grants(&mut self, now: Duration, standing: &Standing<'_>) {
-        if let Phase::Asking(pre_vote) = &self.phase
-            && standing.electorate.is_election_quorum(&pre_vote.grants)
-        {
-            self.solicit(now, None, standing);
+        let Phase::Asking(pre_vote) = &self.phase else { return };
+        if !self.is_voter(standing) {
+            return self.fail_round(now, Lost::PreVoteFailed);
         }
+        let own = Backer {
+            id: self.config.me,
+            incarnation: self.config.incarnation,
+            rank: standing.rank,
+            electorate: standing.electorate,
+        };
+        let granters = pre_vote.grants.iter().map(|(id, grant)| grant.backer(*id));
+        let backers: Vec<Backer<'_>> = iter::once(own).chain(granters).collect();
+        if ranking::foresees_a_winner(&backers, standing.goes_alone) {
+            self.solicit(now, None, standing);
+        } else if self.all_answered(pre_vote, standing) {
+            self.fail_round(now, Lost::PreVoteFailed);
+        }
+    }
+
+    /// Whoever has not answered yet may know a later membership, by which we win after all.
+    fn all_answered(&self, pre_vote: &PreVote, standing: &Standing<'_>) -> bool {
+        let answered = |id: NodeId| {
+            id == self.config.me
+                || pre_vote.grants.contains_key(&id)
+                || pre_vote.refusers.contains(&id)
+        };
+        standing.electorate.members().all(answered)
     }
 
     pub(super) fn on_refuse(
@@ -94,7 +121,7 @@ impl Election {
         standing: &Standing<'_>,
     ) {
         let Refuse { term, pre_vote, fence, reason } = refusal;
-        if standing.electorate.voters.contains_key(&from.id) {
+        if standing.electorate.lists(from.id) {
             self.refused_by.insert(from.id, reason);
         }
         if !self.is_member(from, standing) {
@@ -122,7 +149,7 @@ impl Election {
             return self.on_higher_fence(now, from.id, fence, reason, standing);
         }
         if in_time {
-            self.give_up_if_hopeless(now, standing);
+            self.weigh_refusal(now, standing);
         }
     }
 
@@ -151,21 +178,24 @@ impl Election {
         }
     }
 
-    pub(super) fn give_up_if_hopeless(&mut self, now: Duration, standing: &Standing<'_>) {
+    /// A refusal may have been the last answer that was waited for. A founding needs everyone, and is over with the first.
+    fn weigh_refusal(&mut self, now: Duration, standing: &Standing<'_>) {
         let electorate = standing.electorate;
-        let hopeless = |refusers: &BTreeSet<NodeId>| {
+        let founds = !electorate.is_born();
+        let too_few_left = |refusers: &BTreeSet<NodeId>| {
             let left = electorate.voters.keys().filter(|id| !refusers.contains(id));
             left.count() < electorate.election_need
         };
         match &self.phase {
-            Phase::Asking(pre_vote) if hopeless(&pre_vote.refusers) => {
+            Phase::Asking(pre_vote) if founds && too_few_left(&pre_vote.refusers) => {
                 self.fail_round(now, Lost::PreVoteFailed);
             }
-            Phase::Soliciting(round) if hopeless(&round.refusers) => {
+            Phase::Soliciting(round) if founds && too_few_left(&round.refusers) => {
                 self.fail_round(now, Lost::TooFewPromises);
             }
+            Phase::Asking(_) => self.count_grants(now, standing),
             Phase::Soliciting(_) => self.tally(now, standing, false),
-            Phase::Asking(_) | Phase::Resting | Phase::Reigning { .. } => {}
+            Phase::Resting | Phase::Reigning { .. } => {}
         }
     }
 }

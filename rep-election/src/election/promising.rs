@@ -42,7 +42,11 @@ impl Election {
         if let Phase::Soliciting(Round { term, sent: None, .. }) = self.phase
             && let Some(durable) = self.fence.durable_at(term)
         {
-            self.send_solicitations(now, durable, standing);
+            if self.is_voter(standing) {
+                self.send_solicitations(now, durable, standing);
+            } else {
+                self.fail_round(now, Lost::TooFewPromises);
+            }
         }
     }
 
@@ -52,16 +56,10 @@ impl Election {
         durable: Durable,
         standing: &Standing<'_>,
     ) {
-        let own = Pledge {
-            incarnation: self.config.incarnation,
-            promise: self.promise(durable, standing),
-        };
         let until = now + self.config.round_timeout;
-        let me = self.config.me;
         let mut transfer = false;
         if let Phase::Soliciting(round) = &mut self.phase {
             round.sent = Some((durable, until));
-            round.pledges.insert(me, own);
             transfer = round.heir.is_some();
         }
         self.keep_quiet(now);
@@ -71,7 +69,7 @@ impl Election {
             electorate: standing.electorate.clone(),
             transfer,
         });
-        self.send_all(standing.electorate.voters.keys(), &ask);
+        self.send_all(standing.electorate.members(), &ask);
         self.tally(now, standing, false);
     }
 
@@ -82,8 +80,10 @@ impl Election {
         Promise {
             term: durable.term(),
             rank: standing.rank,
-            nameable: standing.nameable && self.promised == Some(durable.term()),
-            priority: self.config.priority,
+            nameable: standing.nameable
+                && self.is_voter(standing)
+                && self.promised == Some(durable.term()),
+            priority: standing.priority,
             round_trips: round_trips.map(|(id, trip)| (*id, *trip)).collect(),
             reaches_commit_quorum: standing.reaches_commit_quorum,
             electorate,
@@ -135,16 +135,27 @@ impl Election {
         }
     }
 
+    /// Our own promise, as things stand now: a membership that was rolled back since the round began makes nobody master.
+    fn pledge_ourselves(&mut self, durable: Durable, standing: &Standing<'_>) {
+        let incarnation = self.config.incarnation;
+        let own = Pledge { incarnation, promise: self.promise(durable, standing) };
+        if let Phase::Soliciting(round) = &mut self.phase {
+            round.pledges.insert(self.config.me, own);
+        }
+    }
+
     /// Names a winner if the promises allow one; on the last call, or when all have answered, also a
     /// doubtful one.
     pub(super) fn tally(&mut self, now: Duration, standing: &Standing<'_>, last_call: bool) {
         let Phase::Soliciting(round) = &self.phase else { return };
-        let Round { sent: Some((durable, _)), pledges, refusers, heir, .. } = round else { return };
+        let Some((durable, _)) = round.sent else { return };
+        self.pledge_ourselves(durable, standing);
+        let Phase::Soliciting(Round { pledges, refusers, heir, .. }) = &self.phase else { return };
         let answered = |id: &NodeId| pledges.contains_key(id) || refusers.contains(id);
-        let all_answered = standing.electorate.voters.keys().all(answered);
-        let wishes = Wishes { not: self.silent_winner, heir: *heir };
+        let all_answered = standing.electorate.members().all(|id| answered(&id));
+        let wishes = Wishes { not: self.silent_winner, heir: *heir, alone: standing.goes_alone };
         match ranking::choose(pledges, wishes, last_call || all_answered) {
-            Some(choice) => self.name(now, *durable, choice, standing),
+            Some(choice) => self.name(now, durable, choice, standing),
             None if last_call || all_answered => self.fail_round(now, Lost::TooFewPromises),
             None => {}
         }

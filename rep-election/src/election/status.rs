@@ -75,7 +75,12 @@ impl Election {
 
     fn agreed(&self) -> Vec<NodeId> {
         match &self.phase {
-            Phase::Asking(pre_vote) => pre_vote.grants.keys().copied().collect(),
+            Phase::Asking(pre_vote) => {
+                let mut agreed: Vec<NodeId> = pre_vote.grants.keys().copied().collect();
+                agreed.push(self.config.me);
+                agreed.sort_unstable();
+                agreed
+            }
             Phase::Soliciting(round) => round.pledges.keys().copied().collect(),
             Phase::Resting | Phase::Reigning { .. } => Vec::new(),
         }

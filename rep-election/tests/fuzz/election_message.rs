@@ -1,11 +1,11 @@
 //! Bytes as an election message, and as the fence on disk: read for what they are and written the same, or refused.
 
-use crate::bench::electorate;
+use crate::bench::{electorate, history};
 use crate::kit::Input;
 use rep_election::message::{
     MESSAGE_BYTES_MAX, MESSAGE_VERSION, Name, PreGrant, PreSolicit, Promise, Refuse, Solicit,
 };
-use rep_election::{Fence, Message, Promiser, Reason};
+use rep_election::{Electorate, Fence, Message, Promiser, Reason};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +47,9 @@ pub(crate) fn messages() -> Vec<Message> {
     let mut messages = vec![
         Message::PreSolicit(ask(true)),
         Message::PreSolicit(ask(false)),
-        Message::PreGrant(PreGrant { term }),
+        Message::PreGrant(PreGrant { term, rank, electorate: electorate(3, true) }),
+        Message::PreGrant(PreGrant { term, rank, electorate: Electorate::joining() }),
+        Message::PreSolicit(PreSolicit { electorate: history().remove(1), ..ask(true) }),
         Message::Solicit(Solicit { term, rank, electorate: electorate(3, true), transfer: false }),
         Message::Solicit(Solicit { term, rank, electorate: electorate(3, false), transfer: true }),
         Message::Promise(promise),
@@ -69,6 +71,7 @@ pub(crate) fn messages() -> Vec<Message> {
         Reason::AskerUnborn,
         Reason::OtherMembers,
         Reason::RefuserNotRecorded,
+        Reason::AskerLearner,
     ];
     for (number, reason) in reasons.into_iter().enumerate() {
         messages.push(Message::Refuse(Refuse { term, pre_vote: number % 2 == 0, fence, reason }));
@@ -80,7 +83,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> =
         messages().iter().map(|message| [&[0][..], &message.encode()].concat()).collect();
     // What can be spelled and makes no sense: a term of 0.
-    seeds.push(vec![0, 1, 1, 0]);
+    seeds.push(vec![0, MESSAGE_VERSION, 5, 0, 1, 0]);
     let promised_to = Some(NodeId::new(2));
     seeds.push(Fence { term: Term::new(300), promised_to }.encode().to_vec());
     seeds.push(Fence::default().encode().to_vec());

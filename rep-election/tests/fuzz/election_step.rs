@@ -1,9 +1,9 @@
-//! One core, whatever members and strangers say to it in whatever order, and whenever its disk finishes: no panic, the
-//! fence never falls, one promise a term, nothing spoken that leans on what is not durable, one reign a term. The bench
+//! One core, whatever members and strangers say to it in whatever order, whenever its disk finishes, and whichever
+//! membership its log holds by then: no panic, the fence never falls, only a voter stands, one promise a term, nothing spoken that leans on what is not durable, one reign a term. The bench
 //! looks at all of that after each step.
 
 use super::election_message::messages;
-use crate::bench::{Bench, Step, electorate};
+use crate::bench::{Bench, Step, electorate, history};
 use crate::kit::Input;
 use rep_election::message::{Name, PreGrant, PreSolicit, Promise, Refuse, Solicit};
 use rep_election::{Electorate, Message, Promiser, Reason, Sender};
@@ -39,7 +39,10 @@ fn step(input: &mut Input<'_>) -> Option<Step> {
             _ => Step::Restart,
         },
         14 => Step::Rank(u64::from(input.byte() % 4), u64::from(input.byte() % 4)),
-        _ => Step::Nameable(input.is()),
+        _ => match input.below(3) {
+            0 => Step::Nameable(input.is()),
+            _ => Step::Membership(of_history(input)),
+        },
     })
 }
 
@@ -53,7 +56,9 @@ fn message(input: &mut Input<'_>) -> Message {
             priority: u32::from(input.byte() % 3),
             electorate: of_members(input),
         }),
-        1 => Message::PreGrant(PreGrant { term }),
+        1 => {
+            Message::PreGrant(PreGrant { term, rank: point(input), electorate: of_members(input) })
+        }
         2 => Message::Refuse(Refuse {
             term,
             pre_vote: input.is(),
@@ -114,6 +119,8 @@ fn of_members(input: &mut Input<'_>) -> Electorate {
     match input.below(8) {
         0 => electorate(3, false),
         1 => electorate(5, true),
+        3 => of_history(input),
+        4 => Electorate::joining(),
         2 => Electorate {
             election_need: input.below(5),
             commit_need: input.below(5),
@@ -121,6 +128,11 @@ fn of_members(input: &mut Input<'_>) -> Electorate {
         },
         _ => electorate(3, true),
     }
+}
+
+fn of_history(input: &mut Input<'_>) -> Electorate {
+    let mut history = history();
+    history.swap_remove(input.below(history.len()))
 }
 
 fn reason(input: &mut Input<'_>) -> Reason {
@@ -141,7 +153,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let (persisted, restart) = (&[8][..], &[13, 2][..]);
     let waits = |ms: u8| vec![10, ms / 3];
     let from = |id: u8| vec![0, id - 1, 0];
-    let grant = |id: u8, term: u8| [from(id), vec![term, 1]].concat();
+    let grant = |id: u8, term: u8| [from(id), vec![term, 1, 0, 7]].concat();
     let promise = |id: u8, term: u8| [from(id), vec![term, 4, 0, 1, 7, 0, 1, 9, 1]].concat();
     let solicit = |id: u8, term: u8| [from(id), vec![term, 3, 4, 7, 0]].concat();
     let ask = |id: u8, term: u8| [from(id), vec![term, 0, 0, 0, 0, 7]].concat();
@@ -172,7 +184,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     .concat();
     let twice = [&[1, 3][..], &solicit(2, 4), persisted, &solicit(3, 4), persisted].concat();
     let again = [&[1, 3][..], &stands(1), persisted, restart, &stands(1)].concat();
-    let mut seeds = vec![reign, named, twice, again];
+    // The membership changes while it asks, solicits, and before it is named: 15 1 is a step, then which of the history.
+    let becomes = |which: u8| vec![15, 1, which];
+    let demoted = [
+        [&[1, 5][..], &waits(150).repeat(5), &becomes(3), &grant(2, 1)].concat(),
+        [&becomes(2)[..], &stands(1), &becomes(4), persisted, &promise(2, 1), &long].concat(),
+        [&becomes(1)[..], &solicit(2, 4), persisted, &becomes(3), &name(2, 4, 1, &[1, 2])].concat(),
+    ]
+    .concat();
+    let mut seeds = vec![reign, named, twice, again, demoted];
     for message in messages() {
         let bytes = message.encode();
         let given = [&[7, 1, 0, bytes.len() as u8][..], &bytes, persisted].concat();

@@ -21,6 +21,8 @@ pub(crate) enum Step {
     ReignEnded,
     Rank(u64, u64),
     Nameable(bool),
+    /// Another membership is the latest in its log: a later one, or that of before one that was rolled back.
+    Membership(Electorate),
     Restart,
 }
 
@@ -33,6 +35,25 @@ pub(crate) fn electorate(size: u32, born: bool) -> Electorate {
     } else {
         Electorate::founding(ids.map(|(id, _)| (id, Voter::unknown())).collect())
     }
+}
+
+/// Memberships of one group, of entry 1.0 to 1.4: a group of three to which 4 is added, promoted, and in which 1 is a learner
+/// once more, or is none any more.
+pub(crate) fn history() -> Vec<Electorate> {
+    let three = electorate(3, true);
+    let learner = BTreeMap::from([(NodeId::new(4), Incarnation([4; 16]))]);
+    let four = electorate(4, true);
+    let (mut demoted, mut removed) = (electorate(4, true), electorate(4, true));
+    let me = NodeId::new(1);
+    demoted.voters.remove(&me);
+    removed.voters.remove(&me);
+    let demoted = demoted.with_learners(BTreeMap::from([(me, Incarnation([1; 16]))]));
+    let all = [three.clone(), three.with_learners(learner), four, demoted, removed];
+    let numbered = all.into_iter().enumerate().map(|(number, electorate)| {
+        let at = LogPoint::new(Term::new(1), Vlsn::new(number as u64));
+        Electorate { at, ..electorate }
+    });
+    numbered.collect()
 }
 
 /// Node 1 of three.
@@ -82,9 +103,11 @@ impl Bench {
         let standing = Standing {
             rank: self.rank,
             nameable: self.nameable,
+            priority: 0,
             electorate: &self.electorate,
             reaches_commit_quorum: true,
             round_trips: &round_trips,
+            goes_alone: false,
         };
         match step {
             Step::Give(from, message) => {
@@ -117,6 +140,7 @@ impl Bench {
                 self.rank = LogPoint::new(Term::new(term), Vlsn::new(vlsn));
             }
             Step::Nameable(nameable) => self.nameable = nameable,
+            Step::Membership(electorate) => self.electorate = electorate,
             Step::Restart => {
                 self.core = core(self.disk, self.now, 1);
                 self.in_flight.clear();
@@ -149,6 +173,7 @@ impl Bench {
                 }
                 Output::Crown { term, .. } => {
                     assert!(self.standing && !self.reigning, "only a candidate is crowned");
+                    assert!(self.is_voter(), "only a voter is crowned");
                     assert!(self.disk.term == term && !self.reigned.contains(&term), "I-1");
                     assert!(term > self.began_at, "what an earlier run promised is for that run");
                     (self.standing, self.reigning) = (false, true);
@@ -167,16 +192,26 @@ impl Bench {
         }
     }
 
+    /// Whether the node is a voter by the membership that it was told of last.
+    fn is_voter(&self) -> bool {
+        self.electorate.counts(NodeId::new(1), Incarnation([1; 16]))
+    }
+
     fn check_spoken(&mut self, to: NodeId, message: &Message) {
         let term = message.term();
         let promisee = match message {
-            Message::Promise(_) => to,
+            Message::Promise(promise) => {
+                assert!(self.is_voter() || !promise.nameable, "only a voter may be named");
+                to
+            }
             Message::Solicit(_) => {
+                assert!(self.is_voter(), "only a voter solicits");
                 assert!(term > self.began_at, "a term is solicited in one run");
                 NodeId::new(1)
             }
             Message::Name(_) => return assert!(self.disk.term >= term, "I-4"),
-            Message::PreSolicit(_) | Message::PreGrant(_) | Message::Refuse(_) => return,
+            Message::PreSolicit(_) => return assert!(self.is_voter(), "only a voter asks"),
+            Message::PreGrant(_) | Message::Refuse(_) => return,
         };
         assert!(self.disk.term >= term, "I-4");
         assert_eq!(*self.promised.entry(term).or_insert(promisee), promisee, "I-3");

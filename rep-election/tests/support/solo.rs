@@ -53,6 +53,7 @@ pub(crate) struct Solo {
     pub(crate) rank: LogPoint,
     pub(crate) nameable: bool,
     pub(crate) reaches: bool,
+    pub(crate) goes_alone: bool,
 }
 
 impl Solo {
@@ -65,7 +66,8 @@ impl Solo {
         let config = ElectionConfig::new(id(me), incarnation(me), u64::from(me));
         let rank = if electorate.is_born() { at(1, 5) } else { LogPoint::NULL };
         let core = Election::new(config, durable, ms(0));
-        Solo { core, now: ms(0), electorate, rank, nameable: true, reaches: true }
+        let (nameable, reaches, goes_alone) = (true, true, false);
+        Solo { core, now: ms(0), electorate, rank, nameable, reaches, goes_alone }
     }
 
     pub(crate) fn call<R>(
@@ -75,9 +77,11 @@ impl Solo {
         let standing = Standing {
             rank: self.rank,
             nameable: self.nameable,
+            priority: 0,
             electorate: &self.electorate,
             reaches_commit_quorum: self.reaches,
             round_trips: &BTreeMap::new(),
+            goes_alone: self.goes_alone,
         };
         let result = act(&mut self.core, self.now, &standing);
         self.core.invariants();
@@ -142,7 +146,8 @@ impl Solo {
     pub(crate) fn until_soliciting(&mut self, granters: &[u32]) -> Term {
         let asked = self.until_asking();
         for granter in granters {
-            self.give(from(*granter), Message::PreGrant(PreGrant { term: asked })).unwrap();
+            let grant = self.grant(asked);
+            self.give(from(*granter), grant).unwrap();
         }
         let out = self.settle();
         assert!(!solicits(&out).is_empty(), "granted, and soliciting: {out:?}");
@@ -157,6 +162,11 @@ impl Solo {
         let electorate = self.electorate.clone();
         let fence = term(of - 1);
         Message::PreSolicit(PreSolicit { term: term(of), fence, rank, priority: 0, electorate })
+    }
+
+    /// A pre-vote granted by one that stands where we do.
+    pub(crate) fn grant(&self, of: Term) -> Message {
+        grant_in(of, self.rank, self.electorate.clone())
     }
 
     pub(crate) fn solicit(&self, of: u64) -> Message {
@@ -185,6 +195,10 @@ impl Solo {
         let promisers = promisers.iter().map(promiser).collect();
         Message::Name(Name { term: term(of), winner: id(winner), promisers })
     }
+}
+
+pub(crate) fn grant_in(of: Term, rank: LogPoint, electorate: Electorate) -> Message {
+    Message::PreGrant(PreGrant { term: of, rank, electorate })
 }
 
 pub(crate) fn solicit_in(of: u64, rank: LogPoint, electorate: Electorate) -> Message {

@@ -40,7 +40,28 @@ pub(crate) fn storm(size: u32, founded: bool, seed: u64) -> World {
     world
 }
 
-fn isolate(world: &mut World, id: NodeId) {
+/// Something goes wrong, somewhere; or is put right again.
+pub(crate) fn fault(world: &mut World) {
+    let ids: Vec<NodeId> = world.nodes.keys().copied().collect();
+    let mut any = || ids[world.dice.roll(0, ids.len() as u64 - 1) as usize];
+    let (id, other) = (any(), any());
+    let running = world.nodes[&id].core.is_some();
+    match world.dice.roll(0, 9) {
+        0..=2 if running => {
+            let unseen = world.dice.chance(300);
+            world.crash(id, unseen);
+        }
+        0..=4 if !running => world.start(id),
+        5 => drop(world.cut.insert((id, other))),
+        6 => isolate(world, id),
+        7 => world.cut.clear(),
+        8 if running => world.nodes.get_mut(&id).unwrap().mute = true,
+        9 => world.nodes.values_mut().for_each(|node| node.mute = false),
+        _ => {}
+    }
+}
+
+pub(crate) fn isolate(world: &mut World, id: NodeId) {
     let others: Vec<NodeId> = world.nodes.keys().copied().filter(|other| *other != id).collect();
     for other in others {
         world.cut.extend([(id, other), (other, id)]);
@@ -48,7 +69,7 @@ fn isolate(world: &mut World, id: NodeId) {
 }
 
 /// After the faults end, a master serves within a few election timeouts.
-fn clear_up(world: &mut World) {
+pub(crate) fn clear_up(world: &mut World) {
     world.cut.clear();
     world.weather = Weather::FAIR;
     let ids: Vec<NodeId> = world.nodes.keys().copied().collect();

@@ -7,11 +7,12 @@
 use rep_election::message::Message;
 use rep_election::{
     Election, ElectionConfig, Electorate, Fence, Output, PeerError, PhaseName, Sender, Standing,
-    Voter,
+    Voter, quorum,
 };
 use rep_vlsn::{GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -67,8 +68,7 @@ enum Frame {
     Beat {
         term: Term,
         quorate: bool,
-        log: Vec<Term>,
-        electorate: Electorate,
+        log: Vec<Entry>,
     },
     Answer {
         term: Term,
@@ -78,33 +78,24 @@ enum Frame {
 
 #[derive(Clone, Debug)]
 enum Happening {
-    Deliver {
-        from: Sender,
-        to: NodeId,
-        frame: Frame,
-    },
-    FenceSynced {
-        node: NodeId,
-        run: u64,
-        fence: Fence,
-    },
-    LogSynced {
-        node: NodeId,
-        run: u64,
-        log: Vec<Term>,
-        electorate: Electorate,
-        beat_of: Option<Term>,
-    },
-    Beat {
-        node: NodeId,
-        run: u64,
-        term: Term,
-    },
-    MasterLost {
-        node: NodeId,
-        run: u64,
-        master: NodeId,
-    },
+    Deliver { from: Sender, to: NodeId, frame: Frame },
+    FenceSynced { node: NodeId, run: u64, fence: Fence },
+    LogSynced { node: NodeId, run: u64, log: Vec<Entry>, beat_of: Option<Term> },
+    Beat { node: NodeId, run: u64, term: Term },
+    MasterLost { node: NodeId, run: u64, master: NodeId },
+}
+
+/// One entry of the toy log: of a term, and perhaps with a membership, which rules from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) term: Term,
+    pub(crate) membership: Option<Rc<Electorate>>,
+}
+
+impl Entry {
+    pub(crate) fn of(term: Term) -> Entry {
+        Entry { term, membership: None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +103,10 @@ struct Reign {
     term: Term,
     acks: BTreeMap<(NodeId, Incarnation), (usize, Duration)>,
     crowned_at: Duration,
+    /// How many entries are durable.
+    durable: usize,
+    /// A membership that the next entry will carry.
+    change: Option<Electorate>,
 }
 
 /// One member: what its disk holds, what it holds in memory, and its core while it runs.
@@ -125,14 +120,26 @@ pub(crate) struct Node {
     pub(crate) mute: bool,
     pub(crate) fence_sync: Option<Duration>,
     pub(crate) core: Option<Election>,
-    pub(crate) log: Vec<Term>,
-    pub(crate) electorate: Electorate,
+    pub(crate) log: Vec<Entry>,
+    /// Whom it was told to found a group with.
+    listed: Electorate,
     pub(crate) round_trips: BTreeMap<NodeId, Duration>,
     run: u64,
     disk_fence: Fence,
-    disk_log: Vec<Term>,
-    disk_electorate: Electorate,
+    disk_log: Vec<Entry>,
     reign: Option<Reign>,
+}
+
+impl Node {
+    /// The latest membership in its log, durable or not.
+    pub(crate) fn electorate(&self) -> &Electorate {
+        let recorded = self.log.iter().rev().find_map(|entry| entry.membership.as_deref());
+        recorded.unwrap_or(&self.listed)
+    }
+
+    fn is_running_as(&self, run: u64) -> bool {
+        self.core.is_some() && self.run == run
+    }
 }
 
 pub(crate) struct World {
@@ -142,7 +149,8 @@ pub(crate) struct World {
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     pub(crate) dice: Dice,
     pub(crate) crowns: BTreeMap<Term, NodeId>,
-    pub(crate) committed: BTreeMap<usize, Term>,
+    /// What was durable, and by whose term that was known first: each later master has to hold it.
+    pub(crate) committed: BTreeMap<usize, (Term, Entry)>,
     pub(crate) last_error: Option<PeerError>,
     pub(crate) trace: Option<String>,
     events: BTreeMap<(Duration, u64), Happening>,
@@ -155,6 +163,11 @@ pub(crate) struct World {
 
 pub(crate) fn node(number: u32) -> NodeId {
     NodeId::new(number)
+}
+
+/// With which each node begins.
+pub(crate) fn incarnation(id: NodeId) -> Incarnation {
+    Incarnation([id.get() as u8; 16])
 }
 
 impl World {
@@ -178,7 +191,6 @@ impl World {
             named: BTreeMap::new(),
         };
         let ids: Vec<NodeId> = (1..=size).map(node).collect();
-        let incarnation = |id: NodeId| Incarnation([id.get() as u8; 16]);
         let electorate = if founded {
             let voters = ids.iter().map(|id| (*id, Voter::known(incarnation(*id))));
             let at = LogPoint::new(Term::new(1), Vlsn::FIRST);
@@ -187,31 +199,39 @@ impl World {
             Electorate::founding(ids.iter().map(|id| (*id, Voter::unknown())).collect())
         };
         for id in ids {
-            let log = if founded { vec![Term::new(1)] } else { Vec::new() };
-            let term = Term::new(u64::from(founded));
-            world.nodes.insert(
-                id,
-                Node {
-                    id,
-                    incarnation: incarnation(id),
-                    priority: 0,
-                    poisoned: false,
-                    mute: false,
-                    fence_sync: None,
-                    core: None,
-                    log: log.clone(),
-                    electorate: electorate.clone(),
-                    round_trips: BTreeMap::new(),
-                    run: 0,
-                    disk_fence: Fence { term, promised_to: None },
-                    disk_log: log,
-                    disk_electorate: electorate.clone(),
-                    reign: None,
-                },
-            );
-            world.start(id);
+            let membership = Some(Rc::new(electorate.clone()));
+            let first = Entry { term: Term::new(1), membership };
+            let log = if founded { vec![first] } else { Vec::new() };
+            world.add(id, log, electorate.clone());
         }
         world
+    }
+
+    /// Another node, on the same network, whose directory is empty and which belongs to no group.
+    pub(crate) fn spare(&mut self, id: NodeId) {
+        self.add(id, Vec::new(), Electorate::joining());
+    }
+
+    fn add(&mut self, id: NodeId, log: Vec<Entry>, listed: Electorate) {
+        let term = log.last().map_or(Term::ZERO, |entry| entry.term);
+        let node = Node {
+            id,
+            incarnation: incarnation(id),
+            priority: 0,
+            poisoned: false,
+            mute: false,
+            fence_sync: None,
+            core: None,
+            log: log.clone(),
+            listed,
+            round_trips: BTreeMap::new(),
+            run: 0,
+            disk_fence: Fence { term, promised_to: None },
+            disk_log: log,
+            reign: None,
+        };
+        self.nodes.insert(id, node);
+        self.start(id);
     }
 
     /// Like [`World::new`], with the trace kept.
@@ -230,8 +250,7 @@ impl World {
         node.run = run;
         node.poisoned = false;
         node.log = node.disk_log.clone();
-        node.electorate = node.disk_electorate.clone();
-        let config = ElectionConfig::new(id, node.incarnation, seed).with_priority(node.priority);
+        let config = ElectionConfig::new(id, node.incarnation, seed);
         node.core = Some(Election::new(config, node.disk_fence, now));
         self.say(id, "starts");
     }
@@ -264,12 +283,16 @@ impl World {
         node.incarnation.0[0] = id.get() as u8;
         node.disk_fence = Fence::default();
         node.disk_log = Vec::new();
-        node.disk_electorate = Electorate::founding(names);
+        node.listed = Electorate::founding(names);
     }
 
-    /// Puts a log into a node, in memory and on disk.
-    pub(crate) fn set_log(&mut self, id: NodeId, log: Vec<Term>) {
+    /// Puts a log into a node, in memory and on disk. What founded the group stays its first entry.
+    pub(crate) fn set_log(&mut self, id: NodeId, mut log: Vec<Entry>) {
+        let founding = self.nodes.values().find_map(|node| node.log.first()).cloned();
         let node = self.nodes.get_mut(&id).unwrap();
+        if let (Some(first), Some(founding)) = (log.first_mut(), founding) {
+            *first = founding;
+        }
         node.log = log.clone();
         node.disk_log = log;
     }
@@ -332,9 +355,7 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) {
-        let runs = |world: &World, node: NodeId, run: u64| {
-            world.nodes[&node].core.is_some() && world.nodes[&node].run == run
-        };
+        let runs = |world: &World, node: NodeId, run: u64| world.nodes[&node].is_running_as(run);
         match happening {
             Happening::Deliver { from, to, frame } => {
                 if self.nodes[&to].core.is_some() && !self.cut.contains(&(from.id, to)) {
@@ -346,10 +367,8 @@ impl World {
                 self.nodes.get_mut(&node).unwrap().disk_fence = fence;
                 self.call(node, |core, now, standing| core.handle_persisted(now, fence, standing));
             }
-            Happening::LogSynced { node, run, log, electorate, beat_of }
-                if runs(self, node, run) =>
-            {
-                self.log_synced(node, log, electorate, beat_of);
+            Happening::LogSynced { node, run, log, beat_of } if runs(self, node, run) => {
+                self.log_synced(node, log, beat_of);
             }
             Happening::Beat { node, run, term } if runs(self, node, run) => self.beat(node, term),
             Happening::MasterLost { node, run, master } if runs(self, node, run) => {
@@ -374,9 +393,7 @@ impl World {
                     core.handle_message(now, from, message, standing).unwrap();
                 });
             }
-            Frame::Beat { term, quorate, log, electorate } => {
-                self.on_beat(from, to, term, quorate, log, electorate);
-            }
+            Frame::Beat { term, quorate, log } => self.on_beat(from, to, term, quorate, log),
             Frame::Answer { term, synced } => {
                 let now = self.now;
                 if let Some(reign) = &mut self.nodes.get_mut(&to).unwrap().reign
@@ -389,15 +406,7 @@ impl World {
         }
     }
 
-    fn on_beat(
-        &mut self,
-        from: Sender,
-        to: NodeId,
-        term: Term,
-        quorate: bool,
-        log: Vec<Term>,
-        electorate: Electorate,
-    ) {
+    fn on_beat(&mut self, from: Sender, to: NodeId, term: Term, quorate: bool, log: Vec<Entry>) {
         let mut heard = Ok(());
         self.call(to, |core, now, _| heard = core.hear_master(now, term, from.id, quorate));
         assert_eq!(heard, Ok(()), "I-1: no second master in a term");
@@ -406,23 +415,17 @@ impl World {
         if core.fence().term != term || core.durable_fence().term != term {
             return;
         }
-        if node.log.last() == Some(&term) && log.len() < node.log.len() {
+        let follows = node.log.last().is_some_and(|last| last.term == term);
+        if follows && log.len() < node.log.len() {
             return; // An older frame of the same stream, late.
         }
         node.log = log.clone();
-        node.electorate = electorate.clone();
         let run = node.run;
         let at = self.now + self.sync_time();
-        self.plan(at, Happening::LogSynced { node: to, run, log, electorate, beat_of: Some(term) });
+        self.plan(at, Happening::LogSynced { node: to, run, log, beat_of: Some(term) });
     }
 
-    fn log_synced(
-        &mut self,
-        id: NodeId,
-        log: Vec<Term>,
-        electorate: Electorate,
-        beat_of: Option<Term>,
-    ) {
+    fn log_synced(&mut self, id: NodeId, log: Vec<Entry>, beat_of: Option<Term>) {
         let synced = log.len();
         let node = self.nodes.get_mut(&id).unwrap();
         if node.log.get(..synced) != Some(&log[..])
@@ -431,7 +434,6 @@ impl World {
             return;
         }
         node.disk_log = log;
-        node.disk_electorate = electorate;
         let me = Sender { id, incarnation: node.incarnation };
         let fence = node.core.as_ref().unwrap().fence();
         if let Some(term) = beat_of {
@@ -448,8 +450,9 @@ impl World {
     fn count_copies(&mut self, id: NodeId) {
         let node = &self.nodes[&id];
         let Some(reign) = &node.reign else { return };
+        let electorate = node.electorate();
         let counted =
-            |(id, incarnation): &(NodeId, Incarnation)| node.electorate.counts(*id, *incarnation);
+            |(id, incarnation): &(NodeId, Incarnation)| electorate.counts(*id, *incarnation);
         let mut synced: Vec<usize> = reign
             .acks
             .iter()
@@ -457,26 +460,29 @@ impl World {
             .map(|(_, (synced, _))| *synced)
             .collect();
         synced.sort_unstable_by(|a, b| b.cmp(a));
-        let durable = synced.get(node.electorate.commit_need - 1).copied().unwrap_or(0);
-        if durable == 0 || node.log[durable - 1] != reign.term {
+        let durable = synced.get(electorate.commit_need - 1).copied().unwrap_or(0);
+        if durable == 0 || node.log[durable - 1].term != reign.term {
             return;
         }
         let (term, log) = (reign.term, node.log.clone());
         for (at, entry) in log.iter().enumerate().take(durable) {
-            let known = *self.committed.entry(at).or_insert(*entry);
-            assert_eq!(known, *entry, "I-6: entry {} was durable as {known}", at + 1);
+            let (_, known) = self.committed.entry(at).or_insert_with(|| (term, entry.clone()));
+            assert_eq!(known, entry, "I-6: entry {} was durable otherwise", at + 1);
         }
-        let later = self.running().filter(|n| n.reign.as_ref().is_some_and(|r| r.term > term));
-        for master in later {
-            self.holds_all(master);
+        let reign = self.nodes.get_mut(&id).unwrap().reign.as_mut().unwrap();
+        reign.durable = reign.durable.max(durable);
+        let masters = self.running().filter_map(|n| Some((n, n.reign.as_ref()?.term)));
+        for (master, of) in masters {
+            self.holds_all(master, of);
         }
     }
 
-    fn holds_all(&self, master: &Node) {
-        for (at, term) in &self.committed {
+    fn holds_all(&self, master: &Node, of: Term) {
+        let earlier = self.committed.iter().filter(|(_, (term, _))| *term < of);
+        for (at, (_, entry)) in earlier {
             assert_eq!(
                 master.log.get(*at),
-                Some(term),
+                Some(entry),
                 "I-6: master n{} lacks durable entry {}",
                 master.id.get(),
                 at + 1
@@ -488,9 +494,9 @@ impl World {
         let Some(reign) = &node.reign else { return false };
         let fresh = |at: Duration| at == Duration::MAX || at + ms(600) > self.now;
         let voters = reign.acks.iter().filter(|((id, incarnation), (_, at))| {
-            *id != node.id && fresh(*at) && node.electorate.counts(*id, *incarnation)
+            *id != node.id && fresh(*at) && node.electorate().counts(*id, *incarnation)
         });
-        voters.count() + 1 >= node.electorate.commit_need
+        voters.count() + 1 >= node.electorate().commit_need
     }
 
     fn beat(&mut self, id: NodeId, term: Term) {
@@ -503,28 +509,25 @@ impl World {
             return self.call(id, |core, now, _| core.reign_ended(now));
         }
         let node = self.nodes.get_mut(&id).unwrap();
+        let reign = node.reign.as_mut().unwrap();
         if node.log.len() < 200 {
-            node.log.push(term);
+            let membership = reign.change.take().map(|change| {
+                let at = LogPoint::new(term, Vlsn::new(node.log.len() as u64 + 1));
+                Rc::new(Electorate { at, ..change })
+            });
+            node.log.push(Entry { term, membership });
         }
         let (run, mute) = (node.run, node.mute);
-        let (log, electorate) = (node.log.clone(), node.electorate.clone());
+        let (log, listed) = (node.log.clone(), node.electorate().clone());
         let me = Sender { id, incarnation: node.incarnation };
         let synced_at = self.now + self.sync_time();
-        self.plan(
-            synced_at,
-            Happening::LogSynced {
-                node: id,
-                run,
-                log: log.clone(),
-                electorate: electorate.clone(),
-                beat_of: None,
-            },
-        );
-        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        let synced = Happening::LogSynced { node: id, run, log: log.clone(), beat_of: None };
+        self.plan(synced_at, synced);
+        // Whoever is removed is not told of it: see `docs/election.md`.
+        let fed = |other: &NodeId| *other != id && listed.lists(*other);
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(fed).collect();
         for other in others.into_iter().filter(|_| !mute) {
-            let frame =
-                Frame::Beat { term, quorate, log: log.clone(), electorate: electorate.clone() };
-            self.post(me, other, frame);
+            self.post(me, other, Frame::Beat { term, quorate, log: log.clone() });
         }
         let pace = if quorate { ms(100) } else { ms(10) };
         let at = self.now + pace;
@@ -543,13 +546,15 @@ impl World {
         let Some(mut core) = node.core.take() else { return };
         let held = if node.poisoned { &node.disk_log } else { &node.log };
         let standing = Standing {
-            rank: held
-                .last()
-                .map_or(LogPoint::NULL, |term| LogPoint::new(*term, Vlsn::new(held.len() as u64))),
+            rank: held.last().map_or(LogPoint::NULL, |last| {
+                LogPoint::new(last.term, Vlsn::new(held.len() as u64))
+            }),
             nameable: !node.poisoned,
-            electorate: &node.electorate,
+            priority: node.priority,
+            electorate: node.electorate(),
             reaches_commit_quorum: reaches,
             round_trips: &node.round_trips,
+            goes_alone: false,
         };
         act(&mut core, now, &standing);
         core.invariants();
@@ -564,11 +569,13 @@ impl World {
     }
 
     fn reaches(&self, id: NodeId) -> bool {
+        let electorate = self.nodes[&id].electorate();
         let linked = |other: &&Node| {
             other.id == id
                 || !self.cut.contains(&(id, other.id)) && !self.cut.contains(&(other.id, id))
         };
-        self.running().filter(linked).count() >= self.nodes[&id].electorate.commit_need
+        let voters = self.running().filter(|other| electorate.voters.contains_key(&other.id));
+        voters.filter(linked).count() >= electorate.commit_need
     }
 
     fn obey(&mut self, id: NodeId, output: Output) {
@@ -635,18 +642,44 @@ impl World {
         self.say(me.id, &format!("CROWNED in {term}"));
         let earlier = self.crowns.insert(term, me.id);
         assert_eq!(earlier, None, "I-1: {term} was reigned already");
-        self.holds_all(&self.nodes[&me.id]);
+        self.holds_all(&self.nodes[&me.id], term);
         let crowned_at = self.now;
         let mint = self.dice.roll(0, u64::MAX - 1).to_le_bytes();
         let node = self.nodes.get_mut(&me.id).unwrap();
-        if !node.electorate.is_born() {
+        let change = (!node.electorate().is_born()).then(|| {
             let voters = promisers.iter().map(|(id, inc)| (*id, Voter::known(*inc))).collect();
             let mut group = GroupId::default();
             group.0[..8].copy_from_slice(&mint);
-            node.electorate = Electorate::majority(group, LogPoint::new(term, Vlsn::FIRST), voters);
-        }
-        node.reign = Some(Reign { term, acks: BTreeMap::new(), crowned_at });
+            Electorate::majority(group, LogPoint::NULL, voters)
+        });
+        node.reign = Some(Reign { term, acks: BTreeMap::new(), crowned_at, durable: 0, change });
         self.beat(me.id, term);
+    }
+
+    /// What an operator asks of the master: that the membership be another one. Whether it will be: only one change is under
+    /// way at a time, none before the reign's first entry is durable, and none whose quorums need not meet those before.
+    pub(crate) fn change(&mut self, to: impl FnOnce(&Electorate) -> Electorate) -> bool {
+        let Some((_, master)) = self.master() else { return false };
+        let node = self.nodes.get_mut(&master).unwrap();
+        let before = node.electorate().clone();
+        let reign = node.reign.as_mut().unwrap();
+        let settled = reign.durable > 0
+            && node.log[reign.durable - 1].term == reign.term
+            && node.log[reign.durable..].iter().all(|entry| entry.membership.is_none());
+        let after = to(&before);
+        let may = settled && reign.change.is_none() && quorum::meet(&before, &after).is_ok();
+        if may {
+            reign.change = Some(after);
+        }
+        may
+    }
+
+    /// Whether that node has on its disk what is durable, as its master knows.
+    pub(crate) fn has_caught_up(&self, id: NodeId) -> bool {
+        let Some((_, master)) = self.master() else { return false };
+        let reign = self.nodes[&master].reign.as_ref().unwrap();
+        let acked = reign.acks.get(&(id, self.nodes[&id].incarnation));
+        acked.is_some_and(|(synced, _)| *synced >= reign.durable)
     }
 
     fn post(&mut self, from: Sender, to: NodeId, frame: Frame) {

@@ -17,6 +17,7 @@ mod revoked;
 mod show;
 
 use crate::print::print;
+use anyhow::Context;
 use authority::Authority;
 use files::{Access, Directory};
 use rep_env::net::Identity;
@@ -79,6 +80,9 @@ enum Command {
         /// A DNS name to put into the certificate, besides the member's own
         #[arg(long, value_name = "NAME", conflicts_with = "ca")]
         dns: Vec<String>,
+        /// Name it as NODE.GROUP.SUFFIX, too, for members that go by names of hosts (--tls-dns-suffix)
+        #[arg(long, value_name = "SUFFIX", conflicts_with = "ca")]
+        dns_suffix: Option<String>,
     },
     /// Have a member's certificate trusted no more: its key is in wrong hands, or the member has left
     Revoke {
@@ -89,7 +93,7 @@ enum Command {
     Show(show::Args),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct Named {
     /// The member's name, as in `--members`
     node: String,
@@ -99,6 +103,9 @@ struct Named {
     /// A DNS name to put into the certificate, besides the member's own
     #[arg(long, value_name = "NAME")]
     dns: Vec<String>,
+    /// Name it as NODE.GROUP.SUFFIX, too (an administrator as NAME.admin.GROUP.SUFFIX), for members that go by names of hosts (--tls-dns-suffix)
+    #[arg(long, value_name = "SUFFIX")]
+    dns_suffix: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -121,17 +128,17 @@ fn carry_out(args: &Args, now: SystemTime) -> anyhow::Result<(String, u8)> {
         Command::Issue { named, admin: false } => issue(&dir, named, now, Access::New)?,
         Command::Issue { named, admin: true } => {
             let node = Identity::administrator("", &named.node).node().to_owned();
-            let Named { days, dns, .. } = named;
-            issue(&dir, &Named { node, days: *days, dns: dns.clone() }, now, Access::New)?
+            issue(&dir, &Named { node, ..named.clone() }, now, Access::New)?
         }
         Command::Renew { drop_old: true, .. } => drop_old(&dir, now)?,
         Command::Renew { ca: true, days, .. } => {
             renew_authority(&dir, days.unwrap_or(AUTHORITY_DAYS), now)?
         }
-        Command::Renew { node, days, dns, .. } => {
+        Command::Renew { node, days, dns, dns_suffix, .. } => {
             let node = node.clone().expect("clap has asked for it");
-            let days = days.unwrap_or(NODE_DAYS);
-            issue(&dir, &Named { node, days, dns: dns.clone() }, now, Access::Replace)?
+            let (dns, dns_suffix) = (dns.clone(), dns_suffix.clone());
+            let named = Named { node, days: days.unwrap_or(NODE_DAYS), dns, dns_suffix };
+            issue(&dir, &named, now, Access::Replace)?
         }
         Command::Revoke { node } => revoke(&dir, node, now)?,
         Command::Show(args) => return show::run(args, &dir, now),
@@ -144,7 +151,8 @@ pub(crate) fn make_all(dir: &Path, group: &str, nodes: &[String]) -> anyhow::Res
     let (dir, now) = (Directory::new(dir), SystemTime::now());
     init(&dir, group, AUTHORITY_DAYS, now)?;
     for node in nodes {
-        let named = Named { node: node.clone(), days: NODE_DAYS, dns: Vec::new() };
+        let named =
+            Named { node: node.clone(), days: NODE_DAYS, dns: Vec::new(), dns_suffix: None };
         issue(&dir, &named, now, Access::New)?;
     }
     Ok(())
@@ -179,7 +187,7 @@ fn issue(
     access: Access,
 ) -> anyhow::Result<String> {
     let authority = Authority::open(dir)?;
-    let made = authority.issue(&named.node, &named.dns, named.days, now)?;
+    let made = authority.issue(&named.node, &hosts(authority.group(), named)?, named.days, now)?;
     let file = files::of_node(&named.node);
     if matches!(access, Access::Replace) {
         dir.expect(&file, "issue it first: rep certs issue")?;
@@ -190,31 +198,52 @@ fn issue(
     if matches!(access, Access::Replace) {
         told += "next: give it to the member and send that SIGHUP; the old one stays good until it expires\n";
     } else if Identity::administrator_of(&named.node).is_some() {
-        tell_ask(&mut told, dir, &named.node)?;
+        tell_ask(&mut told, dir, named)?;
     } else {
-        tell_serve(&mut told, dir, authority.group(), &named.node)?;
+        tell_serve(&mut told, dir, authority.group(), named)?;
     }
     Ok(told)
 }
 
+/// The names of hosts that it is to have: those that were asked for, and the one that says who it is.
+fn hosts(group: &str, named: &Named) -> anyhow::Result<Vec<String>> {
+    let mut hosts = named.dns.clone();
+    if let Some(suffix) = &named.dns_suffix {
+        let name = Identity::new(group, &*named.node).to_dns(suffix).with_context(|| {
+            format!(
+                "{} of group {group} cannot be named under {suffix}: both have to be one label of a name of a host in lower case, and no group is called admin there",
+                named.node
+            )
+        })?;
+        hosts.push(name);
+    }
+    Ok(hosts)
+}
+
 /// What a command that asks a member has to be told to use it.
-fn tell_ask(told: &mut String, dir: &Directory, node: &str) -> std::fmt::Result {
-    writeln!(
+fn tell_ask(told: &mut String, dir: &Directory, named: &Named) -> std::fmt::Result {
+    write!(told, "next: rep status HOST:PORT")?;
+    tell_trust(told, dir, named)?;
+    writeln!(told, "; renew and revoke know it as {}", named.node)
+}
+
+fn tell_trust(told: &mut String, dir: &Directory, named: &Named) -> std::fmt::Result {
+    write!(
         told,
-        "next: rep status HOST:PORT --tls-ca {} --tls-identity {}; renew and revoke know it as {node}",
+        " --tls-ca {} --tls-identity {}",
         dir.path(files::CA).display(),
-        dir.path(&files::of_node(node)).display()
-    )
+        dir.path(&files::of_node(&named.node)).display()
+    )?;
+    match &named.dns_suffix {
+        Some(suffix) => write!(told, " --tls-dns-suffix {suffix}"),
+        None => Ok(()),
+    }
 }
 
 /// What `rep serve` has to be told to use it.
-fn tell_serve(told: &mut String, dir: &Directory, group: &str, node: &str) -> std::fmt::Result {
-    write!(
-        told,
-        "next: rep serve --group {group} --name {node} --tls-ca {} --tls-identity {}",
-        dir.path(files::CA).display(),
-        dir.path(&files::of_node(node)).display()
-    )?;
+fn tell_serve(told: &mut String, dir: &Directory, group: &str, named: &Named) -> std::fmt::Result {
+    write!(told, "next: rep serve --group {group} --name {}", named.node)?;
+    tell_trust(told, dir, named)?;
     if dir.holds(files::REVOKED) {
         write!(told, " --tls-revoked {}", dir.path(files::REVOKED).display())?;
     }

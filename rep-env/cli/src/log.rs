@@ -13,7 +13,7 @@ const DAMAGED: u8 = 1;
 /// The directory cannot be looked at.
 const CANNOT: u8 = 2;
 
-/// Look at the log in a member's home directory. The directory is locked meanwhile, and nothing in it is changed: what a
+/// Look at the log in a member's home directory, or in a folder that is shipped to. The directory is locked meanwhile, and nothing in it is changed: what a
 /// crash has left is still there afterwards. Exit code: 0 the log is whole, 1 it is damaged, 2 it cannot be looked at
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -44,7 +44,10 @@ fn open(dir: &Path) -> anyhow::Result<FileDisk> {
     let disk = FileDisk::open_read_only(dir)
         .with_context(|| format!("cannot look at {}", dir.display()))?;
     if !dir.join("log").is_dir() {
-        anyhow::bail!("{} holds no log: it is no member's home directory", dir.display());
+        anyhow::bail!(
+            "{} holds no log: it is no member's home directory, nor a folder that is shipped to",
+            dir.display()
+        );
     }
     Ok(disk)
 }

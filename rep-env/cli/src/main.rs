@@ -10,10 +10,12 @@ mod certs;
 mod client;
 mod demo;
 mod log;
+mod members;
 mod options;
 mod orders;
 mod ping;
 mod print;
+mod recover;
 mod resp;
 mod serve;
 mod status;
@@ -48,8 +50,20 @@ enum Command {
     TransferMaster(orders::TransferArgs),
     /// Stop every member of a group, once all of them hold the same. Exit code: 0 it is done, 1 it is not
     ShutdownGroup(orders::ShutdownArgs),
+    /// List who belongs to a group. Exit code: 0 they are listed, 1 they are not
+    Members(members::ListArgs),
+    /// Make a running node a member of a group, and wait until it is. Exit code: 0 it is, 1 it is not, or not yet
+    Add(members::AddArgs),
+    /// Remove a member from its group. Exit code: 0 it is done, 1 it is not
+    Remove(members::RemoveArgs),
+    /// Record where a member listens from now on, or how much it is preferred as master. Exit code: 0 it is done, 1 it is not
+    UpdateMember(members::UpdateArgs),
+    /// Set how many voters promise a master and sync an entry. Exit code: 0 it is done, 1 it is not
+    SetQuorums(members::QuorumsArgs),
     /// Replace a member's copy of the state by that of another member. Exit code: 0 it has begun, 1 it has not
     Restore(orders::RestoreArgs),
+    /// Go on from one member's directory when a quorum is gone for good. Exit code: 0 it is done, 1 it is not
+    Recover(recover::Args),
     /// List what can be set, with defaults, bounds and effects
     Options(options::Args),
     /// Ask a running member how it and its group are. Exit code: 0 there is a master, 1 there is none, 2 nobody answers
@@ -67,7 +81,13 @@ fn main() -> ExitCode {
         Command::Certs(args) => Ok(certs::run(&args)),
         Command::TransferMaster(args) => orders::transfer(&args),
         Command::ShutdownGroup(args) => orders::shut_down(&args),
+        Command::Members(args) => members::list(&args),
+        Command::Add(args) => members::add(&args),
+        Command::Remove(args) => members::remove(&args),
+        Command::UpdateMember(args) => members::update(&args),
+        Command::SetQuorums(args) => members::set_quorums(&args),
         Command::Restore(args) => orders::restore(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),
     };

@@ -9,7 +9,7 @@ use rep_env::admin::AdminClient;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Members that may send us on to another, before we think that they do not know.
 const SENT_ON_MAX: u32 = 3;
 
@@ -89,7 +89,7 @@ pub(crate) fn shut_down(args: &ShutdownArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks at `address`, and wherever it is sent on to from there.
-fn at_the_master<T>(
+pub(crate) fn at_the_master<T>(
     trust: &Trust,
     address: &str,
     order: impl Fn(&AdminClient) -> Result<T, Error>,

@@ -10,6 +10,7 @@ mod values;
 use crate::print::print;
 use crate::resp::{self, Password, RespConfig, RespServer};
 use anyhow::{Context, bail};
+use rep_env::config::OnDamage;
 use rep_env::events::GROUP_SHUT_DOWN;
 use rep_env::{NodeState, RepConfig, ReplicatedEnvironment};
 use settings::Settings;
@@ -28,6 +29,9 @@ use values::Raw;
 
 /// A master that is asked to end tries for so long to make another member master first.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
+/// How long another member is waited for that is asked whether the group goes on, and how often they all are asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long commands that were taken may still be answered after SIGTERM.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -58,9 +62,22 @@ pub(crate) struct Args {
     /// The directory that is this member's memory; made if absent
     #[arg(long, value_name = "DIR")]
     home: Option<String>,
-    /// Every member, this one too, the same list at each of them
-    #[arg(long, value_name = "NAME=HOST:PORT,...", value_delimiter = ',')]
+    /// Found a group with these members, this one too, the same list at each of them
+    #[arg(long, value_name = "NAME=HOST:PORT,...", value_delimiter = ',', conflicts_with_all = ["bootstrap", "join"])]
     members: Option<Vec<String>>,
+    /// Found a group of this member alone, at --listen; others join it
+    #[arg(long, conflicts_with = "join")]
+    bootstrap: bool,
+    /// Ask these members to admit this one to their group, until they do; '' waits to be added by `rep add`
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    join: Option<Vec<String>>,
+    /// What to be when it joins: electable, a voter once it has caught up; secondary, a copy that never votes; arbiter, a vote
+    /// without data; monitor, neither [default: electable]
+    #[arg(long = "type", value_name = "TYPE")]
+    member_type: Option<String>,
+    /// How much it is preferred as master, among equals, from when it joins [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    priority: Option<String>,
     /// Serve the Redis protocol here; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT")]
     resp: Option<String>,
@@ -95,6 +112,12 @@ pub(crate) struct Args {
     /// up again from the log at each start
     #[arg(long, value_name = "ENGINE")]
     store: Option<String>,
+    /// As a secondary, take the entries from the master or, to spare its network, from a replica: master or replica [default: master]
+    #[arg(long, value_name = "WHO")]
+    feed_from: Option<String>,
+    /// Ship every entry that is durable in the group to this directory: see `rep log`
+    #[arg(long, value_name = "DIR")]
+    ship_to: Option<String>,
     /// Print what all of this comes to, as a file that says the same, and end
     #[arg(long)]
     print_config: bool,
@@ -111,36 +134,62 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr();
-    let mut signals = signals(args.end_with_stdin)?;
+    let asked = asked_to_end(args.end_with_stdin)?;
     let password = settings.text("resp_password_file").map(Path::new).map(Password::read);
     let password = password.transpose()?;
     let open = password.is_some() || settings.is_on("resp_allow_plaintext");
     let listener = settings.text("resp").map(|address| bind(address, open)).transpose()?;
     let speech = Speech::of(&settings)?;
-    let config = config(&settings, listener.as_ref(), &speech)?;
-    let resp = RespConfig { password, ..RespConfig::default() }.timing(&config.timing);
+    let resp = RespConfig { password, ..RespConfig::default() };
     descriptors::raise(if listener.is_some() { resp.clients_max } else { 0 });
-    let env = ReplicatedEnvironment::open(config)?;
-    let mut server = match listener {
-        Some(listener) => Some(serve_redis(listener, &env, resp)?),
-        None => None,
-    };
-    announce(&env, server.as_ref())?;
-    end_with_the_group(&env, signals.handle())?;
-    let signal = signals.forever().find(|signal| match *signal {
-        SIGHUP => {
-            speech.reload();
-            false
+    let mut told = false;
+    loop {
+        let config = config(&settings, listener.as_ref(), &speech)?;
+        let comes_back = config.on_damage == OnDamage::Rejoin;
+        let resp = resp.clone().timing(&config.timing);
+        let env = ReplicatedEnvironment::open(config)?;
+        let mut server = match &listener {
+            Some(listener) => Some(serve_redis(listener.try_clone()?, &env, resp)?),
+            None => None,
+        };
+        if !std::mem::replace(&mut told, true) {
+            announce(&env, server.as_ref())?;
         }
-        _ => true,
-    });
-    tracing::info!(?signal, "closing");
-    hand_over(&env);
-    if let Some(server) = &mut server {
-        server.close(LAST_ANSWERS);
+        let damaged = wait_for_the_end(&env, &speech, &asked, comes_back)?;
+        hand_over(&env);
+        if let Some(server) = &mut server {
+            server.close(LAST_ANSWERS);
+        }
+        env.close()?;
+        if !damaged {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
-    env.close()?;
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Until a signal asks for it, or the group is shut down; or until the home of this member, which has halted, is to be opened again: whether it is that.
+fn wait_for_the_end(
+    env: &ReplicatedEnvironment,
+    speech: &Speech,
+    asked: &AtomicBool,
+    comes_back: bool,
+) -> anyhow::Result<bool> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let damaged = Arc::new(AtomicBool::new(false));
+    watch(env, signals.handle(), comes_back.then(|| Arc::clone(&damaged)))?;
+    // One that came before anybody listened is not forgotten.
+    let signal = match asked.load(Ordering::SeqCst) {
+        true => Some(SIGTERM),
+        false => signals.forever().find(|signal| match *signal {
+            SIGHUP => {
+                speech.reload();
+                false
+            }
+            _ => true,
+        }),
+    };
+    tracing::info!(?signal, "closing");
+    Ok(signal.is_none() && damaged.load(Ordering::SeqCst))
 }
 
 /// The file, over it the flags, over both what was set.
@@ -158,7 +207,11 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         ("resp", &args.resp),
         ("resp_advertise", &args.resp_advertise),
         ("resp_password_file", &args.resp_password_file),
+        ("type", &args.member_type),
+        ("priority", &args.priority),
         ("store", &args.store),
+        ("feed_from", &args.feed_from),
+        ("ship_to", &args.ship_to),
         ("transport", &args.transport),
         ("tls_ca", &args.tls_ca),
         ("tls_identity", &args.tls_identity),
@@ -171,12 +224,13 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
     let switches = [
         ("resp_allow_plaintext", args.resp_allow_plaintext),
         ("allow_plaintext", args.allow_plaintext),
+        ("bootstrap", args.bootstrap),
     ];
     for (key, _) in switches.iter().filter(|(_, said)| *said) {
         settings.flag(key, Raw::Switch(true))?;
     }
-    if let Some(members) = &args.members {
-        settings.flag("members", Raw::List(members.clone()))?;
+    for (key, list) in [("members", &args.members), ("join", &args.join)] {
+        list.iter().try_for_each(|list| settings.flag(key, Raw::List(list.clone())))?;
     }
     args.set.iter().try_for_each(|assignment| settings.assign(assignment))?;
     settings.check()?;
@@ -253,26 +307,39 @@ fn log_to_stderr() {
         .init();
 }
 
-/// The first SIGTERM or SIGINT asks for an orderly end, the second one ends at once. SIGHUP asks to read certificates again.
-fn signals(end_with_stdin: bool) -> anyhow::Result<Signals> {
+/// The first SIGTERM or SIGINT asks for an orderly end, which this tells from then on; the second one ends at once.
+fn asked_to_end(end_with_stdin: bool) -> anyhow::Result<Arc<AtomicBool>> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))?;
         signal_hook::flag::register(signal, Arc::clone(&asked))?;
     }
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     if end_with_stdin {
+        let asked = Arc::clone(&asked);
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || watch_stdin(&asked))?;
     }
-    Ok(signals)
+    Ok(asked)
 }
 
-/// Ends the wait for signals when the master has shut the group down.
-fn end_with_the_group(env: &ReplicatedEnvironment, signals: Handle) -> io::Result<()> {
-    let events = env.subscribe();
+/// Ends the wait for signals when the master has shut the group down; or, if this member has halted because its home is damaged and is to come back, as soon as the group goes on without it:
+/// what it has is not set aside while somebody may still need it.
+fn watch(
+    env: &ReplicatedEnvironment,
+    signals: Handle,
+    damaged: Option<Arc<AtomicBool>>,
+) -> io::Result<()> {
+    let (env, events) = (env.clone(), env.subscribe());
     let watch = move || {
         if events.last().is_some_and(|event| event.reason == GROUP_SHUT_DOWN) {
-            signals.close();
+            return signals.close();
+        }
+        let Some(damaged) = damaged.filter(|_| env.damage_found().is_some()) else { return };
+        while let Ok(goes_on) = env.others_have_a_master(ANSWER_WITHIN) {
+            if goes_on {
+                damaged.store(true, Ordering::SeqCst);
+                return signals.close();
+            }
+            std::thread::sleep(ASK_EVERY);
         }
     };
     std::thread::Builder::new().name("group".to_owned()).spawn(watch).map(drop)

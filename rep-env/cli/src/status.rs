@@ -1,8 +1,8 @@
 //! `rep status`: how a running member and its group are.
 
 use crate::trust::Trust;
-use rep_env::Error;
 use rep_env::admin::{MemberReport, StatusReport};
+use rep_env::{Error, MemberType};
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -85,11 +85,18 @@ impl Display for Told<'_> {
             Some(master) => writeln!(f, "master   {master}")?,
             None => writeln!(f, "master   none known")?,
         }
+        if let Some(relay) = report.source.as_ref().filter(|it| report.master.as_ref() != Some(it))
+        {
+            writeln!(f, "fed by   {relay}")?;
+        }
         let StatusReport { first, last, synced, dvlsn, applied, .. } = report;
         writeln!(
             f,
             "log      from {first} to {last}, synced to {synced}, durable to {dvlsn}, applied to {applied}"
         )?;
+        if let Some(changing) = &report.changing {
+            writeln!(f, "changing {changing}")?;
+        }
         report.members.iter().try_for_each(|member| writeln!(f, "member   {}", Line(member)))?;
         report.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))
     }
@@ -100,8 +107,11 @@ struct Line<'r>(&'r MemberReport);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let MemberReport { member, is_master, is_me, replica, .. } = self.0;
+        let MemberReport { member, kind, is_master, is_me, replica, .. } = self.0;
         write!(f, "{member}")?;
+        if *kind != MemberType::Electable {
+            write!(f, ", {kind}")?;
+        }
         if *is_master {
             write!(f, ", master")?;
         }
@@ -112,8 +122,13 @@ impl Display for Line<'_> {
         write!(f, ", {}", if replica.connected { "connected" } else { "not connected" })?;
         if let Some((received, synced)) = replica.received.zip(replica.synced) {
             let (state, sent) = (&replica.state, replica.sent);
-            let state = if state.is_empty() { "no stream" } else { state };
-            write!(f, ", {state}: sent {sent}, received {received}, synced {synced}")?;
+            match &replica.fed_by {
+                Some(relay) => write!(f, ", fed by {relay}: synced {synced}")?,
+                None => {
+                    let state = if state.is_empty() { "no stream" } else { state };
+                    write!(f, ", {state}: sent {sent}, received {received}, synced {synced}")?;
+                }
+            }
         }
         if let Some(lag @ 1..) = replica.lag {
             write!(f, ", {lag} behind")?;

@@ -59,7 +59,7 @@ pub(crate) struct Trust {
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE.pem", requires = "tls_ca")]
     tls_revoked: Option<PathBuf>,
-    /// Certificates name members as NODE.GROUP.SUFFIX, and not as rep://GROUP/NODE
+    /// Certificates name members as NODE.GROUP.SUFFIX (administrators as NAME.admin.GROUP.SUFFIX), and not as rep://GROUP/NODE
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "SUFFIX", requires = "tls_ca")]
     tls_dns_suffix: Option<String>,

@@ -2,6 +2,7 @@
 
 use crate::load::eventually;
 use crate::redis::Client;
+use rep_env::admin::{self, StatusReport};
 use rep_env::config::RepConfigBuilder;
 use rep_env::{Error, NodeState, RepConfig, ReplicatedEnvironment, StoreKind};
 use rep_vlsn::Vlsn;
@@ -113,6 +114,8 @@ pub(crate) struct There {
     /// A member that was stopped: nobody asks it for anything.
     frozen: Option<usize>,
     speech: Speech,
+    /// Other options, as `name=value`.
+    settings: Vec<String>,
 }
 
 /// What the members speak to each other.
@@ -129,6 +132,15 @@ impl There {
         store: &'static str,
         speech: Speech,
     ) -> Result<There, Box<dyn Any>> {
+        There::start_with(program, store, speech, &[])
+    }
+
+    pub(crate) fn start_with(
+        program: &str,
+        store: &'static str,
+        speech: Speech,
+        settings: &[&str],
+    ) -> Result<There, Box<dyn Any>> {
         let free = (0..6).map(|_| TcpListener::bind("127.0.0.1:0"));
         let free = free.collect::<Result<Vec<_>, _>>()?;
         let addresses = free.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
@@ -140,8 +152,10 @@ impl There {
         let children = (0..3).map(|_| None).collect();
         let program = program.to_owned();
         let dir = TempDir::new()?;
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let frozen = None;
         let mut group =
-            There { dir, program, store, members, ports, children, frozen: None, speech };
+            There { dir, program, store, members, ports, children, frozen, speech, settings };
         if speech != Speech::Tcp {
             group.certs(&["init", "--group", "bench"])?;
             ["n1", "n2", "n3"].iter().try_for_each(|name| group.certs(&["issue", name]))?;
@@ -170,6 +184,7 @@ impl There {
             .args(["--name", &name, "--members", &self.members.join(",")])
             .args(["--resp", &self.ports[at], "--home"])
             .arg(self.dir.path().join(&name))
+            .args(self.settings.iter().flat_map(|setting| ["--set", &**setting]))
             .env("RUST_LOG", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
@@ -205,6 +220,16 @@ impl There {
 
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.children.iter().flatten().map(Child::id).collect()
+    }
+
+    /// The process of member `at`, if it runs.
+    pub(crate) fn process(&self, at: usize) -> Option<u32> {
+        self.children[at].as_ref().map(Child::id)
+    }
+
+    /// What member `at` says of itself.
+    pub(crate) fn status(&self, at: usize) -> Option<StatusReport> {
+        admin::status(self.address(at), Duration::from_secs(2)).ok()
     }
 
     /// Where member `at` listens for the others.

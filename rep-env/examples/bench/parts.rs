@@ -31,6 +31,7 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("transfer", crate::transfer::transfer),
     ("catch-up", crate::catch_up::catch_up),
     ("restore", crate::restore::restore),
+    ("restore-processes", crate::restore::processes),
     ("idle", crate::idle::idle),
     ("channel", channel),
     ("append", crate::log::append),

@@ -22,6 +22,26 @@ impl Client {
         self.ask(&["SET", key, value]).is_ok_and(|answer| answer == "+OK")
     }
 
+    /// Whether all of these writes, sent in one breath, were acknowledged.
+    pub(crate) fn set_all(&mut self, pairs: &[(String, String)]) -> io::Result<bool> {
+        self.request.clear();
+        for (key, value) in pairs {
+            let (keys, values) = (key.len(), value.len());
+            write!(
+                self.request,
+                "*3\r\n$3\r\nSET\r\n${keys}\r\n{key}\r\n${values}\r\n{value}\r\n"
+            )?;
+        }
+        self.stream.get_mut().write_all(&self.request)?;
+        let mut all = true;
+        for _ in pairs {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            all &= line.trim_end() == "+OK";
+        }
+        Ok(all)
+    }
+
     /// Whether the read was served.
     pub(crate) fn get(&mut self, key: &str) -> bool {
         self.ask(&["GET", key]).is_ok_and(|answer| answer.starts_with('$'))

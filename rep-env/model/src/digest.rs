@@ -25,6 +25,7 @@ const SKIPPED: &[&str] = &[
     "rng",
     "jitter",
     // Told, and never asked.
+    "nearness",
     "stats",
     "counts",
     "why",

@@ -62,10 +62,16 @@ impl Letter {
             | Message::HeartbeatReply { .. }
             | Message::Ping { .. }
             | Message::Pong { .. }
+            | Message::RoundTrips(_)
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             // There is one process of each member here.
             | Message::TurnedAway(_)
+            // Nobody comes or goes.
+            | Message::Acquaint(_)
+            | Message::Vouch { .. }
+            | Message::Vouched { .. }
+            | Message::Stands { .. }
             // Nobody asks for it.
             | Message::GroupShutDown { .. } => false,
         }

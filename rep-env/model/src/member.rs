@@ -10,6 +10,7 @@ use crate::disk::{Disk, Kept};
 use crate::letters::{Letter, LetterId, Letters};
 use crate::rules::Rule;
 use rep_election::message::PreGrant;
+use rep_election::{Electorate, Voter};
 use rep_node::{
     Acks, ElectionMessage, Link, Message, Node, NodeConfig, Persisted, Proposal, Recovered,
     Request, Seed, Service, Timing, number_members,
@@ -159,11 +160,20 @@ fn recovered(kept: &Kept) -> Recovered {
     let (last, crc, history) = (view.last(), view.last_crc(), view.history().clone());
     Recovered {
         fence: kept.fence,
-        log: LogView::recovered(Vlsn::FIRST, last, crc, view.epoch(), history),
-        founding: kept.log.first().cloned(),
+        log: LogView::recovered(
+            Vlsn::FIRST,
+            last,
+            crc,
+            view.epoch(),
+            history,
+            view.memberships().to_vec(),
+        ),
+        memberships: kept.log.first().cloned().into_iter().collect(),
         past: None,
+        place: None,
         applied,
         mark_dvlsn: Vlsn::NULL,
+        vouched: LogPoint::NULL,
     }
 }
 
@@ -305,8 +315,15 @@ impl Member {
         let term = self.node.term().next();
         self.node.handle_timeout(self.now);
         // A grant that was not asked for is ignored.
+        let electorate = match self.node.membership() {
+            Some(membership) => membership.electorate(),
+            None => {
+                Electorate::founding(seeds().into_keys().map(|id| (id, Voter::unknown())).collect())
+            }
+        };
+        let grant = PreGrant { term, rank: LogPoint::NULL, electorate };
         for peer in others(self.me) {
-            self.hear_well(peer, Message::Election(ElectionMessage::PreGrant(PreGrant { term })));
+            self.hear_well(peer, Message::Election(ElectionMessage::PreGrant(grant.clone())));
         }
     }
 

@@ -43,6 +43,10 @@ pub struct Admission {
     pub needed: usize,
     /// All voters.
     pub voters: usize,
+    /// The voters that hold the data.
+    pub copies: usize,
+    /// Those of them that would acknowledge now.
+    pub copies_live: usize,
     /// The voters that would not acknowledge now; none unless this node is master.
     pub missing: Vec<NodeId>,
     /// Bytes of entries that wait for this node's disk.
@@ -56,6 +60,14 @@ pub struct Admission {
 impl Admission {
     /// How many voters have to be live for a commit that asks for these acknowledgements.
     pub fn need(&self, acks: Acks) -> usize {
-        quorum::acknowledgements(self.voters, self.needed, acks)
+        quorum::acknowledgements(self.copies, self.needed, acks)
+    }
+
+    /// How many of those that count for such a commit are live.
+    pub fn live_for(&self, acks: Acks) -> usize {
+        match acks {
+            Acks::All => self.copies_live,
+            Acks::SimpleMajority | Acks::None => self.live,
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Node {
         }
         self.evidence.note_applied(self.applied.vlsn);
         // A node that is not born yet cannot tell whose token it is: it waits until it can.
-        let durable = self.membership.is_some().then(|| self.dvlsn());
+        let durable = self.membership().is_some().then(|| self.dvlsn());
         // Of what is no longer in the log, all is applied; which of it there was, the past tells.
         let (log, cleaning) = (&self.log, &self.cleaning);
         let is_held = |point: LogPoint| {

@@ -8,13 +8,16 @@
 //! A master knows what the others have synced. A replica does not, and may be the next master: it keeps all that the
 //! bounds allow.
 //!
+//! A member that is given a copy has to put it in place before it follows. What comes after the copy is kept for it meanwhile, beyond
+//! the bounds that others have ([`Lingering`]), or it would be too far behind once more.
+//!
 //! The order is fixed: what the head said of the group is durable beside the log (`past`) before a file is removed.
 
 use crate::node::Node;
 use crate::offering::Pin;
 use crate::output::Output;
 use crate::past::Past;
-use rep_vlsn::{LogPoint, LogView, NodeId, SegmentSize, Term, Vlsn, mutant};
+use rep_vlsn::{Incarnation, LogPoint, LogView, NodeId, SegmentSize, Term, Vlsn, mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,6 +35,19 @@ pub(crate) struct Cleaning {
     /// The entries of the copies that are being given: what follows them stays, as far as the bounds allow.
     pins: BTreeMap<Pin, Vlsn>,
     pinned: u64,
+    /// Members that were given a copy and are not within the bounds of others yet.
+    lingering: BTreeMap<NodeId, Lingering>,
+}
+
+/// What is kept for a member after its copy was given: it has to put that in place, and to catch up.
+#[derive(Clone, Copy, Debug)]
+struct Lingering {
+    incarnation: Incarnation,
+    /// The copy stands on it.
+    copy: Vlsn,
+    /// It needs what follows.
+    at: Vlsn,
+    since: Duration,
 }
 
 impl Cleaning {
@@ -51,8 +67,16 @@ impl Cleaning {
         pin
     }
 
-    pub(crate) fn unpin(&mut self, pin: Pin) {
-        self.pins.remove(&pin);
+    pub(crate) fn unpin(&mut self, pin: Pin) -> Option<Vlsn> {
+        self.pins.remove(&pin)
+    }
+
+    /// The copy at `at` was given to that member: what follows is kept until it has caught up.
+    pub(crate) fn linger(&mut self, now: Duration, at: Vlsn, taker: (NodeId, Incarnation)) {
+        let (id, incarnation) = taker;
+        if !mutant!("restore-pin-ends-with-the-copy") {
+            self.lingering.insert(id, Lingering { incarnation, copy: at, at, since: now });
+        }
     }
 
     /// How many copies are being given.
@@ -92,6 +116,7 @@ impl Node {
             return;
         }
         self.cleaning.see(now, segments);
+        self.follow_the_takers(now, segments);
         // A machine that names more than it was given has none of it.
         let point = point.min(self.applied);
         let before = self.clean_before(now, point.vlsn, segments);
@@ -109,22 +134,48 @@ impl Node {
         own.min(others.max(self.past_the_bounds(now, segments))).min(self.pinned(segments))
     }
 
-    /// The first entry that a copy which is being given stands on. A log of more than twice the bytes that are kept for others
-    /// is cleaned all the same: who takes so long begins again.
+    /// The first entry that a copy stands on which is being given, or that its taker needs next. A log of more than twice the bytes that
+    /// are kept for others is cleaned all the same: who takes so long begins again.
     fn pinned(&self, segments: &[SegmentSize]) -> Vlsn {
         let limit = self.config.retention.bytes.saturating_mul(2);
-        let first = self.cleaning.pins.values().min().filter(|_| !mutant!("restore-pin-ignored"));
+        let given = self.cleaning.pins.values().copied();
+        let lingering = self.cleaning.lingering.values().map(|lingering| lingering.at);
+        let first = given.chain(lingering).min().filter(|_| !mutant!("restore-pin-ignored"));
         let no_pin = Vlsn::new(u64::MAX);
-        first.map_or(no_pin, |first| (*first).max(past_the_bytes(segments, limit)))
+        first.map_or(no_pin, |first| first.max(oldest_within(segments, limit)))
+    }
+
+    /// What is kept for who was given a copy moves on with what that member has synced, and ends as soon as it follows within the bounds
+    /// that all others have, is no member any more, or has taken as long as anybody is waited for.
+    fn follow_the_takers(&mut self, now: Duration, segments: &[SegmentSize]) {
+        let (kept_for_all, patience) =
+            (self.past_the_bounds(now, segments), self.config.retention.age);
+        let mut lingering = std::mem::take(&mut self.cleaning.lingering);
+        lingering.retain(|id, it| {
+            let synced = self.synced_by(*id);
+            it.at = it.at.max(synced);
+            let follows = synced >= it.copy && synced >= kept_for_all;
+            let belongs =
+                self.in_force.ruling().is_some_and(|ruling| ruling.admits(*id, it.incarnation));
+            // Who feeds it not keeps nothing for it: others would not hear when it has caught up.
+            let feeds = self.reign.is_some() || self.relayed_to(*id) > Vlsn::NULL;
+            feeds && belongs && !follows && now.saturating_sub(it.since) < patience
+        });
+        self.cleaning.lingering = lingering;
+    }
+
+    /// The last entry that member is known to have synced.
+    pub(crate) fn synced_by(&self, id: NodeId) -> Vlsn {
+        let acked = self.reign.as_ref().map(|reign| reign.acks.points(id).0.vlsn);
+        acked.unwrap_or(Vlsn::NULL).max(self.relayed_to(id))
     }
 
     /// The last entry that every other member is known to have synced.
     fn synced_by_all(&self) -> Vlsn {
-        let others = self.electorate.voters.keys().copied().filter(|id| *id != self.config.me);
-        let synced = |id: NodeId| {
-            self.reign.as_ref().map_or(Vlsn::NULL, |reign| reign.acks.points(id).0.vlsn)
-        };
-        others.map(synced).min().unwrap_or(self.log.synced())
+        let Some(ruling) = self.membership() else { return Vlsn::NULL };
+        let holders = ruling.members.values().filter(|member| member.kind.holds_data());
+        let others = holders.map(|member| member.id).filter(|id| *id != self.config.me);
+        others.map(|id| self.synced_by(id)).min().unwrap_or(self.log.synced())
     }
 
     /// The first entry of the oldest file that is kept for others.
@@ -138,7 +189,7 @@ impl Node {
     }
 
     fn begin_cleaning(&mut self, before: Vlsn) {
-        let Some(membership) = &self.membership else { return };
+        let Some(membership) = self.in_force.settled(self.dvlsn()) else { return };
         let (kept, history) = (self.cleaning.kept.as_ref(), self.log.history());
         let past = Past::before(before, membership, kept, history);
         if kept == Some(&past) || mutant!("node-clean-before-past") {
@@ -166,9 +217,9 @@ impl Node {
     }
 }
 
-/// The first entry of the oldest file, when only so many bytes of files may stay.
-fn past_the_bytes(segments: &[SegmentSize], limit: u64) -> Vlsn {
-    first_kept(segments, |bytes, _| bytes > limit)
+/// The first entry of the oldest file that stays when files may take `bytes_max` bytes, the newest whatever it takes; null if all stay.
+pub fn oldest_within(segments: &[SegmentSize], bytes_max: u64) -> Vlsn {
+    first_kept(segments, |bytes, _| bytes > bytes_max)
 }
 
 /// Lets files go from the oldest on, as long as `goes` says so of the bytes that there are and the file that comes next.

@@ -70,6 +70,16 @@ impl Default for Retention {
     }
 }
 
+/// Who gives a secondary its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeedFrom {
+    /// The master, as for everybody else.
+    #[default]
+    Master,
+    /// A replica, so that the master's network is spared; the master, where there is none that can.
+    Replica,
+}
+
 /// Who a node is, and who was listed with it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -80,8 +90,10 @@ pub struct NodeConfig {
     pub me: NodeId,
     /// Minted with the data directory.
     pub incarnation: Incarnation,
-    /// The members as listed; once the group is founded its own metadata wins.
+    /// The members as listed; once the group is founded its own metadata wins. Empty if this node joins a group.
     pub members: BTreeMap<NodeId, Seed>,
+    /// Addresses of members that are asked to admit this node, if it is none yet. Default none: it founds a group with those listed.
+    pub joining: Vec<String>,
     /// The identity that the group gets if this node founds it. Random, from the driver.
     pub fresh_group: GroupId,
     /// How patient the node is.
@@ -100,6 +112,8 @@ pub struct NodeConfig {
     pub restored: Option<LogPoint>,
     /// Whether this opening was to put a copy in place and could not. Default no.
     pub unplaced: bool,
+    /// Who feeds this node, if it is a secondary. Default the master.
+    pub feed_from: FeedFrom,
     /// Told to the source of a stream: name=value, 1 KiB at most.
     pub attributes: Vec<(String, String)>,
     /// Wall-clock time when the driver's clock stood at zero, ms since the Unix epoch. Stamped on entries for
@@ -124,6 +138,7 @@ impl NodeConfig {
             me,
             incarnation,
             members,
+            joining: Vec::new(),
             fresh_group,
             timing: Timing::default(),
             unsynced_bytes_max: 64 << 20,
@@ -133,6 +148,7 @@ impl NodeConfig {
             restores_max: 2,
             restored: None,
             unplaced: false,
+            feed_from: FeedFrom::default(),
             attributes: Vec::new(),
             epoch_ms: 0,
             seed,
@@ -147,14 +163,18 @@ pub struct Recovered {
     pub fence: Fence,
     /// The log's positions, all of them synced.
     pub log: LogView,
-    /// Entry 1 of the log, if it is held.
-    pub founding: Option<Record>,
+    /// The entries that say who belongs, as far as the log has them: those at [`LogView::memberships`].
+    pub memberships: Vec<Record>,
     /// The cell `past`, if it was ever stored to: what [`Output::PersistPast`](crate::Output::PersistPast) gave.
     pub past: Option<Bytes>,
+    /// The cell `place`, if it was ever stored to: what [`Output::TakePlace`](crate::Output::TakePlace) gave.
+    pub place: Option<Bytes>,
     /// What the store holds.
     pub applied: LogPoint,
     /// dvlsn as the last local mark tells it.
     pub mark_dvlsn: Vlsn,
+    /// The cell `vouch` of an arbiter: what [`Output::PersistVouch`](crate::Output::PersistVouch) gave last.
+    pub vouched: LogPoint,
 }
 
 impl Recovered {
@@ -163,10 +183,12 @@ impl Recovered {
         Recovered {
             fence: Fence::default(),
             log: LogView::empty(),
-            founding: None,
+            memberships: Vec::new(),
             past: None,
+            place: None,
             applied: LogPoint::NULL,
             mark_dvlsn: Vlsn::NULL,
+            vouched: LogPoint::NULL,
         }
     }
 }

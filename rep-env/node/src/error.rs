@@ -62,6 +62,22 @@ pub enum OpenError {
         /// What is wrong with the cell.
         why: String,
     },
+    /// What the directory was told when it was admitted cannot be read.
+    #[error(
+        "the cell `place`, which says which member this directory is, means nothing: {why}; empty the directory and join anew"
+    )]
+    NoPlace {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The group whose log this is knows neither the directory nor its name.
+    #[error(
+        "the group knows no member {name:?}: it was removed, or never was one; empty the directory and join anew"
+    )]
+    NotAMember {
+        /// The name.
+        name: String,
+    },
     /// Entry 1 is not a founding entry that this version reads.
     #[error("entry 1 of the log does not found a group: {why}")]
     NoFounding {
@@ -93,4 +109,7 @@ pub enum PeerError {
     /// An entry that founds a group in a place or shape where none can.
     #[error("founding entry refused: {0}")]
     Founding(String),
+    /// An entry, or a word, about who belongs that makes no sense.
+    #[error("membership refused: {0}")]
+    Membership(String),
 }

@@ -69,14 +69,19 @@ impl Node {
         self.applied
     }
 
-    /// The group, once it is founded.
+    /// The group, once it is founded, or has admitted this node.
     pub fn group(&self) -> Option<GroupId> {
-        self.membership.as_ref().map(|membership| membership.group)
+        self.membership().or(self.hearsay.as_ref()).map(|membership| membership.group)
     }
 
     /// The group's members, once it is founded.
     pub fn membership(&self) -> Option<&Membership> {
-        self.membership.as_ref()
+        self.in_force.ruling()
+    }
+
+    /// The group's members, by the log or else by what this node was told.
+    pub fn told_membership(&self) -> Option<&Membership> {
+        self.membership().or(self.hearsay.as_ref())
     }
 
     /// What a committing thread must know.
@@ -88,6 +93,10 @@ impl Node {
         });
         let writable = self.state() == NodeState::Master && caught_up;
         let (live, missing) = self.live_voters(now);
+        let copies_live = match self.arbiter {
+            Some(_) => self.copies.iter().filter(|id| self.is_live(now, **id)).count(),
+            None => live,
+        };
         Admission {
             state: self.state(),
             term: self.reign.as_ref().map_or(self.term(), |reign| reign.term),
@@ -97,6 +106,8 @@ impl Node {
             live,
             needed: self.electorate.commit_need,
             voters: self.electorate.voters.len(),
+            copies: self.copies.len(),
+            copies_live,
             missing,
             unsynced_bytes: self.unsynced_bytes,
             unsynced_bytes_max: self.config.unsynced_bytes_max,

@@ -1,4 +1,5 @@
-//! What a master does for its replicas: one feeder each, told apart by link, and what their acknowledgements say.
+//! What a master does for its replicas: one feeder each, told apart by link, and what their acknowledgements say. A replica does the same for
+//! the secondaries that it relays to (`relaying`), up to what is durable, and counts nothing.
 //!
 //! The feeders decide what may be in flight (`rep-stream`); here they are given the node's facts, and what they put
 //! out is carried on.
@@ -12,20 +13,28 @@ use rep_stream::{
     BatchHeader, Feeder, FeederConfig, FeederFacts, FeederMessage, FeederOutput, RefuseReason,
     ReplicaMessage, SendFailed,
 };
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The node's facts as a feeder borrows them, without borrowing the rest of the node.
-macro_rules! feeder_facts {
-    ($node:expr, $membership:expr) => {
-        FeederFacts {
-            log: &$node.log,
-            dvlsn: $node.watermarks.dvlsn(),
-            cvlsn: $node.watermarks.cvlsn(),
-            group: $membership.group,
-            send_limit: $node.log.last().vlsn,
-        }
-    };
+/// The streams that this node gives, and its facts as their feeders borrow them, without borrowing the rest of the node.
+macro_rules! feeders {
+    ($node:expr) => {{
+        let (last, dvlsn) = ($node.log.last().vlsn, $node.watermarks.dvlsn());
+        let fed = match (&mut $node.reign, &mut $node.following) {
+            (Some(reign), _) => Some((&mut reign.fed, last)),
+            (None, Some(following)) => {
+                // What is not durable may be taken back.
+                let limit = if mutant!("relay-sends-the-undurable") { last } else { dvlsn };
+                Some((&mut following.relayed, limit))
+            }
+            (None, None) => None,
+        };
+        fed.zip($node.in_force.ruling()).map(|((fed, send_limit), membership)| {
+            let (log, cvlsn, group) = (&$node.log, $node.watermarks.cvlsn(), membership.group);
+            (fed, FeederFacts { log, dvlsn, cvlsn, group, send_limit })
+        })
+    }};
 }
 
 /// How long a replica may not know what became durable, for the next entries to tell it. An application that commits one
@@ -46,13 +55,36 @@ impl Node {
     /// How many voters would acknowledge a write made now, this node among them, and which would not; nobody either
     /// way unless it reigns.
     pub(crate) fn live_voters(&self, now: Duration) -> (usize, Vec<NodeId>) {
-        let patience = self.config.timing.election_timeout;
-        let Some(reign) = &self.reign else { return (0, Vec::new()) };
-        let live = |fed: &Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
-        let is_live = |id: NodeId| id == self.config.me || reign.fed.get(&id).is_some_and(live);
+        if self.reign.is_none() {
+            return (0, Vec::new());
+        }
         let voters = self.electorate.voters.keys().copied();
-        let missing: Vec<NodeId> = voters.filter(|voter| !is_live(*voter)).collect();
+        let missing: Vec<NodeId> = voters.filter(|voter| !self.is_live(now, *voter)).collect();
         (self.electorate.voters.len() - missing.len(), missing)
+    }
+
+    /// Whether that member would acknowledge a write made now.
+    pub(crate) fn is_live(&self, now: Duration, id: NodeId) -> bool {
+        let patience = self.config.timing.election_timeout;
+        let Some(reign) = &self.reign else { return false };
+        if self.arbiter == Some(id) {
+            return self.hears(now, id);
+        }
+        let live = |fed: &Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
+        id == self.config.me || reign.fed.get(&id).is_some_and(live)
+    }
+
+    /// Who is no member any more is fed no more, from before the entry that says so: if it held that entry alone besides a master that dies, its log
+    /// would rank above all those whom the membership before could make master, and nobody would win.
+    pub(crate) fn feed_members_only(&mut self) {
+        let Some(ruling) = self.in_force.ruling() else { return };
+        let gone = self.fed().filter(|(id, fed)| !ruling.admits(*id, fed.incarnation));
+        for id in gone.map(|(id, _)| id).collect::<Vec<_>>() {
+            if !mutant!("members-removed-is-fed") {
+                self.fed_lost(id);
+                self.drop_link(id, Slot::Fed);
+            }
+        }
     }
 
     /// A message of a replica's stream.
@@ -63,12 +95,16 @@ impl Node {
         message: ReplicaMessage,
     ) -> Result<(), PeerError> {
         let connection = message.connection();
-        if connection.term > self.term() && self.is_member(open) {
+        let peer = open.link.peer;
+        if connection.term > self.term() && self.is_member(open) && !self.watches(peer) {
             self.election.observe_term(now, open.link.peer, connection.term)?;
             self.drain_election(now);
         }
-        if let ReplicaMessage::Handshake(_) = &message {
-            match self.refusal(open, connection.term) {
+        if let ReplicaMessage::Handshake(handshake) = &message {
+            // A directory that has got another number, and has not heard so.
+            let stranger = handshake.node != open.link.peer;
+            let unknown = stranger.then_some(RefuseReason::NotMember);
+            match unknown.or_else(|| self.refusal(open, connection.term)) {
                 Some(reason) => {
                     let refused = FeederMessage::Refused { connection, reason };
                     self.send(open.link, Message::ToReplica(refused));
@@ -77,11 +113,8 @@ impl Node {
                 None => self.begin_feeding(now, open, &message)?,
             }
         }
-        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else {
-            return Ok(());
-        };
-        let facts = feeder_facts!(self, membership);
-        match reign.fed.get_mut(&open.link.peer).filter(|fed| fed.link == open.link) {
+        let Some((fed, facts)) = feeders!(self) else { return Ok(()) };
+        match fed.get_mut(&open.link.peer).filter(|fed| fed.link == open.link) {
             Some(fed) => {
                 fed.heard = now;
                 Ok(fed.feeder.handle_message(now, message, &facts)?)
@@ -91,18 +124,21 @@ impl Node {
     }
 
     fn refusal(&self, open: &Open, term: Term) -> Option<RefuseReason> {
-        let Some(reign) = &self.reign else {
+        let Some(own) = self.feeds_in_term(open.link.peer) else {
             return Some(RefuseReason::NotMaster { master: self.master() });
         };
-        if reign.term != term {
+        if own != term {
             return Some(RefuseReason::StaleTerm { fence: self.durable_fence().term });
         }
-        let Some(membership) = &self.membership else {
+        let Some(membership) = self.in_force.ruling() else {
             return Some(RefuseReason::NotMaster { master: None });
         };
         let Some(member) = membership.members.get(&open.link.peer) else {
             return Some(RefuseReason::NotMember);
         };
+        if !member.kind.holds_data() && !mutant!("monitor-is-fed") {
+            return Some(RefuseReason::NotMember);
+        }
         (member.incarnation != open.incarnation).then_some(RefuseReason::IncarnationMismatch {
             recorded: member.incarnation,
             yours: open.incarnation,
@@ -115,12 +151,13 @@ impl Node {
         open: &Open,
         handshake: &ReplicaMessage,
     ) -> Result<(), PeerError> {
-        let Some(reign) = &mut self.reign else { return Ok(()) };
+        let relays = self.reign.is_none();
+        let Some((all, _)) = feeders!(self) else { return Ok(()) };
         let connection = handshake.connection();
         // A second handshake on one connection is a new sync-up, which the same feeder answers. A range that is on
         // its way belongs to that feeder alone, so no other may take its place on this link: what is left of an
         // earlier connection is dropped, and a later one has to come on a link of its own.
-        if let Some(fed) = reign.fed.get(&open.link.peer).filter(|fed| fed.link == open.link) {
+        if let Some(fed) = all.get(&open.link.peer).filter(|fed| fed.link == open.link) {
             let later = connection.epoch > fed.feeder.connection().epoch;
             let why = PeerError::Malformed("a second stream on one link");
             return if later { Err(why) } else { Ok(()) };
@@ -129,10 +166,14 @@ impl Node {
         config.window_bytes = self.config.window_bytes;
         config.batch_bytes = self.config.batch_bytes;
         config.watermark_linger = WATERMARK_LINGER;
+        config.relay = relays;
         let feeder = Feeder::new(config, connection, open.link.peer, now);
         let (link, incarnation) = (open.link, open.incarnation);
         let fed = Fed { link, incarnation, feeder, in_sync: false, heard: now };
-        reign.fed.insert(link.peer, fed);
+        all.insert(link.peer, fed);
+        if let Some(reign) = &mut self.reign {
+            reign.relayed.remove(&link.peer);
+        }
         Ok(())
     }
 
@@ -157,9 +198,8 @@ impl Node {
         act: impl FnOnce(Duration, &mut Feeder, &FeederFacts<'_>),
     ) {
         self.clock = now;
-        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
-        let facts = feeder_facts!(self, membership);
-        if let Some(fed) = reign.fed.get_mut(&link.peer).filter(|fed| fed.link == link) {
+        let Some((fed, facts)) = feeders!(self) else { return };
+        if let Some(fed) = fed.get_mut(&link.peer).filter(|fed| fed.link == link) {
             act(now, &mut fed.feeder, &facts);
             self.settle(now);
         }
@@ -168,36 +208,44 @@ impl Node {
     /// Lets every feeder send what its window allows.
     pub(crate) fn pump_feeders(&mut self) {
         let now = self.clock;
-        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
-        let facts = feeder_facts!(self, membership);
-        reign.fed.values_mut().for_each(|fed| fed.feeder.pump(now, &facts));
+        let Some((fed, facts)) = feeders!(self) else { return };
+        fed.values_mut().for_each(|fed| fed.feeder.pump(now, &facts));
         self.drain_feeders(now);
     }
 
     pub(crate) fn feeders_next_timeout(&self) -> Option<(Duration, &'static str)> {
-        let reign = self.reign.as_ref()?;
-        reign.fed.values().filter_map(|fed| fed.feeder.next_timeout()).min()
+        self.fed().filter_map(|(_, fed)| fed.feeder.next_timeout()).min()
     }
 
     /// A member is about to wait for what is durable here.
     pub(crate) fn hasten_feeder(&mut self, peer: NodeId) {
-        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
-        let facts = feeder_facts!(self, membership);
-        if let Some(fed) = reign.fed.get_mut(&peer) {
+        let Some((fed, facts)) = feeders!(self) else { return };
+        if let Some(fed) = fed.get_mut(&peer) {
             fed.feeder.hasten(&facts);
         }
     }
 
     pub(crate) fn feeders_timeout(&mut self, now: Duration) {
-        let (Some(reign), Some(membership)) = (&mut self.reign, &self.membership) else { return };
-        let facts = feeder_facts!(self, membership);
-        reign.fed.values_mut().for_each(|fed| fed.feeder.handle_timeout(now, &facts));
+        let Some((fed, facts)) = feeders!(self) else { return };
+        fed.values_mut().for_each(|fed| fed.feeder.handle_timeout(now, &facts));
     }
 
     pub(crate) fn fed_lost(&mut self, peer: NodeId) {
-        if let Some(reign) = &mut self.reign {
-            reign.fed.remove(&peer);
+        if let Some(fed) = self.fed_mut() {
+            fed.remove(&peer);
         }
+    }
+
+    /// Whom this node feeds, as master or as relay.
+    pub(crate) fn fed(&self) -> impl Iterator<Item = (NodeId, &Fed)> {
+        let reign = self.reign.as_ref().map(|reign| &reign.fed);
+        let relayed = self.following.as_ref().map(|following| &following.relayed);
+        reign.or(relayed).into_iter().flatten().map(|(id, fed)| (*id, fed))
+    }
+
+    fn fed_mut(&mut self) -> Option<&mut BTreeMap<NodeId, Fed>> {
+        let reign = self.reign.as_mut().map(|reign| &mut reign.fed);
+        reign.or(self.following.as_mut().map(|following| &mut following.relayed))
     }
 
     /// Carries what feeders and the replica put out; tells whether there was anything.
@@ -217,14 +265,11 @@ impl Node {
     }
 
     fn next_feeder_output(&mut self) -> Option<(NodeId, FeederOutput)> {
-        let reign = self.reign.as_mut()?;
-        reign.fed.iter_mut().find_map(|(peer, fed)| Some((*peer, fed.feeder.poll_output()?)))
+        self.fed_mut()?.iter_mut().find_map(|(peer, fed)| Some((*peer, fed.feeder.poll_output()?)))
     }
 
     fn feeder_output(&mut self, now: Duration, peer: NodeId, output: FeederOutput) {
-        let Some(fed) = self.reign.as_mut().and_then(|reign| reign.fed.get_mut(&peer)) else {
-            return;
-        };
+        let Some(fed) = self.fed_mut().and_then(|fed| fed.get_mut(&peer)) else { return };
         let (link, incarnation) = (fed.link, fed.incarnation);
         match output {
             FeederOutput::Send(message) => self.send(link, Message::ToReplica(message)),
@@ -244,9 +289,12 @@ impl Node {
             }
             FeederOutput::Acked { synced, received } => {
                 fed.heard = now;
-                let acks = &mut self.reign.as_mut().expect("feeds").acks;
-                acks.observe(peer, incarnation, synced, received);
-                self.count_acks(now);
+                // To a relay it says how far it may send, and nothing of what is durable.
+                if let Some(reign) = &mut self.reign {
+                    reign.acks.observe(peer, incarnation, synced, received);
+                    self.count_acks(now);
+                    self.ask_the_arbiter(now);
+                }
             }
             FeederOutput::InSync { at } => self.replica_in_sync(now, peer, at),
             FeederOutput::NeedsRestore { first } => {
@@ -266,7 +314,7 @@ impl Node {
     /// A replica is past sync-up. One that holds less than it acknowledged earlier, in the same incarnation, is a
     /// rolled-back image: it counts for nothing.
     fn replica_in_sync(&mut self, now: Duration, peer: NodeId, at: LogPoint) {
-        let Some(reign) = &mut self.reign else { return };
+        let Some(reign) = &mut self.reign else { return self.relay_in_sync(now, peer) };
         let Some(fed) = reign.fed.get_mut(&peer) else { return };
         match reign.acks.reconnected(peer, fed.incarnation, at) {
             Ok(()) => {
@@ -279,6 +327,14 @@ impl Node {
                 self.fed_lost(peer);
                 self.drop_link(peer, Slot::Fed);
             }
+        }
+    }
+
+    /// What a secondary has acknowledged is for its master to compare.
+    fn relay_in_sync(&mut self, now: Duration, peer: NodeId) {
+        if let Some(fed) = self.fed_mut().and_then(|fed| fed.get_mut(&peer)) {
+            (fed.in_sync, fed.heard) = (true, now);
+            self.refusals.remove(&peer);
         }
     }
 }

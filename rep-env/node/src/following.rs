@@ -1,11 +1,13 @@
 //! What a replica does: hears its master, asks it for a stream, and takes from the stream what may be taken.
 //!
-//! A stream begins only when the fence of its term is on disk, no cut is under way and the log is sound. It ends
+//! Whom it asks is the master, or for some members another replica (`relaying`). A stream begins only when the fence of its term is on disk, no cut is under way and the log is sound. It ends
 //! with its link, with its term, and with any doubt.
 
 use crate::error::PeerError;
+use crate::feeding::Fed;
 use crate::founding;
 use crate::links::{Link, Open, Slot};
+use crate::membership::Membership;
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::{Event, HaltReason, Output};
@@ -15,6 +17,7 @@ use rep_stream::{
 };
 use rep_vlsn::sometimes;
 use rep_vlsn::{Batch, LogPoint, NodeId, Term, Vlsn};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -24,7 +27,11 @@ macro_rules! replica_facts {
         ReplicaFacts {
             log: &$node.log,
             dvlsn: $node.watermarks.dvlsn(),
-            group: $node.membership.as_ref().map(|membership| membership.group),
+            group: $node
+                .in_force
+                .ruling()
+                .or($node.hearsay.as_ref())
+                .map(|membership| membership.group),
             fence_term: $node.election.fence().term,
         }
     };
@@ -35,7 +42,20 @@ macro_rules! replica_facts {
 pub(crate) struct Following {
     pub(crate) master: NodeId,
     pub(crate) term: Term,
+    /// When it last spoke as that term's master.
+    heard: Duration,
     quorate: bool,
+    /// Who is to give the stream: the master, or a relay; and since when.
+    pub(crate) source: NodeId,
+    pub(crate) source_since: Duration,
+    /// Relays that are not asked before then.
+    passed_over: BTreeMap<NodeId, Duration>,
+    /// How often in a row the relay could not feed this node yet.
+    refused: u32,
+    /// Where this node stands, as it told its master last.
+    pub(crate) told: LogPoint,
+    /// The streams that this node relays.
+    pub(crate) relayed: BTreeMap<NodeId, Fed>,
     stream: Option<Stream>,
 }
 
@@ -46,9 +66,60 @@ struct Stream {
 }
 
 impl Following {
+    fn new(now: Duration, term: Term, master: NodeId, quorate: bool) -> Self {
+        Following {
+            master,
+            term,
+            heard: now,
+            quorate,
+            source: master,
+            source_since: now,
+            passed_over: BTreeMap::new(),
+            refused: 0,
+            told: LogPoint::NULL,
+            relayed: BTreeMap::new(),
+            stream: None,
+        }
+    }
+
+    /// Whether somebody else than the master is to give the stream.
+    pub(crate) fn has_relay(&self) -> bool {
+        self.source != self.master
+    }
+
+    pub(crate) fn turn_to(&mut self, now: Duration, source: NodeId) {
+        (self.source, self.source_since, self.refused) = (source, now, 0);
+        // The master is told anew who feeds this node.
+        self.told = LogPoint::NULL;
+    }
+
+    /// The relay feeds this node.
+    pub(crate) fn is_fed(&mut self) {
+        self.refused = 0;
+    }
+
+    /// The relay does not feed this node yet; tells how often that was so.
+    pub(crate) fn refused(&mut self) -> u32 {
+        self.refused += 1;
+        self.refused
+    }
+
+    pub(crate) fn pass_over(&mut self, relay: NodeId, until: Duration) {
+        self.passed_over.insert(relay, until);
+    }
+
+    pub(crate) fn passes_over(&self, now: Duration, relay: NodeId) -> bool {
+        self.passed_over.get(&relay).is_some_and(|until| now < *until)
+    }
+
     /// Whether the master says that a commit quorum answers it.
     pub(crate) fn is_quorate(&self) -> bool {
         self.quorate
+    }
+
+    /// For how long it has not spoken.
+    pub(crate) fn silent_for(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.heard)
     }
 
     pub(crate) fn in_sync(&self) -> bool {
@@ -71,16 +142,21 @@ impl Node {
         }
         self.election.hear_master(now, term, master, quorate)?;
         self.drain_election(now);
-        if self.is_over() || term < self.term() || self.role() != Role::Replica {
+        let listens = self.role() == Role::Replica || self.lacks_data();
+        if self.is_over() || term < self.term() || !listens {
             return Ok(());
         }
         match &mut self.following {
-            Some(following) if following.term == term => following.quorate = quorate,
+            Some(following) if following.term == term => {
+                (following.heard, following.quorate) = (now, quorate);
+            }
             Some(_) | None => {
                 self.unfollow();
                 self.because("hears a master");
-                self.following = Some(Following { master, term, quorate, stream: None });
-                self.connect(master, Slot::Source);
+                self.following = Some(Following::new(now, term, master, quorate));
+                if !self.lacks_data() {
+                    self.seek_source(now);
+                }
             }
         }
         Ok(())
@@ -97,10 +173,11 @@ impl Node {
 
     /// The master is lost, or its term is over.
     pub(crate) fn unfollow(&mut self) {
+        self.end_relaying();
         if let Some(following) = self.following.take() {
             self.recall_reads();
-            self.links.unwant(following.master, Slot::Source);
-            self.drop_link(following.master, Slot::Source);
+            self.links.unwant(following.source, Slot::Source);
+            self.drop_link(following.source, Slot::Source);
         }
     }
 
@@ -108,13 +185,28 @@ impl Node {
         self.following.as_ref().is_some_and(|following| following.master == peer)
     }
 
+    /// Whether the stream is to come from `peer`.
+    pub(crate) fn is_source(&self, peer: NodeId) -> bool {
+        self.following.as_ref().is_some_and(|following| following.source == peer)
+    }
+
+    /// Whether the stream is to come from `peer`, which is not the master.
+    pub(crate) fn is_relay(&self, peer: NodeId) -> bool {
+        self.is_source(peer) && !self.follows(peer)
+    }
+
     /// The stream's link is gone: dial again. Whether the master is gone, the redial tells.
     pub(crate) fn source_lost(&mut self, now: Duration, lost: &Open) {
-        let master = lost.link.peer;
-        if let Some(following) = self.following.as_mut().filter(|f| f.master == master) {
-            following.stream = None;
-            self.because("lost the stream");
-            self.reconnect(now, lost);
+        let source = lost.link.peer;
+        let Some(following) = self.following.as_mut().filter(|it| it.source == source) else {
+            return;
+        };
+        following.stream = None;
+        self.because("lost the stream");
+        self.end_relaying();
+        match self.is_relay(source) {
+            true => self.pass_over(now, source, "it fed this member, and hung up".into()),
+            false => self.reconnect(now, lost),
         }
     }
 
@@ -131,15 +223,21 @@ impl Node {
         }
         let (term, master, quorate) = (following.term, following.master, following.quorate);
         if let FeederMessage::Batch { entries, .. } = &message {
-            founding::founding_in(entries)?;
+            self.check_group(&founding::memberships_in(entries)?)?;
         }
-        if message.connection() == self.stream_connection(link) {
+        // What a relay says is no sign of life of the master.
+        if link.peer == master && message.connection() == self.stream_connection(link) {
             match &message {
                 // The refuser reigns no more: that is no sign of life of a master, it is silence at once.
                 FeederMessage::Refused { reason: RefuseReason::NotMaster { .. }, .. }
                 | FeederMessage::Refused { reason: RefuseReason::StaleTerm { .. }, .. } => {
                     self.election.lose_master(now);
                 }
+                // There is a group, and it does not record this directory.
+                FeederMessage::Refused {
+                    reason: RefuseReason::NotMember | RefuseReason::IncarnationMismatch { .. },
+                    ..
+                } => self.ask_to_join(),
                 FeederMessage::SyncUp(_)
                 | FeederMessage::NeedsRestore { .. }
                 | FeederMessage::Refused { .. }
@@ -171,7 +269,7 @@ impl Node {
             && !self.truncating
             && self.log_failed.is_none()
             && !self.shuns_streams();
-        let Some(open) = self.links.get(following.master, Slot::Source).filter(|_| ready) else {
+        let Some(open) = self.links.get(following.source, Slot::Source).filter(|_| ready) else {
             return false;
         };
         let link = open.link;
@@ -179,7 +277,7 @@ impl Node {
         let mut config = ReplicaConfig::new(self.config.me, self.config.incarnation);
         config.attributes = self.config.attributes.clone();
         let facts = replica_facts!(self);
-        let replica = Replica::new(config, connection, following.master, now, &facts);
+        let replica = Replica::new(config, connection, following.source, now, &facts);
         if let Some(following) = &mut self.following {
             following.stream = Some(Stream { link, replica });
         }
@@ -213,9 +311,14 @@ impl Node {
             ReplicaOutput::Watermarks { dvlsn, cvlsn } => self.advance_watermarks(dvlsn, cvlsn),
             ReplicaOutput::InSync => {
                 self.because("in sync with its master");
+                self.following.iter_mut().for_each(Following::is_fed);
                 self.needs_no_copy();
                 self.refusals.remove(&link.peer);
                 self.refusals_pass();
+            }
+            // The master's log may reach back further.
+            ReplicaOutput::NeedsRestore { source_first } if self.is_relay(link.peer) => {
+                self.pass_over(now, link.peer, format!("its log begins at {source_first}"));
             }
             ReplicaOutput::NeedsRestore { source_first } => {
                 self.event(Event::NeedsRestore { source_first });
@@ -227,7 +330,9 @@ impl Node {
                 self.halt(HaltReason::Breach { what: breach.to_string() });
             }
             ReplicaOutput::Close(reason) => {
-                self.end_stream(now, link, Some(reason.to_string()));
+                if !self.asks_again(now, link, &reason) {
+                    self.end_stream(now, link, Some(reason.to_string()));
+                }
             }
         }
     }
@@ -242,6 +347,10 @@ impl Node {
         sometimes!(keep.vlsn == self.dvlsn(), "node-rolls-back-to-its-dvlsn");
         self.log.truncate(keep);
         self.watermarks.roll_back(keep.vlsn);
+        if self.in_force.roll_back(keep.vlsn) {
+            sometimes!(true, "node-rolled-a-membership-back");
+            self.membership_rules("rolled back");
+        }
         self.truncating = true;
         let kept = self.unsynced.partition_point(|entry| entry.0 <= keep.vlsn);
         let cut: u64 = self.unsynced.drain(kept..).map(|entry| entry.2).sum();
@@ -251,17 +360,17 @@ impl Node {
     }
 
     fn take_batch(&mut self, now: Duration, link: Link, batch: Batch) {
-        if self.membership.is_none() {
-            let founded = founding::founding_in(&batch).ok().flatten();
-            match founded.filter(|found| found.admits(self.config.me, self.config.incarnation)) {
-                Some(membership) => self.learn_membership(membership),
-                None => {
-                    let reason = "the group's founding entry does not name this data directory";
-                    return self.end_stream(now, link, Some(reason.into()));
-                }
-            }
+        let memberships = founding::memberships_in(&batch).unwrap_or_default();
+        if self.membership().is_none() && !memberships.first().is_some_and(|it| self.belongs_to(it))
+        {
+            let reason = "the group's founding entry does not name this data directory";
+            return self.end_stream(now, link, Some(reason.into()));
         }
         self.needs_no_copy();
+        // The founding says which group it is that the entries are of.
+        for membership in memberships {
+            self.learn_membership(membership, "its master's log says so");
+        }
         self.append(now, batch.into_records());
         let facts = replica_facts!(self);
         if let Some(stream) = stream_of(&mut self.following, link) {
@@ -269,18 +378,37 @@ impl Node {
         }
     }
 
-    /// Ends the stream, and asks for no other; the master is heard as before.
-    pub(crate) fn leave_stream(&mut self) {
-        let Some(following) = &mut self.following else { return };
-        let master = following.master;
-        following.stream = None;
-        self.recall_reads();
-        self.links.unwant(master, Slot::Source);
-        self.drop_link(master, Slot::Source);
+    fn check_group(&self, told: &[Membership]) -> Result<(), PeerError> {
+        let Some(ours) = self.group() else { return Ok(()) };
+        match told.iter().find(|it| it.group != ours) {
+            Some(other) => Err(PeerError::Membership(format!("it is of group {}", other.group))),
+            None => Ok(()),
+        }
     }
 
-    /// Gives the link up and dials again after a pause.
+    /// Whether the first membership of a log makes it this directory's: it is named there, or was told that it has been admitted later.
+    fn belongs_to(&self, first: &Membership) -> bool {
+        let told = self.hearsay.as_ref().is_some_and(|told| told.group == first.group);
+        told || first.admits(self.config.me, self.config.incarnation)
+    }
+
+    /// Ends the stream, and asks for no other; the master is heard as before.
+    pub(crate) fn leave_stream(&mut self) {
+        self.end_relaying();
+        let Some(following) = &mut self.following else { return };
+        let source = following.source;
+        following.stream = None;
+        self.recall_reads();
+        self.links.unwant(source, Slot::Source);
+        self.drop_link(source, Slot::Source);
+    }
+
+    /// Gives the link up and dials again after a pause; or asks somebody else than this relay.
     fn end_stream(&mut self, now: Duration, link: Link, reason: Option<String>) {
+        if self.is_relay(link.peer) {
+            return self.pass_over(now, link.peer, reason.unwrap_or_default());
+        }
+        self.end_relaying();
         if let Some(following) = &mut self.following {
             following.stream = None;
         }
@@ -313,6 +441,7 @@ impl Node {
     }
 
     pub(crate) fn following_timeout(&mut self, now: Duration) {
+        self.feeders_timeout(now);
         let facts = replica_facts!(self);
         if let Some(stream) = any_stream(&mut self.following) {
             stream.replica.handle_timeout(now, &facts);
@@ -320,7 +449,9 @@ impl Node {
     }
 
     pub(crate) fn following_next_timeout(&self) -> Option<(Duration, &'static str)> {
-        self.following.as_ref()?.stream.as_ref()?.replica.next_timeout()
+        let stream = self.following.as_ref()?.stream.as_ref();
+        let replica = stream.and_then(|stream| stream.replica.next_timeout());
+        replica.into_iter().chain(self.feeders_next_timeout()).min()
     }
 }
 

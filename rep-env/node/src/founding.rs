@@ -5,10 +5,9 @@
 
 use crate::config::{NodeConfig, Seed};
 use crate::error::{OpenError, PeerError};
-use crate::membership::{Member, Membership};
-use crate::past::Past;
+use crate::membership::{Attributes, Member, MemberType, Membership};
 use rep_election::{Electorate, Voter};
-use rep_vlsn::{Batch, Incarnation, Kind, LogPoint, NodeId, Record, Vlsn};
+use rep_vlsn::{Batch, Incarnation, Kind, LogPoint, NodeId, Vlsn};
 use std::collections::BTreeMap;
 
 /// The voters before a group exists: everybody listed, of whom only this node's own incarnation is known.
@@ -30,39 +29,39 @@ pub(crate) fn founding_members(
         name: seed.name.clone(),
         incarnation: *promisers.get(id).expect("founding takes every listed member"),
         address: seed.address.clone(),
+        kind: MemberType::Electable,
+        priority: 0,
+        attributes: Attributes::new(),
     };
     config.members.iter().map(member).collect()
 }
 
-/// The members as the directory records them: in the founding entry, or where the head of the log is gone, beside it.
-pub(crate) fn recorded_membership(
-    founding: Option<&Record>,
-    past: Option<&Past>,
-) -> Result<Option<Membership>, OpenError> {
-    match founding {
-        Some(record) => {
-            let read = Membership::from_record(record);
-            read.map(Some).map_err(|why| OpenError::NoFounding { why })
-        }
-        None => Ok(past.map(|past| past.membership.clone())),
-    }
-}
-
-/// Compares what was recorded with the flags.
-pub(crate) fn own_membership(
+/// Whether flags, identity and log speak of one and the same member.
+pub(crate) fn check_place<'a>(
     config: &NodeConfig,
-    recorded: Option<Membership>,
-) -> Result<Option<Membership>, OpenError> {
-    let Some(membership) = recorded else { return Ok(None) };
-    match difference(config, &membership) {
-        Some(difference) => Err(OpenError::MembersDiffer { difference }),
-        None => own_directory(config, &membership).map(|()| Some(membership)),
+    mut known: impl Iterator<Item = &'a Membership>,
+    told: Option<&'a Membership>,
+) -> Result<(), OpenError> {
+    let (me, ours) = (config.me, config.incarnation);
+    let Some(ruling) = known.next() else {
+        let listed = config.members.contains_key(&me) || !config.joining.is_empty();
+        return if listed || told.is_some() { Ok(()) } else { Err(OpenError::NotListed { me }) };
+    };
+    // Once the membership was changed, flags that list the founders say nothing any more.
+    let first = ruling.at.vlsn == Vlsn::FIRST && !config.members.is_empty();
+    if let Some(difference) = difference(config, ruling).filter(|_| first) {
+        return Err(OpenError::MembersDiffer { difference });
     }
-}
-
-fn own_directory(config: &NodeConfig, membership: &Membership) -> Result<(), OpenError> {
-    let (recorded, ours) = (membership.members[&config.me].incarnation, config.incarnation);
-    if recorded == ours { Ok(()) } else { Err(OpenError::OtherIncarnation { recorded, ours }) }
+    let mut all = [ruling].into_iter().chain(known).chain(told);
+    if all.any(|membership| membership.admits(me, ours)) {
+        return Ok(());
+    }
+    match ruling.members.get(&me) {
+        Some(Member { incarnation, .. }) => {
+            Err(OpenError::OtherIncarnation { recorded: *incarnation, ours })
+        }
+        None => Err(OpenError::NotListed { me }),
+    }
 }
 
 fn difference(config: &NodeConfig, membership: &Membership) -> Option<String> {
@@ -78,19 +77,25 @@ fn difference(config: &NodeConfig, membership: &Membership) -> Option<String> {
     })
 }
 
-/// What a batch tells of the group's founding: entry 1, and only entry 1, may found it.
-pub(crate) fn founding_in(batch: &Batch) -> Result<Option<Membership>, PeerError> {
-    let mut found = None;
+/// What a batch tells of who belongs: entry 1, and only entry 1, founds the group.
+pub(crate) fn memberships_in(batch: &Batch) -> Result<Vec<Membership>, PeerError> {
+    let mut found = Vec::new();
     for record in batch.records() {
-        if record.header().kind != Kind::GroupFounded {
-            continue;
+        match record.header().kind {
+            Kind::GroupFounded if record.point().vlsn != Vlsn::FIRST => {
+                let why = format!("entry {} is not the first", record.point());
+                return Err(PeerError::Founding(why));
+            }
+            Kind::GroupFounded => {
+                found.push(Membership::from_record(record).map_err(PeerError::Founding)?);
+            }
+            Kind::Membership => {
+                found.push(Membership::from_record(record).map_err(PeerError::Membership)?);
+            }
+            _ => {}
         }
-        if record.point().vlsn != Vlsn::FIRST {
-            return Err(PeerError::Founding(format!("entry {} is not the first", record.point())));
-        }
-        found = Some(Membership::from_record(record).map_err(PeerError::Founding)?);
     }
-    if batch.first() == Vlsn::FIRST && found.is_none() {
+    if batch.first() == Vlsn::FIRST && found.first().is_none_or(|it| it.at.vlsn != Vlsn::FIRST) {
         return Err(PeerError::Founding(format!(
             "entry {} founds no group",
             LogPoint::NULL.vlsn.next()

@@ -170,7 +170,7 @@ impl Node {
             return Err(NotTransferred::InProgress);
         }
         let me = self.config.me;
-        let others = self.electorate.voters.keys().copied().filter(|voter| *voter != me);
+        let others = self.copies.iter().copied().filter(|voter| *voter != me);
         let others: Vec<NodeId> = others.collect();
         match targets.iter().find(|target| !others.contains(target)) {
             Some(target) => Err(NotTransferred::UnknownTarget { target: *target }),

@@ -6,7 +6,8 @@
 //! the network is well again.
 
 use rep_vlsn::{Incarnation, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 /// Pings on a PEER link without a frame in return, after which it counts as broken. They are sent twice an election timeout. They
@@ -77,6 +78,16 @@ pub enum DialFailure {
     Rejected(String),
 }
 
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialFailure::Refused => write!(f, "nobody listens there"),
+            DialFailure::Unreachable => write!(f, "no answer"),
+            DialFailure::Rejected(reason) => f.write_str(reason),
+        }
+    }
+}
+
 /// Where a link stands among the links of its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Slot {
@@ -138,6 +149,8 @@ pub(crate) struct Links {
     open: BTreeMap<(NodeId, Slot), Open>,
     dials: BTreeMap<(NodeId, Slot), Dial>,
     round_trips: BTreeMap<NodeId, Duration>,
+    /// When each was last heard on any link, and which directory that was.
+    last_heard: BTreeMap<NodeId, (Incarnation, Duration)>,
     /// Second processes of members that were turned away.
     twins: BTreeMap<NodeId, TwinSeen>,
 }
@@ -151,6 +164,13 @@ struct TwinSeen {
     told: bool,
 }
 
+impl Open {
+    /// For how long it has been open.
+    pub(crate) fn lasts_since(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.since)
+    }
+}
+
 impl Links {
     pub(crate) fn new(redial_min: Duration, redial_max: Duration, seed: u64) -> Self {
         Links {
@@ -160,6 +180,7 @@ impl Links {
             open: BTreeMap::new(),
             dials: BTreeMap::new(),
             round_trips: BTreeMap::new(),
+            last_heard: BTreeMap::new(),
             twins: BTreeMap::new(),
         }
     }
@@ -185,6 +206,11 @@ impl Links {
         &self.round_trips
     }
 
+    /// Forgets how far those are who are not `known`.
+    pub(crate) fn retain_round_trips(&mut self, known: &BTreeSet<NodeId>) {
+        self.round_trips.retain(|id, _| known.contains(id));
+    }
+
     pub(crate) fn measured(&mut self, peer: NodeId, round_trip: Duration) {
         let smoothed = match self.round_trips.get(&peer) {
             Some(old) => (*old * 7 + round_trip) / 8,
@@ -197,6 +223,7 @@ impl Links {
         if let Some(open) = self.open.get_mut(&(peer, slot)) {
             open.heard = now;
             open.unanswered = 0;
+            self.last_heard.insert(peer, (open.incarnation, now));
         }
     }
 
@@ -213,6 +240,22 @@ impl Links {
             }
         }
         (asked, silent)
+    }
+
+    /// Whether that directory was heard on any link since `since`.
+    pub(crate) fn was_heard(
+        &self,
+        peer: NodeId,
+        incarnation: Incarnation,
+        since: Duration,
+    ) -> bool {
+        self.last_heard.get(&peer).is_some_and(|(of, at)| *of == incarnation && *at >= since)
+    }
+
+    /// When that directory was last heard, on whichever link.
+    pub(crate) fn last_heard(&self, peer: NodeId, incarnation: Incarnation) -> Option<Duration> {
+        let heard = self.last_heard.get(&peer).filter(|(of, _)| *of == incarnation);
+        heard.map(|(_, at)| *at)
     }
 
     /// Whether another run of that very directory than the one shown was heard since `since`.

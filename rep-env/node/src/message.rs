@@ -6,9 +6,11 @@
 
 use crate::error::PeerError;
 use crate::links::Service;
+use crate::membership::Membership;
+use crate::nearness::{self, RoundTrips};
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_stream::{FeederMessage, ReplicaMessage};
-use rep_vlsn::{Term, Vlsn};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::fmt;
 
 const ELECTION: u8 = 1;
@@ -20,6 +22,11 @@ const READ_INDEX: u8 = 6;
 const READ_INDEX_REPLY: u8 = 7;
 const TURNED_AWAY: u8 = 8;
 const GROUP_SHUT_DOWN: u8 = 9;
+const ACQUAINT: u8 = 10;
+const VOUCH: u8 = 11;
+const VOUCHED: u8 = 12;
+const ROUND_TRIPS: u8 = 13;
+const STANDS: u8 = 14;
 
 /// Why a link is about to be closed by who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +34,23 @@ const GROUP_SHUT_DOWN: u8 = 9;
 pub enum TurnedAway {
     /// Another process shows the same data directory, and is heard there.
     Twin,
+    /// This directory was a member's, and that was removed. It is named, since the word may come late, to another directory of that name.
+    Removed(Incarnation),
 }
 
 impl TurnedAway {
-    fn code(self) -> u64 {
+    fn encode(self) -> Bytes {
         match self {
-            TurnedAway::Twin => 1,
+            TurnedAway::Twin => words(TURNED_AWAY, &[1], &[]),
+            TurnedAway::Removed(incarnation) => words(TURNED_AWAY, &[2], &incarnation.0),
         }
     }
 
-    fn of_code(code: u64) -> Result<Self, PeerError> {
-        match code {
-            1 => Ok(TurnedAway::Twin),
+    fn decode(body: &[u8]) -> Result<Self, PeerError> {
+        let removed = body.get(8..).and_then(|rest| <[u8; 16]>::try_from(rest).ok());
+        match (body.get(..8).map(|code| numbers(code, 0)).transpose()?, removed) {
+            (Some([1]), None) if body.len() == 8 => Ok(TurnedAway::Twin),
+            (Some([2]), Some(incarnation)) => Ok(TurnedAway::Removed(Incarnation(incarnation))),
             _ => Err(PeerError::Malformed("an unknown reason to be turned away")),
         }
     }
@@ -51,6 +63,7 @@ impl fmt::Display for TurnedAway {
                 f,
                 "another process with this node's data directory (a copy of it?) is connected there; only one may run"
             ),
+            TurnedAway::Removed(_) => write!(f, "this node was removed from the group"),
         }
     }
 }
@@ -102,6 +115,33 @@ pub enum Message {
         /// Covers every write acknowledged before the question left; 0 if who answers is not master of that term.
         index: Vlsn,
     },
+    /// The master asks the arbiter to vouch for its log up to an entry of its term that it has synced.
+    Vouch {
+        /// Its term.
+        term: Term,
+        /// The entry.
+        point: LogPoint,
+    },
+    /// The arbiter has written that down.
+    Vouched {
+        /// The master's term.
+        term: Term,
+        /// The entry.
+        point: LogPoint,
+    },
+    /// A secondary that another member feeds tells its master how far it is.
+    Stands {
+        /// The master's term.
+        term: Term,
+        /// The last entry that it has synced.
+        synced: LogPoint,
+        /// Who feeds it.
+        source: NodeId,
+    },
+    /// Who belongs, as far as the sender's log says.
+    Acquaint(Box<Membership>),
+    /// How far the others are from the sender.
+    RoundTrips(RoundTrips),
     /// The last word on a link that is not taken.
     TurnedAway(TurnedAway),
     /// The master shuts the group down: whoever follows it stops.
@@ -126,6 +166,11 @@ impl Message {
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
+            | Message::Acquaint(_)
+            | Message::RoundTrips(_)
+            | Message::Vouch { .. }
+            | Message::Vouched { .. }
+            | Message::Stands { .. }
             | Message::TurnedAway(_)
             | Message::GroupShutDown { .. } => Service::Peer,
             Message::ToFeeder(_) | Message::ToReplica(_) => Service::Feeder,
@@ -142,6 +187,11 @@ impl Message {
             Message::Pong { .. } => "pong",
             Message::ReadIndex { .. } => "read index question",
             Message::ReadIndexReply { .. } => "read index reply",
+            Message::Acquaint(_) => "acquaintance",
+            Message::RoundTrips(_) => "round trips",
+            Message::Vouch { .. } => "vouch",
+            Message::Vouched { .. } => "vouched",
+            Message::Stands { .. } => "standing",
             Message::TurnedAway(_) => "farewell",
             Message::GroupShutDown { .. } => "group shutdown",
             Message::ToFeeder(_) => "replica message",
@@ -172,7 +222,15 @@ impl Message {
                 words(READ_INDEX_REPLY, &[term.get(), *number, index.get()], &[])
             }
             Message::GroupShutDown { term } => words(GROUP_SHUT_DOWN, &[term.get()], &[]),
-            Message::TurnedAway(why) => words(TURNED_AWAY, &[why.code()], &[]),
+            Message::Vouch { term, point } => point_of(VOUCH, *term, *point),
+            Message::Vouched { term, point } => point_of(VOUCHED, *term, *point),
+            Message::Stands { term, synced, source } => {
+                let numbers = [term.get(), synced.term.get(), synced.vlsn.get()];
+                words(STANDS, &numbers, &source.get().to_le_bytes())
+            }
+            Message::Acquaint(membership) => words(ACQUAINT, &[], &membership.encode()),
+            Message::RoundTrips(row) => words(ROUND_TRIPS, &[], &nearness::encode(row)),
+            Message::TurnedAway(why) => why.encode(),
             Message::ToFeeder(message) => message.encode(),
             Message::ToReplica(message) => message.encode(),
         }
@@ -217,10 +275,26 @@ impl Message {
                 let (term, index) = (Term::new(term), Vlsn::new(index));
                 Ok(Message::ReadIndexReply { term, number, index })
             }
-            TURNED_AWAY => {
-                let [code] = numbers(body, 0)?;
-                Ok(Message::TurnedAway(TurnedAway::of_code(code)?))
+            TURNED_AWAY => Ok(Message::TurnedAway(TurnedAway::decode(body)?)),
+            VOUCH => {
+                let (term, point) = point_in(body)?;
+                Ok(Message::Vouch { term, point })
             }
+            VOUCHED => {
+                let (term, point) = point_in(body)?;
+                Ok(Message::Vouched { term, point })
+            }
+            STANDS => {
+                let [term, of, vlsn] = numbers(body, 4)?;
+                let source = u32::from_le_bytes(body[24..].try_into().expect("4 bytes are left"));
+                let (term, synced) =
+                    (Term::new(term), LogPoint::new(Term::new(of), Vlsn::new(vlsn)));
+                Ok(Message::Stands { term, synced, source: NodeId::new(source) })
+            }
+            ACQUAINT => Membership::decode(body)
+                .map(|membership| Message::Acquaint(Box::new(membership)))
+                .map_err(PeerError::Membership),
+            ROUND_TRIPS => nearness::decode(body).map(Message::RoundTrips),
             GROUP_SHUT_DOWN => {
                 numbers(body, 0).map(|[term]| Message::GroupShutDown { term: Term::new(term) })
             }
@@ -235,6 +309,15 @@ fn words(tag: u8, numbers: &[u64], rest: &[u8]) -> Bytes {
     numbers.iter().for_each(|number| frame.put_u64_le(*number));
     frame.extend_from_slice(rest);
     frame.freeze()
+}
+
+fn point_of(tag: u8, term: Term, point: LogPoint) -> Bytes {
+    words(tag, &[term.get(), point.term.get(), point.vlsn.get()], &[])
+}
+
+fn point_in(body: &[u8]) -> Result<(Term, LogPoint), PeerError> {
+    let [term, of, vlsn] = numbers(body, 0)?;
+    Ok((Term::new(term), LogPoint::new(Term::new(of), Vlsn::new(vlsn))))
 }
 
 /// `N` little-endian u64, then exactly `rest` more bytes.

@@ -18,7 +18,10 @@ use crate::following::Following;
 use crate::founding;
 use crate::handover::{Handover, NotTransferred};
 use crate::links::Links;
-use crate::membership::Membership;
+use crate::membership::contacts::Contacts;
+use crate::membership::joining::{Joining, electorate_without_group};
+use crate::membership::{Changing, InForce, MEMBERS_MAX, Membership};
+use crate::nearness::Nearness;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
 use crate::past::Past;
 use crate::reads::Reads;
@@ -26,7 +29,9 @@ use crate::reign::Reign;
 use crate::restoring::Restoring;
 use crate::routing::Refusal;
 use crate::shutting::{NotShutDown, Shutting};
+use crate::vouching::Vouching;
 use crate::watermarks::{Holders, Watermarks};
+use rep_election::quorum;
 use rep_election::{Election, ElectionConfig, Electorate, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
 use rep_vlsn::mutant;
@@ -49,9 +54,25 @@ pub struct Node {
     pub(crate) role: RoleMachine,
     pub(crate) states: NodeStateTracker,
     why: &'static str,
-    pub(crate) membership: Option<Membership>,
+    /// Who belongs, as the log says.
+    pub(crate) in_force: InForce,
     pub(crate) electorate: Electorate,
+    /// A later membership than the log's, as another member told it.
+    pub(crate) hearsay: Option<Membership>,
+    pub(crate) contacts: Contacts,
+    pub(crate) changing: Changing,
+    pub(crate) joining: Joining,
+    pub(crate) vouching: Vouching,
+    /// The voters that hold the data, and the one that does not.
+    pub(crate) copies: Vec<NodeId>,
+    pub(crate) arbiter: Option<NodeId>,
+    /// A membership has become durable, and nobody has been told yet.
+    pub(crate) removals_due: bool,
+    /// Pings that a directory has been without a group for, and for which somebody was not connected who should have dialled.
+    pub(crate) unplaced_pings: u32,
+    pub(crate) missed: BTreeMap<NodeId, u32>,
     pub(crate) links: Links,
+    pub(crate) nearness: Nearness,
     pub(crate) next_ping: Duration,
     pub(crate) reign: Option<Reign>,
     pub(crate) following: Option<Following>,
@@ -73,6 +94,10 @@ pub struct Node {
     pub(crate) pump_due: bool,
     pub(crate) halted: Option<HaltReason>,
     closed: bool,
+    /// The master that was told of last by a node that holds no data.
+    pub(crate) seen: Option<(Term, NodeId)>,
+    /// When it was opened.
+    pub(crate) opened: Duration,
     /// The newest `now` that an input brought.
     pub(crate) clock: Duration,
     /// This node gave a mastership up because its own disk stood still, and has finished nothing since.
@@ -88,10 +113,10 @@ impl Node {
     ///
     /// [`OpenError`] if flags, log and store do not belong together.
     pub fn new(config: NodeConfig, recovered: Recovered, now: Duration) -> Result<Node, OpenError> {
-        let Recovered { fence, log, founding, past, applied, mark_dvlsn } = recovered;
-        if !config.members.contains_key(&config.me) {
-            return Err(OpenError::NotListed { me: config.me });
-        }
+        let in_force = InForce::recovered(recovered.memberships()?);
+        let place = recovered.told_place()?;
+        founding::check_place(&config, in_force.newest_first(), place.as_ref())?;
+        let Recovered { fence, log, past, applied, mark_dvlsn, vouched, .. } = recovered;
         if applied.vlsn >= log.first() && !log.contains(applied) {
             return Err(OpenError::StoreAheadOfLog { applied, last: log.last() });
         }
@@ -99,12 +124,11 @@ impl Node {
             return Err(OpenError::StoreBehindLog { applied, first: log.first() });
         }
         let past = Past::recovered(past.as_ref(), log.first())?;
-        let recorded = founding::recorded_membership(founding.as_ref(), past.as_ref())?;
-        let membership = founding::own_membership(&config, recorded)?;
-        let electorate = match &membership {
+        let electorate = match in_force.ruling() {
             Some(membership) => membership.electorate(),
-            None => founding::unborn_electorate(&config),
+            None => electorate_without_group(&config, place.is_some()),
         };
+        let joins = in_force.ruling().is_none() && place.is_none() && !config.joining.is_empty();
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
         let known = if mutant!("node-forgets-dvlsn") { Vlsn::NULL } else { dvlsn };
         let pins = config.seed;
@@ -113,6 +137,7 @@ impl Node {
             role: RoleMachine::new(fence.term),
             states: NodeStateTracker::new(),
             why: "opened",
+            nearness: Nearness::default(),
             links: Links::new(config.timing.redial_min, config.timing.redial_max, config.seed),
             next_ping: now,
             watermarks: Watermarks::new(known),
@@ -123,8 +148,18 @@ impl Node {
             log_failed: None,
             unsynced: VecDeque::new(),
             unsynced_bytes: 0,
-            membership,
+            in_force,
             electorate,
+            hearsay: place,
+            contacts: Contacts::new(),
+            changing: Changing::default(),
+            joining: Joining::Settled,
+            vouching: Vouching::new(vouched),
+            copies: Vec::new(),
+            arbiter: None,
+            removals_due: true,
+            unplaced_pings: 0,
+            missed: BTreeMap::new(),
             reign: None,
             following: None,
             handover: None,
@@ -142,15 +177,27 @@ impl Node {
             pump_due: false,
             halted: None,
             closed: false,
+            seen: None,
+            opened: now,
             clock: now,
             disk_stalled: false,
             disk_full: false,
         };
-        node.step_role(Signal::CapabilitySelected);
+        node.tell_copies_apart();
+        node.settle_without_data();
+        if !node.lacks_data() {
+            node.step_role(Signal::CapabilitySelected);
+        }
         if let Some(point) = node.config.restored {
             node.event(Event::Restored { point });
         }
-        node.dial_peers();
+        node.in_force.settle(known);
+        node.reckon_electorate();
+        node.outgrow_hearsay();
+        node.refresh_contacts();
+        if joins {
+            node.ask_to_join();
+        }
         node.settle(now);
         Ok(node)
     }
@@ -225,6 +272,7 @@ impl Node {
             self.handover_next_timeout(),
             self.shutting_next_timeout(),
             self.restoring_next_timeout(),
+            self.changing_next_timeout(),
             self.watermarks.next_timeout().map(named("commit deadline")),
             self.reads_next_timeout(),
         ];
@@ -245,8 +293,12 @@ impl Node {
         let holders = |point: LogPoint, durability: Durability| {
             let reign = reign.filter(|reign| reign.term == point.term);
             let Some(reign) = reign else { return Holders::default() };
-            let needed = self.electorate.acknowledgements(durability.acks);
-            reign.holders(me, point.vlsn, durability, needed)
+            let needed = quorum::acknowledgements(
+                self.copies.len(),
+                self.electorate.commit_need,
+                durability.acks,
+            );
+            reign.holders(me, &self.electorate, (point.vlsn, durability), needed)
         };
         let mut expired = self.watermarks.expire(now, holders);
         expired.extend(self.reads.take_expired(now, self.reign.is_some(), self.master()));
@@ -300,31 +352,82 @@ impl Node {
     pub(crate) fn advance_watermarks(&mut self, dvlsn: Vlsn, cvlsn: Vlsn) {
         if let Some(before) = self.watermarks.advance(dvlsn, cvlsn) {
             self.pump_due = true;
+            let ruling = self.in_force.ruling().map(|ruling| ruling.at.vlsn);
+            let durable = self.in_force.settle(self.watermarks.dvlsn());
+            if durable || ruling.is_some_and(|at| before < at && at <= self.watermarks.dvlsn()) {
+                self.membership_is_durable();
+            }
             for (request, outcome) in self.watermarks.resolve_durable(before, &self.log) {
                 self.resolve(request, outcome);
             }
         }
     }
 
-    pub(crate) fn learn_membership(&mut self, membership: Membership) {
-        self.electorate = membership.electorate();
-        self.event(Event::Founded { group: membership.group });
-        self.refuse_foreign_tokens(membership.group);
-        self.membership = Some(membership);
+    /// The log has a membership more.
+    pub(crate) fn learn_membership(&mut self, membership: Membership, why: &'static str) {
+        let (group, is_first) = (membership.group, self.membership().is_none());
+        if !self.in_force.learn(membership) {
+            return;
+        }
+        if is_first {
+            self.event(Event::Founded { group });
+            self.refuse_foreign_tokens(group);
+        }
+        self.membership_rules(why);
+    }
+
+    /// Another membership rules than before: so it does in elections, in what counts, and in who is known.
+    pub(crate) fn membership_rules(&mut self, why: &'static str) {
+        let Some(ruling) = self.membership().cloned() else { return };
+        self.reckon_electorate();
+        self.event(Event::Membership { membership: Box::new(ruling), why });
+        self.outgrow_hearsay();
+        self.refresh_contacts();
+        self.feed_members_only();
+    }
+
+    /// A change is durable: who was removed by it is, and others may be told.
+    fn membership_is_durable(&mut self) {
+        self.removals_due = true;
+        self.reckon_electorate();
+        self.refresh_contacts();
+        self.acquaint_all();
+    }
+
+    /// Who votes, as the log says, and who is asked beside them: learners, and whom an entry removes that may be cut away yet. By such a
+    /// one's own log it is a voter, and may be the master.
+    fn reckon_electorate(&mut self) {
+        let Some(ruling) = self.in_force.ruling() else { return };
+        let electorate = ruling.electorate();
+        let mut asked = electorate.learners.clone();
+        let removed = self.in_force.undurably_removed().filter(|member| member.kind.votes());
+        let room = MEMBERS_MAX - electorate.voters.len();
+        asked.extend(removed.map(|member| (member.id, member.incarnation)));
+        let asked = asked.into_iter().take(room).collect();
+        self.electorate = electorate.with_learners(asked);
+        self.tell_copies_apart();
     }
 
     pub(crate) fn elect<R>(&mut self, act: impl FnOnce(&mut Election, &Standing<'_>) -> R) -> R {
         let reaches = self.voters_in_reach() >= self.electorate.commit_need;
+        let own = self.in_force.ruling().and_then(|it| it.members.get(&self.config.me));
+        let is_arbiter = self.is_arbiter();
         let rank = match &self.log_failed {
+            _ if is_arbiter && !mutant!("arbiter-without-veto") => self.vouching.rank(),
             None => self.log.last(),
             Some(_) => self.log.point_at(self.log.synced()).unwrap_or(LogPoint::NULL),
         };
         let standing = Standing {
             rank,
-            nameable: self.log_failed.is_none() && !self.disk_stalled && !self.disk_full,
+            nameable: self.log_failed.is_none()
+                && !self.disk_stalled
+                && !self.disk_full
+                && !is_arbiter,
             electorate: &self.electorate,
             reaches_commit_quorum: reaches,
             round_trips: self.links.round_trips(),
+            priority: own.map_or(0, |member| member.priority),
+            goes_alone: self.goes_alone(),
         };
         act(&mut self.election, &standing)
     }
@@ -358,6 +461,7 @@ impl Node {
             self.halted = Some(reason.clone());
             self.because(match reason {
                 HaltReason::GroupShutDown { .. } => "the group was shut down",
+                HaltReason::Removed => "removed from the group",
                 _ => "halted",
             });
             self.outputs.push_back(Output::Halt(reason));
@@ -387,6 +491,7 @@ impl Node {
             self.advance_shutting(now);
             self.drain_cores(now);
         }
+        self.settle_membership(now);
         if self.is_ended() {
             return self.wind_up(now);
         }
@@ -404,6 +509,22 @@ impl Node {
 
     fn drain_cores(&mut self, now: Duration) {
         while !self.is_over() && (self.drain_election(now) || self.drain_streams(now)) {}
+    }
+
+    /// What is decided of who belongs is carried out, and what may be decided is.
+    fn settle_membership(&mut self, now: Duration) {
+        if self.is_over() {
+            return;
+        }
+        if std::mem::take(&mut self.removals_due) {
+            self.dismiss_the_removed();
+            if self.finds_itself_removed() {
+                return self.was_removed();
+            }
+        }
+        if self.advance_changes(now) {
+            self.drain_cores(now);
+        }
     }
 
     /// What is durable in the group and synced here is applied, a bounded range at a time.
@@ -440,6 +561,7 @@ impl Node {
             let (master, term, reason) = (self.master(), self.term(), self.why);
             self.event(Event::State { old, new, master, term, reason });
         }
+        self.tell_what_is_seen();
     }
 
     /// Closed or halted: everything that waits is told, every link is closed.
@@ -452,6 +574,7 @@ impl Node {
         self.following = None;
         self.needs_no_copy();
         self.end_handover(Err(NotTransferred::Closed));
+        self.give_changes_up();
         self.give_shutting_up(NotShutDown::Closed);
         let mut resolved = self.watermarks.close();
         resolved.extend(self.reads.take_all().into_iter().map(|read| (read, Outcome::Closed)));

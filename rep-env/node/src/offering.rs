@@ -3,12 +3,14 @@
 //! The driver reads the state and sends it. The node says whether it may, what a log that begins with the copy's entry has to
 //! remember of what came before, and keeps its own log from being cleaned past that entry as long as it is given.
 
+use crate::membership::Membership;
 use crate::node::Node;
 use crate::past::Past;
 use bytes::Bytes;
 use rep_stream::restore::Manifest;
 use rep_vlsn::{Beginning, Incarnation, LogPoint, NodeId, Vlsn, mutant};
 use std::fmt;
+use std::time::Duration;
 
 /// A place in the log that is not cleaned past while a copy is given; see [`Node::unpin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +20,7 @@ pub struct Pin(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offer {
-    /// Held until it is given back, by [`Node::unpin`].
+    /// Held until it is given back, by [`Node::unpin`] or [`Node::copy_given`].
     pub pin: Pin,
     /// What the state holds at least. A snapshot that is taken after this has it, or more.
     pub point: LogPoint,
@@ -58,10 +60,14 @@ impl fmt::Display for NotOffered {
 impl std::error::Error for NotOffered {}
 
 /// Whether a copy that comes with this past knows this directory as that of member `me`. One that does not is not to be taken: a directory
-/// that was wiped is none of the group's, and with the group's own word for that in it, it could not even be opened any more.
+/// that was wiped is none of the group's, and with the group's own word for that in it, it could not even be opened any more. One that was admitted
+/// after the copy's last entry has a number which was not given out by then.
 pub fn names_member(past: &[u8], me: NodeId, incarnation: Incarnation) -> bool {
     let past = Past::recovered(Some(&Bytes::copy_from_slice(past)), Vlsn::FIRST);
-    past.ok().flatten().is_some_and(|past| past.membership.admits(me, incarnation))
+    let knows = |it: &Membership| {
+        it.admits(me, incarnation) || (it.next_id <= me && !it.members.is_empty())
+    };
+    past.ok().flatten().is_some_and(|past| knows(&past.membership))
 }
 
 /// Whether what stands in a manifest can be put in place in the directory of member `me`, so that nothing is touched on the strength of what
@@ -91,8 +97,8 @@ pub fn check_manifest(
 }
 
 impl Node {
-    /// Whether this node gives a copy that holds `at_least`. If so, its log is kept from there on until [`Node::unpin`], as far as the
-    /// bounds allow.
+    /// Whether this node gives a copy that holds `at_least`. If so, its log is kept from there on until [`Node::unpin`] or
+    /// [`Node::copy_given`], as far as the bounds allow.
     ///
     /// # Errors
     ///
@@ -135,15 +141,26 @@ impl Node {
     /// What the cell `past` has to hold beside a log that begins with the entry at `point`; `None` if this node cannot tell, as its
     /// log does not hold it.
     pub fn past_of(&self, point: LogPoint) -> Option<Bytes> {
-        let membership = self.membership.as_ref()?;
+        let membership = self.in_force.settled(self.dvlsn())?;
         self.log.contains(point).then(|| {
             let kept = self.cleaning.kept();
             Past::before(point.vlsn, membership, kept, self.log.history()).encode()
         })
     }
 
-    /// The copy is given, or is not wanted any more.
+    /// The copy was not given to its end, or is not wanted any more.
     pub fn unpin(&mut self, pin: Pin) {
         self.cleaning.unpin(pin);
+    }
+
+    /// The copy was given, whole, to the member with this data directory. It has to put it in place, and to follow: what comes after
+    /// the copy is kept for it until then, as far as the bounds allow.
+    pub fn copy_given(&mut self, now: Duration, pin: Pin, taker: Incarnation) {
+        self.clock = now;
+        let Some(at) = self.cleaning.unpin(pin) else { return };
+        let member = self.in_force.ruling().and_then(|ruling| ruling.of_incarnation(taker));
+        if let Some(id) = member.map(|member| member.id) {
+            self.cleaning.linger(now, at, (id, taker));
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use crate::handover::NotTransferred;
 use crate::links::{Link, Service};
+use crate::membership::Membership;
+use crate::membership::change::Changed;
+use crate::membership::contacts::Contact;
 use crate::message::Message;
 use crate::restoring::FetchId;
 use crate::shutting::NotShutDown;
@@ -131,6 +134,34 @@ pub enum Output {
         /// The members that lack something or may still run, and this node stops a moment later; or why not.
         outcome: Result<Vec<NodeId>, NotShutDown>,
     },
+    /// What became of [`Node::change_membership`](crate::Node::change_membership).
+    MembershipChanged {
+        /// Whose.
+        request: Request,
+        /// The membership that it made, durably; or why not.
+        outcome: Changed,
+    },
+    /// Whom the node knows from here on, itself among them: callers and those to dial are found in it by name and directory.
+    Contacts(Vec<Contact>),
+    /// There is a group, and this directory is no member's yet: ask to be admitted, first one of these addresses and then whomever that names, until
+    /// it succeeds; then [`Node::handle_admitted`](crate::Node::handle_admitted).
+    Join {
+        /// Where members may listen.
+        helpers: Vec<String>,
+    },
+    /// Store this value in the cell `place`, durably: what the directory was told has changed. Nothing waits for it.
+    KeepPlace {
+        /// The value.
+        place: Bytes,
+    },
+    /// Write this point into the cell `vouch` of an arbiter, durably, then `handle_persisted`. One at a time.
+    PersistVouch(LogPoint),
+    /// The directory was admitted: store this value in the cell `place`, durably, then open the directory again and go on with another node. This one
+    /// does nothing any more; the reads that wait at it are the other's, by [`Node::take_reads`](crate::Node::take_reads).
+    TakePlace {
+        /// The value.
+        place: Bytes,
+    },
     /// Something that an operator or the application may want to know.
     Event(Event),
     /// The node has stopped for good and says why.
@@ -245,6 +276,15 @@ pub enum Event {
         /// Its identity.
         group: GroupId,
     },
+    /// Another membership rules.
+    Membership {
+        /// Which.
+        membership: Box<Membership>,
+        /// Why.
+        why: &'static str,
+    },
+    /// This node is no member any more.
+    Removed,
     /// Entries that this node held and no commit quorum did were cut away.
     RolledBack {
         /// Their numbers.
@@ -320,6 +360,8 @@ pub enum HaltReason {
         /// Which member that was.
         by: NodeId,
     },
+    /// It was removed from the group.
+    Removed,
     /// The promise could not be written: this node can neither vote nor follow.
     PromiseFailed {
         /// What the disk said.
@@ -334,6 +376,10 @@ impl fmt::Display for HaltReason {
                 write!(f, "a second master ({other}) appeared in term {term}")
             }
             HaltReason::Breach { what } => write!(f, "invariant breach: {what}"),
+            HaltReason::Removed => write!(
+                f,
+                "this member was removed from the group; to come back, it joins with an empty directory"
+            ),
             HaltReason::GroupShutDown { by } => write!(f, "the group was shut down by {by}"),
             HaltReason::PromiseFailed { why } => write!(f, "the promise cannot be written: {why}"),
         }

@@ -5,15 +5,19 @@
 //! cell `past` before a file of the log is removed. So a directory either still has the head or has this.
 
 use crate::error::OpenError;
-use crate::membership::{MEMBERS_MAX, Member, Membership};
+use crate::membership::{FirstMember, Member, Membership};
 use bytes::Bytes;
 use rep_vlsn::{GroupId, History, LogPoint, Term, TermStart, Vlsn};
 use serde::{Deserialize, Serialize};
 
 /// Version of the encoded past.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version that knew only members as they were founded.
+const FIRST_VERSION: u8 = 1;
 /// The newest terms of the past that are remembered: with the members they fit into a cell.
-const TERMS_MAX: usize = 1024;
+const TERMS_MAX: usize = 512;
+/// As many as the first version remembered.
+const FIRST_TERMS_MAX: usize = 1024;
 
 /// What is remembered of entries that may be gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +29,15 @@ pub(crate) struct Past {
 
 #[derive(Serialize, Deserialize)]
 struct Written {
+    membership: Vec<u8>,
+    terms: Vec<TermStart>,
+}
+
+#[derive(Deserialize)]
+struct FirstWritten {
     group: GroupId,
     at: LogPoint,
-    members: Vec<Member>,
+    members: Vec<FirstMember>,
     terms: Vec<TermStart>,
 }
 
@@ -51,10 +61,8 @@ impl Past {
 
     /// The value of the cell.
     pub(crate) fn encode(&self) -> Bytes {
-        let Membership { group, at, members } = &self.membership;
-        let members = members.values().cloned().collect();
-        let written =
-            Written { group: *group, at: *at, members, terms: self.history.starts().to_vec() };
+        let membership = self.membership.encode().to_vec();
+        let written = Written { membership, terms: self.history.starts().to_vec() };
         let mut value = vec![VERSION];
         value.extend(postcard::to_stdvec(&written).expect("plain data is encodable"));
         value.into()
@@ -71,20 +79,42 @@ impl Past {
     }
 
     fn decode(value: &[u8]) -> Result<Past, String> {
-        let body = match value.split_first() {
-            Some((&VERSION, body)) => body,
+        let (membership, terms) = match value.split_first() {
+            Some((&VERSION, body)) => {
+                let Written { membership, terms } = read(body)?;
+                (Membership::decode(&membership)?, terms)
+            }
+            Some((&FIRST_VERSION, body)) => read::<FirstWritten>(body)?.understood()?,
             Some((version, _)) => return Err(format!("version {version} is not known here")),
             None => unreachable!("an empty value was told apart"),
         };
-        let written: Written = postcard::from_bytes(body).map_err(|error| error.to_string())?;
-        let Written { group, at, members, terms } = written;
-        if members.is_empty() || members.len() > MEMBERS_MAX || terms.len() > TERMS_MAX {
-            return Err("members are missing, or members or terms too many".to_owned());
+        if terms.len() > FIRST_TERMS_MAX {
+            return Err("more terms than are remembered".to_owned());
         }
-        let members = members.into_iter().map(|member| (member.id, member)).collect();
         let history = History::from_starts(terms).map_err(|error| error.to_string())?;
-        Ok(Past { membership: Membership { group, at, members }, history })
+        Ok(Past { membership, history })
     }
+}
+
+impl Membership {
+    /// Who belonged to the group by the value of a cell `past`, if that can be read.
+    pub fn remembered(past: &[u8]) -> Option<Membership> {
+        let read = |past| Past::decode(past).ok();
+        Some(past).filter(|past| !past.is_empty()).and_then(read).map(|past| past.membership)
+    }
+}
+
+impl FirstWritten {
+    fn understood(self) -> Result<(Membership, Vec<TermStart>), String> {
+        let FirstWritten { group, at, members, terms } = self;
+        let members = members.into_iter().map(Member::from).collect();
+        let membership = Membership { at, ..Membership::founding(group, members) };
+        membership.check().map(|()| (membership, terms))
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    postcard::from_bytes(body).map_err(|error| error.to_string())
 }
 
 fn newest(mut terms: Vec<TermStart>) -> Result<History, rep_vlsn::HistoryError> {
@@ -95,6 +125,7 @@ fn newest(mut terms: Vec<TermStart>) -> Result<History, rep_vlsn::HistoryError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership::MemberType;
     use rep_vlsn::{Incarnation, NodeId};
 
     fn start(term: u64, start: u64) -> TermStart {
@@ -107,9 +138,12 @@ mod tests {
             name: "n1".into(),
             incarnation: Incarnation([7; 16]),
             address: "a:1".into(),
+            kind: MemberType::Electable,
+            priority: 0,
+            attributes: Default::default(),
         };
         let at = LogPoint::new(Term::new(1), Vlsn::FIRST);
-        Membership { group: GroupId([9; 16]), at, members: [(member.id, member)].into() }
+        Membership { at, ..Membership::founding(GroupId([9; 16]), vec![member]) }
     }
 
     fn history(starts: &[(u64, u64)]) -> History {
@@ -139,7 +173,7 @@ mod tests {
         for length in 0..value.len() {
             assert!(matches!(read(&value[..length]), Err(OpenError::NoPast { .. })), "{length}");
         }
-        assert!(read(&[2, 0, 0]).unwrap_err().to_string().contains("version 2"));
+        assert!(read(&[9, 0, 0]).unwrap_err().to_string().contains("version 9"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::feeding::Fed;
 use crate::links::Slot;
+use crate::membership::joining::Joining;
 use crate::node::Node;
 use crate::restoring::RestoreProgress;
 use rep_stream::Progress;
@@ -33,6 +34,12 @@ pub(crate) enum Problem {
     GivenCopy { source: Option<String>, bytes: u64, of: Option<(u64, u64)>, taken: Duration },
     WaitsForCopy { at_least: Vlsn, why: String },
     MakesWay,
+    Joining,
+    Admitted,
+    OneCopy { arbiter: String },
+    Alone { other: String },
+    NeedsDesignated { name: String },
+    WaitsToGoAlone { other: String, left: Duration },
     DiskFull { bytes: u64 },
     SlowDisk { waited: Duration, bytes: u64 },
     Draining,
@@ -93,10 +100,10 @@ impl Display for Problem {
                 write!(f, "no master: an election is under way at term {}", term.get())
             }
             Problem::NotConnected { source } => {
-                write!(f, "behind: not connected to the master, {source}")
+                write!(f, "behind: not connected to {source}")
             }
             Problem::SyncingUp { source } => {
-                write!(f, "behind: syncing up with the master, {source}")
+                write!(f, "behind: syncing up with {source}")
             }
             Problem::ApplyingLate { entries } => {
                 write!(f, "behind: {entries} durable entries are not applied yet")
@@ -117,6 +124,28 @@ impl Display for Problem {
                     "too far behind: needs a copy of the state at entry {at_least} or later; {why}"
                 )
             }
+            Problem::Joining => write!(
+                f,
+                "there is a group, and this directory is no member of it yet: members are asked to admit it"
+            ),
+            Problem::Admitted => write!(f, "was admitted, and is being opened as a member"),
+            Problem::OneCopy { arbiter } => write!(
+                f,
+                "one copy: what is acknowledged now is on this disk alone, and {arbiter} vouches for it; bring the other copy back"
+            ),
+            Problem::Alone { other } => write!(
+                f,
+                "one copy: this node was elected alone while {other} was silent; what is acknowledged now is on this disk alone, until {other} has caught up and votes again"
+            ),
+            Problem::NeedsDesignated { name } => write!(
+                f,
+                "no master: {name} is designated, and nobody is elected without it; bring it back"
+            ),
+            Problem::WaitsToGoAlone { other, left } => write!(
+                f,
+                "no master: {other} is silent; this node is designated, and is elected alone in {} ms unless {other} is heard",
+                left.as_millis()
+            ),
             Problem::MakesWay => write!(f, "puts the copy that it was given in place"),
             Problem::DiskFull { bytes } => write!(
                 f,
@@ -168,17 +197,22 @@ impl Node {
         if self.is_ended() {
             return problems;
         }
+        problems.extend(self.why_no_member());
         problems.extend(self.why_copied(now));
         if self.is_over() {
             return problems;
         }
         problems.extend(match (&self.reign, self.master()) {
+            (None, None) if self.why_no_member().is_some() => None,
             (None, None) => Some(self.why_no_master(now)),
             (None, Some(master)) => self.why_behind(master),
             (Some(_), _) => None,
         });
         problems.extend(self.disk_problems(now));
         problems.extend(self.why_writes_wait(now));
+        problems.extend(self.one_copy(now));
+        let without = self.goes_on_without().map(|other| self.name_of(other));
+        problems.extend(without.map(|other| Problem::Alone { other }));
         problems.extend(self.copies_behind(now));
         problems.extend(self.refusals.iter().map(|(by, refusal)| Problem::Refused {
             by: self.name_of(*by),
@@ -189,16 +223,28 @@ impl Node {
         problems
     }
 
-    pub(crate) fn name_of(&self, id: NodeId) -> String {
-        self.config.members.get(&id).map_or_else(|| id.to_string(), |seed| seed.name.clone())
-    }
-
     fn named(&self, ids: impl Iterator<Item = NodeId>) -> Vec<String> {
         ids.map(|id| self.name_of(id)).collect()
     }
 
     fn other_voters(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.electorate.voters.keys().copied().filter(|id| *id != self.config.me)
+    }
+
+    /// Whether this directory is somebody in its group.
+    fn why_no_member(&self) -> Option<Problem> {
+        match self.joining {
+            Joining::Settled | Joining::Inquiring => None,
+            Joining::Asking => Some(Problem::Joining),
+            Joining::Admitted => Some(Problem::Admitted),
+        }
+    }
+
+    /// Whether what is acknowledged leans on an arbiter's word.
+    fn one_copy(&self, now: Duration) -> Option<Problem> {
+        let arbiter = self.arbiter.filter(|_| self.reign.is_some())?;
+        let leans = self.lacks_copies(now) && self.hears(now, arbiter);
+        leans.then(|| Problem::OneCopy { arbiter: self.name_of(arbiter) })
     }
 
     /// Where the copy stands that this member needs.
@@ -218,8 +264,14 @@ impl Node {
     fn why_no_master(&self, now: Duration) -> Problem {
         let (reach, need) = (self.voters_in_reach(), self.electorate.election_need);
         let missing = self.named(self.other_voters().filter(|id| !self.is_in_reach(*id, now)));
+        if let Some(name) = self.misses_designated() {
+            return Problem::NeedsDesignated { name: self.name_of(name) };
+        }
+        if let Some((other, left)) = self.waits_to_go_alone() {
+            return Problem::WaitsToGoAlone { other: self.name_of(other), left };
+        }
         match () {
-            () if reach < need && self.membership.is_none() => Problem::Unfounded { missing },
+            () if reach < need && self.membership().is_none() => Problem::Unfounded { missing },
             () if reach < need => Problem::OutOfReach { reach, need, missing },
             () if self.disk_stalled => Problem::DiskStalled,
             () => Problem::Election { term: self.term() },
@@ -234,13 +286,18 @@ impl Node {
     }
 
     fn why_behind(&self, master: NodeId) -> Option<Problem> {
-        let source = self.name_of(master);
+        let asked = self.following.as_ref().map_or(master, |following| following.source);
+        let name = self.name_of(asked);
+        let source = match asked == master {
+            true => format!("the master, {name}"),
+            false => format!("{name}, which is to feed it"),
+        };
         let in_sync = self.following.as_ref().is_some_and(|following| following.in_sync());
         let entries = self.dvlsn().distance_from(self.applied.vlsn);
         match in_sync {
             // Its refusal says more, or the copy.
             false if self.refusals.contains_key(&master) || self.restoring.is_some() => None,
-            false if self.links.get(master, Slot::Source).is_none() => {
+            false if self.links.get(asked, Slot::Source).is_none() => {
                 Some(Problem::NotConnected { source })
             }
             false => Some(Problem::SyncingUp { source }),
@@ -297,7 +354,9 @@ impl Node {
         let heard =
             |fed: &Fed| now.saturating_sub(fed.heard) <= self.config.timing.election_timeout;
         match fed {
+            _ if !self.holds_data(id) => (!self.hears(now, id)).then_some(Behind::NotConnected),
             None if self.links.get(id, Slot::Peer).is_none() => Some(Behind::NotConnected),
+            None if self.relay_of(id).is_some() => None,
             None => Some(Behind::NoStream),
             Some(fed) if fed.feeder.progress() == Progress::Restore => {
                 Some(Behind::WaitsForRestore)
@@ -310,8 +369,7 @@ impl Node {
 
     /// The members whose copies are behind this master's.
     fn copies_behind(&self, now: Duration) -> impl Iterator<Item = Problem> + '_ {
-        let members = self.config.members.keys().copied().filter(|id| *id != self.config.me);
-        members.filter_map(move |id| {
+        self.others().filter(|id| self.holds_data(*id)).filter_map(move |id| {
             let synced = self.reign.as_ref()?.acks.points(id).0.vlsn;
             let entries = self.log.last().vlsn.distance_from(synced);
             let late = (entries >= BEHIND_ENTRIES).then_some(Behind::CatchingUp { entries });
@@ -335,7 +393,7 @@ mod tests {
     }
 
     fn all() -> Vec<(Problem, &'static str)> {
-        let (source, waited) = (String::from("n1"), Duration::from_millis(700));
+        let (source, waited) = (String::from("the master, n1"), Duration::from_millis(700));
         let behind = |why| Problem::CopyBehind { name: "n3".into(), why };
         vec![
             (Problem::Halted { reason: "why".into() }, "halted: why"),

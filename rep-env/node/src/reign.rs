@@ -13,8 +13,10 @@ use crate::message::Message;
 use crate::node::Node;
 use crate::output::Event;
 use crate::watermarks::Holders;
+use rep_election::Electorate;
+use rep_election::quorum::{self, Acks};
 use rep_fsm::Signal;
-use rep_stream::{AckTable, Progress};
+use rep_stream::AckTable;
 use rep_vlsn::{Draft, Incarnation, Kind, LogPoint, NodeId, Record, Term, Vlsn};
 use rep_vlsn::{mutant, sometimes};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,13 +38,15 @@ struct Round {
 #[derive(Debug)]
 pub(crate) struct Reign {
     pub(crate) term: Term,
+    /// When it began.
+    pub(crate) crowned: Duration,
     promisers: BTreeMap<NodeId, Incarnation>,
     /// The entry that opened the term, once it has its place.
     opened: Option<LogPoint>,
     pub(crate) fed: BTreeMap<NodeId, Fed>,
     pub(crate) acks: AckTable,
-    /// Whose acknowledgements can count.
-    answerable: Vec<NodeId>,
+    /// Secondaries that others feed, and who does.
+    pub(crate) relayed: BTreeMap<NodeId, NodeId>,
     round: u64,
     sent: VecDeque<Round>,
     answered: BTreeMap<NodeId, u64>,
@@ -52,6 +56,10 @@ pub(crate) struct Reign {
     next_heartbeat: Duration,
     /// dvlsn last moved, or writes began to wait, at this moment.
     progress: Duration,
+    /// The arbiter was asked up to here since the last heartbeat.
+    pub(crate) vouch_asked: LogPoint,
+    /// Copies that are here make nothing durable.
+    pub(crate) leans: bool,
 }
 
 impl Reign {
@@ -93,19 +101,14 @@ impl Reign {
     pub(crate) fn holders(
         &self,
         me: NodeId,
-        vlsn: Vlsn,
-        durability: Durability,
+        electorate: &Electorate,
+        (vlsn, durability): (Vlsn, Durability),
         needed: usize,
     ) -> Holders {
         let class = |voter| if voter == me { durability.local } else { durability.replica };
         let holds = |voter: &NodeId| self.acks.held(*voter, class(*voter)) >= vlsn;
-        let (acked_by, missing) = self.answerable.iter().copied().partition(holds);
+        let (acked_by, missing) = electorate.voters.keys().copied().partition(holds);
         Holders { acked_by, missing, needed }
-    }
-
-    /// Where each connected replica stands.
-    pub(crate) fn progress(&self) -> impl Iterator<Item = (NodeId, Progress)> + '_ {
-        self.fed.iter().map(|(id, fed)| (*id, fed.feeder.progress()))
     }
 }
 
@@ -129,11 +132,12 @@ impl Node {
         self.watermarks.forget_reign();
         self.reign = Some(Reign {
             term,
+            crowned: now,
             promisers,
             opened: None,
             fed: BTreeMap::new(),
             acks: AckTable::new(),
-            answerable: self.electorate.voters.keys().copied().collect(),
+            relayed: BTreeMap::new(),
             round: 0,
             sent: VecDeque::new(),
             answered: BTreeMap::new(),
@@ -141,6 +145,8 @@ impl Node {
             confirmed: now,
             next_heartbeat: now,
             progress: now,
+            vouch_asked: LogPoint::NULL,
+            leans: false,
         });
         self.begin_term(now);
         self.beat(now);
@@ -153,28 +159,36 @@ impl Node {
             return;
         }
         let (term, me) = (reign.term, self.config.me);
+        let overridden = self.override_of(&reign.promisers);
         let mut records = Vec::new();
-        if self.membership.is_none() {
+        if self.membership().is_none() {
             let members = founding::founding_members(&self.config, &reign.promisers);
-            let draft = Membership::founding_draft(me, self.config.fresh_group, members);
-            let founding = self.stamp_after(now, None, term, draft);
-            let membership = Membership::from_record(&founding).expect("written a moment ago");
-            self.learn_membership(membership);
+            let membership = Membership::founding(self.config.fresh_group, members);
+            let founding = self.stamp_after(now, None, term, membership.founding_draft(me));
+            let membership = Membership { at: founding.point(), ..membership };
+            self.learn_membership(membership, "founded");
             records.push(founding);
         }
         let draft = Draft::opening(Kind::TermStart, me, &self.config.incarnation.0);
         let start = self.stamp_after(now, records.last(), term, draft);
         let opened = start.point();
         records.push(start);
+        if let Some(overridden) = overridden {
+            let change = self.stamp_after(now, records.last(), term, overridden.draft());
+            let overridden = Membership { at: change.point(), ..overridden };
+            self.learn_membership(overridden, "goes on alone");
+            records.push(change);
+        }
+        let last = records[records.len() - 1].point().vlsn;
         let first = records[0].point().vlsn;
-        self.watermarks.appended(first, opened.vlsn, Durability::SYNC_MAJORITY);
+        self.watermarks.appended(first, last, Durability::SYNC_MAJORITY);
         self.append(now, records);
         let reign = self.reign.as_mut().expect("reigns");
         reign.opened = Some(opened);
         reign.progress = now;
     }
 
-    fn stamp_after(
+    pub(crate) fn stamp_after(
         &self,
         now: Duration,
         before: Option<&Record>,
@@ -215,6 +229,7 @@ impl Node {
         let heartbeat = self.config.timing.heartbeat;
         let Some(reign) = &mut self.reign else { return };
         reign.round += 1;
+        reign.vouch_asked = LogPoint::NULL;
         reign.next_heartbeat = now + heartbeat;
         let (round, index) = (reign.round, reign.read_index(self.watermarks.dvlsn()));
         reign.sent.push_back(Round { number: round, at: now, index });
@@ -228,6 +243,7 @@ impl Node {
         let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
         peers.into_iter().for_each(|link| self.herald(link));
         self.confirm(now);
+        self.ask_the_arbiter(now);
         if mutant!("reads-skip-round") {
             self.round_answered(now, round);
         }
@@ -375,6 +391,7 @@ impl Node {
         if let Some(reign) = &mut self.reign {
             reign.acks.observe(me, incarnation, synced, written);
             self.count_acks(now);
+            self.ask_the_arbiter(now);
         }
     }
 
@@ -400,14 +417,22 @@ impl Node {
     fn count_acknowledged(&mut self) {
         let Some(reign) = &self.reign else { return };
         let (me, electorate, dvlsn) = (self.config.me, &self.electorate, self.watermarks.dvlsn());
+        let copies = &self.copies;
         let reached = |class: Durability| {
             // What it asks for is just what makes an entry durable.
             if class == Durability::SYNC_MAJORITY {
                 return dvlsn;
             }
-            let need = electorate.acknowledgements(class.acks);
-            let voters = electorate.voters.keys().copied();
-            reign.acks.acknowledged(me, voters, need, (class.local, class.replica))
+            let classes = (class.local, class.replica);
+            let need = quorum::acknowledgements(copies.len(), electorate.commit_need, class.acks);
+            match class.acks {
+                // All who hold the data: an arbiter's word is no copy.
+                Acks::All => reign.acks.acknowledged(me, copies.iter().copied(), need, classes),
+                Acks::SimpleMajority | Acks::None => {
+                    let voters = electorate.voters.keys().copied();
+                    reign.acks.acknowledged(me, voters, need, classes)
+                }
+            }
         };
         let resolved = self.watermarks.resolve_acknowledged(reign.term, reached);
         let cvlsn = self.watermarks.acknowledged(reached);

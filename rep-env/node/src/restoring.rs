@@ -12,7 +12,7 @@
 //!
 //! Whoever can follow a stream after all, or reigns, needs no copy: the fetch ends, and what was fetched is of use another time.
 
-use crate::links::Slot;
+use crate::membership::joining::Joining;
 use crate::node::Node;
 use crate::output::{Event, Output, Request};
 use crate::reads::ReadKind;
@@ -81,6 +81,8 @@ pub enum NotRestored {
     },
     /// A copy is being fetched already.
     InProgress,
+    /// This member is an arbiter or a monitor.
+    HoldsNoData,
 }
 
 impl fmt::Display for NotRestored {
@@ -94,6 +96,10 @@ impl fmt::Display for NotRestored {
                 write!(f, "{source} is no other member of this group")
             }
             NotRestored::InProgress => write!(f, "this node is being given a copy already"),
+            NotRestored::HoldsNoData => write!(
+                f,
+                "this node holds no data, and is to hold none: it votes or watches by what it is told"
+            ),
         }
     }
 }
@@ -187,9 +193,13 @@ impl Node {
     }
 
     fn check_order(&self, source: NodeId) -> Result<(), NotRestored> {
-        let is_other = source != self.config.me && self.config.members.contains_key(&source);
+        let is_other = source != self.config.me && self.others().any(|id| id == source);
         match &self.restoring {
             _ if self.is_ended() => Err(NotRestored::Closed),
+            // With a log it would vote by that, and not by what it has vouched for.
+            _ if self.lacks_data() => Err(NotRestored::HoldsNoData),
+            // Another node is about to take its place, with a copy or with a number.
+            _ if self.is_making_way() => Err(NotRestored::InProgress),
             _ if self.reign.is_some() => Err(NotRestored::Master),
             _ if !is_other => Err(NotRestored::UnknownSource { source }),
             Some(_) => Err(NotRestored::InProgress),
@@ -258,8 +268,7 @@ impl Node {
         let round_trips = self.links.round_trips();
         let far = |id: NodeId| round_trips.get(&id).copied().unwrap_or(Duration::MAX);
         let master = self.master();
-        let others = self.config.members.keys().copied().filter(|id| *id != self.config.me);
-        let mut sources: Vec<NodeId> = others.collect();
+        let mut sources: Vec<NodeId> = self.others().filter(|id| self.holds_data(*id)).collect();
         let outrun = self.restoring.as_ref().is_some_and(|restoring| restoring.outrun);
         let master_first = outrun || self.config.restored.is_some();
         sources.sort_by_key(|id| ((Some(*id) == master) != master_first, far(*id), *id));
@@ -349,9 +358,7 @@ impl Node {
     /// The member goes on as it was before the order.
     fn end_order(&mut self) {
         self.restoring = None;
-        if let Some(master) = self.following.as_ref().map(|following| following.master) {
-            self.connect(master, Slot::Source);
-        }
+        self.seek_source(self.clock);
     }
 
     // ---- the end of it ----
@@ -399,18 +406,27 @@ impl Node {
     fn make_way(&mut self, point: LogPoint) {
         self.enter(Stage::Fetched);
         self.because("is given a copy");
-        self.unfollow();
-        let given_up = self.watermarks.give_up();
-        given_up.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
-        self.close_links();
+        self.fall_silent();
         self.event(Event::RestoreFetched { point });
         self.observe();
         self.output(Output::Reopen { point });
     }
 
+    /// Nobody hears of this node any more: another is to take its place.
+    pub(crate) fn fall_silent(&mut self) {
+        self.unfollow();
+        self.give_changes_up();
+        let given_up = self.watermarks.give_up();
+        given_up.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
+        self.close_links();
+    }
+
     /// Whether another node is to take this one's place.
     pub(crate) fn is_making_way(&self) -> bool {
         let stage = self.restoring.as_ref().map(|restoring| restoring.stage);
+        if self.joining == Joining::Admitted {
+            return true;
+        }
         matches!(stage, Some(Stage::Fetched)) && !mutant!("restore-goes-on-meanwhile")
     }
 

@@ -30,11 +30,16 @@ impl Node {
     ) {
         self.clock = now;
         let shown = shown.into();
-        let expected = link.peer != self.config.me && self.is_listed(link.peer);
+        let expected = link.peer != self.config.me && self.contacts.contains_key(&link.peer);
         if self.is_over() || !expected {
             return self.output(Output::Disconnect { link });
         }
-        if self.is_impostor(link, shown.incarnation, dialled) || self.is_wrong_way(link, dialled) {
+        if self.told_removed(link, shown.incarnation) {
+            return;
+        }
+        if self.is_impostor(link, shown.incarnation, dialled)
+            || self.is_wrong_way(link, shown.incarnation, dialled)
+        {
             return self.output(Output::Disconnect { link });
         }
         if self.is_twin(link, shown) {
@@ -48,7 +53,7 @@ impl Node {
             self.output(Output::Disconnect { link: old.link });
             self.link_lost(now, &old);
         }
-        if slot == Slot::Source && !self.follows(link.peer) {
+        if slot == Slot::Source && !self.is_source(link.peer) {
             self.drop_link(link.peer, slot);
         }
         if slot == Slot::Peer {
@@ -82,11 +87,19 @@ impl Node {
             return;
         }
         self.links.failed(now, peer, service);
+        if service == Service::Feeder && self.is_relay(peer) {
+            self.pass_over(now, peer, format!("it cannot be asked for a stream: {why}"));
+            return self.settle(now);
+        }
         match why {
             // Nobody listens where the master was: that is silence, at once.
             DialFailure::Refused if self.follows(peer) => self.election.lose_master(now),
             DialFailure::Refused | DialFailure::Unreachable => {}
-            DialFailure::Rejected(reason) => self.refused_by(peer, reason),
+            DialFailure::Rejected(reason) => {
+                // Whoever was removed, or wiped, is not known by name.
+                self.inquire();
+                self.refused_by(peer, reason);
+            }
         }
         self.settle(now);
     }
@@ -109,6 +122,9 @@ impl Node {
             return Err(PeerError::WrongService { message: message.name() });
         }
         self.links.heard(now, open.link.peer, open.slot);
+        if !self.heeds(open.link.peer, &message) {
+            return Ok(());
+        }
         let result = self.route(now, open, message);
         self.settle(now);
         result
@@ -157,7 +173,23 @@ impl Node {
                 Ok(())
             }
             Message::TurnedAway(why) => {
-                self.refused_by(link.peer, why.to_string());
+                self.turned_away(&open, why);
+                Ok(())
+            }
+            Message::Vouch { term, point } => {
+                self.vouch_asked(&open, term, point);
+                Ok(())
+            }
+            Message::Vouched { term, point } => self.vouched(now, &open, term, point),
+            Message::Stands { term, synced, source } => {
+                self.told_where_it_stands(&open, term, (synced, source))
+            }
+            Message::Acquaint(membership) => {
+                self.acquainted(&open, *membership);
+                Ok(())
+            }
+            Message::RoundTrips(row) => {
+                self.told_nearness(&open, row);
                 Ok(())
             }
             Message::GroupShutDown { term } => {
@@ -183,17 +215,20 @@ impl Node {
         if !self.is_member(open) {
             return Ok(());
         }
+        let answers = !self.is_monitor() || mutant!("monitor-answers");
         if term < self.term() {
             let known = self.durable_fence().term;
-            if known > term {
+            if known > term && answers {
                 self.send(open.link, Message::HeartbeatReply { term: known, round: 0 });
             }
             return Ok(());
         }
         self.follow(now, term, open.link.peer, quorate)?;
         // The answer counts for mastership, so the fence that it leans on must be on disk.
-        if !self.is_over() && self.durable_fence().term >= term && self.term() == term {
+        let holds = self.durable_fence().term >= term && self.term() == term;
+        if !self.is_over() && holds && answers {
             self.send(open.link, Message::HeartbeatReply { term, round });
+            self.tell_where_it_stands(open.link, term);
         }
         Ok(())
     }
@@ -250,6 +285,9 @@ impl Node {
             && let Some(words) = lasting(reason)
         {
             self.refused(by, Refusal { reason: words.into(), passes: false });
+            if matches!(reason, Reason::OtherIncarnation | Reason::NotAMember) {
+                self.ask_to_join();
+            }
         }
     }
 
@@ -299,32 +337,18 @@ impl Node {
         }
     }
 
-    /// The smaller number dials the PEER link.
-    pub(crate) fn dial_peers(&mut self) {
-        let me = self.config.me;
-        let greater: Vec<NodeId> =
-            self.config.members.keys().copied().filter(|peer| *peer > me).collect();
-        greater.into_iter().for_each(|peer| self.connect(peer, Slot::Peer));
-    }
-
-    pub(crate) fn close_links(&mut self) {
-        let ids: Vec<NodeId> = self.config.members.keys().copied().collect();
-        for peer in ids {
-            for slot in [Slot::Peer, Slot::Source, Slot::Fed] {
-                self.links.unwant(peer, slot);
-                self.drop_link(peer, slot);
-            }
-        }
-    }
-
     pub(crate) fn links_timeout(&mut self, now: Duration) {
         for (peer, service) in self.links.due(now) {
             self.output(Output::Connect { peer, service });
         }
         if self.next_ping <= now {
             self.next_ping = now + self.config.timing.election_timeout / 2;
+            self.end_loneliness(now);
             let (asked, silent) = self.links.ping_round();
             asked.into_iter().for_each(|link| self.ping(now, link));
+            self.share_nearness();
+            self.notice_silence(now);
+            self.mind_the_source(now);
             sometimes!(!silent.is_empty(), "node-gave-up-a-silent-link");
             silent.into_iter().for_each(|link| self.give_up(now, link));
         }
@@ -342,12 +366,16 @@ impl Node {
     pub(crate) fn voters_in_reach(&self) -> usize {
         let patience = self.config.timing.election_timeout * 2;
         let fresh = |open: &&Open| self.clock.saturating_sub(open.heard) <= patience;
-        1 + self.links.peers().filter(fresh).filter(|open| self.is_member(open)).count()
+        let counts = |open: &&Open| self.electorate.counts(open.link.peer, open.incarnation);
+        let own = self.electorate.counts(self.config.me, self.config.incarnation);
+        usize::from(own) + self.links.peers().filter(fresh).filter(counts).count()
     }
 
     /// A new PEER link: learn the round trip; a master makes itself known at once.
     fn greet(&mut self, now: Duration, link: Link) {
         self.ping(now, link);
+        self.acquaint(link);
+        self.tell_nearness(link);
         self.herald(link);
         self.tell_again(link);
     }
@@ -378,13 +406,15 @@ impl Node {
     /// Whether another directory of a member's name asks for the place of the recorded one, which is here and heard:
     /// a wiped or cloned directory beside the real one must not keep it off.
     fn is_impostor(&self, link: Link, incarnation: Incarnation, dialled: bool) -> bool {
-        let Some(membership) = &self.membership else { return false };
+        if self.membership().is_none() {
+            return false;
+        }
         let patience = self.config.timing.election_timeout;
         let present =
             self.links.get(link.peer, Slot::of(link.service, dialled)).is_some_and(|open| {
                 self.is_member(open) && self.clock.saturating_sub(open.heard) <= patience
             });
-        present && !membership.admits(link.peer, incarnation)
+        present && !self.admits(link.peer, incarnation)
     }
 
     /// Whether another process of the same data directory is here and heard: then this one is a copy, or the
@@ -407,23 +437,25 @@ impl Node {
         }
     }
 
-    /// Whether a PEER link comes from a side that does not dial. No member of a greater number does, and whoever took its
+    /// Whether a PEER link comes from a side that does not dial. A member of a greater number does so only if it has been missed, and anybody else who took its
     /// place in its absence would keep this node from dialling the member itself.
-    fn is_wrong_way(&self, link: Link, dialled: bool) -> bool {
-        link.service == Service::Peer && !dialled && self.config.me < link.peer
+    fn is_wrong_way(&self, link: Link, incarnation: Incarnation, dialled: bool) -> bool {
+        let wrong = link.service == Service::Peer && !dialled && self.config.me < link.peer;
+        let missed = self.is_placed()
+            && self.admits(link.peer, incarnation)
+            && self.links.get(link.peer, Slot::Peer).is_none();
+        wrong && !missed
     }
 
-    /// Whether the other end is the member that it says, with the data directory that was recorded. Before the
-    /// founding every listed name is taken at its word.
-    pub(crate) fn is_member(&self, open: &Open) -> bool {
-        match &self.membership {
-            Some(membership) => membership.admits(open.link.peer, open.incarnation),
-            None => self.config.members.contains_key(&open.link.peer),
+    /// A peer's last word.
+    fn turned_away(&mut self, open: &Open, why: TurnedAway) {
+        match why {
+            TurnedAway::Removed(whom) if whom != self.config.incarnation => {}
+            TurnedAway::Removed(_) if self.is_member(open) => self.was_removed(),
+            TurnedAway::Removed(_) | TurnedAway::Twin => {
+                self.refused_by(open.link.peer, why.to_string())
+            }
         }
-    }
-
-    fn is_listed(&self, peer: NodeId) -> bool {
-        self.config.members.contains_key(&peer)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::links::{Link, Open, Slot};
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::{HaltReason, Output, Request};
-use rep_vlsn::{NodeId, Term, Vlsn};
+use rep_vlsn::{NodeId, Term};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -108,7 +108,8 @@ impl Node {
     /// Whether all there is is durable, and synced by every member that is connected.
     fn is_everyone_synced(&self) -> bool {
         let last = self.log.last().vlsn;
-        let all = self.connected().all(|open| self.synced_by(open.link.peer) >= last);
+        let mut holders = self.connected().filter(|open| self.holds_data(open.link.peer));
+        let all = holders.all(|open| self.synced_by(open.link.peer) >= last);
         all && self.dvlsn() == last && self.log.synced() == last
     }
 
@@ -116,16 +117,13 @@ impl Node {
         self.links.peers().filter(|open| self.is_member(open))
     }
 
-    fn synced_by(&self, id: NodeId) -> Vlsn {
-        self.reign.as_ref().map_or(Vlsn::NULL, |reign| reign.acks.points(id).0.vlsn)
-    }
-
     fn tell_everyone(&mut self, now: Duration) {
-        let (me, last, term) = (self.config.me, self.log.last().vlsn, self.term());
+        let (last, term) = (self.log.last().vlsn, self.term());
         let links: Vec<Link> = self.connected().map(|open| open.link).collect();
         let here: BTreeSet<NodeId> = links.iter().map(|link| link.peer).collect();
-        let behind = |id: &NodeId| *id != me && (self.synced_by(*id) < last || !here.contains(id));
-        let left_behind = self.config.members.keys().copied().filter(behind).collect();
+        let lacks = |id: &NodeId| self.holds_data(*id) && self.synced_by(*id) < last;
+        let behind = |id: &NodeId| lacks(id) || !here.contains(id);
+        let left_behind = self.others().filter(behind).collect();
         links.into_iter().for_each(|link| self.send(link, Message::GroupShutDown { term }));
         if let Some(shutting) = &mut self.shutting {
             shutting.stage = Stage::Told { here, left_behind };

@@ -45,6 +45,8 @@ pub enum Persisted {
         /// As it was asked.
         before: Vlsn,
     },
+    /// The cell `vouch` holds this point.
+    Vouch(LogPoint),
     /// Files at the log's head are gone.
     Cleaned {
         /// The first entry still held.
@@ -56,7 +58,7 @@ pub enum Persisted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PersistFailed {
-    /// The promise cell could not be written.
+    /// The promise cell could not be written, or an arbiter's cell `vouch`.
     Fence,
     /// The log could not be written, synced or cut: it takes no more in this run.
     Log,
@@ -78,6 +80,7 @@ impl Node {
             Persisted::Truncated { point, epoch, last_crc } => {
                 self.log_truncated(now, point, epoch, last_crc);
             }
+            Persisted::Vouch(point) => self.vouch_kept(point),
             Persisted::Past { before } => self.past_kept(before),
             Persisted::Cleaned { first } => self.log_cleaned(first),
         }

@@ -290,6 +290,36 @@ fn the_log_of_a_source_is_kept_from_the_copys_entry_on() {
 }
 
 #[test]
+fn what_follows_a_copy_is_kept_until_its_taker_has_caught_up() {
+    stranded::the_log_is_kept_until_who_was_given_a_copy_follows();
+}
+
+#[test]
+fn a_replica_that_gave_a_copy_keeps_no_more_than_any_other() {
+    stranded::a_replica_that_gave_a_copy_keeps_no_more_than_any_other();
+}
+
+#[test]
+fn what_follows_a_copy_is_kept_for_so_long_and_for_so_many_bytes() {
+    stranded::a_pin_that_lingers_ends_by_bytes_by_age_and_with_the_member();
+}
+
+/// It is no member by then, or was none.
+#[test]
+fn nothing_is_kept_for_a_copy_that_a_stranger_got_or_that_nobody_got_whole() {
+    let (mut group, master, _) = in_sync(&["n1", "n2", "n3"]);
+    let at = group.node(master).applied().vlsn;
+    group.act(master, |node, now| {
+        let pin = node.offer(at).unwrap().pin;
+        node.copy_given(now, pin, Incarnation([9; 16]));
+        let pin = node.offer(at).unwrap().pin;
+        node.unpin(pin);
+        node.copy_given(now, pin, Incarnation([9; 16]));
+    });
+    stranded::leave_behind(&mut group, master, at);
+}
+
+#[test]
 fn a_copy_names_the_directories_of_the_members_and_no_others() {
     let (group, master, others) = in_sync(&["n1", "n2", "n3"]);
     let past = group.node(master).past_of(group.node(master).applied()).unwrap();

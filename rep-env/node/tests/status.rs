@@ -7,6 +7,7 @@ mod harness;
 use harness::Group;
 use rep_node::{NodeState, PersistFailed};
 use rep_vlsn::NodeId;
+use std::time::Duration;
 
 const N1: NodeId = NodeId::new(1);
 
@@ -167,4 +168,28 @@ fn a_wiped_member_is_told_why_it_is_refused() {
     group.wipe(a);
     group.start(a);
     await_words(&mut group, a, "refused: incarnation");
+}
+
+#[test]
+fn every_member_has_the_same_matrix_of_round_trips() {
+    let mut group = Group::new(&["n1", "n2", "n3"]);
+    group.start_all();
+    let whole = |group: &Group, id: NodeId| {
+        let rows = group.node(id).nearness();
+        rows.len() == 3 && rows.values().all(|row| row.len() == 2)
+    };
+    group.run_until("all have all rows", |group| group.ids().iter().all(|id| whole(group, *id)));
+    group.run_for(Duration::from_secs(10));
+    let ids = group.ids();
+    let rows: Vec<_> = ids.iter().map(|id| group.node(*id).nearness()).collect();
+    let near = |a: Duration, b: Duration| a.abs_diff(b) * 4 <= a;
+    for (from, to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (from, to))) {
+        let told: Vec<_> = rows.iter().map(|rows| rows[from].get(to).copied()).collect();
+        assert!(told.iter().all(|trip| trip.is_some() == (from != to)), "{from} to {to}: {told:?}");
+        let trips: Vec<Duration> = told.into_iter().flatten().collect();
+        assert!(trips.iter().all(|trip| near(trips[0], *trip)), "{from} to {to}: {trips:?}");
+    }
+    group.crash(ids[2]);
+    group.start(ids[2]);
+    group.run_until("whoever comes back is told", |group| whole(group, ids[2]));
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use rep_node::{Message, PeerError, Service, TurnedAway};
-use rep_vlsn::{Term, Vlsn};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
+use std::time::Duration;
 
 fn decode(frame: &[u8]) -> Result<Message, PeerError> {
     Message::decode(Service::Peer, true, Bytes::copy_from_slice(frame))
@@ -17,6 +18,7 @@ fn frame(tag: u8, numbers: &[u64], rest: &[u8]) -> Vec<u8> {
 fn golden() -> Vec<(Message, Vec<u8>)> {
     let (term, number, round) = (Term::new(0x0102), 0x0304, 0x0506);
     let index = Vlsn::new(0x0708);
+    let point = LogPoint::new(term, index);
     vec![
         (Message::Heartbeat { term, round, quorate: true }, frame(2, &[0x0102, 0x0506], &[1])),
         (Message::Heartbeat { term, round, quorate: false }, frame(2, &[0x0102, 0x0506], &[0])),
@@ -26,7 +28,14 @@ fn golden() -> Vec<(Message, Vec<u8>)> {
         (Message::ReadIndex { term, number }, frame(6, &[0x0102, 0x0304], &[])),
         (Message::ReadIndexReply { term, number, index }, frame(7, &[0x0102, 0x0304, 0x0708], &[])),
         (Message::TurnedAway(TurnedAway::Twin), frame(8, &[1], &[])),
+        (Message::TurnedAway(TurnedAway::Removed(Incarnation([7; 16]))), frame(8, &[2], &[7; 16])),
         (Message::GroupShutDown { term }, frame(9, &[0x0102], &[])),
+        (Message::Vouch { term, point }, frame(11, &[0x0102, 0x0102, 0x0708], &[])),
+        (Message::Vouched { term, point }, frame(12, &[0x0102, 0x0102, 0x0708], &[])),
+        (
+            Message::Stands { term, synced: point, source: NodeId::new(0x0a0b) },
+            frame(14, &[0x0102, 0x0102, 0x0708], &[0x0b, 0x0a, 0, 0]),
+        ),
     ]
 }
 
@@ -50,8 +59,23 @@ fn a_frame_of_another_length_is_no_message() {
 }
 
 #[test]
+fn a_row_of_round_trips_is_these_bytes() {
+    let row = [(2, 0x0a0b), (3, 7)].map(|(id, us)| (NodeId::new(id), Duration::from_micros(us)));
+    let (message, bytes) =
+        (Message::RoundTrips(row.into()), frame(13, &[0x0a0b_0000_0002, 0x0007_0000_0003], &[]));
+    assert_eq!(message.encode(), bytes);
+    assert_eq!(decode(&bytes).unwrap(), message);
+    let twice = frame(13, &[0x0a0b_0000_0002, 0x0007_0000_0002], &[]);
+    assert_eq!(decode(&twice), Err(PeerError::Malformed("round trips out of order")));
+    let many: Vec<u64> = (1..=65).collect();
+    for wrong in [&bytes[..bytes.len() - 1], &frame(13, &many, &[])] {
+        assert_eq!(decode(wrong), Err(PeerError::Malformed("wrong length")));
+    }
+}
+
+#[test]
 fn what_is_unknown_is_refused() {
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=9).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=14).contains(tag)) {
         assert_eq!(decode(&frame(tag, &[1, 1], &[])), Err(PeerError::Malformed("unknown tag")));
     }
     let flag = frame(2, &[1, 1], &[2]);

@@ -96,6 +96,15 @@ counts! {
     told_closed "told closed" "closed.";
     transferred "transferred" "Wishes for another master that were fulfilled,";
     not_transferred "not transferred" "and that were not.";
+    recruits "machines recruited" "Machines that were told to join a group,";
+    questions "questions to join" "questions of those, and of wiped ones, to be admitted,";
+    admitted "admitted" "and how many were given a place.";
+    secondaries "secondaries" "Those of them that are to hold the data and not to vote.";
+    vouches "vouches" "Points that arbiters have written down.";
+    rolls "membership entries" "Memberships that a master has logged after the first.";
+    overrides "overrides" "Designated members that went on alone.";
+    changed "changes made" "Changes of the membership: made,";
+    not_changed "changes not made" "and not made.";
     unknown "unknown" "Writes whose outcome is unknown.";
     failed "failed" "Writes that failed for certain.";
     reads "reads" "Reads served.";
@@ -120,6 +129,13 @@ counts! {
 }
 
 impl Counts {
+    pub(crate) fn change(&mut self, made: bool) {
+        match made {
+            true => self.changed += 1,
+            false => self.not_changed += 1,
+        }
+    }
+
     pub(crate) fn transfer(&mut self, fulfilled: bool) {
         match fulfilled {
             true => self.transferred += 1,

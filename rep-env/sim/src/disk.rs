@@ -16,7 +16,7 @@ use rep_node::Fence;
 use rep_store::MemoryHome;
 use rep_vlsn::{
     CellError, DurableCell, Incarnation, LogConfig, LogPoint, MemDisk, OpenError, Opened,
-    ReadError, Vlsn, open,
+    ReadError, Term, Vlsn, open,
 };
 use std::time::Duration;
 
@@ -33,8 +33,10 @@ pub(crate) struct Found {
     pub(crate) incarnation: Incarnation,
     pub(crate) promise: DurableCell<MemDisk>,
     pub(crate) fence: Fence,
+    pub(crate) vouched: LogPoint,
     pub(crate) past: DurableCell<MemDisk>,
     pub(crate) past_value: Option<Bytes>,
+    pub(crate) place: Option<Bytes>,
     pub(crate) log: Opened<MemDisk>,
     pub(crate) entries: Vec<(LogPoint, Bytes)>,
 }
@@ -52,10 +54,14 @@ pub(crate) enum Unopened {
 
 /// The cell that holds the fence.
 const PROMISE: &str = "promise";
+/// The cell of what an arbiter vouches for.
+const VOUCH: &str = "vouch";
 /// The cell that says which member this is.
 const IDENTITY: &str = "identity";
 /// The cell of what the log's head said, made before it says anything.
 const PAST: &str = "past";
+/// The cell of what it was told when it was admitted.
+pub(crate) const PLACE: &str = "place";
 
 impl Home {
     /// Opens everything, as the runtime does. `fresh` names the directory if it is new.
@@ -69,14 +75,16 @@ impl Home {
             }
             None => Fence::default(),
         };
+        let vouched = self.vouched(&self.disk).map_err(|error| self.explain_cell(&error))?;
         let (mut past, past_value) = DurableCell::open(self.disk.clone(), PAST)
             .map_err(|error| self.explain_cell(&error))?;
         if past_value.is_none() {
             past.store(b"").map_err(|error| self.explain_cell(&error))?;
         }
+        let place = self.place().map_err(|error| self.explain_cell(&error))?;
         let log = open(self.disk.clone(), config).map_err(|error| self.explain_log(&error))?;
         let entries = self.entries(&log)?;
-        Ok(Found { incarnation, promise, past, past_value, fence, log, entries })
+        Ok(Found { incarnation, promise, fence, vouched, past, past_value, place, log, entries })
     }
 
     /// The fence that the directory would come back with if the power failed now, whatever its cell says of itself.
@@ -84,6 +92,27 @@ impl Home {
         let opened = DurableCell::open(self.disk.certain(PROMISE), PROMISE);
         let stored = opened.ok().and_then(|(_, stored)| stored);
         stored.and_then(|bytes| Fence::decode(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// What an arbiter vouches for by its cell `vouch`. Who is none has no such cell.
+    fn vouched(&self, disk: &MemDisk) -> Result<LogPoint, CellError> {
+        match self.disk.contents(VOUCH) {
+            None => Ok(LogPoint::NULL),
+            Some(_) => {
+                let (_, stored) = DurableCell::open(disk.clone(), VOUCH)?;
+                Ok(stored.and_then(|bytes| point_of(&bytes)).unwrap_or(LogPoint::NULL))
+            }
+        }
+    }
+
+    /// The same, if the power failed now.
+    pub(crate) fn certain_vouch(&self) -> LogPoint {
+        self.vouched(&self.disk.certain(VOUCH)).unwrap_or(LogPoint::NULL)
+    }
+
+    pub(crate) fn store_vouch(&self, point: LogPoint) -> Result<(), CellError> {
+        let (mut cell, _) = DurableCell::open(self.disk.clone(), VOUCH)?;
+        cell.store(&[point.term.get().to_le_bytes(), point.vlsn.get().to_le_bytes()].concat())
     }
 
     /// Whether the log's segments hold nothing that was not synced. The index may: it is written without care.
@@ -96,6 +125,14 @@ impl Home {
         match stored.as_deref().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
             Some(known) => Ok(Incarnation(known)),
             None => cell.store(&fresh.0).map(|()| fresh),
+        }
+    }
+
+    /// What it was told when it was admitted, if it was. Who founds a group has no such cell.
+    fn place(&self) -> Result<Option<Bytes>, CellError> {
+        match self.disk.contents(PLACE) {
+            None => Ok(None),
+            Some(_) => DurableCell::open(self.disk.clone(), PLACE).map(|(_, place)| place),
         }
     }
 
@@ -187,10 +224,11 @@ pub(crate) fn latency(swarm: &DiskSwarm, rng: &mut Rng, node: u32, mean: Duratio
     Duration::from_nanos(rng.latency_ns(mean.as_nanos() as u64 * u64::from(factor)))
 }
 
-/// Entry 1, from which a node learns its group.
-pub(crate) fn founding(log: &Opened<MemDisk>) -> Option<rep_vlsn::Record> {
-    let batch = log.reader.batch(Vlsn::FIRST, Vlsn::FIRST, usize::MAX, log.view.epoch()).ok()?;
-    batch.into_records().into_iter().next()
+/// The entries from which a node learns who belongs to its group.
+pub(crate) fn memberships(log: &Opened<MemDisk>) -> Vec<rep_vlsn::Record> {
+    let read = |vlsn| log.reader.batch(vlsn, vlsn, usize::MAX, log.view.epoch()).ok();
+    let batches = log.view.memberships().iter().filter_map(|at| read(at.vlsn));
+    batches.flat_map(rep_vlsn::Batch::into_records).collect()
 }
 
 /// What lies in the place of a damaged record.
@@ -208,6 +246,11 @@ pub(crate) fn spoilt(record: &[u8], damage: Damage, other: Option<&[u8]>) -> Vec
         (Damage::Lost | Damage::Misplaced(_), _) => bytes.fill(0),
     }
     bytes
+}
+
+fn point_of(bytes: &[u8]) -> Option<LogPoint> {
+    let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+    Some(LogPoint::new(Term::new(word(0)?), Vlsn::new(word(8)?)))
 }
 
 fn find(content: &[u8], record: &[u8]) -> Option<usize> {

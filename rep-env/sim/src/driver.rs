@@ -9,19 +9,26 @@ mod applier;
 mod callers;
 mod cleaning;
 mod copies;
+mod designated;
 mod images;
+mod joining;
 mod links;
+mod numbers;
 mod space;
+mod vouching;
 mod writers;
 
 pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Taking};
+pub(crate) use joining::{Joining, Question, Told};
+pub(crate) use writers::Word;
 
 use crate::faults::{End, Fault, Moment};
-use crate::oracle::{Checked, Invariant, Violation, Watermark, ensure};
+use crate::machine::{Contacts, Machine};
+use crate::oracle::{Checked, Invariant, Roll, Violation, Watermark, ensure};
 use crate::process::{Crash, Live};
 use crate::world::{Event, World};
 use rep_node::{HaltReason, Node, Output, Role};
-use rep_vlsn::NodeId;
+use rep_vlsn::Vlsn;
 use std::time::Duration;
 
 /// Outputs of one step, per member.
@@ -37,7 +44,7 @@ impl World {
     /// Gives the node an input and carries out what it asks for.
     pub(crate) fn step<R>(
         &mut self,
-        id: NodeId,
+        id: Machine,
         act: impl FnOnce(&mut Node, Duration) -> R,
     ) -> Option<R> {
         let now = self.now;
@@ -48,7 +55,7 @@ impl World {
         Some(result)
     }
 
-    pub(crate) fn drain(&mut self, id: NodeId) {
+    pub(crate) fn drain(&mut self, id: Machine) {
         let (mut outputs, mut carried) = (0, 0);
         let last = self.last_output_of_step();
         loop {
@@ -76,24 +83,25 @@ impl World {
 
     /// I-32 and I-33: how much one step puts out, and what it leaves waiting for the disk. The budget is for what a master lets in: what
     /// it took as a replica may be more, and then nothing is let in until the disk has caught up.
-    pub(crate) fn is_bounded(&mut self, id: NodeId, outputs: u32) -> Checked {
+    pub(crate) fn is_bounded(&mut self, id: Machine, outputs: u32) -> Checked {
         let nodes = self.swarm.nodes;
         ensure(outputs <= OUTPUTS_MAX * (nodes + 1), Invariant::BoundedWork, || {
             format!("{id} puts out {outputs} things in one step, in a group of {nodes}")
         })?;
         let callers = u64::from(self.swarm.load.clients) * ENTRY_BYTES;
         let Some(live) = self.live_mut(id) else { return Ok(()) };
-        let (fences, admission) = (live.fences.len(), &live.front.admission);
+        let fences = live.words.iter().filter(|word| matches!(word, Word::Fence(_))).count();
+        let (vouches, admission) = (live.words.len() - fences, &live.front.admission);
         let (bytes, max) = (admission.unsynced_bytes, admission.unsynced_bytes_max);
         let leads = live.node.role() == Role::Leader;
         live.backlog = if leads { live.backlog.min(bytes) } else { bytes };
         let max = max.max(live.backlog);
         ensure(
-            fences <= FENCES_MAX && (!leads || bytes <= max + callers),
+            fences <= FENCES_MAX && vouches <= 1 && (!leads || bytes <= max + callers),
             Invariant::BoundedQueues,
             || {
                 format!(
-                    "{fences} fences and {bytes} bytes of entries wait for the disk of {id}; it may have {max}"
+                    "{fences} fences, {vouches} vouches and {bytes} bytes of entries wait for the disk of {id}; it may have {max}"
                 )
             },
         )
@@ -119,7 +127,7 @@ impl World {
     }
 
     /// What the step had still to put out never happens.
-    fn ends_mid_step(&mut self, id: NodeId, how: Crash) {
+    fn ends_mid_step(&mut self, id: Machine, how: Crash) {
         self.moment_passes();
         let Some(live) = self.process_mut(id).live.as_mut() else { return };
         self.counts.mid_steps += u64::from(live.node.poll_output().is_some());
@@ -130,7 +138,7 @@ impl World {
     }
 
     /// An armed crash counts outputs; at zero the rest of them never happens.
-    fn crash_is_due(&mut self, id: NodeId) -> bool {
+    fn crash_is_due(&mut self, id: Machine) -> bool {
         self.moment_passes();
         let Some(live) = self.process_mut(id).live.as_mut() else { return true };
         match &mut live.crash_in {
@@ -148,7 +156,7 @@ impl World {
     }
 
     /// What the oracle sees of a node between two steps, and its next wake-up.
-    fn after_step(&mut self, id: NodeId) {
+    fn after_step(&mut self, id: Machine) {
         let now = self.now;
         let run = self.process(id).run;
         let Some(live) = self.process_mut(id).live.as_mut() else { return };
@@ -164,21 +172,36 @@ impl World {
             self.schedule.push(world + Duration::from_nanos(late), Event::Timer { id, run, at });
         }
         self.observe(id);
+        self.is_ruled_by_its_log(id);
         self.is_synced_in_time(id);
     }
 
+    /// I-43.
+    fn is_ruled_by_its_log(&mut self, id: Machine) {
+        let Some(live) = self.live_mut(id) else { return };
+        let at = live.node.membership().map(|membership| membership.at);
+        let checked = self.oracle.is_ruled_by(id, at);
+        self.check(checked);
+    }
+
     /// What the node claims to be durable.
-    fn observe(&mut self, id: NodeId) {
+    pub(crate) fn observe(&mut self, id: Machine) {
+        let held = Vlsn::new(self.oracle.member(id).log.len() as u64);
         let Some(live) = self.live_mut(id) else { return };
         let is_master = live.node.role() == Role::Leader;
         let (dvlsn, cvlsn) = (live.node.dvlsn(), live.node.cvlsn());
         let mark = Watermark { dvlsn, cvlsn, term: live.node.term(), is_master };
+        let made =
+            live.node.membership().filter(|it| is_master && it.at.vlsn > held).and_then(Roll::of);
+        self.oracle.coming = made.map(|roll| (id, roll));
         let checked = self.oracle.watermark(id, mark);
+        self.oracle.coming = None;
         self.check(checked);
+        self.oracle.notes_durable(self.now);
         self.learn_commits();
     }
 
-    pub(crate) fn timer(&mut self, id: NodeId, at: Duration) {
+    pub(crate) fn timer(&mut self, id: Machine, at: Duration) {
         let now = self.now;
         let Some(live) = self.process_mut(id).live.as_mut() else { return };
         if live.wake == Some(at) {
@@ -190,12 +213,13 @@ impl World {
             self.note(id, &[10], || format!("n{} timer", id.get()));
             self.step(id, |node, now| node.handle_timeout(now));
             self.wishes_end_in_time(id);
+            self.changes_end_in_time(id);
         } else {
             self.after_step(id);
         }
     }
 
-    fn carry_out(&mut self, id: NodeId, output: Output) {
+    fn carry_out(&mut self, id: Machine, output: Output) {
         self.is_silent(id, &output);
         match output {
             Output::PersistFence(fence) => {
@@ -204,11 +228,12 @@ impl World {
                     format!("n{} stores {fence:?}", id.get())
                 });
                 if let Some(live) = self.live_mut(id) {
-                    live.fences.push_back(fence);
+                    live.words.push_back(Word::Fence(fence));
                 }
                 self.promise_writer(id);
                 self.spring(id, Moment::FenceIssued);
             }
+            Output::PersistVouch(point) => self.keeps_word(id, point),
             Output::Append { group, holder, records } => self.append(id, group, holder, records),
             Output::Truncate { keep, epoch } => self.truncate(id, keep, epoch),
             Output::PersistPast { before, value } => self.keep_past(id, before, value),
@@ -221,22 +246,27 @@ impl World {
                 self.schedule.push(self.now + after, Event::SendEntries { id, run, link, range });
             }
             Output::Connect { peer, service } => {
-                let dial =
-                    crate::network::Dial { from: id, run: self.process(id).run, to: peer, service };
-                let coming = self.network.dial(self.now, dial);
-                self.net_coming(coming);
+                self.connect(id, peer, service);
             }
             Output::Disconnect { link } => self.hang_up(id, link),
             Output::Apply { from, to } => self.apply(id, from, to),
             Output::Staged { request, point } => self.staged(id, request, point),
             Output::Resolve { request, outcome } => self.resolve(id, request, outcome),
-            Output::Transferred { request, outcome } => self.transferred(id, request, &outcome),
+            Output::Transferred { request, outcome } => self.transferred(id, request, outcome),
             Output::Event(event) => self.heard(id, event),
             Output::Halt(reason) => self.halts(id, &reason),
             Output::Fetch { fetch, sources, at_least } => self.fetch(id, fetch, sources, at_least),
             Output::FetchNoMore => self.fetch_no_more(id),
             Output::Reopen { point } => self.makes_way(id, point),
-            // Nobody gives copies here: who needs one stays where it is, and says so.
+            Output::Contacts(contacts) => {
+                if let Some(live) = self.live_mut(id) {
+                    live.contacts = Contacts::of(&contacts);
+                }
+            }
+            Output::MembershipChanged { request, outcome } => self.changed(id, request, outcome),
+            Output::Join { helpers } => self.joins(id, &helpers),
+            Output::TakePlace { place } => self.takes_place(id, place),
+            Output::KeepPlace { place } => self.keeps_place(id, &place),
             other => self.fail(Violation {
                 invariant: Invariant::ErrorHonesty,
                 what: format!("the simulator does not know the output {other:?}"),
@@ -245,15 +275,22 @@ impl World {
     }
 
     /// I-28: who makes way for a copy does nothing more. Callers are told that there is nothing to be had here.
-    pub(crate) fn is_silent(&mut self, id: NodeId, output: &Output) {
+    pub(crate) fn is_silent(&mut self, id: Machine, output: &Output) {
         let says_nothing = matches!(
             output,
             Output::Event(_)
                 | Output::Disconnect { .. }
                 | Output::Resolve { .. }
                 | Output::Transferred { .. }
+                | Output::MembershipChanged { .. }
         );
         let makes_way = self.live_mut(id).is_some_and(|live| live.makes_way);
+        let removed = self.live_mut(id).is_some_and(|live| live.removed);
+        let ends = says_nothing || matches!(output, Output::FetchNoMore);
+        let checked = ensure(ends || !removed, Invariant::RemovedCounts, || {
+            format!("{id} was removed, and yet: {output:?}")
+        });
+        self.check(checked);
         let checked = ensure(says_nothing || !makes_way, Invariant::RestoreAtomic, || {
             format!("{id} makes way for a copy, and yet: {output:?}")
         });
@@ -261,15 +298,20 @@ impl World {
     }
 
     /// I-37: only a disk that failed a promise is a reason.
-    fn halts(&mut self, id: NodeId, reason: &HaltReason) {
+    fn halts(&mut self, id: Machine, reason: &HaltReason) {
         self.note(id, &[43], || format!("n{} halts: {reason}", id.get()));
+        if *reason == HaltReason::Removed {
+            self.live_mut(id).into_iter().for_each(|live| live.removed = true);
+            let checked = self.oracle.was_removed(id);
+            return self.check(checked);
+        }
         let failed = matches!(reason, HaltReason::PromiseFailed { .. });
         let checked = ensure(failed, Invariant::ErrorHonesty, || format!("{id} halts: {reason}"));
         self.check(checked);
     }
 
     /// I-35: in a group that has settled nobody raises a term.
-    fn stays_settled(&mut self, id: NodeId, term: rep_vlsn::Term) {
+    fn stays_settled(&mut self, id: Machine, term: rep_vlsn::Term) {
         let settled = self.faults.settled.unwrap_or(term);
         let checked = ensure(term <= settled, Invariant::Stability, || {
             format!("{id} raises its fence to {term}; the master of {settled} is well")
@@ -277,13 +319,13 @@ impl World {
         self.check(checked);
     }
 
-    pub(crate) fn acts(&mut self, id: NodeId, term: rep_vlsn::Term, how: &str) {
+    pub(crate) fn acts(&mut self, id: Machine, term: rep_vlsn::Term, how: &str) {
         let run = self.process(id).run;
         let checked = self.oracle.acts_as_master((id, run), term, how);
         self.check(checked);
     }
 
-    pub(crate) fn live_mut(&mut self, id: NodeId) -> Option<&mut Live> {
+    pub(crate) fn live_mut(&mut self, id: Machine) -> Option<&mut Live> {
         self.process_mut(id).live.as_deref_mut()
     }
 }

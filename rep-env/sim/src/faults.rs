@@ -14,9 +14,11 @@ mod budget;
 mod chance;
 mod cuts;
 mod disks;
+mod falling_silent;
 mod fault;
 mod images;
 mod inflict;
+mod orders;
 mod recipes;
 mod traps;
 
@@ -25,14 +27,16 @@ pub(crate) use cuts::Shape;
 pub(crate) use fault::{
     Ailment, Cell, Cure, Damage, End, Fault, How, Inflicted, Ledger, Place, Slots,
 };
+pub(crate) use orders::Order;
 pub(crate) use traps::{Action, Moment, Trap};
 
+use crate::machine::Machine;
 use crate::process::{Crash, Life};
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::swarm::Swarm;
 use crate::world::World;
-use rep_vlsn::{NodeId, Term};
+use rep_vlsn::Term;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -42,7 +46,7 @@ pub(crate) struct Faults {
     pub(crate) on: bool,
     pub(crate) load_on: bool,
     /// Clients go to this node, whoever is master.
-    pub(crate) lure: Option<NodeId>,
+    pub(crate) lure: Option<Machine>,
     /// When a write was last acknowledged, and when that one had begun.
     pub(crate) acked_at: Option<(Duration, Duration)>,
     /// The group has settled in this term, and nothing will be done to its master: no other may come.
@@ -56,10 +60,10 @@ pub(crate) struct Faults {
     plans: Schedule<Plan>,
     traps: Vec<Trap>,
     /// Members whose disk has lost something.
-    spent: BTreeSet<NodeId>,
+    spent: BTreeSet<Machine>,
     rates: Vec<(Kind, f64)>,
     stage: u32,
-    subject: Option<NodeId>,
+    subject: Option<Machine>,
 }
 
 /// How many outputs are carried out before the one that is somebody's last, and how it ends.
@@ -73,7 +77,7 @@ pub(crate) struct LastOutput {
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Chance(Kind),
-    PutBack(NodeId),
+    PutBack(Machine),
     Recipe,
 }
 

@@ -47,14 +47,15 @@ impl Front {
         Ok(self.overlay.begin(view))
     }
 
-    /// Whether a transaction that began in `term` is admitted now: master still, and enough live replicas.
-    pub(crate) fn admits(&self, term: Term, acks: Acks) -> bool {
+    /// Whether a transaction that began in `term` is admitted now: master still, enough live replicas, and room beside what waits for the disk and
+    /// the `queued` bytes that wait for the node, as the facade's credit counts them.
+    pub(crate) fn admits(&self, term: Term, acks: Acks, queued: u64) -> bool {
         let now = &self.admission;
         now.writable
             && now.term == term
             && !now.draining
             && now.live >= now.need(acks)
-            && now.unsynced_bytes < now.unsynced_bytes_max
+            && now.unsynced_bytes + queued < now.unsynced_bytes_max
     }
 
     /// The write set enters the overlay.

@@ -5,11 +5,12 @@
 //! reordered something; and a transaction that had read anything else than the state just before its entry was not
 //! built on all that came before it.
 
+use crate::machine::Machine;
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::recording::Recording;
 use bytes::Bytes;
 use rep_node::{Durability, Outcome, Request};
-use rep_vlsn::{LogPoint, NodeId, Term};
+use rep_vlsn::{LogPoint, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(crate) type Key = String;
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) client: Option<usize>,
-    pub(crate) node: NodeId,
+    pub(crate) node: Machine,
     pub(crate) term: Term,
     pub(crate) begun: Duration,
     /// The newest entry that its client knew to be durable when it began.
@@ -67,7 +68,7 @@ pub(crate) struct History {
     /// Acknowledged writes, for reads that carry a token.
     pub(crate) tokens: Vec<LogPoint>,
     /// What calls without a client were told.
-    pub(crate) outcomes: BTreeMap<Request, Outcome>,
+    pub(crate) outcomes: BTreeMap<Request, (Machine, Outcome)>,
     /// The same calls, for a judge who knows nothing of the model.
     pub(crate) recording: Recording,
     model: BTreeMap<Key, Vec<(u64, Option<Bytes>)>>,
@@ -153,7 +154,7 @@ impl History {
     /// A view of what is applied showed this.
     pub(crate) fn seen(
         &self,
-        by: NodeId,
+        by: Machine,
         key: &str,
         applied: LogPoint,
         value: &Option<Bytes>,

@@ -2,7 +2,7 @@
 //!
 //! # Reading order
 //!
-//! `world` is the loop (`counts` its numbers), `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
+//! `world` is the loop (`counts` its numbers) over `machine`s, `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
 //! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle`, `history` and `recording` judge it; [`run`]
 //! is one seed, [`report`] what a failure says (and [`build`] of which program), [`mod@case`] and [`mod@shrink`] make it
 //! short and keep it, `passenger` lets a state machine of yours ride
@@ -20,6 +20,7 @@ mod faults;
 mod fires;
 mod front;
 mod history;
+mod machine;
 mod network;
 pub mod oracle;
 mod passenger;

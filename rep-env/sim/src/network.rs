@@ -16,6 +16,7 @@ mod spoiling;
 
 pub(crate) use spoiling::is_refused;
 
+use crate::machine::Machine;
 use crate::rng::Rng;
 use crate::swarm::NetSwarm;
 use bytes::Bytes;
@@ -73,14 +74,25 @@ pub(crate) enum NetEvent {
     /// A parcel reaches an end.
     Arrive { conn: ConnId, to: Side, parcel: Parcel },
     /// The dialler gives up.
-    DialFailed { dial: Dial, refused: bool },
+    DialFailed { dial: Dial, why: NoAnswer },
+}
+
+/// Why a dial came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The machine says at once that nobody listens.
+    Refused,
+    /// Nothing was heard.
+    Silence,
+    /// Somebody answered that it does not know who dials.
+    Unknown,
 }
 
 /// A frame, by its number among those that were ever sent this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Frame {
-    pub(crate) from: NodeId,
-    pub(crate) to: NodeId,
+    pub(crate) from: Machine,
+    pub(crate) to: Machine,
     pub(crate) service: Service,
     pub(crate) number: u64,
 }
@@ -88,8 +100,8 @@ pub(crate) struct Frame {
 /// A connection that stands at both ends, by its number among those of this dialler, acceptor and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Opening {
-    pub(crate) from: NodeId,
-    pub(crate) to: NodeId,
+    pub(crate) from: Machine,
+    pub(crate) to: Machine,
     pub(crate) service: Service,
     pub(crate) number: u64,
 }
@@ -110,18 +122,22 @@ pub(crate) enum Mishap {
 /// An attempt to connect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dial {
-    pub(crate) from: NodeId,
+    pub(crate) from: Machine,
     pub(crate) run: u64,
-    pub(crate) to: NodeId,
+    pub(crate) to: Machine,
+    /// Whom the dialler means.
+    pub(crate) peer: NodeId,
     pub(crate) service: Service,
 }
 
 /// An end of a connection: a run of a node, and the number that this run gave the link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
-    pub(crate) node: NodeId,
+    pub(crate) node: Machine,
     pub(crate) run: u64,
     pub(crate) epoch: u64,
+    /// The number by which it knows the other.
+    pub(crate) peer: NodeId,
     pub(crate) open: bool,
 }
 
@@ -169,12 +185,12 @@ pub(crate) struct Network {
     delays: Rng,
     mishaps: Rng,
     /// When the wire from one to the other has carried what it was given.
-    wires: BTreeMap<(NodeId, NodeId), Duration>,
-    frames: BTreeMap<(NodeId, NodeId, Service), u64>,
-    openings: BTreeMap<(NodeId, NodeId, Service), u64>,
+    wires: BTreeMap<(Machine, Machine), Duration>,
+    frames: BTreeMap<(Machine, Machine, Service), u64>,
+    openings: BTreeMap<(Machine, Machine, Service), u64>,
     conns: BTreeMap<ConnId, Conn>,
-    links: BTreeMap<(NodeId, u64), (ConnId, Side)>,
-    blocked: BTreeSet<(NodeId, NodeId)>,
+    links: BTreeMap<(Machine, u64), (ConnId, Side)>,
+    blocked: BTreeSet<(Machine, Machine)>,
     graves: BTreeMap<Way, VecDeque<Bytes>>,
     next: u64,
     dial_timeout: Duration,
@@ -183,7 +199,7 @@ pub(crate) struct Network {
 
 /// From whom to whom, on which service, and whether towards the dialler: a frame comes back only on a
 /// connection that could have carried it.
-type Way = (NodeId, NodeId, Service, bool);
+type Way = (Machine, Machine, Service, bool);
 
 type Coming = Vec<(Duration, NetEvent)>;
 
@@ -206,7 +222,7 @@ impl Network {
         }
     }
 
-    pub(crate) fn find(&self, node: NodeId, epoch: u64) -> Option<(ConnId, Side)> {
+    pub(crate) fn find(&self, node: Machine, epoch: u64) -> Option<(ConnId, Side)> {
         self.links.get(&(node, epoch)).copied()
     }
 
@@ -215,7 +231,7 @@ impl Network {
     }
 
     /// The standing connections of one kind between two members.
-    pub(crate) fn between(&self, a: NodeId, b: NodeId, service: Service) -> Vec<ConnId> {
+    pub(crate) fn between(&self, a: Machine, b: Machine, service: Service) -> Vec<ConnId> {
         let joins = |ends: &[End; 2]| {
             (ends[0].node, ends[1].node) == (a, b) || (ends[0].node, ends[1].node) == (b, a)
         };
@@ -227,7 +243,7 @@ impl Network {
     }
 
     /// The standing connections of a node.
-    pub(crate) fn of_node(&self, node: NodeId) -> Vec<ConnId> {
+    pub(crate) fn of_node(&self, node: Machine) -> Vec<ConnId> {
         self.open_ids(|conn| conn.ends.iter().any(|end| end.node == node))
     }
 

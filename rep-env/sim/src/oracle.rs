@@ -7,30 +7,37 @@
 //! `elections` watches terms and promises, `logs` the entries, `lives` what a log is after a crash, `images` what is left of it after an
 //! older copy was put back, `cleaning` what may be removed of it, `copies` what it begins with when a state was copied, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
-//! `sights` what they were shown.
+//! `sights` what they were shown, `members` and `roll` who belongs and how many of them it takes, `vouching` what an arbiter's word counts for,
+//! `designated` who goes on alone.
 
 mod answers;
 mod cleaning;
 mod copies;
+mod designated;
 mod durability;
 mod elections;
 mod images;
 mod invariant;
 mod lives;
 mod logs;
+mod members;
+mod roll;
 mod sights;
+mod vouching;
 
 pub(crate) use invariant::{Checked, ensure};
 pub use invariant::{Class, Invariant, Violation};
 
+use crate::machine::Machine;
 pub(crate) use answers::Answer;
 use bytes::Bytes;
 pub(crate) use cleaning::Needs;
-use elections::Elections;
+use elections::{Elections, Run};
 use images::Forgotten;
 pub(crate) use logs::{Noted, Watermark};
 use rep_node::Durability;
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term};
+pub(crate) use roll::{Listed, Part, Roll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -55,10 +62,14 @@ pub(crate) struct Member {
     pub(crate) written: usize,
     /// Entries that it held and lost, by (VLSN, term), and whether they were synced: it may have acknowledged them.
     held: BTreeMap<(u64, u64), bool>,
+    /// The entries that it vouches for, as an arbiter: up to the point that its disk holds.
+    vouched: Vec<Entry>,
     /// Its machine lost power since it last came up.
     power_lost: bool,
     /// How many of the first it was allowed to remove.
     cleaned: usize,
+    /// It has kept what the head of its log said of the group, or was about to.
+    keeps_head: bool,
     /// What it held when an older image took its place: the image may begin behind entries that were removed.
     before_image: Vec<Entry>,
     /// How many of them the last durable local mark vouches for.
@@ -67,8 +78,9 @@ pub(crate) struct Member {
     noted: u64,
     /// The highest point that it has acknowledged in this incarnation (a truncation lowers it).
     pub(crate) acked: usize,
-    /// What a legal fault took: still counts as having been held.
+    /// What a legal fault took: still counts as having been held. The same of directories that were here before.
     pub(crate) lost: Vec<Entry>,
+    former: BTreeMap<Incarnation, Vec<Entry>>,
     /// What it had when older images took its place, by VLSN and chain: a master may have counted it, and it stands in nobody's
     /// way any more.
     gone: BTreeSet<(u64, u64)>,
@@ -97,12 +109,20 @@ struct Claim {
 /// Everything that the oracle knows.
 #[derive(Debug)]
 pub(crate) struct Oracle {
-    pub(crate) members: BTreeMap<NodeId, Member>,
-    founding: BTreeMap<NodeId, Incarnation>,
+    pub(crate) members: BTreeMap<Machine, Member>,
+    /// Every entry that names the members, by (VLSN, term); and who counts before there is one.
+    rolls: BTreeMap<(u64, u64), Roll>,
+    listed: Roll,
+    /// Such an entry that a node has made and not yet put out.
+    pub(crate) coming: Option<(Machine, Roll)>,
     elections: Elections,
     /// (VLSN, term) to chain digest, over all logs.
     entries: BTreeMap<(u64, u64), u64>,
     claims: Vec<Claim>,
+    /// How many there were, and since when.
+    claimed_at: Vec<(Duration, usize)>,
+    /// The logs up to each point for which an arbiter was asked to vouch, by (VLSN, term).
+    asked_to_vouch: BTreeMap<(u64, u64), Vec<Entry>>,
     /// What entries asked for, where that is not the default.
     asked: BTreeMap<(u64, u64), Durability>,
     /// Acknowledged writes that nobody had claimed to be durable then, and those of them that some master lacked.
@@ -125,14 +145,19 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(nodes: u32) -> Self {
-        let members = (1..=nodes).map(|id| (NodeId::new(id), Member::default())).collect();
+    /// A world of so many machines, of which the first `listed` found a group.
+    pub(crate) fn new(listed: u32, machines: u32) -> Self {
+        let members = (1..=machines).map(|id| (Machine::new(id), Member::default())).collect();
         Oracle {
             members,
-            founding: BTreeMap::new(),
+            rolls: BTreeMap::new(),
+            listed: Roll::listed(listed),
+            coming: None,
             elections: Elections::default(),
             entries: BTreeMap::new(),
             claims: Vec::new(),
+            claimed_at: Vec::new(),
+            asked_to_vouch: BTreeMap::new(),
             asked: BTreeMap::new(),
             weak: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -147,20 +172,13 @@ impl Oracle {
         }
     }
 
-    /// The group exists: these are the incarnations that count.
-    pub(crate) fn founded(&mut self, members: BTreeMap<NodeId, Incarnation>) {
-        if self.founding.is_empty() {
-            self.founding = members;
-        }
-    }
-
     /// Highest VLSN claimed to be durable by anyone.
     pub(crate) fn committed(&self) -> u64 {
         self.claims.len() as u64
     }
 
     /// How many entries of a member's log are below its mark and durable in the group: nothing will ever cut them.
-    pub(crate) fn settled(&self, node: NodeId) -> u64 {
+    pub(crate) fn settled(&self, node: Machine) -> u64 {
         let member = self.member(node);
         let most = member.marked.min(self.claims.len()).min(member.log.len());
         let same = |at: &usize| member.log[*at].chain == self.claims[*at].chain;
@@ -176,44 +194,52 @@ impl Oracle {
         self.acked_max
     }
 
-    pub(crate) fn member(&self, node: NodeId) -> &Member {
+    pub(crate) fn member(&self, node: Machine) -> &Member {
         &self.members[&node]
     }
 
-    /// Whether the member is the one that the group was founded with.
-    pub(crate) fn counts(&self, node: NodeId) -> bool {
-        let incarnation = self.members[&node].incarnation;
-        self.founding.get(&node).is_none_or(|recorded| *recorded == incarnation)
-    }
-
-    fn member_mut(&mut self, node: NodeId) -> &mut Member {
+    fn member_mut(&mut self, node: Machine) -> &mut Member {
         self.members.get_mut(&node).expect("only members are reported")
     }
 
-    /// Of those with whom the group was founded.
-    fn majority(&self) -> usize {
-        let voters =
-            if self.founding.is_empty() { self.members.len() } else { self.founding.len() };
-        voters / 2 + 1
-    }
-
-    /// Members of the group that durably hold the entry, and wiped or foreign ones that do.
-    fn holders(&self, vlsn: u64, term: Term, chain: u64) -> (Vec<NodeId>, Vec<NodeId>) {
-        let holds = |entries: &[Entry]| {
-            let at = entries.get(vlsn as usize - 1);
-            at.is_some_and(|entry| entry.term == term && entry.chain == chain)
+    /// Voters that durably hold the entry, and whoever else does.
+    fn holders(
+        &self,
+        roll: &Roll,
+        vlsn: u64,
+        term: Term,
+        chain: u64,
+    ) -> (Vec<Machine>, Vec<Machine>) {
+        let holds = |(_, listed): &(NodeId, Listed)| self.holds_as(listed, vlsn, term, chain);
+        let voters: Vec<Machine> =
+            roll.voters().filter(holds).map(|(_, listed)| listed.machine).collect();
+        let here = |(node, member): &(&Machine, &Member)| {
+            !voters.contains(node) && member.holds(vlsn, term, chain)
         };
-        let gone = |member: &Member| member.gone.contains(&(vlsn, chain));
-        let mut voters = Vec::new();
-        let mut others = Vec::new();
-        for (node, member) in &self.members {
-            let here = member.durable as u64 >= vlsn && holds(&member.log);
-            if (here && self.counts(*node)) || holds(&member.lost) || gone(member) {
-                voters.push(*node);
-            } else if here {
-                others.push(*node);
-            }
-        }
+        let others = self.members.iter().filter(here).map(|(node, _)| *node).collect();
         (voters, others)
     }
+
+    /// Whether a member, as it is listed, durably holds the entry, or held it until a legal fault took it.
+    fn holds_as(&self, listed: &Listed, vlsn: u64, term: Term, chain: u64) -> bool {
+        let Some(member) = self.members.get(&listed.machine) else { return false };
+        let former = listed.incarnation.and_then(|it| member.former.get(&it));
+        let present = listed.is(listed.machine, member.incarnation);
+        let is = |log: &Vec<Entry>| is_in(log, vlsn, term, chain);
+        (present && (member.holds(vlsn, term, chain) || is(&member.lost)))
+            || former.is_some_and(is)
+            || member.gone.contains(&(vlsn, chain))
+    }
+}
+
+impl Member {
+    fn holds(&self, vlsn: u64, term: Term, chain: u64) -> bool {
+        (self.durable as u64 >= vlsn && is_in(&self.log, vlsn, term, chain))
+            || is_in(&self.vouched, vlsn, term, chain)
+    }
+}
+
+fn is_in(log: &[Entry], vlsn: u64, term: Term, chain: u64) -> bool {
+    let entry = log.get(vlsn as usize - 1);
+    entry.is_some_and(|entry| entry.term == term && entry.chain == chain)
 }

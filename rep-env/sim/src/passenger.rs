@@ -8,6 +8,7 @@
 //!
 //! What an entry says is the author's too ([`Subject::payload`]); the world only says when there is one.
 
+use crate::machine::Machine;
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::report::Failure;
 use crate::run::{self, Outcome};
@@ -15,7 +16,7 @@ use crate::trace::{Detail, digest};
 use crate::world::World;
 use rep_store::contract::Subject;
 use rep_store::{Digest, Entry, StateMachine, StoreError};
-use rep_vlsn::{Kind, LogPoint, NodeId, ReadError, Vlsn};
+use rep_vlsn::{Kind, LogPoint, ReadError, Vlsn};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -118,9 +119,9 @@ impl<S: Subject> Passenger for Seat<S> {
 /// The passengers of a world, and what is known of them.
 #[derive(Default)]
 pub(crate) struct Passengers {
-    seats: BTreeMap<NodeId, Box<dyn Passenger>>,
+    seats: BTreeMap<Machine, Box<dyn Passenger>>,
     /// Up to where each has applied, and what it cannot lose any more.
-    marks: BTreeMap<NodeId, Marks>,
+    marks: BTreeMap<Machine, Marks>,
     /// The state at each place of the log at which a batch ended, as the first member had it.
     states: BTreeMap<LogPoint, Digest>,
     /// The result of each entry, as the first member had it.
@@ -134,12 +135,12 @@ struct Marks {
 }
 
 impl Passengers {
-    pub(crate) fn board(&mut self, id: NodeId, passenger: Box<dyn Passenger>) {
+    pub(crate) fn board(&mut self, id: Machine, passenger: Box<dyn Passenger>) {
         self.seats.insert(id, passenger);
     }
 
     /// The process has begun: where its machine stands, if it carries one.
-    pub(crate) fn open(&mut self, id: NodeId) -> Result<Option<Vlsn>, crate::Violation> {
+    pub(crate) fn open(&mut self, id: Machine) -> Result<Option<Vlsn>, crate::Violation> {
         let Some(seat) = self.seats.get_mut(&id) else { return Ok(None) };
         let (at, marks) = (seat.open(), self.marks.entry(id).or_default());
         let within = at >= marks.kept && at <= marks.applied;
@@ -149,17 +150,17 @@ impl Passengers {
         Ok(Some(at.vlsn))
     }
 
-    pub(crate) fn close(&mut self, id: NodeId) {
+    pub(crate) fn close(&mut self, id: Machine) {
         self.seats.get_mut(&id).into_iter().for_each(|seat| seat.close());
     }
 
-    pub(crate) fn wipe(&mut self, id: NodeId) {
+    pub(crate) fn wipe(&mut self, id: Machine) {
         self.seats.get_mut(&id).into_iter().for_each(|seat| seat.wipe());
         self.marks.remove(&id);
     }
 
     /// The member applies these entries, some of which its machine may have already.
-    pub(crate) fn apply(&mut self, id: NodeId, entries: &[Entry]) -> Checked {
+    pub(crate) fn apply(&mut self, id: Machine, entries: &[Entry]) -> Checked {
         let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
         let Some(last) = entries.last().map(|entry| entry.point) else { return Ok(()) };
         let (before, outcome) = (seat.applied(), seat.apply(entries));
@@ -181,7 +182,7 @@ impl Passengers {
         self.look(id, at)
     }
 
-    pub(crate) fn checkpoint(&mut self, id: NodeId) -> Checked {
+    pub(crate) fn checkpoint(&mut self, id: Machine) -> Checked {
         let Some(seat) = self.seats.get_mut(&id) else { return Ok(()) };
         let (kept, at) = (seat.checkpoint(), seat.applied());
         mine(kept.as_ref().is_ok_and(|kept| *kept <= at), || {
@@ -193,7 +194,7 @@ impl Passengers {
     }
 
     /// States at one place of the log are one state.
-    fn look(&mut self, id: NodeId, at: LogPoint) -> Checked {
+    fn look(&mut self, id: Machine, at: LogPoint) -> Checked {
         let Some(seat) = self.seats.get(&id) else { return Ok(()) };
         let state = seat.state();
         mine(state.is_ok(), || format!("{id}'s machine has no digest at {at}: {state:?}"))?;
@@ -219,7 +220,7 @@ impl fmt::Debug for Passengers {
 
 impl World {
     /// A member that has begun feeds its machine what that lacks of what the databases have.
-    pub(crate) fn seat_passenger(&mut self, id: NodeId) {
+    pub(crate) fn seat_passenger(&mut self, id: Machine) {
         let opened = self.passengers.open(id);
         let Ok(Some(at)) = opened else { return self.check(opened.map(drop)) };
         let Some(live) = self.live_mut(id) else { return };

@@ -241,6 +241,84 @@ pub const TABLE: &[Mutant] = &[
         "the restore is forgotten before the log was begun",
     ),
     mutant("vlsn-clean-unnoted", "rep-vlsn", "files are removed before that is noted"),
+    mutant("election-learner-counts", "rep-election", "a learner's promise counts like a voter's"),
+    mutant(
+        "election-old-config-wins",
+        "rep-election",
+        "a winner's quorum is judged by the oldest membership among those who promised",
+    ),
+    mutant(
+        "quorum-unmet-change",
+        "rep-election",
+        "the voters change although quorums before and after need not meet",
+    ),
+    mutant(
+        "members-two-changes-in-flight",
+        "rep-node",
+        "a change is made before the one before it is durable",
+    ),
+    mutant(
+        "members-change-before-term-start",
+        "rep-node",
+        "a change of who belongs is made before its master's term has begun",
+    ),
+    mutant(
+        "members-promote-before-caught-up",
+        "rep-node",
+        "a learner votes before it holds what there is",
+    ),
+    mutant(
+        "members-uncommitted-not-rolled-back",
+        "rep-node",
+        "a change whose entry was cut away goes on ruling",
+    ),
+    mutant("members-removed-counts", "rep-node", "who was removed counts as a voter"),
+    mutant("members-id-reused", "rep-node", "a member gets the number of one that was removed"),
+    mutant(
+        "designated-without-override",
+        "rep-node",
+        "a designated member that was elected alone goes on counting the other one",
+    ),
+    mutant(
+        "election-designated-in-haste",
+        "rep-election",
+        "a designated member is elected alone although the other one has not been silent for long",
+    ),
+    mutant(
+        "quorum-designated-not-asked",
+        "rep-node",
+        "the other one is elected without the designated member",
+    ),
+    mutant(
+        "arbiter-vouch-goes-back",
+        "rep-node",
+        "what an arbiter wrote down is replaced by less, for a question that comes again",
+    ),
+    mutant(
+        "arbiter-vouches-below-its-fence",
+        "rep-node",
+        "an arbiter vouches for a master of a term below its fence",
+    ),
+    mutant(
+        "arbiter-vouches-beside-a-copy",
+        "rep-node",
+        "an arbiter is asked to vouch although a copy is there that could",
+    ),
+    mutant(
+        "arbiter-vouches-for-the-unsynced",
+        "rep-node",
+        "an arbiter vouches for what its master has not synced",
+    ),
+    mutant(
+        "arbiter-without-veto",
+        "rep-node",
+        "an arbiter helps somebody to win who lacks what it vouched for",
+    ),
+    mutant(
+        "log-membership-forgotten",
+        "rep-vlsn",
+        "an opening by the index file has forgotten which entries say the members",
+    ),
 ];
 
 /// The planted bug called `name`.

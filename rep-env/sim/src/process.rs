@@ -13,17 +13,19 @@ mod wear;
 
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
-use crate::driver::{Giving, Taking};
+use crate::driver::{Giving, Joining, Question, Taking, Word};
 use crate::faults::{Cure, End};
 use crate::front::Front;
+use crate::machine::Contacts;
 use crate::oracle::Noted;
 use crate::workload::Asking;
 use crate::world::Event;
 use bytes::Bytes;
-use rep_node::{ApplyPlan, Fence, Node, Request};
+use rep_node::{ApplyPlan, Node, Request};
 use rep_store::Databases;
 use rep_vlsn::{
-    DurableCell, Epoch, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, SyncPlan, Tail, Vlsn,
+    DurableCell, Epoch, GroupId, Incarnation, LogPoint, LogReader, LogWriter, MemDisk, NodeId,
+    SyncPlan, Tail, Vlsn,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub(crate) enum Crash {
 pub(crate) enum Life {
     Up,
     Down,
+    /// Nobody has told it to do anything yet.
+    Spare,
     /// Its directory cannot be opened: it stays out.
     Broken(String),
 }
@@ -67,6 +71,8 @@ pub(crate) struct Process {
     pub(crate) stalled: Vec<Event>,
     /// What its flags list, if not every member of the world.
     pub(crate) flags: Option<Vec<String>>,
+    /// Its flags list nobody: it joins a group.
+    pub(crate) joins: bool,
     /// Each sync takes so long, whatever the world's disks take.
     pub(crate) sync_takes: Option<Duration>,
     /// The disk hangs: nothing that it was asked for is finished.
@@ -101,11 +107,15 @@ pub(crate) struct Process {
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) node: Node,
+    /// The number that it goes by, and whom it knows under which.
+    pub(crate) me: NodeId,
+    pub(crate) contacts: Contacts,
     pub(crate) writer: LogWriter<MemDisk>,
     pub(crate) reader: LogReader<MemDisk>,
     pub(crate) tail: Tail,
     pub(crate) promise: DurableCell<MemDisk>,
-    pub(crate) fences: VecDeque<Fence>,
+    /// What the cells `promise` and `vouch` are to hold, in the order in which it was said.
+    pub(crate) words: VecDeque<Word>,
     pub(crate) promise_busy: bool,
     pub(crate) log_busy: bool,
     pub(crate) syncs: SyncPlan,
@@ -135,10 +145,24 @@ pub(crate) struct Live {
     /// Proposals and reads on their way to the node, in order.
     pub(crate) lane: VecDeque<Asking>,
     pub(crate) front: Front,
+    /// When it last heard each member, where that is asked.
+    pub(crate) heard: BTreeMap<NodeId, Duration>,
     /// Calls that the node has not resolved.
     pub(crate) open_calls: BTreeSet<Request>,
     /// Transfers of the mastership that it was asked for, and when each has to be answered.
     pub(crate) wishes: BTreeMap<Request, Duration>,
+    /// The same of changes of the membership, and who asked for those that are to admit somebody.
+    pub(crate) changes: BTreeMap<Request, Duration>,
+    pub(crate) questions: BTreeMap<Request, Question>,
+    /// It asks to be admitted; the place that it was given, until that is on its disk.
+    pub(crate) joining: Option<Joining>,
+    pub(crate) place: Option<Bytes>,
+    /// The group that has admitted it.
+    pub(crate) placed_in: Option<GroupId>,
+    /// It has ended because it was removed.
+    pub(crate) removed: bool,
+    /// The same, and it was told so when it asked to be admitted.
+    pub(crate) turned_down: bool,
     pub(crate) clock: Clock,
     /// The earliest wake-up that is on its way, by the node's clock.
     pub(crate) wake: Option<Duration>,
@@ -148,11 +172,23 @@ pub(crate) struct Live {
     pub(crate) backlog: u64,
 }
 
+impl Live {
+    /// Bytes of entries that callers have handed over and the node has not taken yet.
+    pub(crate) fn queued_bytes(&self) -> u64 {
+        let bytes = |asking: &Asking| match asking {
+            Asking::Propose(proposal) => proposal.draft.record_bytes() as u64,
+            Asking::Read { .. } | Asking::Transfer(_) | Asking::Change(_) => 0,
+        };
+        self.lane.iter().map(bytes).sum()
+    }
+}
+
 impl Process {
-    pub(crate) fn new() -> Self {
+    /// One that founds a group, or joins it from the beginning, or is told later to do so.
+    pub(crate) fn new(founds: bool, joins: bool) -> Self {
         Process {
             home: Home::default(),
-            life: Life::Down,
+            life: if founds || joins { Life::Down } else { Life::Spare },
             live: None,
             run: 0,
             incarnation: Incarnation::default(),
@@ -162,6 +198,7 @@ impl Process {
             leapt: None,
             stalled: Vec::new(),
             flags: None,
+            joins: !founds,
             sync_takes: None,
             hung: false,
             unfinished: Vec::new(),

@@ -94,6 +94,7 @@ pub(crate) fn columns(world: &World) -> Vec<String> {
             let why = match &process.life {
                 Life::Broken(why) => format!("stays out: {why}"),
                 Life::Up | Life::Down => "down".to_owned(),
+                Life::Spare => "spare".to_owned(),
             };
             lines.push(format!("n{n:<4} {run:<4} {why}; {} entries on disk", member.durable));
             continue;
@@ -113,7 +114,7 @@ pub(crate) fn columns(world: &World) -> Vec<String> {
             notes.push("stopped");
         }
         if !world.oracle.counts(id) {
-            notes.push("another incarnation");
+            notes.push(if world.oracle.belongs(id) { "no voter" } else { "no member" });
         }
         lines.push(format!(
             "n{n:<4} {run:<4} {role:<10} {master:<7} {fence:<9} {log:<16} {:<6} {:<8} {:<5} {}",

@@ -230,7 +230,7 @@ fn quietly<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-fn swarm_play(world: &mut World) {
+pub(crate) fn swarm_play(world: &mut World) {
     world.ids().into_iter().for_each(|id| world.start(id));
     world.add_clients(world.swarm.load.clients);
     world.begin_faults();

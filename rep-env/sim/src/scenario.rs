@@ -1,5 +1,7 @@
 //! Scenes played to many seeds: a fixed plot, random timing.
 
+mod arbiter;
+mod designated;
 mod failover;
 mod lone_tail;
 mod outputs;
@@ -8,13 +10,13 @@ mod stability;
 
 pub use failover::Failover;
 
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::report::Failure;
 use crate::run::{Outcome, Play, play};
 use crate::swarm::Swarm;
 use crate::trace::Detail;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// A plot: what kind of world it needs, and what happens in it.
@@ -31,6 +33,8 @@ const SCENES: &[Scene] = &[
     Scene { name: "rejoin", world: stability::a_minute, act: stability::come_and_go },
     Scene { name: "partial", world: partial::world, act: partial::play },
     Scene { name: "outputs", world: outputs::world, act: outputs::play },
+    Scene { name: "arbiter", world: arbiter::world, act: arbiter::play },
+    Scene { name: "designated", world: designated::world, act: designated::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },
     Scene { name: "freeze", world: failover::world, act: failover::freeze },
 ];
@@ -72,7 +76,7 @@ fn told(played: Result<Outcome, Box<Failure>>, option: &str) -> Result<Outcome, 
 }
 
 /// Starts everybody, lets callers at them, and waits until the group has a master that all follow; says who.
-fn settled(world: &mut World) -> Option<NodeId> {
+fn settled(world: &mut World) -> Option<Machine> {
     world.ids().into_iter().for_each(|id| world.start(id));
     let limit = world.swarm.election_timeout_max() * 50;
     if !reached(world, limit, "a master that all follow", World::is_settled) {
@@ -107,10 +111,11 @@ impl World {
     /// A master writes, and everybody is in its term and hears its stream.
     fn is_settled(&self) -> bool {
         let Some(master) = self.master() else { return false };
-        let follows = |id: &NodeId| {
+        let follows = |id: &Machine| {
             let live = self.process(*id).live.as_ref();
             live.is_some_and(|live| {
-                live.node.master() == Some(master) && live.node.dvlsn().get() > 0
+                let follows = live.node.master().and_then(|it| self.machine_of(*id, it));
+                follows == Some(master) && live.node.dvlsn().get() > 0
             })
         };
         self.ids().iter().all(follows)

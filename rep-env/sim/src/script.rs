@@ -6,6 +6,10 @@
 //! | command | what it does |
 //! |---|---|
 //! | `group 3` | a world of three members, none of them running |
+//! | `group 3 1` | the same with a spare machine, and wiped members come back by themselves |
+//! | `recruit n4` | a spare machine, or one that was removed, is started to join |
+//! | `remove n1 n3` | n1 is asked to remove n3; tells what became of it |
+//! | `members n1` | who belongs, as a member has it |
 //! | `flags n3 n1,n2,n3,n4` | what a member's flags list from its next start on |
 //! | `start n1 n2` | starts processes |
 //! | `run 500ms` | lets time pass |
@@ -31,6 +35,7 @@
 mod calls;
 mod telling;
 
+use crate::machine::Machine;
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::trace::Detail;
@@ -78,14 +83,24 @@ type Told = Result<String, String>;
 struct Stage {
     world: World,
     /// What the script calls its members besides `n1`, `n2`, ...
-    names: BTreeMap<String, NodeId>,
+    names: BTreeMap<String, Machine>,
     /// The calls of `log`, by what they write.
     logged: BTreeMap<String, Request>,
 }
 
 impl Stage {
     fn new(nodes: u32) -> Self {
-        let mut world = World::new(1, Swarm::calm(nodes), Detail::Hash);
+        Stage::of(Swarm::calm(nodes))
+    }
+
+    fn with_spares(nodes: u32, spares: u32) -> Self {
+        let mut swarm = Swarm::calm(nodes);
+        (swarm.members.spares, swarm.members.join) = (spares, true);
+        Stage::of(swarm)
+    }
+
+    fn of(swarm: Swarm) -> Self {
+        let mut world = World::new(1, swarm, Detail::Hash);
         world.listen();
         Stage { world, names: BTreeMap::new(), logged: BTreeMap::new() }
     }
@@ -98,6 +113,13 @@ impl Stage {
                 *self = Stage::new(count.parse().map_err(|_| unknown())?);
                 done()
             }
+            ["group", count, spares] => {
+                let spares = spares.parse().map_err(|_| unknown())?;
+                *self = Stage::with_spares(count.parse().map_err(|_| unknown())?, spares);
+                done()
+            }
+            ["remove", name, whom] => self.remove(name, whom),
+            ["members", name] => self.members(name),
             ["run", time] => {
                 self.world.run_for(duration(time).ok_or_else(unknown)?);
                 done()
@@ -131,6 +153,7 @@ impl Stage {
             ["pause", ref names @ ..] => self.each(names, World::pause),
             ["resume", ref names @ ..] => self.each(names, World::resume),
             ["isolate", ref names @ ..] => self.each(names, World::isolate),
+            ["recruit", ref names @ ..] => self.each(names, World::recruit),
             ["wipe", ref names @ ..] => self.each(names, World::wipe),
             ["crash", name, "kill"] => self.each(&[name], |world, id| world.crash(id, Crash::Kill)),
             ["crash", name, "powercut"] => self.each(&[name], World::lose_power),
@@ -159,7 +182,7 @@ impl Stage {
     // ---- who is meant
 
     fn call(&mut self, name: &str, who: &str) -> Option<Told> {
-        let unnamed = |id: &NodeId| !self.names.values().any(|named| named == id);
+        let unnamed = |id: &Machine| !self.names.values().any(|named| named == id);
         let id = match who {
             "master" => self.world.master(),
             "other" => self.world.ids().into_iter().find(unnamed),
@@ -171,20 +194,27 @@ impl Stage {
     }
 
     /// What the script calls a member: by its part in the story, so that a story stays true whoever plays it.
-    fn name_of(&self, id: NodeId) -> String {
+    fn name_of(&self, id: Machine) -> String {
         let named = self.names.iter().find(|(_, named)| **named == id);
         named.map_or_else(|| format!("n{}", id.get()), |(name, _)| name.clone())
     }
 
-    fn node(&self, name: &str) -> Result<NodeId, String> {
+    /// The same, of whom a node speaks of by a number.
+    fn named_by(&self, at: Machine, number: NodeId) -> String {
+        let machine = self.world.machine_of(at, number);
+        machine.map_or_else(|| format!("member {}", number.get()), |machine| self.name_of(machine))
+    }
+
+    fn node(&self, name: &str) -> Result<Machine, String> {
         if let Some(id) = self.names.get(name) {
             return Ok(*id);
         }
-        let id = name.strip_prefix('n').and_then(|n| n.parse().ok()).and_then(NodeId::checked);
-        id.filter(|id| self.world.ids().contains(id)).ok_or_else(|| format!("{name} is no member"))
+        Machine::named(name)
+            .filter(|id| self.world.ids().contains(id))
+            .ok_or_else(|| format!("{name} is no member"))
     }
 
-    fn each(&mut self, names: &[&str], act: impl Fn(&mut World, NodeId)) -> Told {
+    fn each(&mut self, names: &[&str], act: impl Fn(&mut World, Machine)) -> Told {
         for name in names {
             let id = self.node(name)?;
             act(&mut self.world, id);
@@ -192,7 +222,7 @@ impl Stage {
         done()
     }
 
-    fn along(&mut self, arrow: &str, act: impl Fn(&mut World, NodeId, NodeId)) -> Told {
+    fn along(&mut self, arrow: &str, act: impl Fn(&mut World, Machine, Machine)) -> Told {
         let (from, to) = arrow.split_once("->").ok_or("a direction is a->b")?;
         let (from, to) = (self.node(from)?, self.node(to)?);
         act(&mut self.world, from, to);

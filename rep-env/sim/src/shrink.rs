@@ -46,6 +46,7 @@ const CUTS: &[Cut] = &[
     |swarm| swap(&mut swarm.net.hostile, false),
     |swarm| swap(&mut swarm.process.recipe, None),
     |swarm| swap(&mut swarm.process.traps, 0),
+    |swarm| swap(&mut swarm.members.join, false),
     halve_chaos,
 ];
 
@@ -113,13 +114,18 @@ impl<G: FnMut() -> bool> Search<G> {
         self.best.faults.len() < before
     }
 
-    /// Without the member of the highest number, and what was done to it.
+    /// Without the machine of the highest number, and what was done to it.
     fn leave_out_members(&mut self) -> bool {
         let mut helped = false;
-        while self.best.swarm.nodes > 1 {
+        while self.best.swarm.machines() > 1 {
             let mut attempt = self.best.clone();
-            attempt.swarm.nodes -= 1;
-            let most = attempt.swarm.nodes;
+            match attempt.swarm.members.spares {
+                0 => attempt.swarm.nodes -= 1,
+                _ => attempt.swarm.members.spares -= 1,
+            }
+            let (most, nodes) = (attempt.swarm.machines(), attempt.swarm.nodes);
+            let damaged_max = &mut attempt.swarm.process.damaged_max;
+            *damaged_max = nodes.min(*damaged_max);
             attempt.faults.retain(|Inflicted { fault, .. }| fault.is_among(most));
             if !self.keep_if_it_fails(attempt) {
                 break;

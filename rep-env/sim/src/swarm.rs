@@ -4,25 +4,31 @@
 //! world: how many nodes, how fast, how small the buffers, and for each kind of fault whether it exists at
 //! all (half of the time) and, if so, at a rate drawn log-uniformly.
 //!
-//! `net`, `disk`, `process` and `load` draw its four parts.
+//! `net`, `disk`, `process`, `load` and `members` draw its five parts.
 //!
 //! Source: swarm testing, Groce et al. 2012; the rates-off half is its whole point.
 
 mod disk;
 mod load;
+mod members;
 mod net;
 mod process;
 
 pub use disk::DiskSwarm;
 pub use load::LoadSwarm;
+pub use members::MembersSwarm;
+use members::Roles;
+pub(crate) use members::SPARES_MAX;
 pub use net::NetSwarm;
 pub use process::{ProcessSwarm, Recipe};
 
+use crate::machine::Machine;
 use crate::rng::Rng;
 use disk::wears;
 use load::LANE;
 use net::storms;
 use process::{crashes, images, twins};
+use rep_node::MemberType;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -31,7 +37,7 @@ use std::time::Duration;
 #[non_exhaustive]
 #[serde(default)]
 pub struct Swarm {
-    /// Members of the group.
+    /// Members that found the group.
     pub nodes: u32,
     /// Time that faults last, before everything heals.
     pub chaos: Duration,
@@ -47,6 +53,8 @@ pub struct Swarm {
     pub process: ProcessSwarm,
     /// What the clients do.
     pub load: LoadSwarm,
+    /// Who comes and goes.
+    pub members: MembersSwarm,
 }
 
 /// No world is drawn larger.
@@ -67,8 +75,23 @@ impl Swarm {
 
     /// The world of `seed`, of so many members if that is said.
     pub fn draw_of(seed: u64, members: Option<u32>) -> Self {
+        let roles = match members {
+            None => Roles::rarely(&mut Rng::split(seed, "who else")),
+            Some(_) => Roles::default(),
+        };
+        Swarm::draw_with(seed, members, roles)
+    }
+
+    /// A world in which somebody joins as an arbiter or as a secondary, with all that a seed draws besides. One member alone admits no arbiter.
+    pub(crate) fn with_roles(seed: u64) -> Self {
+        let roles = Roles::draw(&mut Rng::split(seed, "roles"));
+        Swarm::draw_with(seed, None, roles)
+    }
+
+    fn draw_with(seed: u64, members: Option<u32>, roles: Roles) -> Self {
         let rng = &mut Rng::split(seed, "swarm");
         let drawn = rng.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
+        let drawn = if roles.pair { 2 } else { drawn };
         let nodes = members.unwrap_or(drawn).clamp(1, MEMBERS_MAX);
         let heartbeat = Duration::from_millis(rng.pick(&[20, 50, 100, 100]));
         let election_timeout = heartbeat * rng.pick(&[4, 6, 6, 8]);
@@ -81,6 +104,7 @@ impl Swarm {
             disk: DiskSwarm::draw(rng, nodes, heartbeat, election_timeout),
             process: ProcessSwarm::draw(rng, nodes, election_timeout),
             load: LoadSwarm::draw(rng, heartbeat),
+            members: MembersSwarm::default(),
         };
         // Of streams of their own, so that worlds that were drawn before there were such faults are what they were.
         swarm.disk.clean(&mut Rng::split(seed, "cleaning"), election_timeout);
@@ -90,8 +114,26 @@ impl Swarm {
         swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
         swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));
         swarm.process.twins_per_s = twins(&mut Rng::split(seed, "twins"), election_timeout);
+        swarm.members = MembersSwarm::draw(&mut Rng::split(seed, "who comes"), election_timeout);
+        swarm.members.take_in(roles);
+        // One member alone admits no arbiter.
+        swarm.members.arbiter &= nodes > 1;
         swarm.disk.wears_per_s = wears(&mut Rng::split(seed, "wear"), election_timeout);
+        if nodes == 2 && !swarm.members.arbiter {
+            swarm.designate(&mut Rng::split(seed, "designated"));
+        }
         swarm
+    }
+
+    /// Mostly somebody is designated, and mostly falls silent whom that one can do without, or both do, for long.
+    fn designate(&mut self, rng: &mut Rng) {
+        if !self.members.designate(rng, self.election_timeout) {
+            return;
+        }
+        self.chaos = self.chaos.max(self.election_timeout * 40);
+        if rng.chance(0.7) {
+            self.process.recipe = Some(Recipe::GoesAlone);
+        }
     }
 
     /// A world without faults, for scripts: fixed small delays, no chance in it.
@@ -107,6 +149,7 @@ impl Swarm {
         swarm.load.transfers = 0.0;
         swarm.load.copies = 0.0;
         swarm.load.lane = LANE;
+        swarm.members = MembersSwarm::default();
         swarm
     }
 
@@ -148,6 +191,24 @@ impl Swarm {
         self.election_timeout * 3 / 2
     }
 
+    /// All machines: those that found the group, and those that are spare.
+    pub fn machines(&self) -> u32 {
+        self.nodes + self.members.spares
+    }
+
+    /// As what a machine joins a group. Who founds one votes and holds the data.
+    pub(crate) fn kind_of(&self, machine: Machine) -> MemberType {
+        let Some(spare) = machine.get().checked_sub(self.nodes + 1) else {
+            return MemberType::Electable;
+        };
+        let MembersSwarm { arbiter, secondaries, .. } = self.members;
+        match spare.checked_sub(u32::from(arbiter)) {
+            None => MemberType::Arbiter,
+            Some(place) if place < secondaries => MemberType::Secondary,
+            Some(_) => MemberType::Electable,
+        }
+    }
+
     /// The fewest members that make a majority.
     pub fn majority(&self) -> usize {
         self.nodes as usize / 2 + 1
@@ -175,6 +236,15 @@ mod tests {
         assert_eq!(format!("{:?}", worlds[3]), format!("{:?}", Swarm::draw(3)));
         for nodes in 1..=7 {
             assert!(worlds.iter().any(|world| world.nodes == nodes), "no world of {nodes}");
+        }
+        let kinds = |world: &Swarm| {
+            (1..=world.machines()).map(|it| world.kind_of(Machine::new(it))).collect::<Vec<_>>()
+        };
+        for kind in [MemberType::Arbiter, MemberType::Secondary] {
+            assert!(
+                (0..500).any(|seed| kinds(&Swarm::with_roles(seed)).contains(&kind)),
+                "no world with: {kind}"
+            );
         }
         for recipe in Recipe::ALL {
             assert!(worlds.iter().any(|world| world.process.recipe == Some(recipe)), "{recipe:?}");

@@ -5,6 +5,7 @@
 //! client that is refused goes where it is sent, or anywhere. `transactions`, made of `operations`, and `reads` are what clients
 //! ask, `outcomes` what they are told, `sessions` what they know by then.
 
+mod changes;
 mod copies;
 mod operations;
 mod outcomes;
@@ -13,20 +14,22 @@ mod sessions;
 mod transactions;
 mod transfers;
 
+pub(crate) use changes::CHANGES_FROM;
 pub(crate) use operations::Operation;
 
 use crate::history::{Key, Txn};
+use crate::machine::Machine;
 use crate::world::{Event, World};
-use rep_node::{Node, Proposal, ReadKind, Request, Transfer};
+use rep_node::{ChangeRequest, Node, Proposal, ReadKind, Request, Transfer};
 use rep_store::{Database, Pending};
-use rep_vlsn::{NodeId, Term};
+use rep_vlsn::Term;
 use sessions::Session;
 use std::time::Duration;
 
 /// A client between two of its moments.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) target: NodeId,
+    pub(crate) target: Machine,
     state: State,
     session: Session,
     /// The one wake-up that counts.
@@ -43,7 +46,7 @@ enum State {
 
 #[derive(Debug)]
 struct Building {
-    node: NodeId,
+    node: Machine,
     run: u64,
     term: Term,
     pending: Pending,
@@ -56,6 +59,7 @@ pub(crate) enum Asking {
     Propose(Proposal),
     Read { request: Request, kind: ReadKind, deadline: Duration },
     Transfer(Transfer),
+    Change(ChangeRequest),
 }
 
 /// Lists lie in a database of their own, everything else in another.
@@ -78,8 +82,8 @@ impl World {
         }
     }
 
-    fn any_node(&mut self) -> NodeId {
-        NodeId::new(self.rngs.load.between(1, u64::from(self.swarm.nodes)) as u32)
+    fn any_node(&mut self) -> Machine {
+        Machine::new(self.rngs.load.between(1, u64::from(self.swarm.machines())) as u32)
     }
 
     fn client_later(&mut self, index: usize, mean: Duration) {
@@ -139,7 +143,7 @@ impl World {
         }
     }
 
-    fn is_reachable(&self, id: NodeId) -> bool {
+    fn is_reachable(&self, id: Machine) -> bool {
         let process = self.process(id);
         process.live.is_some() && !process.paused
     }
@@ -150,14 +154,14 @@ impl World {
 
     // ---- the lane between callers and the node
 
-    pub(crate) fn ask(&mut self, node: NodeId, request: Request, asking: Asking) {
+    pub(crate) fn ask(&mut self, node: Machine, request: Request, asking: Asking) {
         if let Some(live) = self.live_mut(node) {
             live.open_calls.insert(request);
             self.enter_lane(node, asking);
         }
     }
 
-    fn enter_lane(&mut self, node: NodeId, asking: Asking) {
+    fn enter_lane(&mut self, node: Machine, asking: Asking) {
         let run = self.process(node).run;
         let Some(live) = self.live_mut(node) else { return };
         live.lane.push_back(asking);
@@ -168,7 +172,7 @@ impl World {
         }
     }
 
-    pub(crate) fn lane(&mut self, id: NodeId) {
+    pub(crate) fn lane(&mut self, id: Machine) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         let Some(asking) = live.lane.pop_front() else { return };
@@ -180,8 +184,14 @@ impl World {
         {
             live.wishes.insert(transfer.request, transfer.deadline);
         }
+        if let Asking::Change(change) = &asking
+            && let Some(live) = self.live_mut(id)
+        {
+            live.changes.insert(change.request, change.deadline);
+        }
         self.step(id, |node: &mut Node, now| match asking {
             Asking::Transfer(transfer) => node.transfer(now, transfer),
+            Asking::Change(change) => node.change_membership(now, change),
             Asking::Propose(proposal) => node.propose(now, proposal),
             Asking::Read { request, kind, deadline } => node.read(now, request, kind, deadline),
         });

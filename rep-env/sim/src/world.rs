@@ -14,6 +14,7 @@ use crate::coverage::Coverage;
 use crate::driver::Copies;
 use crate::faults::Faults;
 use crate::history::{History, Key};
+use crate::machine::Machine;
 use crate::network::Network;
 use crate::oracle::{Checked, Oracle, Violation};
 use crate::passenger::Passengers;
@@ -25,7 +26,8 @@ use crate::swarm::Swarm;
 use crate::trace::{Detail, Trace};
 use crate::workload::Client;
 use bytes::Bytes;
-use rep_vlsn::NodeId;
+use rep_node::{MemberType, Request};
+use rep_vlsn::LogPoint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ pub(crate) struct Rngs {
     pub(crate) ids: Rng,
     pub(crate) outputs: Rng,
     pub(crate) copies: Rng,
+    pub(crate) members: Rng,
 }
 
 /// Everything there is.
@@ -62,6 +65,11 @@ pub(crate) struct World {
     pub(crate) values: u64,
     /// How often somebody wished for another master.
     pub(crate) wishes: u64,
+    /// How often somebody asked for a change of the membership, and how often it was to be admitted.
+    pub(crate) orders: u64,
+    pub(crate) questions: u64,
+    /// What operators were told of the changes that they asked for.
+    pub(crate) told_of_changes: BTreeMap<Request, Result<LogPoint, String>>,
     /// What somebody last saw of a key, for whoever compares before it sets.
     pub(crate) seen: BTreeMap<Key, Option<Bytes>>,
     pub(crate) faults: Faults,
@@ -71,18 +79,22 @@ pub(crate) struct World {
     pub(crate) failure: Option<Violation>,
     pub(crate) passengers: Passengers,
     /// Who was told that only a copy of the state helps it, and has not applied anything since: for the count.
-    pub(crate) stranded: BTreeSet<NodeId>,
+    pub(crate) stranded: BTreeSet<Machine>,
     /// Rare moments that the shipped code told of.
     pub(crate) probes: BTreeMap<&'static str, u64>,
     /// What was met, if somebody wants to know.
     pub(crate) coverage: Option<Box<Coverage>>,
     /// What members have told their applications, if somebody listens.
-    heard: Option<BTreeMap<NodeId, Vec<rep_node::Event>>>,
+    heard: Option<BTreeMap<Machine, Vec<rep_node::Event>>>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, detail: Detail) -> Self {
         let split = |label| Rng::split(seed, label);
+        let joins = |id| swarm.kind_of(id) != MemberType::Electable;
+        let machines = (1..=swarm.machines()).map(Machine::new);
+        let processes = machines.map(|id| Process::new(id.get() <= swarm.nodes, joins(id)));
+        let processes: Vec<Process> = processes.collect();
         let network = Network::new(swarm.net.clone(), seed, swarm.heartbeat * 3);
         World {
             seed,
@@ -96,16 +108,20 @@ impl World {
                 ids: split("ids"),
                 outputs: split("outputs"),
                 copies: split("copies"),
+                members: split("members"),
             },
-            processes: (0..swarm.nodes).map(|_| Process::new()).collect(),
+            processes,
             network,
             copies: Copies::default(),
             ever_hostile: swarm.net.hostile,
-            oracle: Oracle::new(swarm.nodes),
+            oracle: Oracle::new(swarm.nodes, swarm.machines()),
             history: History::default(),
             clients: Vec::new(),
             values: 0,
             wishes: 0,
+            orders: 0,
+            questions: 0,
+            told_of_changes: BTreeMap::new(),
             seen: BTreeMap::new(),
             faults: Faults::new(&swarm, split("troubles")),
             counts: Counts::default(),
@@ -188,7 +204,7 @@ impl World {
         match event {
             Event::Net(event) => self.net(event),
             Event::Timer { id, at, .. } => self.timer(id, at),
-            Event::FenceStored { id, .. } => self.fence_stored(id),
+            Event::WordStored { id, .. } => self.word_stored(id),
             Event::GroupWritten { id, .. } => self.group_written(id),
             Event::GroupSynced { id, .. } => self.group_synced(id),
             Event::SyncDue { id, .. } => self.sync_due(id),
@@ -216,29 +232,33 @@ impl World {
             Event::ChunkRead { id, link, .. } => self.chunk_read(id, link),
             Event::ChunkKept { id, .. } => self.chunk_kept(id),
             Event::CopyStored { id, .. } => self.copy_stored(id),
+            Event::JoinAsks { id, asked, .. } => self.join_asks(id, asked),
+            Event::JoinAsked { to, question } => self.join_asked(to, question),
+            Event::JoinTold { id, told, .. } => self.join_told(id, told),
+            Event::PlaceStored { id, .. } => self.place_stored(id),
         }
     }
 
     // ---- shared
 
-    pub(crate) fn ids(&self) -> Vec<NodeId> {
+    pub(crate) fn ids(&self) -> Vec<Machine> {
         self.members().map(|(id, _)| id).collect()
     }
 
-    pub(crate) fn process(&self, id: NodeId) -> &Process {
+    pub(crate) fn process(&self, id: Machine) -> &Process {
         &self.processes[id.get() as usize - 1]
     }
 
-    pub(crate) fn process_mut(&mut self, id: NodeId) -> &mut Process {
+    pub(crate) fn process_mut(&mut self, id: Machine) -> &mut Process {
         &mut self.processes[id.get() as usize - 1]
     }
 
-    fn members(&self) -> impl Iterator<Item = (NodeId, &Process)> {
-        (1..).map(NodeId::new).zip(&self.processes)
+    fn members(&self) -> impl Iterator<Item = (Machine, &Process)> {
+        (1..).map(Machine::new).zip(&self.processes)
     }
 
     /// The node that may write now, of the highest term if two think so.
-    pub(crate) fn master(&self) -> Option<NodeId> {
+    pub(crate) fn master(&self) -> Option<Machine> {
         let leads = |process: &Process| {
             let live = process.live.as_ref()?;
             let admission = &live.front.admission;
@@ -249,7 +269,7 @@ impl World {
     }
 
     /// The master that runs: one that is stopped may still think that it leads.
-    pub(crate) fn running_master(&self) -> Option<NodeId> {
+    pub(crate) fn running_master(&self) -> Option<Machine> {
         self.master().filter(|id| !self.process(*id).paused)
     }
 
@@ -266,18 +286,18 @@ impl World {
         self.heard = Some(BTreeMap::new());
     }
 
-    pub(crate) fn hear(&mut self, id: NodeId, event: &rep_node::Event) {
+    pub(crate) fn hear(&mut self, id: Machine, event: &rep_node::Event) {
         if let Some(heard) = &mut self.heard {
             heard.entry(id).or_default().push(event.clone());
         }
     }
 
     /// What a member has told since this was asked last.
-    pub(crate) fn told_by(&mut self, id: NodeId) -> Vec<rep_node::Event> {
+    pub(crate) fn told_by(&mut self, id: Machine) -> Vec<rep_node::Event> {
         self.heard.as_mut().and_then(|heard| heard.remove(&id)).unwrap_or_default()
     }
 
-    pub(crate) fn note(&mut self, id: NodeId, facts: &[u64], line: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, id: Machine, facts: &[u64], line: impl FnOnce() -> String) {
         self.trace.fold(u64::from(id.get()));
         self.trace.note(self.now, facts, line);
     }

@@ -48,8 +48,16 @@ fn most_worlds_serve_writes_under_trouble() {
 }
 
 /// What four hundred worlds need not see. (A copy rots only if its disk fails a read at the wrong moment.)
-const RARE: [&str; 5] =
-    ["peer errors", "given up", "histories cut", "histories unknown", "copies rejected"];
+const RARE: [&str; 7] = [
+    "peer errors",
+    "given up",
+    "histories cut",
+    "histories unknown",
+    "copies rejected",
+    // Of a scene of their own.
+    "secondaries",
+    "vouches",
+];
 
 /// Whatever the simulator can do to a group or ask of it is done and asked: faults of every kind, every operation, every
 /// durability, every consistency; and callers hear every answer. A kind that no world draws any more finds nothing.

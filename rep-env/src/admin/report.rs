@@ -4,7 +4,7 @@ use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::stats::{ReplicaStats, Stats, role_name, state_name};
 use rep_net::Transport;
-use rep_node::{MemberStatus, NodeStatus, Progress};
+use rep_node::{MemberStatus, MemberType, NodeStatus, Progress};
 use rep_vlsn::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -34,6 +34,8 @@ pub struct StatusReport {
     pub term: u64,
     /// The master, if it knows one.
     pub master: Option<Member>,
+    /// Who gives it its entries: the master, or for some secondaries a replica.
+    pub source: Option<Member>,
     /// The members.
     pub members: Vec<MemberReport>,
     /// The first entry that its log holds.
@@ -48,6 +50,12 @@ pub struct StatusReport {
     pub cvlsn: u64,
     /// The last entry in its store.
     pub applied: String,
+    /// The entry that says who belongs, `term.vlsn`; `None` before there is a group.
+    pub membership_at: Option<String>,
+    /// What is being changed of who belongs, in words.
+    pub changing: Option<String>,
+    /// Why this node is not admitted to its group yet, if it wants to be.
+    pub joining: Option<String>,
     /// What is wrong, in plain words; empty if nothing is.
     pub problems: Vec<String>,
     /// When its certificate expires, in ms since the Unix epoch; `None` if it speaks no TLS.
@@ -64,6 +72,11 @@ pub struct StatusReport {
 pub struct MemberReport {
     /// Who.
     pub member: Member,
+    /// What it is for.
+    #[serde(with = "crate::membership::by_name")]
+    pub kind: MemberType,
+    /// How much it is preferred as master, among equals.
+    pub priority: u32,
     /// Whether it is the master.
     pub is_master: bool,
     /// Whether it is the node that answers.
@@ -100,6 +113,8 @@ pub(crate) fn of(
     let members = status.members.iter().filter_map(|member| {
         let known = shared.directory.member(member.id)?;
         Some(MemberReport {
+            kind: member.kind,
+            priority: member.priority,
             is_master: status.master == Some(member.id),
             is_me: member.id == status.me,
             replica: stats.replicas.iter().find(|replica| replica.name == known.name).cloned(),
@@ -107,7 +122,12 @@ pub(crate) fn of(
         })
     });
     let mut problems = status.problems.clone();
+    problems.extend(comes_back(shared, &status));
+    let joining = shared.joining.lock().clone();
+    problems.extend(joining.as_ref().map(|why| format!("no member yet: {why}")));
     problems.extend(shared.failure().map(|failure| format!("halted: {failure}")));
+    problems.extend(shared.shipments.problems(status.dvlsn));
+    problems.extend(shared.scrubbing.problems());
     problems.extend(overlay_full(stats.overlay_bytes, shared.limits.overlay_bytes_max));
     let expires = transport.proof_expires();
     problems.extend(expires.and_then(|expires| expiring(expires, SystemTime::now())));
@@ -121,6 +141,7 @@ pub(crate) fn of(
         role: role_name(status.role).to_owned(),
         term: status.term.get(),
         master: status.master.and_then(|master| shared.directory.member(master)),
+        source: status.source.and_then(|source| shared.directory.member(source)),
         members: members.collect(),
         first: status.first.get(),
         last: status.last.to_string(),
@@ -128,6 +149,10 @@ pub(crate) fn of(
         dvlsn: status.dvlsn.get(),
         cvlsn: status.cvlsn.get(),
         applied: status.applied.to_string(),
+        membership_at: (!status.membership_at.vlsn.is_null())
+            .then(|| status.membership_at.to_string()),
+        changing: status.changing.clone(),
+        joining,
         problems,
         certificate_expires_ms: expires
             .and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64)),
@@ -135,6 +160,14 @@ pub(crate) fn of(
         uptime_ms: shared.clock.now().as_millis() as u64,
         me,
     })
+}
+
+/// Why this node, which had a directory that was damaged, is not yet what it was.
+pub(crate) fn comes_back(shared: &Shared, status: &NodeStatus) -> Option<String> {
+    let is_back =
+        |member: &MemberStatus| member.id == status.me && member.kind != MemberType::Learner;
+    let damage = shared.damage.lock().clone();
+    damage.filter(|_| !status.members.iter().any(is_back))
 }
 
 /// A certificate that is good for long is nobody's problem yet.
@@ -161,6 +194,9 @@ pub(crate) fn stats_of(shared: &Shared, status: Option<&NodeStatus>) -> Stats {
     let mut stats = shared.counters.picture();
     stats.overlay_bytes = shared.pipeline.bytes();
     stats.unsynced_bytes = shared.credit.unsynced_bytes();
+    let shipped = shared.shipments.lag(shared.shown.dvlsn());
+    stats.shipped = shipped.map(|(last, _)| last.get());
+    stats.ship_lag = shipped.map(|(_, lag)| lag);
     let Some(status) = status else { return stats };
     let others = status.members.iter().filter(|member| member.id != status.me);
     stats.replicas = others.map(|member| replica_stats(shared, status, member)).collect();
@@ -174,20 +210,25 @@ fn replica_stats(shared: &Shared, status: &NodeStatus, member: &MemberStatus) ->
         connected: member.connected,
         received: member.received.map(|received| received.get()),
         synced: member.synced.map(|synced| synced.get()),
+        fed_by: member.fed_by.map(|relay| shared.directory.name_of(relay)),
         lag: member.synced.map(|synced| status.last.vlsn.distance_from(synced)),
         round_trip_us: member.round_trip.map(|time| time.as_micros() as u64),
+        round_trips_us: member
+            .round_trips
+            .iter()
+            .map(|(id, time)| (shared.directory.name_of(*id), time.as_micros() as u64))
+            .collect(),
         ..ReplicaStats::default()
     };
-    if let Some(counters) = shared.counters.peers.get(&member.id) {
-        replica.sent = counters.sent.get();
-        let heard = counters.heard_ms.get().checked_sub(1);
-        replica.heard_ms_ago =
-            heard.map(|heard| (shared.clock.now().as_millis() as u64).saturating_sub(heard));
-        replica.frames_received = counters.frames_received.get();
-        replica.bytes_received = counters.bytes_received.get();
-        replica.frames_sent = counters.frames_sent.get();
-        replica.bytes_sent = counters.bytes_sent.get();
-    }
+    let counters = shared.counters.peer(member.id);
+    replica.sent = counters.sent.get();
+    let heard = counters.heard_ms.get().checked_sub(1);
+    replica.heard_ms_ago =
+        heard.map(|heard| (shared.clock.now().as_millis() as u64).saturating_sub(heard));
+    replica.frames_received = counters.frames_received.get();
+    replica.bytes_received = counters.bytes_received.get();
+    replica.frames_sent = counters.frames_sent.get();
+    replica.bytes_sent = counters.bytes_sent.get();
     replica
 }
 

@@ -135,6 +135,8 @@ amounts! {
     log_retention = 7 days, 0 s..=3650 days;
     /// How long the other end of a copy may do nothing before another source is asked.
     restore_timeout = 10 s, 1 ms..=3650 days;
+    /// How often what has become durable is shipped to a sink.
+    ship_interval = 1 s, 1 ms..=3650 days;
 }
 
 amounts! {
@@ -157,10 +159,15 @@ amounts! {
     /// the node writes nothing more until there is space.
     disk_reserve_bytes = 256 MiB, 1 MiB..=1048576 GiB;
     /// How much of the log is kept for members that may still need it: files beyond that go as soon as the store does not need
-    /// them, and a member that is further behind needs a copy of the state.
+    /// them, and a member that is further behind needs a copy of the state. So much is also kept for a sink that is shipped to.
     log_retention_bytes = 4 GiB, 1 MiB..=1024 GiB;
+    /// Memory for pages of the store's file (redb; other stores have bounds of their own), at most half of it for pages that are to
+    /// be written. The operating system caches the file besides, as memory allows.
+    store_cache_bytes = 32 MiB, 1 MiB..=1024 GiB;
     /// Bytes a second of each copy of its state that a member gives to one which is too far behind, at most.
     restore_bytes_per_s = 64 MiB, 64 KiB..=1024 GiB;
+    /// Bytes a second at which a member reads its log again, to find what has rotted before somebody needs it; 0 for not at all.
+    scrub_bytes_per_s = 1 MiB, 0 KiB..=1024 GiB;
 }
 
 /// An option that is at least a multiple of another one: (option, times, other).
@@ -180,7 +187,8 @@ pub(super) fn check(timing: &Timing, limits: &Limits) -> Result<(), Error> {
             OptionKind::Bytes { min, max, .. } => {
                 limits.get(info.name).is_some_and(|value| value < min || value > max)
             }
-            OptionKind::Text { .. }
+            OptionKind::Number { .. }
+            | OptionKind::Text { .. }
             | OptionKind::Switch
             | OptionKind::List
             | OptionKind::Pairs
@@ -232,7 +240,7 @@ mod tests {
                     }
                 }
                 OptionKind::Bytes { min, max, .. } => {
-                    for beyond in [min - 1, max + 1] {
+                    for beyond in [min.checked_sub(1), Some(max + 1)].into_iter().flatten() {
                         *limits.slot(info.name).unwrap() = beyond;
                         assert_eq!(refused(&timing, &limits), info.name);
                     }

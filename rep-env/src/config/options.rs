@@ -1,8 +1,11 @@
 //! The options as a table: for whoever reads them from a file, a command line, or wants to show them.
 
 use super::amounts::{LIMITS, RELATIONS, TIMING};
-use super::{RepConfigBuilder, StoreKind};
+use super::damage::{ON_DAMAGE, ON_DAMAGE_VALUES};
+use super::feeding::{FEED_FROM, FEED_FROM_VALUES, feed_from_named};
+use super::{OnDamage, PRIORITY_DEFAULT, RepConfigBuilder, SHIP_TO, StoreKind, TYPE};
 use crate::error::Error;
+use rep_node::MemberType;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -40,6 +43,11 @@ pub enum OptionKind {
         /// The most.
         max: u64,
     },
+    /// A number.
+    Number {
+        /// If nothing is said.
+        default: u32,
+    },
     /// A text.
     Text {
         /// What holds if nothing is said, in words.
@@ -65,6 +73,8 @@ pub enum Setting {
     Time(Duration),
     /// For [`OptionKind::Bytes`].
     Bytes(u64),
+    /// For [`OptionKind::Number`].
+    Number(u32),
     /// For [`OptionKind::Text`].
     Text(String),
     /// For [`OptionKind::Switch`].
@@ -95,12 +105,15 @@ static IDENTITY: &[OptionInfo] = &[
     },
     OptionInfo {
         name: "listen",
-        kind: OptionKind::Text { default: "this node's address in `members`", bound: ADDRESS },
+        kind: OptionKind::Text { default: "this node's own address", bound: ADDRESS },
         effect: "Where the node listens. Names are resolved; port 0 takes any free one.",
     },
     OptionInfo {
         name: "advertise",
-        kind: OptionKind::Text { default: "this node's address in `members`", bound: ADDRESS },
+        kind: OptionKind::Text {
+            default: "this node's address in `members`, else `listen`",
+            bound: ADDRESS,
+        },
         effect: "Where the others reach the node, if not where it listens; has to be as in `members`.",
     },
     OptionInfo {
@@ -116,12 +129,47 @@ static IDENTITY: &[OptionInfo] = &[
     OptionInfo {
         name: "members",
         kind: OptionKind::List,
-        effect: "Every member, this node too, each as `name=host:port`; the same list at every member.",
+        effect: "Those who found the group, this node too, each as `name=host:port`; the same list at each. One of `members`, `bootstrap` and `join` is needed.",
+    },
+    OptionInfo {
+        name: "bootstrap",
+        kind: OptionKind::Switch,
+        effect: "Founds a group of this node alone, to which others are admitted.",
+    },
+    OptionInfo {
+        name: "join",
+        kind: OptionKind::List,
+        effect: "Asks these members to admit this node to their group, until they do; with none, waits to be added (`rep add`).",
+    },
+    OptionInfo {
+        name: TYPE,
+        kind: OptionKind::Text { default: "`electable`", bound: TYPES },
+        effect: "What the node asks to be when it joins: a voter, as soon as it has caught up; a copy that never votes; a vote without data; or neither, to watch. In code: `member_type`.",
+    },
+    OptionInfo {
+        name: "priority",
+        kind: OptionKind::Number { default: PRIORITY_DEFAULT },
+        effect: "How much the node is preferred as master, among equals, from when it joins: the greater wins.",
     },
     OptionInfo {
         name: "store",
         kind: OptionKind::Text { default: "`redb` with a home, else `memory`", bound: STORES },
         effect: "The engine under the built-in databases. With `memory` an opening replays the whole log; with `memory` and `fjall` the log is never cleaned.",
+    },
+    OptionInfo {
+        name: ON_DAMAGE,
+        kind: OptionKind::Text { default: "`rejoin`", bound: ON_DAMAGE_VALUES },
+        effect: "What becomes of a home whose log, or one of whose cells, is damaged: it is set aside in `damaged-1` and the node comes back as a new member, or the node does not open. A group of one has nobody to come back to: there it does not open.",
+    },
+    OptionInfo {
+        name: FEED_FROM,
+        kind: OptionKind::Text { default: "`master`", bound: FEED_FROM_VALUES },
+        effect: "Who gives the node its entries, if it is a secondary: the master; or a replica, so that the master's network is spared, and the master only while no replica can. A replica passes on what is durable.",
+    },
+    OptionInfo {
+        name: SHIP_TO,
+        kind: OptionKind::Text { default: "nothing is shipped", bound: "a path outside `home`" },
+        effect: "Ships every entry that is durable in the group to this directory, which is made if absent and is a log of its own: `rep log verify` and `rep log dump` read it.",
     },
     OptionInfo {
         name: "attribute",
@@ -156,6 +204,7 @@ static IDENTITY: &[OptionInfo] = &[
 ];
 
 const NAME: &str = "1 to 255 bytes, no `=`, no `,`, no control character";
+const TYPES: &str = "`electable`, `secondary`, `arbiter`, `monitor`";
 const STORES: &str = "`redb`, `fjall`, `memory`";
 
 impl OptionInfo {
@@ -169,6 +218,7 @@ impl OptionInfo {
         match self.kind {
             OptionKind::Time { .. } => "time",
             OptionKind::Bytes { .. } => "bytes",
+            OptionKind::Number { .. } => "number",
             OptionKind::Text { .. } => "text",
             OptionKind::Switch => "yes or no",
             OptionKind::List => "list",
@@ -182,9 +232,10 @@ impl OptionInfo {
         match self.kind {
             OptionKind::Time { default, .. } => Time(default).to_string(),
             OptionKind::Bytes { default, .. } => Bytes(default).to_string(),
+            OptionKind::Number { default } => default.to_string(),
             OptionKind::Text { default, .. } => default.to_owned(),
             OptionKind::Switch => "no".to_owned(),
-            OptionKind::List => "has to be given".to_owned(),
+            OptionKind::List => "one of the three".to_owned(),
             OptionKind::Pairs => "none".to_owned(),
             OptionKind::Code => "plain TCP".to_owned(),
         }
@@ -195,8 +246,10 @@ impl OptionInfo {
         let mut bound = match self.kind {
             OptionKind::Time { min, max, .. } => format!("{} to {}", Time(min), Time(max)),
             OptionKind::Bytes { min, max, .. } => format!("{} to {}", Bytes(min), Bytes(max)),
+            OptionKind::Number { .. } => format!("0 to {}", u32::MAX),
             OptionKind::Text { bound, .. } => bound.to_owned(),
             OptionKind::Switch | OptionKind::Code => String::new(),
+            OptionKind::List if self.name == "join" => "`host:port` each".to_owned(),
             OptionKind::List => "`name=host:port` each, every name once".to_owned(),
             OptionKind::Pairs => "1 KiB for all".to_owned(),
         };
@@ -229,8 +282,15 @@ impl RepConfigBuilder {
             ("advertise", Setting::Text(address)) => self.advertise = Some(address),
             ("home", Setting::Text(path)) => self.home = Some(path.into()),
             ("ephemeral", Setting::Switch(said)) => self.ephemeral = said,
-            ("members", Setting::List(members)) => self.members = members,
+            ("members", Setting::List(members)) => self.entry.members = members,
+            ("bootstrap", Setting::Switch(said)) => self.entry.bootstrap = said,
+            ("join", Setting::List(helpers)) => self.entry.join = Some(helpers),
+            (TYPE, Setting::Text(kind)) => self.member_type = type_named(&kind)?,
+            ("priority", Setting::Number(priority)) => self.priority = priority,
             ("store", Setting::Text(store)) => self.store = Some(StoreKind::named(&store)?),
+            (ON_DAMAGE, Setting::Text(said)) => self.on_damage = OnDamage::named(&said)?,
+            (FEED_FROM, Setting::Text(said)) => self.feed_from = feed_from_named(&said)?,
+            (SHIP_TO, Setting::Text(path)) => self.ship_to = Some(path.into()),
             ("attribute", Setting::Pairs(pairs)) => self.attributes.extend(pairs),
             ("allow_plaintext", Setting::Switch(said)) => self.allow_plaintext = said,
             (_, other) => {
@@ -240,6 +300,11 @@ impl RepConfigBuilder {
         }
         Ok(self)
     }
+}
+
+fn type_named(name: &str) -> Result<MemberType, Error> {
+    let wrong = || Error::config(TYPE, format!("{name:?} is none of {TYPES}"));
+    MemberType::named(name).ok_or_else(wrong)
 }
 
 impl StoreKind {
@@ -302,7 +367,8 @@ mod tests {
             let settings = [
                 Setting::Time(Duration::from_secs(1)),
                 Setting::Bytes(1 << 20),
-                Setting::Text("memory".to_owned()),
+                Setting::Number(7),
+                Setting::Text(text_for(info.name).to_owned()),
                 Setting::Switch(true),
                 Setting::List(Vec::new()),
                 Setting::Pairs(BTreeMap::new()),
@@ -312,6 +378,15 @@ mod tests {
             });
             let expected = usize::from(info.kind != OptionKind::Code);
             assert_eq!(takes.count(), expected, "{}", info.name);
+        }
+    }
+
+    fn text_for(option: &str) -> &'static str {
+        match option {
+            TYPE => "secondary",
+            ON_DAMAGE => "refuse",
+            FEED_FROM => "replica",
+            _ => "memory",
         }
     }
 

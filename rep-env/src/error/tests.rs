@@ -29,6 +29,12 @@ walk! {
         Verdict::Redirect(member()), ["not the master", "the master is n2 at place-2"];
     Error::NotMaster { master: None } => Error::NotMaster { master: None },
         after(AFTER_ELECTION), ["not the master", "no master is known", "try again"];
+    Error::HoldsNoData { master: Some(_), .. } => Error::HoldsNoData {
+            kind: MemberType::Monitor, master: Some(member()) },
+        Verdict::Redirect(member()), ["of type monitor", "holds no data", "the master is n2"];
+    Error::HoldsNoData { master: None, .. } => Error::HoldsNoData {
+            kind: MemberType::Arbiter, master: None },
+        after(AFTER_ELECTION), ["of type arbiter", "holds no data", "no master is known"];
     Error::InsufficientReplicas { .. } => Error::InsufficientReplicas {
             policy: Acks::All, needed: 2, live: 1, missing: vec!["n2".into()] },
         after(AFTER_ELECTION), ["n2", "nothing was logged", "Bring them back"];
@@ -41,6 +47,14 @@ walk! {
         Verdict::GiveUp, ["a transaction of 9 bytes", "takes 8", "write less"];
     Error::Invalid { .. } => Error::Invalid { what: "a database needs a name".into() },
         Verdict::GiveUp, ["refused", "nothing was changed", "needs a name"];
+    Error::NotChanged { why: NotChanged::Busy } => Error::NotChanged { why: NotChanged::Busy },
+        after(AFTER_ELECTION), ["not changed", "too many changes"];
+    Error::NotChanged { .. } => Error::NotChanged { why: NotChanged::IsMaster },
+        Verdict::GiveUp, ["not changed", "hand the mastership over first"];
+    Error::NotAdded { .. } => Error::NotAdded { address: "h:1".into(), why: "it is called \"n7\"".into() },
+        Verdict::GiveUp, ["the node at h:1", "it is called \"n7\""];
+    Error::StillLearning { .. } => Error::StillLearning { name: "n4".into(), waited: SOON, lag: Some(7) },
+        after(AFTER_ELECTION), ["n4 is a learner still", "7 entries behind", "goes on by itself"];
     Error::TxnExpired { .. } => Error::TxnExpired { timeout: SOON },
         after(SOON), ["open for longer than 20ms", "no effect", "begin again"];
     Error::BeginTimeout { .. } => Error::BeginTimeout { waited: SOON, holder: "bob".into(), age: SOON },

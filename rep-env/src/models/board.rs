@@ -2,18 +2,15 @@
 
 use super::{explore, explore_broken};
 use crate::events::Board;
-use crate::member::Attributes;
 use crate::runtime::directory::Directory;
 use crate::sync::Flaw;
 use rep_explore::thread;
 use rep_fsm::NodeState;
 use rep_vlsn::Term;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn board() -> Board {
-    let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
-    Board::new(Arc::new(Directory::new("a", &members, Attributes::new())))
+    Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])))
 }
 
 fn told_while_it_ends() {

@@ -6,6 +6,7 @@ use crate::runtime::peers::Entries;
 use crate::runtime::restore::Answer;
 use crate::runtime::restore::reopening::Reopens;
 use crate::runtime::shared::Shared;
+use bytes::Bytes;
 use rep_net::queue::Queue;
 use rep_node::ApplyPlan;
 use rep_store::{Entry, Snapshot, StateMachine, StoreError};
@@ -27,6 +28,8 @@ pub(crate) enum Task {
     Snapshot(Answer<Result<Box<dyn Snapshot>, StoreError>>),
     /// The directory is to be opened again, with the copy that was fetched.
     Reopen,
+    /// The directory is to be opened again, as that of a member that this tells of.
+    TakePlace(Bytes),
 }
 
 /// A range and a reopening, and as many snapshots as copies are given at a time.
@@ -79,7 +82,8 @@ impl<M: StateMachine> Applier<M> {
             match tasks.pop(due) {
                 Ok(Some(Task::Apply(range))) => self.apply(range)?,
                 Ok(Some(Task::Snapshot(answer))) => answer.give(self.machine.snapshot()),
-                Ok(Some(Task::Reopen)) => self.reopen()?,
+                Ok(Some(Task::Reopen)) => self.reopen(None)?,
+                Ok(Some(Task::TakePlace(place))) => self.reopen(Some(place))?,
                 Ok(None) => {}
                 Err(_) => return self.checkpoint(),
             }
@@ -90,8 +94,8 @@ impl<M: StateMachine> Applier<M> {
     }
 
     /// The state is another one now, which is durable.
-    fn reopen(&mut self) -> Result<(), String> {
-        match self.directory.reopen(&mut self.machine) {
+    fn reopen(&mut self, place: Option<Bytes>) -> Result<(), String> {
+        match self.directory.reopen(&mut self.machine, place) {
             Ok(()) => {
                 self.plan.note_checkpoint();
                 self.shared.bell.ring();
@@ -99,7 +103,7 @@ impl<M: StateMachine> Applier<M> {
             }
             // The next opening goes on where this one was disturbed.
             Err(error) if self.shared.is_closing() => {
-                tracing::info!(node = %self.shared.name, %error, "a copy is not put in place before the end");
+                tracing::info!(node = %self.shared.name, %error, "the directory is not opened again before the end");
                 Ok(())
             }
             Err(error) => Err(error.to_string()),
@@ -151,6 +155,9 @@ impl<M: StateMachine> Applier<M> {
         }
         let segments = self.entries.segments();
         let segments = segments.map_err(|error| format!("the log cannot be measured: {error}"))?;
+        // To the node, what a sink has still to get is not in the store yet.
+        let bytes_max = self.shared.limits.log_retention_bytes;
+        let point = self.shared.shipments.hold(point, &segments, bytes_max);
         self.shared.inbox.completed(Input::Checkpointed { point, segments });
         Ok(())
     }

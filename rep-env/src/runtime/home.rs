@@ -1,23 +1,29 @@
 //! What a node is when it is not running: a directory, or for an ephemeral one a disk in memory.
 //!
-//! `LOCK` (held through the disk), the cells `identity`, `promise`, `past` and `cut`, the log, the store. The identity is
+//! `LOCK` (held through the disk), the cells `identity`, `promise`, `vouch`, `past`, `place` and `cut`, the log, the store. The identity is
 //! written once: a directory of another node or group is refused and left as it is. What is damaged is refused too: a node that
-//! forgot what it promised or what it held would vote as if it never had.
+//! forgot what it promised or what it held would vote as if it never had. What becomes of it then: [`set_aside`](super::set_aside).
 
 use crate::config::RepConfig;
 use crate::error::Error;
+use crate::recover;
 use rep_node::Fence;
 use rep_vlsn::cell::DurableCell;
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::{CellError, OpenError};
 use rep_vlsn::recovery::Opened;
-use rep_vlsn::{GroupId, Incarnation, LogConfig};
+use rep_vlsn::{GroupId, Incarnation, LogConfig, LogPoint, Term, Vlsn};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-const IDENTITY_CELL: &str = "identity";
-const PROMISE_CELL: &str = "promise";
-const PAST_CELL: &str = "past";
+pub(crate) const IDENTITY_CELL: &str = "identity";
+pub(crate) const PROMISE_CELL: &str = "promise";
+const VOUCH_CELL: &str = "vouch";
+pub(crate) const PAST_CELL: &str = "past";
+pub(crate) const PLACE_CELL: &str = "place";
+/// Every cell but the identity, also that of the log.
+pub(crate) const CELLS: [&str; 5] = [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, CUT_CELL];
+const CUT_CELL: &str = "cut";
 const IDENTITY_VERSION: u8 = 1;
 
 /// The store's file in the home directory.
@@ -28,10 +34,10 @@ pub(crate) const STORE_FILE: &str = "store.redb";
 pub(crate) const STORE_DIRECTORY: &str = "store.fjall";
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    group: String,
-    name: String,
-    incarnation: Incarnation,
+pub(crate) struct Identity {
+    pub(crate) group: String,
+    pub(crate) name: String,
+    pub(crate) incarnation: Incarnation,
 }
 
 /// Everything that was found, ready to be run.
@@ -39,33 +45,51 @@ struct Identity {
 pub(crate) struct Home<D: Disk> {
     pub(crate) incarnation: Incarnation,
     pub(crate) fence: Fence,
-    pub(crate) promise: DurableCell<D>,
+    pub(crate) cells: Cells<D>,
+    /// Up to where this node has vouched for its master's log, if it is an arbiter.
+    pub(crate) vouched: LogPoint,
     /// What the head of the log said that is still needed once it is gone.
     pub(crate) past: DurableCell<D>,
     pub(crate) past_value: Option<bytes::Bytes>,
+    /// Who belonged to the group when it admitted this directory, if it ever did.
+    pub(crate) place_value: Option<bytes::Bytes>,
     pub(crate) log: Opened<D>,
+}
+
+/// What is written down in a few bytes, before anybody is told.
+#[derive(Debug)]
+pub(crate) struct Cells<D: Disk> {
+    pub(crate) promise: DurableCell<D>,
+    pub(crate) vouch: DurableCell<D>,
+    pub(crate) place: DurableCell<D>,
 }
 
 impl<D: Disk> Home<D> {
     /// Opens what lies on `disk`; `path` is only for errors.
     pub(crate) fn open(disk: D, path: &Path, config: &RepConfig) -> Result<Self, Error> {
         let incarnation = identify(&disk, path, config)?;
+        recover::refuse_half_done(&disk, path)?;
         let (promise, value) = open_cell(&disk, PROMISE_CELL, path)?;
         let promised = value.is_some();
         let fence = match value {
             None => Fence::default(),
+            // It has the checksum that it was written with: another version's, not rot.
             Some(value) => Fence::decode(&value)
-                .map_err(|error| Error::Damaged { what: "promise", detail: error.to_string() })?,
+                .map_err(|error| Error::Open { detail: format!("the promise: {error}") })?,
         };
         let (mut past, past_value) = open_cell(&disk, PAST_CELL, path)?;
         if past_value.is_none() {
             // It says nothing yet, and has its place: the first cleaning may come because there is no space.
             past.store(b"").map_err(|error| cell_error(error, PAST_CELL, path))?;
         }
+        let (place, place_value) = open_cell(&disk, PLACE_CELL, path)?;
+        let (vouch, value) = open_cell(&disk, VOUCH_CELL, path)?;
+        let vouched = value.map_or(Ok(LogPoint::NULL), |value| decode_point(&value))?;
+        let cells = Cells { promise, vouch, place };
         let log = rep_vlsn::recovery::open(disk, log_config(config))
             .map_err(|error| log_error(error, path))?;
         check_whole(&log, promised)?;
-        Ok(Home { incarnation, fence, promise, past, past_value, log })
+        Ok(Home { incarnation, fence, cells, vouched, past, past_value, place_value, log })
     }
 }
 
@@ -85,9 +109,8 @@ pub(crate) fn identify<D: Disk>(
         cell.store(&bytes).map_err(|error| cell_error(error, IDENTITY_CELL, path))?;
         return Ok(incarnation);
     };
-    let identity = decode_identity(&value).ok_or(Error::Damaged {
-        what: IDENTITY_CELL,
-        detail: "its bytes mean nothing to this version".into(),
+    let identity = decode_identity(&value).ok_or_else(|| Error::Open {
+        detail: "the bytes of the identity mean nothing to this version".into(),
     })?;
     let other = |what, expected: &str, found: String| {
         Err(Error::AnotherIdentity {
@@ -106,11 +129,17 @@ pub(crate) fn identify<D: Disk>(
     Ok(identity.incarnation)
 }
 
-fn decode_identity(value: &[u8]) -> Option<Identity> {
+pub(crate) fn decode_identity(value: &[u8]) -> Option<Identity> {
     match value.split_first() {
         Some((&IDENTITY_VERSION, body)) => postcard::from_bytes(body).ok(),
         Some(_) | None => None,
     }
+}
+
+/// Looks at the cells alone, which a copy that waits to be put in place does not replace.
+pub(super) fn check_cells<D: Disk>(disk: &D, path: &Path) -> Result<(), Error> {
+    let cells = [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL];
+    cells.into_iter().try_for_each(|name| open_cell(disk, name, path).map(drop))
 }
 
 /// Every entry of a log was preceded by a promise or a followed term on this disk. A log without any is what is left of a
@@ -141,7 +170,40 @@ pub(crate) fn store_past<D: Disk>(disk: &D, value: &[u8], path: &Path) -> Result
     past.store(value).map_err(|error| cell_error(error, PAST_CELL, path))
 }
 
-fn open_cell<D: Disk>(
+const POINT_VERSION: u8 = 1;
+
+/// A place in the log, as a cell keeps it: a version byte, then term and VLSN in little-endian order.
+pub(crate) fn encode_point(point: LogPoint) -> [u8; 17] {
+    let mut bytes = [POINT_VERSION; 17];
+    bytes[1..9].copy_from_slice(&point.term.get().to_le_bytes());
+    bytes[9..].copy_from_slice(&point.vlsn.get().to_le_bytes());
+    bytes
+}
+
+fn decode_point(bytes: &[u8]) -> Result<LogPoint, Error> {
+    let words = |bytes: &[u8]| {
+        let (term, vlsn) = bytes.split_first_chunk()?;
+        let vlsn = vlsn.try_into().ok()?;
+        Some((u64::from_le_bytes(*term), u64::from_le_bytes(vlsn)))
+    };
+    match bytes.split_first().map(|(version, rest)| (*version, words(rest))) {
+        Some((POINT_VERSION, Some((term, vlsn)))) => {
+            Ok(LogPoint { term: Term::new(term), vlsn: Vlsn::new(vlsn) })
+        }
+        // It has the checksum that it was written with: another version's, not rot.
+        _ => Err(Error::Open {
+            detail: format!("the bytes of the cell {VOUCH_CELL} mean nothing to this version"),
+        }),
+    }
+}
+
+/// Keeps what this directory was told when it was admitted to a group.
+pub(crate) fn store_place<D: Disk>(disk: &D, value: &[u8], path: &Path) -> Result<(), Error> {
+    let (mut place, _) = open_cell(disk, PLACE_CELL, path)?;
+    place.store(value).map_err(|error| cell_error(error, PLACE_CELL, path))
+}
+
+pub(crate) fn open_cell<D: Disk>(
     disk: &D,
     name: &'static str,
     path: &Path,
@@ -149,7 +211,7 @@ fn open_cell<D: Disk>(
     DurableCell::open(disk.clone(), name).map_err(|error| cell_error(error, name, path))
 }
 
-fn cell_error(error: CellError, name: &'static str, path: &Path) -> Error {
+pub(crate) fn cell_error(error: CellError, name: &'static str, path: &Path) -> Error {
     match error {
         CellError::Damaged { .. } => Error::Damaged { what: name, detail: error.to_string() },
         other => Error::Home { path: path.join(name), detail: other.to_string() },
@@ -159,17 +221,23 @@ fn cell_error(error: CellError, name: &'static str, path: &Path) -> Error {
 pub(crate) fn log_error(error: OpenError, path: &Path) -> Error {
     match error {
         OpenError::Io { .. } => Error::Home { path: path.join("log"), detail: error.to_string() },
-        OpenError::Cell(error) => cell_error(error, "cut", path),
-        other => Error::Damaged { what: "log", detail: other.to_string() },
+        OpenError::Cell(error) => cell_error(error, CUT_CELL, path),
+        OpenError::Damaged { .. } => Error::Damaged { what: "log", detail: error.to_string() },
+        // A later version's log, or two groups' in one directory: nothing that another copy would be better at.
+        other => Error::Open { detail: other.to_string() },
     }
 }
 
 /// The directory's lock and verbs.
 pub(crate) fn lock(path: &PathBuf) -> Result<rep_vlsn::FileDisk, Error> {
-    rep_vlsn::FileDisk::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => Error::Locked { path: path.clone() },
-        _ => Error::Home { path: path.clone(), detail: error.to_string() },
-    })
+    rep_vlsn::FileDisk::open(path).map_err(|error| lock_error(error, path))
+}
+
+pub(crate) fn lock_error(error: std::io::Error, path: &Path) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Locked { path: path.into() },
+        _ => Error::Home { path: path.into(), detail: error.to_string() },
+    }
 }
 
 /// Random bytes of the system.
@@ -184,4 +252,19 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 /// A group's identity, used only if this node founds the group.
 pub(crate) fn mint_group() -> Result<GroupId, Error> {
     Ok(GroupId(random()?))
+}
+
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_log_survives_its_cell_and_anything_else_is_another_versions_and_no_damage() {
+        let point = LogPoint { term: Term::new(3), vlsn: Vlsn::new(1 << 40) };
+        let bytes = encode_point(point);
+        assert_eq!(decode_point(&bytes), Ok(point));
+        for wrong in [&bytes[..16], &bytes[1..], &[], &[2; 17], &[1; 18]] {
+            assert!(matches!(decode_point(wrong), Err(Error::Open { .. })), "{wrong:?}");
+        }
+    }
 }

@@ -22,8 +22,9 @@ use crate::runtime::restore::reopening::Reopened;
 use crate::waiter::{Slot, wake};
 use bytes::Bytes;
 use rep_node::{
-    DialFailure, FetchId, Link, Message, NodeStatus, NotOffered, NotRestored, Offer, PersistFailed,
-    Persisted, Pin, Proposal, ReadKind, Request, RestoreNews, SendFailed, Service, Shown, Transfer,
+    ChangeRequest, Changed, DialFailure, FetchId, Link, Membership, Message, NodeStatus,
+    NotOffered, NotOurs, NotRestored, Offer, PersistFailed, Persisted, Pin, Proposal, ReadKind,
+    Request, RestoreNews, SendFailed, Service, Shown, Transfer,
 };
 use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize, Vlsn};
 use std::cell::Cell;
@@ -43,6 +44,8 @@ pub(crate) enum Input {
         segments: Vec<SegmentSize>,
     },
     ApplyFailed(String),
+    /// What lies in the home is not what was written, in words.
+    DamageFound(String),
     /// The log waits for space, or has some again.
     DiskFull(bool),
     Sent {
@@ -99,6 +102,15 @@ pub(crate) enum Input {
         deadline: Duration,
         order: Order<GroupShutDown>,
     },
+    ChangeMembership {
+        change: ChangeRequest,
+        order: Order<Changed>,
+    },
+    /// The group has admitted this node.
+    Admitted {
+        membership: Box<Membership>,
+        answer: Option<Answer<Result<(), NotOurs>>>,
+    },
     /// What became of a fetch.
     Restore {
         fetch: FetchId,
@@ -116,8 +128,11 @@ pub(crate) enum Input {
         point: LogPoint,
         answer: Answer<Option<Bytes>>,
     },
-    /// A copy was given, or was not.
-    Unpin(Pin),
+    /// A copy was given, to the member with that data directory, or was not.
+    Unpin {
+        pin: Pin,
+        given_to: Option<Incarnation>,
+    },
     /// A copy is to be fetched by order.
     RestoreFrom {
         source: NodeId,
@@ -137,6 +152,7 @@ impl Input {
             | Input::Applied(_)
             | Input::Checkpointed { .. }
             | Input::ApplyFailed(_)
+            | Input::DamageFound(_)
             | Input::DiskFull(_)
             | Input::Sent { .. }
             | Input::SendFailed { .. }
@@ -147,11 +163,13 @@ impl Input {
             | Input::Read { .. }
             | Input::Transfer { .. }
             | Input::ShutGroupDown { .. }
+            | Input::ChangeMembership { .. }
+            | Input::Admitted { .. }
             | Input::Restore { .. }
             | Input::Reopened(_)
             | Input::Offer { .. }
             | Input::PastOf { .. }
-            | Input::Unpin(_)
+            | Input::Unpin { .. }
             | Input::RestoreFrom { .. }
             | Input::Status(_)
             | Input::Close => 0,

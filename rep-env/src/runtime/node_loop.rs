@@ -1,6 +1,7 @@
 //! The node, and what one turn of whoever drives it does: gives it what has come, carries out what it says, and publishes what
 //! others may look at. Nothing here waits: a driver may be any thread, a caller's too.
 
+use crate::admin::Wish;
 use crate::commit::CommitPromise;
 use crate::error::Error;
 use crate::events::GROUP_SHUT_DOWN;
@@ -9,7 +10,9 @@ use crate::read::ReadPromise;
 use crate::replicate::Places;
 use crate::runtime::applier::{Range, Task};
 use crate::runtime::inbox::Input;
+use crate::runtime::joining;
 use crate::runtime::peers::{Peers, RangeSent};
+use crate::runtime::promise_writer::Word;
 use crate::runtime::restore::fetching::Fetches;
 use crate::runtime::restore::reopening::{Disks, Reopened};
 use crate::runtime::shared::Shared;
@@ -18,9 +21,10 @@ use crate::runtime::threads::Threads;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{
-    Event, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, Request, RestoreNews,
+    Changed, Event, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, PersistFailed,
+    Request, RestoreNews,
 };
-use rep_vlsn::{GroupId, NodeId, Term};
+use rep_vlsn::{GroupId, LogPoint, NodeId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -35,6 +39,8 @@ pub(crate) struct NodeLoop {
     shared: Arc<Shared>,
     /// What others were last shown.
     shown: Positions,
+    /// The entry of the membership that they were last shown.
+    shown_membership: LogPoint,
     /// Changes of the visible state that are still to be shown: after the picture that callers decide by, so that who has
     /// been told "master" finds one.
     changes: Vec<Change>,
@@ -68,6 +74,8 @@ pub(crate) struct Hands {
     pub(crate) peers: Peers,
     pub(crate) places: Arc<dyn Places>,
     pub(crate) fetches: Arc<dyn Fetches>,
+    /// What this node asks to be, should it have to join.
+    pub(crate) wish: Wish,
 }
 
 impl Drop for Hands {
@@ -85,6 +93,7 @@ struct Callers {
     reads: BTreeMap<Request, ReadPromise>,
     transfers: BTreeMap<Request, Order<Transferred>>,
     shutdowns: BTreeMap<Request, Order<GroupShutDown>>,
+    changes: BTreeMap<Request, Order<Changed>>,
 }
 
 impl NodeLoop {
@@ -95,6 +104,7 @@ impl NodeLoop {
             callers: Callers::default(),
             shared,
             shown: Positions::default(),
+            shown_membership: LogPoint::NULL,
             changes: Vec::new(),
             askers: Vec::new(),
             to_write: None,
@@ -178,6 +188,7 @@ impl NodeLoop {
             }
             Input::DiskFull(full) => node.handle_disk_full(now, full),
             Input::ApplyFailed(why) => self.store_failed(now, &why),
+            Input::DamageFound(what) => self.damage_found(now, &what),
             Input::Sent { link, last, bytes } => node.handle_sent(now, link, last, bytes),
             Input::SendFailed { link, why } => node.handle_send_failed(now, link, why),
             Input::DialFailed { peer, service, why } => {
@@ -216,11 +227,26 @@ impl NodeLoop {
                 self.callers.shutdowns.insert(request, order);
                 node.shut_group_down(now, request, deadline);
             }
+            Input::ChangeMembership { change, order } => {
+                self.callers.changes.insert(change.request, order);
+                node.change_membership(now, change);
+            }
+            Input::Admitted { membership, answer } => {
+                let taken = node.handle_admitted(now, &membership);
+                match taken {
+                    Ok(()) => self.shared.learn_group(membership.group),
+                    Err(error) => {
+                        tracing::warn!(node = %self.shared.name, %error, "not admitted");
+                    }
+                }
+                answer.into_iter().for_each(|answer| answer.give(taken));
+            }
             Input::Restore { fetch, news } => node.handle_restore(now, fetch, news),
             Input::Reopened(reopened) => self.go_on_with(now, *reopened),
             Input::Offer { at_least, answer } => answer.give(node.offer(at_least)),
             Input::PastOf { point, answer } => answer.give(node.past_of(point)),
-            Input::Unpin(pin) => node.unpin(pin),
+            Input::Unpin { pin, given_to: None } => node.unpin(pin),
+            Input::Unpin { pin, given_to: Some(taker) } => node.copy_given(now, pin, taker),
             Input::RestoreFrom { source, answer } => answer.give(node.restore_from(now, source)),
             Input::Status(slot) => self.askers.push(slot),
             Input::Close => {
@@ -232,12 +258,15 @@ impl NodeLoop {
 
     /// Another node takes the place of one that has fallen silent, and the reads that wait there.
     fn go_on_with(&mut self, now: Duration, reopened: Reopened) {
-        if self.closed {
+        // One that has failed meanwhile stays what it said that it is.
+        if self.closed || self.shared.failure().is_some() {
             return;
         }
-        let Reopened { node, disks } = reopened;
+        let Reopened { node, me, disks } = reopened;
         let reads = self.node.take_reads();
         self.node = node;
+        self.shared.directory.become_number(me);
+        self.shared.know(self.node.contacts().cloned().collect());
         self.hands.disks = disks;
         self.to_write = None;
         for read in reads {
@@ -256,6 +285,12 @@ impl NodeLoop {
         self.node.close(now);
     }
 
+    /// What it said that it holds, it does not: it says nothing more.
+    fn damage_found(&mut self, now: Duration, what: &str) {
+        self.shared.fail(format!("damage was found: {what}"));
+        self.node.close(now);
+    }
+
     // ---- out ----
 
     fn carry_out(&mut self, now: Duration) {
@@ -269,12 +304,22 @@ impl NodeLoop {
     }
 
     fn carry_out_one(&mut self, now: Duration, output: Output) {
-        let Hands { disks, tasks, peers, places, fetches } = &mut self.hands;
-        let Disks { tail, log, fences } = disks;
+        let Hands { disks, tasks, peers, places, fetches, wish } = &mut self.hands;
+        let Disks { tail, log, words } = disks;
         match output {
             Output::PersistFence(fence) => {
-                let pushed = fences.try_push(0, 0, fence);
-                debug_assert!(pushed.is_ok(), "an election keeps few fences in flight");
+                if words.try_push(0, 0, Word::Fence(fence)).is_err() {
+                    self.no_room_for_words(now);
+                }
+            }
+            Output::PersistVouch(point) => {
+                if words.try_push(0, 0, Word::Vouch(point)).is_err() {
+                    self.no_room_for_words(now);
+                }
+            }
+            Output::KeepPlace { place } => {
+                // Should there be no room, it is learnt again.
+                let _ = words.try_push(0, 0, Word::Place(place));
             }
             Output::Append { group, holder, records } => {
                 tail.stage_as(holder, &records);
@@ -338,7 +383,27 @@ impl NodeLoop {
                     self.wakers.extend(order.settle(outcome));
                 }
             }
-            Output::Event(event) => self.take_event(event),
+            Output::MembershipChanged { request, outcome } => {
+                // Whoever has asked finds what came of it.
+                self.show_membership();
+                if let Some(order) = self.callers.changes.remove(&request) {
+                    self.wakers.extend(order.settle(outcome));
+                }
+            }
+            Output::Contacts(contacts) => self.shared.know(contacts),
+            Output::Join { helpers } => joining::begin(peers.context(), wish.clone(), helpers),
+            Output::TakePlace { place } => {
+                *self.shared.joining.lock() = None;
+                let pushed = tasks.try_push(0, 0, Task::TakePlace(place));
+                debug_assert!(pushed.is_ok() || tasks.is_closed(), "there is room for it");
+            }
+            Output::Event(event) => {
+                let in_sync = [NodeState::Replica, NodeState::Master];
+                if matches!(event, Event::State { new, .. } if in_sync.contains(&new)) {
+                    fetches.clear_up();
+                }
+                self.take_event(event);
+            }
             Output::Halt(HaltReason::GroupShutDown { by }) => {
                 let by = self.shared.directory.name_of(by);
                 self.shared.end(format!("the group was shut down by {by}"));
@@ -375,6 +440,20 @@ impl NodeLoop {
         }
     }
 
+    /// A promise that cannot be written down may not be given, and nobody would ever say that it was.
+    fn no_room_for_words(&mut self, now: Duration) {
+        let why = "too many of them wait for the disk".to_owned();
+        self.node.handle_persist_failed(now, PersistFailed::Fence, why);
+    }
+
+    fn show_membership(&mut self) {
+        let Some(membership) = self.node.told_membership() else { return };
+        if membership.at != self.shown_membership {
+            self.shown_membership = membership.at;
+            self.shared.show_membership(membership);
+        }
+    }
+
     fn show_changes(&mut self) {
         let halted = self.shared.failure().is_some();
         for Change { state, term, master, reason } in self.changes.drain(..) {
@@ -390,6 +469,7 @@ impl NodeLoop {
     /// That number changes with each step, and callers learn of it from the credit: left out of the picture that
     /// they decide by, it does not make a new picture of each step, which would cost more than the step.
     fn publish(&mut self) -> u64 {
+        self.show_membership();
         let shared = &self.shared;
         let mut admission = self.node.admission(shared.clock.now());
         let unsynced_bytes = std::mem::take(&mut admission.unsynced_bytes);

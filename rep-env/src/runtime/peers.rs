@@ -10,11 +10,12 @@ mod receiver;
 mod sender;
 
 use crate::runtime::inbox::Input;
+use crate::runtime::scrubber::{Scrubs, scrub_of};
 use crate::runtime::shared::Shared;
 use crate::runtime::threads::Threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use bytes::Bytes;
-use outgoing::{Handed, SentRun};
+use outgoing::Handed;
 use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
 use rep_node::output::SendRange;
 use rep_node::{DialFailure, Link, RunId, Service, Shown};
@@ -40,6 +41,12 @@ pub(crate) fn service_name(service: Service) -> &'static str {
 
 /// The log as readers see it, whatever disk lies below.
 pub(crate) trait Entries: Send + Sync + Debug {
+    /// The first entry that is held.
+    fn first(&self) -> Vlsn;
+
+    /// A way to read all of it again.
+    fn scrub(&self) -> Box<dyn Scrubs>;
+
     fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError>;
 
     /// Entries whose place is settled, so that a cut elsewhere does not matter.
@@ -66,12 +73,20 @@ impl CurrentLog {
         drop(old);
     }
 
-    fn get(&self) -> Arc<dyn Entries> {
+    pub(crate) fn get(&self) -> Arc<dyn Entries> {
         Arc::clone(&self.0.lock())
     }
 }
 
 impl Entries for CurrentLog {
+    fn first(&self) -> Vlsn {
+        self.get().first()
+    }
+
+    fn scrub(&self) -> Box<dyn Scrubs> {
+        self.get().scrub()
+    }
+
     fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError> {
         self.get().run(from, to, bytes_max, epoch)
     }
@@ -90,6 +105,14 @@ impl Entries for CurrentLog {
 }
 
 impl<D: Disk> Entries for LogReader<D> {
+    fn first(&self) -> Vlsn {
+        LogReader::first(self)
+    }
+
+    fn scrub(&self) -> Box<dyn Scrubs> {
+        scrub_of(self)
+    }
+
     fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError> {
         self.read(from, to, bytes_max, epoch)
     }
@@ -154,7 +177,7 @@ impl Context {
         let deadline = Instant::now() + self.shared.timing.dial_timeout;
         let outcome = match self.shared.directory.address_of(peer) {
             Some(address) => {
-                self.transport.dial(&Address::new(address), &self.hello(peer, service), deadline)
+                self.transport.dial(&Address::new(&*address), &self.hello(peer, service), deadline)
             }
             None => return self.dial_failed(peer, service, DialFailure::Unreachable),
         };
@@ -186,17 +209,27 @@ impl Context {
         self.shared.inbox.completed(Input::DialFailed { peer, service, why });
     }
 
-    /// Whether somebody who calls is another member, and this node takes calls.
-    pub(crate) fn check_member(&self, hello: &Hello) -> Result<(), RefuseReason> {
+    /// Whether somebody who calls is another member that is known to hold the data, or to be about to, and this node takes calls.
+    pub(crate) fn check_holder(&self, hello: &Hello) -> Result<(), RefuseReason> {
+        let (id, is_member) = self.caller(hello)?;
+        let recorded = self.shared.recorded.lock();
+        let member = recorded.as_ref().and_then(|group| group.members.get(&id));
+        match is_member && member.is_some_and(|member| member.kind.holds_data()) {
+            true => Ok(()),
+            false => Err(not_member(hello)),
+        }
+    }
+
+    /// Whom somebody who calls is taken for, and whether that is a member still.
+    fn caller(&self, hello: &Hello) -> Result<(NodeId, bool), RefuseReason> {
         let shared = &self.shared;
         if shared.is_closing() || shared.inbox.is_closed() {
             return Err(RefuseReason::Closing);
         }
-        match shared.directory.id_of(&hello.node) {
-            Some(id) if id != shared.directory.me() => Ok(()),
-            Some(_) | None => Err(RefuseReason::NotMember {
-                detail: format!("{:?} is not listed here", hello.node),
-            }),
+        let caller = shared.directory.caller(&hello.node, Incarnation(hello.incarnation));
+        match caller {
+            Some((id, is_member)) if id != shared.directory.me() => Ok((id, is_member)),
+            Some(_) | None => Err(not_member(hello)),
         }
     }
 
@@ -211,13 +244,14 @@ impl Context {
     ) {
         let link = Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) };
         let bytes_max = self.shared.limits.outgoing_bytes_max as usize;
-        let outgoing = Outgoing::new(Arc::clone(&channel), bytes_max);
+        let counters = self.shared.counters.peer(peer);
+        let outgoing = Outgoing::new(Arc::clone(&channel), bytes_max, counters);
         match &mut *self.open.lock() {
             Some(open) => drop(open.insert(link.epoch, outgoing.clone())),
             None => return channel.close(),
         }
         if service == Service::Peer {
-            let own = self.shared.directory.attributes_of(self.shared.directory.me());
+            let own = self.shared.directory.own_attributes();
             outgoing.queue_frame(announce::encode(&own));
         }
         self.shared.inbox.control(Input::LinkUp {
@@ -241,17 +275,6 @@ impl Context {
         }
     }
 
-    fn count_sent(&self, link: Link, bytes: usize) {
-        let counters = &self.shared.counters.peers[&link.peer];
-        counters.frames_sent.add(1);
-        counters.bytes_sent.add(bytes as u64);
-    }
-
-    fn count_entries(&self, link: Link, run: &SentRun) {
-        self.count_sent(link, run.bytes);
-        self.shared.counters.peers[&link.peer].sent.set(run.last.vlsn.get());
-    }
-
     /// Ends every channel, and lets none begin.
     fn end_all(&self) {
         let open = self.open.lock().take();
@@ -273,6 +296,11 @@ impl Context {
             receiver::run(&context, link, dialled, &*channel)
         })
     }
+}
+
+fn not_member(hello: &Hello) -> RefuseReason {
+    let detail = format!("{:?} is no member of the group, as far as is known here", hello.node);
+    RefuseReason::NotMember { detail }
 }
 
 /// Who calls: the directory that its Hello names, and the run of its process, if it says which.
@@ -346,7 +374,7 @@ impl Peers {
         let bytes = frame.len();
         match outgoing.frame(frame) {
             Handed::Sent => {
-                self.context.count_sent(link, bytes);
+                outgoing.count_sent(bytes);
                 true
             }
             Handed::Queued => true,
@@ -359,7 +387,7 @@ impl Peers {
         let Some(outgoing) = self.links.get(&link) else { return RangeSent::Later };
         match outgoing.entries(range, tail) {
             (Handed::Sent, Some(run)) => {
-                self.context.count_entries(link, &run);
+                outgoing.count_entries(&run);
                 RangeSent::Now { last: run.last, bytes: run.bytes }
             }
             (Handed::Sent | Handed::Queued, _) => RangeSent::Later,
@@ -398,6 +426,10 @@ impl Peers {
         })
     }
 
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     pub(crate) fn threads(&self) -> &Threads {
         &self.context.threads
     }
@@ -417,16 +449,17 @@ pub(crate) struct PeerService {
 
 impl ServiceHandler for PeerService {
     fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
-        self.context.check_member(hello)
+        // Who was removed is let in, to be told so by the node.
+        self.context.caller(hello).map(drop)
     }
 
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
-        match self.context.shared.directory.id_of(&hello.node) {
-            Some(peer) => {
+        match self.context.caller(&hello) {
+            Ok((peer, _)) => {
                 let shown = shown_in(&hello, &*channel);
                 self.context.attach(channel, peer, self.service, shown, false);
             }
-            None => channel.close(),
+            Err(_) => channel.close(),
         }
     }
 }

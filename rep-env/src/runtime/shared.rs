@@ -9,13 +9,17 @@ use crate::runtime::bell::Bell;
 use crate::runtime::credit::{Credit, Grant, NoCredit};
 use crate::runtime::directory::Directory;
 use crate::runtime::inbox::{Inbox, Input};
+use crate::runtime::scrubber::Scrubbing;
+use crate::runtime::shipper::Shipments;
 use crate::runtime::shown::Shown;
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::transaction::pipeline::Pipeline;
 use crate::transaction::turn::Turn;
 use arc_swap::ArcSwap;
-use rep_node::{Acks, Admission, NodeState, NodeStatus, Proposal, ReadKind, Request};
+use rep_node::{
+    Acks, Admission, Contact, Membership, NodeState, NodeStatus, Proposal, ReadKind, Request,
+};
 use rep_vlsn::{Draft, GroupId, LogPoint, NodeId, Term};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,11 +44,22 @@ pub(crate) struct Shared {
     pub(crate) credit: Credit,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Counters,
+    /// The sinks that are shipped to.
+    pub(crate) shipments: Shipments,
+    pub(crate) scrubbing: Scrubbing,
     group: OnceLock<GroupId>,
     closing: AtomicBool,
     failed: OnceLock<String>,
     reads: AtomicU64,
     last_status: Mutex<Option<NodeStatus>>,
+    /// Whether this node is a member that holds no data.
+    lacks_data: AtomicBool,
+    /// Who belongs, as the node's log says.
+    pub(crate) recorded: Mutex<Option<Membership>>,
+    /// While this node wants to be admitted: why it is not yet.
+    pub(crate) joining: Mutex<Option<String>>,
+    /// Why this node comes back, if it is one after a damaged directory.
+    pub(crate) damage: Mutex<Option<String>>,
 }
 
 /// Read requests are numbered apart from commits, whose numbers are the overlay's.
@@ -58,7 +73,6 @@ impl Shared {
         directory: Arc<Directory>,
         admission: Admission,
     ) -> Self {
-        let counters = Counters::new(&directory);
         Shared {
             name: names.1,
             group_name: names.0,
@@ -71,12 +85,18 @@ impl Shared {
             pipeline: Pipeline::default(),
             credit: Credit::new(limits.unsynced_bytes_max),
             inbox: Inbox::new(),
-            counters,
+            counters: Counters::default(),
+            shipments: Shipments::default(),
+            scrubbing: Scrubbing::default(),
             group: OnceLock::new(),
             closing: AtomicBool::new(false),
             failed: OnceLock::new(),
             reads: AtomicU64::new(READS_FROM),
             last_status: Mutex::new(None),
+            lacks_data: AtomicBool::new(false),
+            recorded: Mutex::new(None),
+            joining: Mutex::new(None),
+            damage: Mutex::new(None),
             timing,
             limits,
             directory,
@@ -115,7 +135,7 @@ impl Shared {
 
     /// Asks when a read may be served.
     pub(crate) fn ask_read(&self, consistency: Consistency) -> Arc<ReadSlot> {
-        if let Err(error) = self.check_open() {
+        if let Err(error) = self.check_open().and_then(|()| self.check_data()) {
             return Arc::new(ReadSlot::resolved(Err(error)));
         }
         let kind = match consistency {
@@ -164,6 +184,24 @@ impl Shared {
         }
     }
 
+    /// Whether this node holds no data, as a member that is not to hold any.
+    pub(crate) fn lacks_data(&self) -> bool {
+        self.lacks_data.load(Ordering::SeqCst)
+    }
+
+    /// Is there anything to be read or written here?
+    pub(crate) fn check_data(&self) -> Result<(), Error> {
+        if !self.lacks_data() {
+            return Ok(());
+        }
+        let me = self.directory.me();
+        let recorded = self.recorded.lock();
+        let own = recorded.as_ref().and_then(|group| group.members.get(&me));
+        let kind = own.map(|member| member.kind).unwrap_or_default();
+        let master = self.board.get().master.and_then(|master| self.directory.member(master));
+        Err(Error::HoldsNoData { kind, master })
+    }
+
     /// Why nothing can be had from here any more.
     pub(crate) fn over(&self) -> Error {
         match self.failed.get() {
@@ -176,6 +214,8 @@ impl Shared {
     pub(crate) fn begin_close(&self) -> bool {
         let first = !self.closing.swap(true, Ordering::SeqCst);
         self.turn.close();
+        self.shipments.stop();
+        self.scrubbing.stop();
         self.bell.ring();
         first
     }
@@ -215,6 +255,31 @@ impl Shared {
     }
 
     // ---- facts ----
+
+    /// Whom there is to know from now on.
+    pub(crate) fn know(&self, contacts: Vec<Contact>) {
+        self.counters.keep_peers(|id| contacts.iter().any(|contact| contact.id == id));
+        self.directory.know(contacts);
+    }
+
+    /// That rules from now on.
+    pub(crate) fn show_membership(&self, membership: &Membership) {
+        let own = membership.members.get(&self.directory.me());
+        let lacks_data = own.is_some_and(|member| !member.kind.holds_data());
+        *self.recorded.lock() = Some(membership.clone());
+        self.lacks_data.store(lacks_data, Ordering::SeqCst);
+        // A member has no need to be admitted.
+        *self.joining.lock() = None;
+        self.bell.ring();
+    }
+
+    /// Is this node the master, as far as it knows?
+    pub(crate) fn check_master(&self) -> Result<(), Error> {
+        match self.board.get().state {
+            NodeState::Master => Ok(()),
+            _ => Err(self.not_master(self.admission.load().master)),
+        }
+    }
 
     /// The group, once it is founded.
     pub(crate) fn group(&self) -> Option<GroupId> {

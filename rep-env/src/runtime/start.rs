@@ -9,21 +9,25 @@ use super::restore::RESTORE_SERVICE;
 use super::restore::fetching::Fetcher;
 use super::restore::giving::Giving;
 use super::restore::reopening::{self, Writers};
+use super::scrubber;
+use super::set_aside::{self, Found};
 use super::shared::Shared;
+use super::shipper;
 use super::threads::Threads;
 use super::{Admin, Runtime};
-use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource};
+use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource, Wish};
 use crate::config::{RepConfig, StoreKind};
 use crate::error::Error;
 use crate::replicate::{Places, Results};
 use crate::services::Services;
+use crate::shipping::Archive;
 use rep_net::queue::{Lane, Queue};
 use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
-use rep_node::{Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
+use rep_node::{Membership, Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
 use rep_store::{Databases, MemoryHome, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
-use rep_vlsn::{LogPoint, Record, Vlsn};
+use rep_vlsn::{Incarnation, LogConfig, LogPoint, NodeId, Record, Vlsn};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,22 +49,28 @@ pub(crate) struct Started<M: StateMachine> {
 
 /// Opens and starts a node. `make` makes the state machine, once the home is locked.
 pub(crate) fn start<M: StateMachine>(
-    config: RepConfig,
+    mut config: RepConfig,
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
 ) -> Result<Started<M>, Error> {
     check_plaintext(&config)?;
-    match config.home.clone() {
-        Some(path) => start_on(home::lock(&path)?, path, config, make, digest),
-        None => start_on(MemDisk::new(), PathBuf::from("(memory)"), config, make, digest),
-    }
+    let Some(path) = config.home.clone() else {
+        return start_on(MemDisk::new(), PathBuf::from("(memory)"), config, make, digest);
+    };
+    let disk = home::lock(&path)?;
+    let found = set_aside::open(&disk, &path, &mut config, &set_aside::others_have_a_master)?;
+    start_found((disk, path), found, config, make, digest)
 }
 
 /// The built-in state machine, as configured.
 pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
     match (config.store, &config.home) {
         #[cfg(feature = "redb")]
-        (StoreKind::Redb, Some(home)) => Ok(Databases::redb(home.join(home::STORE_FILE))?),
+        (StoreKind::Redb, Some(home)) => {
+            let cache_bytes =
+                usize::try_from(config.limits.store_cache_bytes).unwrap_or(usize::MAX);
+            Ok(Databases::redb_with_cache(home.join(home::STORE_FILE), cache_bytes)?)
+        }
         #[cfg(feature = "fjall")]
         (StoreKind::Fjall, Some(home)) => Ok(Databases::fjall(home.join(home::STORE_DIRECTORY))?),
         (StoreKind::Redb | StoreKind::Fjall, _) => {
@@ -76,22 +86,34 @@ pub(crate) fn databases(config: &RepConfig) -> Result<Databases, Error> {
 pub(crate) fn start_on<D: Disk, M: StateMachine>(
     disk: D,
     path: PathBuf,
+    config: RepConfig,
+    make: impl FnOnce(&RepConfig) -> Result<M, Error>,
+    digest: Option<DigestOf<M::Reader>>,
+) -> Result<Started<M>, Error> {
+    let found = Found::look(&disk, &path, &config)?;
+    start_found((disk, path), found, config, make, digest)
+}
+
+fn start_found<D: Disk, M: StateMachine>(
+    (disk, path): (D, PathBuf),
+    found: Found<D>,
     mut config: RepConfig,
     make: impl FnOnce(&RepConfig) -> Result<M, Error>,
     digest: Option<DigestOf<M::Reader>>,
 ) -> Result<Started<M>, Error> {
-    home::identify(&disk, &path, &config)?;
+    let Found { mut staging, home, damage } = found;
     let mut machine = make(&config)?;
-    let mut staging = reopening::staging(disk.clone(), &path, &config)?;
     let both = (&mut staging, &mut machine);
     let restored = reopening::install_waiting(&disk, &path, &config, both, &|| false)?;
-    let home = Home::open(disk.clone(), &path, &config)?;
+    let home = home.map_or_else(|| Home::open(disk.clone(), &path, &config), Ok)?;
     let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
-    let directory =
-        Arc::new(Directory::new(&config.name, &config.members, config.attributes.clone()));
+    let own = config.attributes.clone();
+    let directory = Arc::new(Directory::new(&config.name, &config.advertise, own));
     let clock = Duration::ZERO;
     let made = (machine.applied(), (restored, false), clock);
-    let node = make_node(&config, &home, &directory, &*entries, made)?;
+    let (node, me) = make_node(&config, &home, &*entries, made)?;
+    directory.become_number(me);
+    directory.know(node.contacts().cloned());
     let names = (config.group.clone(), config.name.clone());
     let admission = node.admission(clock);
     let shared = Arc::new(Shared::new(
@@ -101,11 +123,15 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
         directory,
         admission,
     ));
+    // Before its log does, this tells a newcomer of which group it takes a copy.
+    if let Some(place) =
+        home.place_value.as_deref().and_then(|place| Membership::decode(place).ok())
+    {
+        shared.learn_group(place.group);
+    }
+    *shared.damage.lock() = damage;
     let threads = Threads::new();
-    let transport: Arc<dyn Transport> = match &config.transport {
-        Some(transport) => Arc::clone(transport),
-        None => Arc::new(plain_tcp(&config)),
-    };
+    let transport = transport_of(&config);
     let reader = machine.reader();
     let entries = CurrentLog::new(entries);
     let context = Context::new(
@@ -119,7 +145,14 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     // The ear is opened before the threads run, so that a port in use is found before anything has begun; who calls in
     // between finds an inbox that is not read yet.
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
-    let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
+    let wish = wish(&config, home.incarnation);
+    let admin = Admin::new(
+        Arc::clone(&shared),
+        home.incarnation,
+        digest,
+        Arc::clone(&transport),
+        (wish.clone(), config.join.as_ref().is_some_and(Vec::is_empty)),
+    );
     let table = Arc::new(ServiceTable::new());
     let tasks = Queue::new([Lane { items_max: TASKS_MAX, bytes_max: 0 }]);
     let giving = Giving::new(Arc::clone(&context), tasks.clone());
@@ -131,16 +164,28 @@ pub(crate) fn start_on<D: Disk, M: StateMachine>(
     let results = Arc::new(Results::new());
     let places = Arc::clone(&results) as Arc<dyn Places>;
     let (own, running) = (Arc::clone(&shared), threads.clone());
-    let runtime = Runtime { shared: own, services, threads: running, listener, places };
+    let log = Arc::clone(&entries);
+    let runtime =
+        Runtime { shared: own, services, transport, threads: running, log, listener, places };
     let needs_whole_log = machine.is_rebuilt_from_the_log();
     let fetcher = Fetcher::new(Arc::clone(&context), staging, needs_whole_log);
+    let (told, log, running) = (Arc::clone(&config), Arc::clone(&entries), threads.clone());
+    let scrubbed = config.home.is_some().then(|| disk.clone());
     let directory = reopening::Directory { disk, path, config, context, fetcher, writers: None };
     let outlets = (Arc::clone(&results), Arc::clone(&shared), entries);
-    let started = start_threads(home, directory, (machine, node, tasks), outlets);
+    // Before anything can be cleaned that the folder needs.
+    let started = ship_as_told(&told, (&shared, &log, &running)).and_then(|()| {
+        start_threads(home, directory, (machine, node, tasks), wish, outlets)
+            .and_then(|()| match scrubbed {
+                Some(disk) => scrubber::begin(disk, (&shared, &log, &running)),
+                None => Ok(()),
+            })
+            .map_err(|error| Error::Open { detail: format!("a thread cannot be started: {error}") })
+    });
     if let Err(error) = started {
         shared.begin_close();
         shared.loop_ended(None);
-        return Err(Error::Open { detail: format!("a thread cannot be started: {error}") });
+        return Err(error);
     }
     Ok(Started { runtime, reader, results })
 }
@@ -149,6 +194,7 @@ fn start_threads<D: Disk, M: StateMachine>(
     home: Home<D>,
     mut directory: reopening::Directory<D>,
     (machine, node, tasks): (M, Node, Queue<Task>),
+    wish: Wish,
     (results, shared, entries): (Arc<Results<M::Output>>, Arc<Shared>, Arc<CurrentLog>),
 ) -> std::io::Result<()> {
     let context = Arc::clone(&directory.context);
@@ -159,24 +205,48 @@ fn start_threads<D: Disk, M: StateMachine>(
     // The machine may keep files in the home: the directory's lock is held, by what opens it again, for as long as it is at work.
     let applier = Applier::new(machine, Box::new(directory), entries, results, Arc::clone(&shared));
     let places = applier.places();
-    let hands = Hands { disks, tasks: tasks.clone(), peers, places, fetches };
+    let hands = Hands { disks, tasks: tasks.clone(), peers, places, fetches, wish };
     context.threads.start("rep-apply", move || applier.run(&tasks))?;
     shared.inbox.install(NodeLoop::new(node, hands, Arc::clone(&shared)));
     context.threads.start("rep-watch", move || shared.inbox.keep_watch())
 }
 
-/// A node on what was found: in what the store has applied, at which point a copy was put in place, and at what time.
+/// Ships to the folder that the configuration names, if it does.
+fn ship_as_told(
+    config: &RepConfig,
+    node: (&Arc<Shared>, &Arc<CurrentLog>, &Threads),
+) -> Result<(), Error> {
+    let Some(path) = &config.ship_to else { return Ok(()) };
+    let log = LogConfig::default()
+        .with_segment_bytes(config.limits.segment_bytes)
+        .with_reserve_bytes(config.limits.disk_reserve_bytes);
+    let archive = Archive::new(path, log, shipper::SHARD);
+    shipper::begin(path.display().to_string(), archive, node).map(drop)
+}
+
+/// What this node would like to be in a group that it joins.
+fn wish(config: &RepConfig, incarnation: Incarnation) -> Wish {
+    Wish {
+        name: config.name.clone(),
+        incarnation,
+        address: config.advertise.clone(),
+        kind: config.member_type,
+        priority: config.priority,
+    }
+}
+
+/// A node on what was found, and its number: in what the store has applied, at which point a copy was put in place, and at what time.
 pub(super) fn make_node<D: Disk>(
     config: &RepConfig,
     home: &Home<D>,
-    directory: &Directory,
     entries: &dyn Entries,
     (applied, (restored, unplaced), clock): (LogPoint, (Option<LogPoint>, bool), Duration),
-) -> Result<Node, Error> {
+) -> Result<(Node, NodeId), Error> {
     let recovered = recovered(home, applied, entries)?;
-    let mut node = node_config(config, home, directory, clock)?;
+    let mut node = node_config(config, home, &recovered, clock)?;
+    let me = node.me;
     (node.restored, node.unplaced) = (restored, unplaced);
-    Node::new(node, recovered, clock).map_err(open_error)
+    Ok((Node::new(node, recovered, clock).map_err(open_error)?, me))
 }
 
 fn recovered<D: Disk>(
@@ -185,23 +255,23 @@ fn recovered<D: Disk>(
     entries: &dyn Entries,
 ) -> Result<Recovered, Error> {
     let view = &home.log.view;
-    let founding: Option<Record> = if view.is_empty() || view.first() > Vlsn::FIRST {
-        None
-    } else {
-        let batch = entries.settled(Vlsn::FIRST, Vlsn::FIRST, 0);
+    let mut memberships: Vec<Record> = Vec::new();
+    for at in view.memberships() {
+        let batch = entries.settled(at.vlsn, at.vlsn, 0);
         let batch =
             batch.map_err(|error| Error::Damaged { what: "log", detail: error.to_string() })?;
-        batch.into_records().into_iter().next()
-    };
+        memberships.extend(batch.into_records());
+    }
     let mark_dvlsn = home.log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn);
-    let (log, past) = (view.clone(), home.past_value.clone());
-    Ok(Recovered { fence: home.fence, log, founding, past, applied, mark_dvlsn })
+    let (log, past, place) = (view.clone(), home.past_value.clone(), home.place_value.clone());
+    let (fence, vouched) = (home.fence, home.vouched);
+    Ok(Recovered { fence, log, memberships, past, place, applied, mark_dvlsn, vouched })
 }
 
 fn node_config<D: Disk>(
     config: &RepConfig,
     home: &Home<D>,
-    directory: &Directory,
+    recovered: &Recovered,
     clock: Duration,
 ) -> Result<NodeConfig, Error> {
     let seeds: Vec<Seed> = config
@@ -211,8 +281,15 @@ fn node_config<D: Disk>(
         .collect();
     let members = rep_node::number_members(&seeds);
     let seed = u64::from_le_bytes(home::random()?);
-    let (me, group) = (directory.me(), home::mint_group()?);
+    let me = recovered.number(&config.name, home.incarnation, &members).map_err(open_error)?;
+    let group = home::mint_group()?;
     let mut node = NodeConfig::new(&*config.group, me, home.incarnation, members, group, seed);
+    // One that waits to be added joins too, and asks nobody.
+    let waits = || vec![config.advertise.clone()];
+    node.joining = match &config.join {
+        Some(helpers) if helpers.is_empty() => waits(),
+        helpers => helpers.clone().unwrap_or_default(),
+    };
     let mut timing = Timing::default();
     timing.heartbeat = config.timing.heartbeat;
     timing.election_timeout = config.timing.election_timeout;
@@ -221,6 +298,7 @@ fn node_config<D: Disk>(
     timing.redial_min = config.timing.redial_min;
     timing.redial_max = config.timing.redial_max;
     node.timing = timing;
+    node.feed_from = config.feed_from;
     node.unsynced_bytes_max = config.limits.unsynced_bytes_max;
     node.retention.bytes = config.limits.log_retention_bytes;
     node.retention.age = config.timing.log_retention;
@@ -283,6 +361,14 @@ fn listen_as_told(
 }
 
 /// TCP, where that may be spoken.
+/// What this node speaks to the others.
+pub(super) fn transport_of(config: &RepConfig) -> Arc<dyn Transport> {
+    match &config.transport {
+        Some(transport) => Arc::clone(transport),
+        None => Arc::new(plain_tcp(config)),
+    }
+}
+
 fn plain_tcp(config: &RepConfig) -> TcpTransport {
     let tcp = TcpTransport::new(Limits::default());
     if config.allow_plaintext { tcp.allow_plaintext() } else { tcp }
@@ -317,7 +403,9 @@ fn check_plaintext(config: &RepConfig) -> Result<(), Error> {
         };
     }
     // Names are looked up when they are dialled.
-    let members = config.members.values().filter_map(|address| address.parse().ok());
+    let helpers = config.join.iter().flatten().chain([&config.advertise]);
+    let members = config.members.values().chain(helpers);
+    let members = members.filter_map(|address| address.parse().ok());
     if let Some(address) = members.into_iter().find(exposed) {
         return refuse(address);
     }

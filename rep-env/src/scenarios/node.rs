@@ -7,7 +7,6 @@ use super::{explore, join, rejects, threads};
 use crate::commit::{CommitHandle, CommitPromise, CommitSlot, CommitToken};
 use crate::error::Error;
 use crate::events::Board;
-use crate::member::Attributes;
 use crate::runtime::credit::Credit;
 use crate::runtime::directory::Directory;
 use crate::runtime::helm::{Helm, LaneBounds, Post};
@@ -236,7 +235,6 @@ fn write(writer: &mut LogWriter<MemDisk>) -> Result<Option<Vlsn>, rep_vlsn::LogE
 fn world(disk: &MemDisk) -> (World, LogWriter<MemDisk>) {
     let Opened { mut writer, tail, .. } = open(disk.clone(), LogConfig::default()).unwrap();
     writer.set_group(GROUP).unwrap();
-    let members = BTreeMap::from([("a".to_owned(), "A:1".to_owned())]);
     let bounds = LaneBounds { items_max: 2, bytes_max: usize::MAX };
     let world = World {
         turn: Turn::new(Duration::from_secs(3600)),
@@ -244,7 +242,7 @@ fn world(disk: &MemDisk) -> (World, LogWriter<MemDisk>) {
         helm: Helm::new([bounds; 3], 4),
         tail,
         log: LogQueue::new(),
-        board: Board::new(Arc::new(Directory::new("a", &members, Attributes::new()))),
+        board: Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")]))),
         disk: disk.clone(),
         acknowledged: Mutex::new((Vec::new(), true)),
     };

@@ -20,6 +20,7 @@ impl Shared {
     /// A picture in which this node may write.
     pub(crate) fn writable(&self) -> Result<Admission, Error> {
         self.check_open()?;
+        self.check_data()?;
         let admission = self.admission.load();
         if !admission.writable {
             return Err(self.not_master(admission.master));
@@ -122,7 +123,7 @@ impl Shared {
         loop {
             let heard = self.bell.heard();
             let admission = self.writable_in(term)?;
-            let (live, needed) = (admission.live, admission.need(policy));
+            let (live, needed) = (admission.live_for(policy), admission.need(policy));
             if live >= needed {
                 return Ok(());
             }

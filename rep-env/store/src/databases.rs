@@ -15,6 +15,10 @@ use std::sync::Arc;
 
 /// Most snapshots in the making at one time; each pins the pages that it shows.
 pub const SNAPSHOTS_MAX: usize = 4;
+/// Memory that a redb file's pages may take, in bytes (32 MiB), unless it is said otherwise. The operating system caches the file
+/// besides.
+#[cfg(feature = "redb")]
+pub const REDB_CACHE_BYTES: usize = 32 << 20;
 
 /// Named databases over an engine.
 pub struct Databases {
@@ -48,7 +52,21 @@ impl Databases {
     /// disk is full), [`StoreError::Format`] if another version wrote it.
     #[cfg(feature = "redb")]
     pub fn redb(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        Ok(Databases::over(Box::new(crate::redb::Redb::open(path.as_ref())?)))
+        Databases::redb_with_cache(path, REDB_CACHE_BYTES)
+    }
+
+    /// The same with so much memory for the file's pages, in bytes, instead of [`REDB_CACHE_BYTES`]. Half of it at most holds pages
+    /// that are to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Databases::redb`].
+    #[cfg(feature = "redb")]
+    pub fn redb_with_cache(
+        path: impl AsRef<std::path::Path>,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        Ok(Databases::over(Box::new(crate::redb::Redb::open(path.as_ref(), cache_bytes)?)))
     }
 
     /// Databases in the fjall directory at `path`, which is made if it is not there. After a crash of the process

@@ -41,6 +41,12 @@ impl Digester {
         }
     }
 
+    /// A chunk of a snapshot stands for the pairs in it.
+    pub(crate) fn chunk(&mut self, length: usize, crc: u32) {
+        self.bytes(&(length as u64).to_le_bytes());
+        self.bytes(&crc.to_le_bytes());
+    }
+
     pub(crate) fn finish(&self) -> Digest {
         Digest(self.0.to_be_bytes())
     }

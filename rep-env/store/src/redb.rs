@@ -7,6 +7,11 @@
 //!
 //! After every commit one read transaction is published, which all readers share together with the
 //! tables that they opened: a view costs a clone, and tables are looked up once per batch.
+//!
+//! A database is a table, and beside it one of the tails of its longest values ([`pieces`]).
+
+mod flushing;
+mod pieces;
 
 use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource, net_changes, sync_parent};
 use crate::write_set::Run;
@@ -17,36 +22,46 @@ use engine::{
     Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata,
     TableDefinition, TableError, TableHandle, WriteTransaction,
 };
+use flushing::Flushing;
 use parking_lot::RwLock;
 use rep_vlsn::LogPoint;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Memory that redb may use for pages, in bytes (128 MiB).
-pub(crate) const CACHE_BYTES: usize = 128 << 20;
 /// What is written in [`META`] under `format`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Before values were cut. All that it has is read as it was written, and what is written is written anew.
+const FORMAT_UNCUT: u32 = 1;
 /// What the file says about itself. Names of databases are behind a prefix, so none can collide.
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("rep");
 const PREFIX: &str = "db.";
+/// Before the name of a database: the tails of those of its values that are cut.
+const TAILS_PREFIX: &str = "tail.";
+/// Before the name of a table that is to take the place of another one: no reader looks there.
+const LOADING_PREFIX: &str = "new.";
+/// So many bytes of a new state are written by one transaction. One alone would have to read all of its pages again for their
+/// checksums when it ends, since memory does not hold them for so long. Tests have no such states.
+const LOADING_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 8 << 20 };
 
 type PairTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(crate) struct Redb {
     file: engine::Database,
+    /// Where the file is, if it is one.
+    path: Option<PathBuf>,
     applied: LogPoint,
     published: Arc<RwLock<View>>,
 }
 
 impl Redb {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let file = engine::Database::builder()
-            .set_cache_size(CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .create(path)
             .map_err(StoreError::engine("open its file"))?;
-        let redb = Redb::over(file)?;
+        let redb = Redb { path: Some(path.to_owned()), ..Redb::over(file)? };
         sync_parent(path)?;
         Ok(redb)
     }
@@ -56,8 +71,9 @@ impl Redb {
             Some(applied) => applied,
             None => found(&file)?,
         };
+        forget_loading(&file)?;
         let published = Arc::new(RwLock::new(view_of(&file, applied)?));
-        Ok(Redb { file, applied, published })
+        Ok(Redb { file, path: None, applied, published })
     }
 
     fn publish(&mut self, applied: LogPoint) -> Result<(), StoreError> {
@@ -76,7 +92,7 @@ impl Engine for Redb {
     fn apply(&mut self, runs: &[Run<'_>], applied: LogPoint) -> Result<(), StoreError> {
         let mut txn = begin(&self.file)?;
         txn.set_durability(Durability::None).map_err(StoreError::engine("begin a batch"))?;
-        write_runs(&txn, runs)?;
+        write_runs(&txn, runs, "")?;
         write_applied(&txn, applied)?;
         txn.commit().map_err(StoreError::engine("commit a batch"))?;
         self.publish(applied)
@@ -90,12 +106,11 @@ impl Engine for Redb {
     }
 
     fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {
-        let txn = begin_durable(&self.file)?;
-        let old: Vec<_> = txn.list_tables().map_err(StoreError::engine("list tables"))?.collect();
-        for table in old.into_iter().filter(|table| table.name().starts_with(PREFIX)) {
-            txn.delete_table(table).map_err(StoreError::engine("drop a table"))?;
-        }
-        Ok(Box::new(Replacement { redb: self, txn }))
+        forget_loading(&self.file)?;
+        // Without it the end of the loading takes longer, and nothing else.
+        let flushing = self.path.as_deref().and_then(|path| Flushing::start(path).ok());
+        let txn = Some(begin(&self.file)?);
+        Ok(Box::new(Replacement { txn, redb: self, loaded: 0, flushing }))
     }
 
     fn source(&self) -> Arc<dyn ViewSource> {
@@ -103,53 +118,152 @@ impl Engine for Redb {
     }
 }
 
-/// One durable transaction that drops everything and loads something else.
+/// New tables beside the old ones, which one durable transaction puts in their place.
 struct Replacement<'a> {
     redb: &'a mut Redb,
-    txn: WriteTransaction,
+    /// `None` when it is over.
+    txn: Option<WriteTransaction>,
+    /// Bytes of pairs in the present transaction.
+    loaded: u64,
+    /// Without a path there is nobody to do it, and the end does it all.
+    flushing: Option<Flushing>,
+}
+
+impl Replacement<'_> {
+    /// What has been loaded is committed, but not durably, and under names that nobody knows.
+    fn go_on(&mut self) -> Result<(), StoreError> {
+        if let Some(mut txn) = self.txn.take() {
+            txn.set_durability(Durability::None).map_err(StoreError::engine("begin to load"))?;
+            txn.commit().map_err(StoreError::engine("load"))?;
+        }
+        self.flushing.iter().for_each(Flushing::go_on);
+        self.txn = Some(begin(&self.redb.file)?);
+        self.loaded = 0;
+        Ok(())
+    }
 }
 
 impl Loading for Replacement<'_> {
     fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
-        write_runs(&self.txn, runs)
+        if self.loaded >= LOADING_BYTES {
+            self.go_on()?;
+        }
+        let pairs = runs.iter().flat_map(|run| &run.changes);
+        let bytes =
+            |(key, value): &(&[u8], Option<&[u8]>)| key.len() + value.map_or(0, <[u8]>::len);
+        self.loaded += pairs.map(|pair| bytes(pair) as u64).sum::<u64>();
+        let txn = self.txn.as_ref().expect("it is not over");
+        write_runs(txn, runs, LOADING_PREFIX)
     }
 
-    fn commit(self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
-        write_applied(&self.txn, applied)?;
-        self.txn.commit().map_err(StoreError::engine("install"))?;
+    fn commit(mut self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
+        self.flushing.take().map_or(Ok(()), Flushing::finish)?;
+        let mut txn = self.txn.take().expect("it is not over");
+        make_durable(&mut txn)?;
+        delete_tables(&txn, PREFIX)?;
+        delete_tables(&txn, TAILS_PREFIX)?;
+        for new in tables(&txn, LOADING_PREFIX)? {
+            let old = new.name()[LOADING_PREFIX.len()..].to_owned();
+            txn.rename_table(new, definition(&old)).map_err(StoreError::engine("name a table"))?;
+        }
+        write_applied(&txn, applied)?;
+        txn.commit().map_err(StoreError::engine("install"))?;
         self.redb.publish(applied)
     }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if let Some(txn) = self.txn.take() {
+            drop(txn);
+            // If they cannot go now they go before the next replacement, or when the file is opened again.
+            drop(forget_loading(&self.redb.file));
+        }
+    }
+}
+
+/// Removes what an interrupted replacement has left.
+fn forget_loading(file: &engine::Database) -> Result<(), StoreError> {
+    let left = file.begin_read().map_err(StoreError::engine("begin to read"))?;
+    let left = left.list_tables().map_err(StoreError::engine("list tables"))?;
+    if !left.into_iter().any(|table| table.name().starts_with(LOADING_PREFIX)) {
+        return Ok(());
+    }
+    let mut txn = begin(file)?;
+    txn.set_durability(Durability::None).map_err(StoreError::engine("begin to write"))?;
+    delete_tables(&txn, LOADING_PREFIX)?;
+    txn.commit().map_err(StoreError::engine("drop what was left"))
+}
+
+fn delete_tables(txn: &WriteTransaction, prefix: &str) -> Result<(), StoreError> {
+    tables(txn, prefix)?.into_iter().try_for_each(|table| {
+        txn.delete_table(table).map(drop).map_err(StoreError::engine("drop a table"))
+    })
+}
+
+/// The tables whose names begin so.
+fn tables(
+    txn: &WriteTransaction,
+    prefix: &str,
+) -> Result<Vec<engine::UntypedTableHandle>, StoreError> {
+    let tables = txn.list_tables().map_err(StoreError::engine("list tables"))?;
+    Ok(tables.filter(|table| table.name().starts_with(prefix)).collect())
 }
 
 /// A read transaction, and the tables that somebody has opened in it.
 struct RedbView {
     txn: ReadTransaction,
-    opened: RwLock<BTreeMap<String, Option<Arc<PairTable>>>>,
+    heads: Opened,
+    tails: Opened,
 }
 
 impl RedbView {
     /// The table of a database; `None` if it was never written to.
     fn table(&self, database: &str) -> Result<Option<Arc<PairTable>>, StoreError> {
-        if let Some(table) = self.opened.read().get(database) {
-            return Ok(table.clone());
+        self.heads.table(&self.txn, PREFIX, database)
+    }
+
+    /// The tails of its values; `None` if none was ever cut.
+    fn tails(&self, database: &str) -> Result<Option<Arc<PairTable>>, StoreError> {
+        self.tails.table(&self.txn, TAILS_PREFIX, database)
+    }
+}
+
+/// Tables of one kind, by their databases.
+#[derive(Default)]
+struct Opened(RwLock<BTreeMap<String, Arc<PairTable>>>);
+
+impl Opened {
+    fn table(
+        &self,
+        txn: &ReadTransaction,
+        prefix: &str,
+        database: &str,
+    ) -> Result<Option<Arc<PairTable>>, StoreError> {
+        if let Some(table) = self.0.read().get(database) {
+            return Ok(Some(Arc::clone(table)));
         }
-        let name = table_name(database);
-        let table = match self.txn.open_table(definition(&name)) {
-            Ok(table) => Some(Arc::new(table)),
+        let name = [prefix, database].concat();
+        let table = match txn.open_table(definition(&name)) {
+            Ok(table) => Arc::new(table),
             // Not remembered: names that never existed would pile up.
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(StoreError::engine("open a table")(error)),
         };
-        self.opened.write().insert(database.to_owned(), table.clone());
-        Ok(table)
+        self.0.write().insert(database.to_owned(), Arc::clone(&table));
+        Ok(Some(table))
     }
 }
 
 impl EngineView for RedbView {
     fn get(&self, database: &str, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(table) = self.table(database)? else { return Ok(None) };
-        let value = table.get_owned(key).map_err(StoreError::engine("read"))?;
-        Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        let Some(stored) = table.get_owned(key).map_err(StoreError::engine("read"))? else {
+            return Ok(None);
+        };
+        let may_go_on = pieces::may_go_on(key, stored.value());
+        let tails = if may_go_on { self.tails(database)? } else { None };
+        whole(tails.as_deref(), key, stored.value()).map(Some)
     }
 
     fn range(
@@ -159,11 +273,13 @@ impl EngineView for RedbView {
         end: Bound<&[u8]>,
     ) -> Result<Pairs, StoreError> {
         let Some(table) = self.table(database)? else { return Ok(Box::new(std::iter::empty())) };
+        let tails = self.tails(database)?;
         let range =
             table.range_owned::<&[u8]>((start, end)).map_err(StoreError::engine("read a range"))?;
-        Ok(Box::new(range.map(|item| {
-            let (key, value) = item.map_err(StoreError::engine("read a range"))?;
-            Ok((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())))
+        Ok(Box::new(range.map(move |item| {
+            let (key, stored) = item.map_err(StoreError::engine("read a range"))?;
+            let value = whole(tails.as_deref(), key.value(), stored.value())?;
+            Ok((Bytes::copy_from_slice(key.value()), value))
         })))
     }
 
@@ -186,9 +302,21 @@ impl EngineView for RedbView {
     }
 }
 
+/// A value, of which this much is stored under its key.
+fn whole(tails: Option<&PairTable>, key: &[u8], stored: &[u8]) -> Result<Bytes, StoreError> {
+    if pieces::may_go_on(key, stored)
+        && let Some(tails) = tails
+        && let Some(tail) = tails.get_owned(key).map_err(StoreError::engine("read a tail"))?
+    {
+        return Ok([stored, tail.value()].concat().into());
+    }
+    Ok(Bytes::copy_from_slice(stored))
+}
+
 fn view_of(file: &engine::Database, applied: LogPoint) -> Result<View, StoreError> {
     let txn = file.begin_read().map_err(StoreError::engine("begin to read"))?;
-    Ok(View::new(applied, Arc::new(RedbView { txn, opened: RwLock::default() })))
+    let view = RedbView { txn, heads: Opened::default(), tails: Opened::default() };
+    Ok(View::new(applied, Arc::new(view)))
 }
 
 fn begin(file: &engine::Database) -> Result<WriteTransaction, StoreError> {
@@ -197,26 +325,61 @@ fn begin(file: &engine::Database) -> Result<WriteTransaction, StoreError> {
 
 fn begin_durable(file: &engine::Database) -> Result<WriteTransaction, StoreError> {
     let mut txn = begin(file)?;
-    txn.set_durability(Durability::Immediate).map_err(StoreError::engine("begin to write"))?;
-    txn.set_quick_repair(true);
+    make_durable(&mut txn)?;
     Ok(txn)
 }
 
-fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>]) -> Result<(), StoreError> {
+fn make_durable(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    txn.set_durability(Durability::Immediate).map_err(StoreError::engine("begin to write"))?;
+    txn.set_quick_repair(true);
+    Ok(())
+}
+
+/// Writes to the tables of the databases that the runs name, or to those with a prefix before that.
+fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>], prefix: &str) -> Result<(), StoreError> {
     // A page of a tree on disk is dear: keys in order visit each page once.
     for (database, changes) in net_changes(runs) {
-        let name = table_name(database);
+        let name = [prefix, PREFIX, database].concat();
         let mut table =
             txn.open_table(definition(&name)).map_err(StoreError::engine("open a table"))?;
+        let mut tails = Vec::new();
         for (key, value) in changes {
-            match value {
-                Some(value) => table.insert(key, value).map(drop),
-                None => table.remove(key).map(drop),
+            let (head, tail) = match value.map(|value| pieces::cut(key, value)) {
+                Some((head, tail)) => (Some(head), tail),
+                None => (None, None),
+            };
+            let before = match head {
+                Some(head) => table.insert(key, head),
+                None => table.remove(key),
+            };
+            let before = before.map_err(StoreError::engine("write"))?;
+            let had_tail = before.is_some_and(|before| pieces::may_go_on(key, before.value()));
+            if tail.is_some() || had_tail {
+                tails.push((key, tail));
             }
-            .map_err(StoreError::engine("write"))?;
         }
+        write_tails(txn, &tails, &[prefix, TAILS_PREFIX, database].concat())?;
     }
     Ok(())
+}
+
+/// Most databases have none, and no table for them.
+fn write_tails(
+    txn: &WriteTransaction,
+    tails: &[(&[u8], Option<&[u8]>)],
+    name: &str,
+) -> Result<(), StoreError> {
+    if tails.is_empty() {
+        return Ok(());
+    }
+    let mut table = txn.open_table(definition(name)).map_err(StoreError::engine("open a table"))?;
+    tails.iter().try_for_each(|(key, tail)| {
+        match tail {
+            Some(tail) => table.insert(*key, *tail).map(drop),
+            None => table.remove(*key).map(drop),
+        }
+        .map_err(StoreError::engine("write a tail"))
+    })
 }
 
 fn write_applied(txn: &WriteTransaction, applied: LogPoint) -> Result<(), StoreError> {
@@ -227,15 +390,19 @@ fn write_applied(txn: &WriteTransaction, applied: LogPoint) -> Result<(), StoreE
 
 /// Makes a new file ours.
 fn found(file: &engine::Database) -> Result<LogPoint, StoreError> {
+    write_format(file, LogPoint::NULL)?;
+    Ok(LogPoint::NULL)
+}
+
+fn write_format(file: &engine::Database, applied: LogPoint) -> Result<(), StoreError> {
     let txn = begin_durable(file)?;
-    write_applied(&txn, LogPoint::NULL)?;
+    write_applied(&txn, applied)?;
     {
         let mut meta = txn.open_table(META).map_err(StoreError::engine("open a table"))?;
         let format = FORMAT.to_le_bytes();
         meta.insert("format", &format[..]).map_err(StoreError::engine("write"))?;
     }
-    txn.commit().map_err(StoreError::engine("found its file"))?;
-    Ok(LogPoint::NULL)
+    txn.commit().map_err(StoreError::engine("found its file"))
 }
 
 /// The applied point of a file that is ours; `None` if nothing was ever written to it.
@@ -251,14 +418,16 @@ fn recover(file: &engine::Database) -> Result<Option<LogPoint>, StoreError> {
         Ok::<_, StoreError>(value.map(|value| value.value().to_vec()).unwrap_or_default())
     };
     let format = field("format")?.try_into().map_or(0, u32::from_le_bytes);
-    match field("applied")?.try_into() {
-        Ok(applied) if format == FORMAT => Ok(Some(LogPoint::decode(applied))),
+    let Ok(applied) = field("applied")?.try_into().map(LogPoint::decode) else {
+        return Err(StoreError::Format { found: format, known: FORMAT });
+    };
+    drop((meta, txn));
+    match format {
+        FORMAT => Ok(Some(applied)),
+        // An older version would take the head of a value for all of it: from here on it cannot open the file.
+        FORMAT_UNCUT => write_format(file, applied).map(|()| Some(applied)),
         _ => Err(StoreError::Format { found: format, known: FORMAT }),
     }
-}
-
-fn table_name(database: &str) -> String {
-    [PREFIX, database].concat()
 }
 
 fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {

@@ -3,7 +3,11 @@ use rep_env::Error;
 use rep_env::admin::{self, AdminClient, StatusReport};
 
 /// The report of member `at`, once it says what `wanted` looks for.
-fn report(world: &World, at: usize, wanted: impl Fn(&StatusReport) -> bool) -> StatusReport {
+pub(crate) fn report(
+    world: &World,
+    at: usize,
+    wanted: impl Fn(&StatusReport) -> bool,
+) -> StatusReport {
     eventually("a report", || {
         let report = match world.net {
             Net::Tcp => admin::status(&world.address(at), PATIENCE).unwrap(),

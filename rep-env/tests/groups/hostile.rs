@@ -17,10 +17,9 @@ use rep_node::rep_election::message::{Name, PreGrant, PreSolicit, Solicit};
 use rep_node::rep_election::{Electorate, Voter};
 use rep_node::{Connection, ElectionMessage, FeederMessage, Message, ReplicaMessage};
 use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SERVICES: [&str; 4] = ["peer", "feeder", "restore", "admin"];
 
@@ -200,8 +199,8 @@ const LATER_FRAMES: &[Later] = &[
     // Questions.
     Later { services: ADMIN, what: "an empty question", bytes: |_| framed(b""), end: Told },
     Later { services: ADMIN, what: "a question of another version", bytes: |_| framed(&[9, 0]), end: Told },
-    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[1, 200]), end: Told },
-    Later { services: ADMIN, what: "a question that is too long", bytes: |_| framed(&[1; 2000]), end: Told },
+    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[3, 200]), end: Told },
+    Later { services: ADMIN, what: "a question that is too long", bytes: |_| framed(&[3; 2000]), end: Told },
     Later { services: ADMIN, what: "a heartbeat for a question", bytes: |term| framed(&heartbeat(term, 1)), end: Told },
 ];
 
@@ -296,6 +295,29 @@ fn a_caller_that_asks_and_never_listens_is_given_up() {
     assert!(!matches!(hung_up.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{hung_up}");
     // With its loop kept busy for so long a master may have lost its term, but never the group.
     group.world.put("after", "1");
+}
+
+/// They are many more than there are places for, at each member, and from where the members call too.
+#[test]
+fn callers_who_stop_in_the_middle_of_a_hello_cost_no_member_its_heartbeats() {
+    const CALLERS: usize = 300;
+    let group = Group::running();
+    let half = &hello("peer")[..20];
+    let calls: Vec<Raw> = (0..3)
+        .flat_map(|at| (0..CALLERS).map(move |_| at))
+        .map(|at| {
+            let mut call = Raw::connect(&group.world.address(at));
+            let _ = call.stream.write_all(half);
+            call
+        })
+        .collect();
+    // Many heartbeats, and as many chances to miss them.
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        group.commits("while callers stop in the middle");
+    }
+    drop(calls);
+    group.noticed_nothing();
 }
 
 // ---- the group ----
@@ -434,9 +456,9 @@ impl Raw {
             (Ignored | Judged, _) => {}
             (Told, _) => {
                 assert!(is_refusal(&self.frame().expect("an answer")), "{name}");
-                self.send(&framed(&[1, 0]));
+                self.send(&framed(&[3, 0]));
                 let frame = self.frame().expect("an answer to a better question");
-                assert_eq!(frame[..2], [1, 0], "{name}: a status");
+                assert_eq!(frame[..2], [3, 0], "{name}: a status");
             }
         }
     }
@@ -444,7 +466,7 @@ impl Raw {
 
 /// The third answer of the ADMIN service.
 fn is_refusal(frame: &[u8]) -> bool {
-    frame.starts_with(&[1, 2])
+    frame.starts_with(&[3, 2])
 }
 
 fn framed(payload: &[u8]) -> Vec<u8> {
@@ -525,7 +547,8 @@ fn elect(message: ElectionMessage) -> Bytes {
 }
 
 fn pre_grant(term: Term) -> ElectionMessage {
-    ElectionMessage::PreGrant(PreGrant { term })
+    let rank = LogPoint::new(term, Vlsn::new(1 << 40));
+    ElectionMessage::PreGrant(PreGrant { term, rank, electorate: electorate() })
 }
 
 fn pre_solicit(term: Term) -> ElectionMessage {
@@ -550,8 +573,8 @@ fn winner(term: Term) -> ElectionMessage {
 
 /// Of an unborn group with the same names.
 fn electorate() -> Electorate {
-    let voters: BTreeMap<_, _> = (1..=3).map(|id| (NodeId::new(id), Voter::unknown())).collect();
-    Electorate { group: None, at: LogPoint::NULL, voters, election_need: 3, commit_need: 3 }
+    let voters = (1..=3).map(|id| (NodeId::new(id), Voter::unknown())).collect();
+    Electorate { commit_need: 3, ..Electorate::founding(voters) }
 }
 
 fn connection(term: Term) -> Connection {

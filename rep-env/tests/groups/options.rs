@@ -9,6 +9,7 @@ mod identity;
 mod memory;
 mod time;
 
+use crate::membership;
 use crate::world::{Net, World};
 use cable::Cable;
 pub(crate) use cable::Weather;
@@ -32,7 +33,20 @@ const SEEN: &[(&str, fn())] = &[
     ("home", identity::what_is_written_is_in_the_home),
     ("ephemeral", identity::an_ephemeral_node_leaves_nothing),
     ("members", identity::the_members_are_those_listed),
+    ("bootstrap", membership::a_group_grows_from_one_to_three_while_it_writes),
+    ("join", membership::a_group_grows_from_one_to_three_while_it_writes),
+    ("type", membership::a_secondary_has_a_copy_and_no_vote),
+    ("priority", membership::a_secondary_has_a_copy_and_no_vote),
     ("store", identity::the_store_is_what_was_chosen),
+    ("on_damage", crate::damage::a_member_that_is_to_refuse_its_damaged_directory_does),
+    (
+        "feed_from",
+        crate::relaying::a_secondary_that_a_replica_feeds_gets_no_entry_from_its_master_and_outlives_its_relay,
+    ),
+    (
+        "ship_to",
+        crate::shipping::a_folder_has_the_groups_history_whoever_ships_and_whatever_is_cleaned,
+    ),
     ("attribute", identity::an_attribute_reaches_the_others),
     ("allow_plaintext", identity::plaintext_that_others_could_read_has_to_be_allowed),
     ("transport", identity::members_meet_on_the_transport_they_were_given),
@@ -56,6 +70,7 @@ const SEEN: &[(&str, fn())] = &[
     ("close_timeout", time::a_close_waits_for_the_threads_as_long_as_told),
     ("checkpoint_interval", time::the_store_is_made_durable_as_often_as_told),
     ("restore_timeout", time::another_source_is_asked_when_one_is_silent_for_as_long_as_told),
+    ("ship_interval", crate::shipping::what_is_durable_leaves_as_often_as_told),
     ("log_retention", time::the_log_is_kept_for_a_member_that_is_away_as_long_as_told),
     ("unsynced_bytes_max", memory::no_more_than_so_much_waits_for_the_disk),
     ("overlay_bytes_max", memory::no_more_than_so_much_is_committed_and_not_applied),
@@ -64,7 +79,9 @@ const SEEN: &[(&str, fn())] = &[
     ("checkpoint_bytes", memory::the_store_is_made_durable_after_so_much),
     ("segment_bytes", memory::a_file_of_the_log_is_so_long),
     ("disk_reserve_bytes", memory::so_much_of_the_disk_is_left_to_others),
+    ("store_cache_bytes", store_cache),
     ("restore_bytes_per_s", memory::a_copy_is_given_as_fast_as_told),
+    ("scrub_bytes_per_s", crate::scrub::a_log_is_read_again_as_fast_as_told),
     ("log_retention_bytes", memory::so_much_of_the_log_is_kept_for_a_member_that_is_away),
 ];
 
@@ -77,6 +94,12 @@ fn tls_option() {
 fn quic_option() {
     #[cfg(feature = "quic")]
     super::tls::a_group_writes_and_survives_its_master::<rep_env::net::QuicTransport>();
+}
+
+/// Without a store on a disk there is nothing to see.
+fn store_cache() {
+    #[cfg(feature = "redb")]
+    memory::so_much_of_the_store_waits_in_memory();
 }
 
 #[test]

@@ -38,9 +38,14 @@ impl Stage {
 
     fn begin_put(&self, value: &str, durability: Durability) -> CommitHandle {
         let env = self.env();
+        let end = || Some(*env.vlsn_range()?.end());
+        let before = end();
         let mut txn = env.begin().unwrap();
         txn.put(&env.database("accounts"), b"alice", value.as_bytes()).unwrap();
-        txn.commit_with(durability).unwrap()
+        let pending = txn.commit_with(durability).unwrap();
+        // It is on its way to the log when that returns.
+        eventually("a place in the log", || (end() > before).then_some(()));
+        pending
     }
 
     fn others(&self) -> impl Iterator<Item = &ReplicatedEnvironment> {

@@ -1,9 +1,8 @@
 //! Members that no log reaches any more are given a copy of the state, and go on from it.
 
 use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, steady, view_at};
-use rep_env::admin;
 use rep_env::config::{Limits, Timing};
-use rep_env::{CommitToken, Consistency, Error, NodeState, ReplicatedEnvironment};
+use rep_env::{CommitToken, Consistency, Error, MemberType, NodeState, ReplicatedEnvironment};
 
 const SEGMENT: u64 = 1 << 20;
 const KEYS: usize = 160;
@@ -106,6 +105,44 @@ fn half_way(env: &ReplicatedEnvironment) -> u64 {
 }
 
 #[test]
+fn a_newcomer_to_a_group_that_has_forgotten_its_beginning_is_given_a_copy_and_then_votes() {
+    for net in BOTH {
+        let mut world = World::new(net, 2);
+        let founder = world.own_config(0).bootstrap().tune(forgetful).build().unwrap();
+        let founder = world.open_as(0, founder);
+        founder.wait_for_master(PATIENCE).unwrap();
+        fill(&world);
+        eventually("a log that has forgotten", || {
+            world.put("more", &"y".repeat(VALUE));
+            (first(&founder) > 2).then_some(())
+        });
+        let joiner = world.own_config(1).join([world.address(0)]).tune(forgetful);
+        let joiner = world.open_as(1, joiner.build().unwrap());
+        assert_eq!(world.wait_for(1, MemberType::Electable), 2);
+        assert_eq!((joiner.stats().restores, joiner.group()), (1, founder.group()));
+        let token = world.put("at last", "in sync");
+        assert_eq!(digest(&joiner, token), digest(&founder, token));
+        // What the head of the log said is remembered beside the copy.
+        world.close(1);
+        let again = world.own_config(1).join([world.address(0)]).tune(forgetful);
+        let again = world.open_as(1, again.build().unwrap());
+        let token = world.put("again", "in sync");
+        assert_eq!(digest(&again, token), digest(&founder, token));
+        assert_eq!(again.membership().unwrap().named("n2").unwrap().id, 2);
+    }
+}
+
+#[test]
+fn a_wiped_member_of_a_group_that_has_forgotten_its_beginning_comes_back_by_a_copy() {
+    let mut left = Left::behind(Net::Memory, forgetful);
+    std::fs::remove_dir_all(left.world.home(left.lost)).unwrap();
+    let back = left.comes_back();
+    assert_eq!(left.world.wait_for_another(left.lost, 3), 4);
+    assert_eq!(back.stats().restores, 1);
+    left.assert_equal();
+}
+
+#[test]
 fn who_was_away_for_too_long_is_given_a_copy_while_writes_go_on() {
     for net in BOTH {
         let mut left = Left::behind(net, forgetful);
@@ -181,22 +218,6 @@ fn handles_views_and_subscriptions_stay_what_they_are() {
     eventually("news of the node that goes on", || {
         events.next_within(PATIENCE).filter(|told| told.new == NodeState::Replica)
     });
-}
-
-/// It would take the group's word for it that it is another one, and could not be opened any more.
-#[test]
-fn a_wiped_directory_is_given_no_copy_and_says_why() {
-    let mut left = Left::behind(Net::Tcp, forgetful);
-    std::fs::remove_dir_all(left.world.home(left.lost)).unwrap();
-    let env = left.comes_back();
-    let address = left.world.address(left.lost);
-    eventually("a reason", || {
-        let problems = admin::status(&address, PATIENCE).unwrap().problems;
-        problems.iter().any(|said| said.contains("the group recorded")).then_some(())
-    });
-    assert_eq!(env.stats().restores, 0);
-    left.world.close(left.lost);
-    left.comes_back();
 }
 
 #[test]

@@ -15,7 +15,7 @@ use rep_env::net::{
     Address, Channel, DialError, Hello, Identity, Limits, RefuseReason, ServiceHandler,
     TcpTransport, TlsConfig, TlsTransport, Transport,
 };
-use rep_env::{Error, NodeState, RepConfig};
+use rep_env::{Error, MemberType, MemberUpdate, NewMember, NodeState, Quorums, RepConfig};
 use std::any::TypeId;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,9 @@ over_each! {
     no_service_is_reached_without_a_certificate_of_the_group,
     a_member_is_let_in_under_its_own_name_alone,
     who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders,
+    who_holds_no_data_looks_on_and_is_told_and_given_none_of_it,
     a_member_with_the_certificate_of_another_is_not_opened,
+    who_joins_is_admitted_by_its_certificate_and_who_is_removed_is_answered_no_more,
     certificates_and_authority_change_under_load_and_nothing_is_lost,
     a_certificate_that_expires_soon_is_a_problem_that_status_tells_of,
 }
@@ -290,11 +292,29 @@ fn a_member_is_let_in_under_its_own_name_alone<T: Proving>() {
 fn who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders<T: Proving>() {
     let (world, authority) = group::<T>();
     let other: T = authority.transport("bank", "other");
-    for service in ["peer", "feeder", "restore", "admin"] {
+    for service in ["peer", "feeder", "restore"] {
         let refused = dial(&other, &world, service, "other").unwrap_err();
         let reason = refused.refuse_reason();
         assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
     }
+    // It may ask to be admitted, and nothing else; and there is room for few who do.
+    let stranger =
+        || AdminClient::connect_as(&other, "other", &world.address(0), Duration::from_secs(5));
+    let asking = stranger().unwrap();
+    for refused in [
+        asking.status(PATIENCE).map(drop),
+        asking.digest(PATIENCE).map(drop),
+        asking.membership(PATIENCE).map(drop),
+        asking.transfer_master(&[], PATIENCE, true).map(drop),
+        asking.remove_member("n2", PATIENCE, true).map(drop),
+    ] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("administrator"), "{refused}");
+    }
+    let mut crowd = vec![asking];
+    let full = eventually("no room", || stranger().map(|one| crowd.push(one)).err());
+    assert!(crowd.len() <= 4 && full.to_string().contains("busy"), "{} {full}", crowd.len());
+    drop(crowd);
     let ops: T = authority.transport("bank", "@admin/ops");
     for service in ["peer", "feeder", "restore"] {
         let refused = dial(&ops, &world, service, "@admin/ops").unwrap_err();
@@ -319,6 +339,89 @@ fn who_is_no_member_takes_no_part_and_an_administrator_alone_gives_orders<T: Pro
         ops.transfer_master(&[], PATIENCE, false).ok()
     });
     a_copy_is_given(&world, &ops);
+}
+
+/// A monitor's certificate, and an arbiter's. That neither is streamed to, and that no word of a monitor counts, is tested where streams and words
+/// are (rep-node's `watching` and `arbiter`).
+fn who_holds_no_data_looks_on_and_is_told_and_given_none_of_it<T: Proving>() {
+    let (mut world, authority) = (T::world(4), Authority::new());
+    let own: Vec<T> = (0..4).map(|at| authority.transport("bank", &name(at))).collect();
+    let founder = own[0].clone().over(world.own_config(0)).bootstrap().build().unwrap();
+    world.open_as(0, founder).wait_for_master(PATIENCE).unwrap();
+    for (at, kind) in
+        [(1, MemberType::Electable), (2, MemberType::Monitor), (3, MemberType::Arbiter)]
+    {
+        let config = own[at].clone().over(world.own_config(at)).join([world.address(0)]);
+        world.open_as(at, config.member_type(kind).build().unwrap());
+        world.wait_for(at, kind);
+    }
+    world.put("alice", "1");
+    for at in [2, 3] {
+        let refused = dial(&own[at], &world, "restore", &name(at)).unwrap_err();
+        let reason = refused.refuse_reason();
+        assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{refused:?}");
+        let own = &own[at];
+        let client = AdminClient::connect_as(own, &name(at), &world.address(0), PATIENCE).unwrap();
+        assert_eq!(client.status(PATIENCE).unwrap().members.len(), 4);
+        assert_eq!(client.membership(PATIENCE).unwrap().members.len(), 4);
+        let data = client.digest(PATIENCE).unwrap_err().to_string();
+        assert!(data.contains("members that hold it"), "{data}");
+        for order in [
+            client.transfer_master(&[], PATIENCE, true).map(drop),
+            client.restore_from("n1", PATIENCE),
+            client.shutdown_group(PATIENCE).map(drop),
+            client.add_member(&NewMember::at("127.0.0.1:1"), PATIENCE).map(drop),
+            client.remove_member("n2", PATIENCE, true).map(drop),
+            client.update_member("n1", MemberUpdate::default().priority(4), PATIENCE).map(drop),
+            client.set_quorums(Quorums::default(), PATIENCE, true).map(drop),
+        ] {
+            let order = order.unwrap_err().to_string();
+            assert!(order.contains("from an administrator alone"), "{order}");
+        }
+    }
+    let client = AdminClient::connect_as(&own[1], "n2", &world.address(0), PATIENCE).unwrap();
+    client.digest(PATIENCE).unwrap();
+    world.put("alice", "2");
+}
+
+/// One asks, one is asked; both end as members, and neither needs an administrator's certificate to be let in.
+fn who_joins_is_admitted_by_its_certificate_and_who_is_removed_is_answered_no_more<T: Proving>() {
+    let (mut world, authority) = (T::world(3), Authority::new());
+    let own: Vec<T> = (0..3).map(|at| authority.transport("bank", &name(at))).collect();
+    let founder = own[0].clone().over(world.own_config(0)).bootstrap().build().unwrap();
+    let founder = world.open_as(0, founder);
+    founder.wait_for_master(PATIENCE).unwrap();
+    let asks = own[1].clone().over(world.own_config(1)).join([world.address(0)]);
+    world.open_as(1, asks.build().unwrap());
+    let waits = own[2].clone().over(world.own_config(2)).join([""]);
+    world.open_as(2, waits.build().unwrap());
+    let added = founder.add_member(&NewMember::at(world.address(2)), PATIENCE).unwrap();
+    assert_eq!((&*added.name, added.kind), ("n3", MemberType::Electable));
+    eventually("the one who asks", || {
+        let membership = founder.membership()?;
+        (membership.named("n2")?.kind == MemberType::Electable).then_some(())
+    });
+    let token = world.put("alice", "1");
+    world.assert_everywhere(token, "alice", "1");
+    let master = world.master();
+    let gone = world.replica();
+    let client = |at: usize| {
+        AdminClient::connect_as(&own[gone], &name(gone), &world.address(at), PATIENCE).unwrap()
+    };
+    let before = client(master);
+    before.status(PATIENCE).unwrap();
+    world.env(master).remove_member(&name(gone), PATIENCE, false).unwrap();
+    for channel in [before, client(master)] {
+        let refused = channel.status(PATIENCE).unwrap_err().to_string();
+        assert!(refused.contains("who is neither may join"), "{refused}");
+    }
+    for service in ["feeder", "restore"] {
+        let hello = Hello::new("bank", service).from_node(name(gone), [7; 16]);
+        let address = Address::new(world.address(master));
+        let refused = own[gone].dial(&address, &hello, Instant::now() + PATIENCE).unwrap_err();
+        let reason = refused.refuse_reason();
+        assert!(matches!(reason, Some(RefuseReason::NotMember { .. })), "{service}: {refused:?}");
+    }
 }
 
 /// By an administrator's order, over the transport that proves names.

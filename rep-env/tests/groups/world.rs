@@ -147,8 +147,14 @@ impl World {
 
     /// How member `at` is configured, but for its home.
     pub(crate) fn bare_config(&mut self, at: usize) -> RepConfigBuilder {
+        let members = self.members.clone();
+        self.unlisted_config(at).members(members)
+    }
+
+    /// The same, but for how it comes to belong to a group.
+    pub(crate) fn unlisted_config(&mut self, at: usize) -> RepConfigBuilder {
         let config = RepConfig::builder("bank", format!("n{}", at + 1))
-            .members(self.members.clone())
+            .listen(self.address(at))
             .attribute("resp", format!("redis-of-n{}", at + 1))
             .tune(|timing, limits| {
                 impatient(timing);

@@ -64,6 +64,9 @@ pub enum StagingError {
     /// The caller's doing: a complete copy waits to be installed, and takes no more chunks.
     #[error("restore: a complete copy waits to be installed")]
     AlreadyComplete,
+    /// The caller's doing: chunks are being synced, and what became of that has to be told first.
+    #[error("restore: chunks are being synced")]
+    BeingSynced,
 }
 
 /// A copy that was not installed.
@@ -77,9 +80,9 @@ pub enum InstallError<E> {
     /// again. Open as if there had been no copy.
     #[error("the copy was given up, to be fetched again: {0}")]
     GivenUp(StagingError),
-    /// The copy has rotted, and an earlier opening had begun to install it: the member may be neither what it was nor what
+    /// The copy's list has rotted, and an earlier opening had begun to install it: the member may be neither what it was nor what
     /// it was to become, and nothing here can make it one of them. The directory is lost.
-    #[error("the copy is spoilt, and half of it may have been installed: {0}")]
+    #[error("the copy's list is spoilt, and half of it may have been installed: {0}")]
     HalfDone(StagingError),
     /// The members and terms could not be stored. The next opening goes on.
     #[error("storing the past: {0}")]
@@ -102,6 +105,14 @@ pub enum InstallError<E> {
 }
 
 impl StagingError {
+    /// The same about a file that could not be read, for somebody else.
+    pub(super) fn told_again(&self) -> StagingError {
+        match self {
+            StagingError::Spoilt { file } => StagingError::Spoilt { file: file.clone() },
+            other => during("read a chunk")(io::Error::other(other.to_string())),
+        }
+    }
+
     /// A cell that has no space is a full disk.
     pub(super) fn of_cell(error: CellError) -> StagingError {
         match error {

@@ -2,8 +2,8 @@
 //!
 //! Every opening of a directory calls [`install`] before it looks at the log, so that the way after a crash is the
 //! ordinary way. Each step is durable before the next one begins and may be done twice; the cell, emptied last, is why
-//! they all are done until the last one was. The cell also says whether any was begun: only before that may a spoilt copy
-//! be given up, for only then is the member what it was.
+//! they all are done until the last one was. The state comes first, at one stroke: before it was replaced a copy that turns out to be
+//! spoilt can be given up, for the member is what it was, and after that its chunks are not needed any more.
 
 use super::error::{InstallError, StagingError};
 use super::staging::{ChunksOf, Pending, Staging};
@@ -13,42 +13,54 @@ use rep_vlsn::{Disk, LogPoint, mutant};
 /// The chunks of a copy, in order, as they are handed to whoever makes a state of them.
 pub type Chunks<'a> = dyn Iterator<Item = Result<Bytes, StagingError>> + 'a;
 
-/// Installs the complete copy that waits in `staging`, and gives its point; `None` if none waits.
+/// Installs the complete copy that waits in `staging`, and gives its point; `None` if none waits. `applied` is where the present
+/// state ends.
 ///
-/// In this order, each durable when it returns: `store_past` keeps what the manifest says of members and terms,
-/// `install_state` replaces the store by what the chunks say and gives its point, `begin_log` replaces the log by one that
-/// begins with the entry at that point. Then the copy is forgotten. Each may be called again, with the same, by a later
-/// opening. Before any of them is called for the first time all chunks have been read: a copy that rotted changes nothing.
+/// In this order, each durable when it returns: `install_state` replaces the store by what the chunks say, whole or not at all, and gives
+/// its point; `store_past` keeps what the manifest says of members and terms; `begin_log` replaces the log by one that begins with the
+/// entry at that point. Then the copy is forgotten. Each may be called again, with the same, by a later opening. The chunks are read once,
+/// as `install_state` asks for them, and each is compared with its name.
 ///
 /// # Errors
 ///
 /// [`InstallError`] says what to do after each: only after [`InstallError::GivenUp`] may the directory be opened.
 pub fn install<D: Disk, E>(
     staging: &mut Staging<D>,
-    store_past: impl FnOnce(&[u8]) -> Result<(), E>,
+    applied: LogPoint,
     install_state: impl FnOnce(&mut Chunks<'_>) -> Result<LogPoint, E>,
+    store_past: impl FnOnce(&[u8]) -> Result<(), E>,
     begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<Option<LogPoint>, InstallError<E>> {
-    let is_untouched = !staging.is_installing();
-    let pending = match checked(staging) {
+    let pending = match staging.pending() {
         Ok(Some(pending)) => pending,
         Ok(None) => return Ok(None),
-        Err(error) => return Err(spoilt(staging, error, is_untouched)),
+        Err(error) => return Err(without_list(staging, error)),
     };
     let Pending { manifest, order } = &pending;
+    // An earlier opening may have come as far as that.
+    let at_its_point = applied == manifest.point;
+    let in_place = staging.is_installing() && at_its_point;
+    // A member whose state is suspected is given one of the same point. Nothing tells afterwards whether it was replaced, so from here on
+    // no chunk may be lost with the power.
+    if at_its_point && !in_place {
+        staging.sync_all(order).map_err(|error| give_up(staging, error))?;
+    }
     if !mutant!("restore-begins-unmarked") {
         staging.begin_installing()?;
     }
-    store_past(&manifest.past).map_err(InstallError::Past)?;
-    let mut chunks = Watched { chunks: staging.chunks(order), spoilt: None };
+    let mut chunks = Watched { chunks: staging.chunks(order), failed: None };
     let installed = install_state(&mut chunks);
-    if let (Err(_), Some(file)) = (&installed, chunks.spoilt) {
-        return Err(spoilt(staging, StagingError::Spoilt { file }, is_untouched));
-    }
-    let installed = installed.map_err(InstallError::State)?;
+    let failed = chunks.failed.filter(|_| installed.is_err());
+    let installed = match (installed, failed) {
+        (Err(_), Some(_)) if in_place => applied,
+        // The state is what it was, and so is all else: the copy is fetched again.
+        (Err(_), Some(error)) => return Err(give_up(staging, error)),
+        (installed, _) => installed.map_err(InstallError::State)?,
+    };
     if installed != manifest.point {
         return Err(InstallError::OtherPoint { told: manifest.point, installed });
     }
+    store_past(&manifest.past).map_err(InstallError::Past)?;
     if mutant!("restore-emptied-before-log") {
         staging.clear()?;
     }
@@ -57,34 +69,28 @@ pub fn install<D: Disk, E>(
     Ok(Some(installed))
 }
 
-/// The copy that waits, if all of it can be read.
-fn checked<D: Disk>(staging: &Staging<D>) -> Result<Option<Pending>, StagingError> {
-    let Some(pending) = staging.pending()? else { return Ok(None) };
-    staging.chunks(&pending.order).try_for_each(|chunk| chunk.map(drop))?;
-    Ok(Some(pending))
-}
-
-/// A store that has not been replaced by an earlier opening is the old one: the state machine has refused the chunks.
-fn spoilt<D: Disk, E>(
-    staging: &mut Staging<D>,
-    error: StagingError,
-    is_untouched: bool,
-) -> InstallError<E> {
+/// Without its list nobody knows what the copy is of: if the state may have been replaced by it the member may be neither what it was nor
+/// what it was to become.
+fn without_list<D: Disk, E>(staging: &mut Staging<D>, error: StagingError) -> InstallError<E> {
     match error {
-        error if is_untouched => match staging.reject() {
-            Ok(()) => InstallError::GivenUp(error),
-            Err(error) => InstallError::Staging(error),
-        },
+        error if !staging.is_installing() => give_up(staging, error),
         error @ StagingError::Spoilt { .. } => InstallError::HalfDone(error),
         // The next opening may find that the disk gives it.
         error => InstallError::Staging(error),
     }
 }
 
-/// Notes whether a chunk was spoilt: the error of whoever reads them need not say so.
+fn give_up<D: Disk, E>(staging: &mut Staging<D>, error: StagingError) -> InstallError<E> {
+    match staging.reject() {
+        Ok(()) => InstallError::GivenUp(error),
+        Err(error) => InstallError::Staging(error),
+    }
+}
+
+/// Notes which chunk could not be read: the error of whoever reads them need not say so.
 struct Watched<'a, D: Disk> {
     chunks: ChunksOf<'a, D>,
-    spoilt: Option<String>,
+    failed: Option<StagingError>,
 }
 
 impl<D: Disk> Iterator for Watched<'_, D> {
@@ -92,8 +98,8 @@ impl<D: Disk> Iterator for Watched<'_, D> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let chunk = self.chunks.next()?;
-        if let Err(StagingError::Spoilt { file }) = &chunk {
-            self.spoilt = Some(file.clone());
+        if let Err(error) = &chunk {
+            self.failed = Some(error.told_again());
         }
         Some(chunk)
     }

@@ -3,7 +3,8 @@
 //! A file per chunk, named by the digest of its bytes, in a folder beside log and store. A chunk is not synced when it is
 //! kept, and it needs not be: whatever a crash leaves of it is read again before anybody relies on it, and what does not
 //! hold what its name says is removed. Only a whole copy is made durable, once: its chunks, then the list of them, then
-//! the names, and last the cell that says so.
+//! the names, and last the cell that says so. So that this is not all done in the end, when the member has fallen silent, chunks
+//! may be synced in groups by another thread while others come ([`Staging::unsynced`]).
 //!
 //! ```text
 //! restore/                 made with the first chunk
@@ -12,7 +13,10 @@
 //!   cell                   whether there is a complete copy, and the digest of its list
 //! ```
 
+mod group;
 mod list;
+
+pub use group::{Synced, Unsynced};
 
 use super::digest::{ChunkId, Digest16};
 use super::error::{StagingError, during};
@@ -47,10 +51,20 @@ pub struct Staging<D: Disk> {
     made: bool,
     /// Bytes of the disk that are others'.
     reserve_bytes: u64,
+    /// Whether a complete copy may lose chunks with the power.
+    left_to_system: bool,
     /// The list of a complete copy, as the cell says.
     complete: Option<Marked>,
     /// Chunks that were read, or written, since this was opened.
     held: BTreeSet<ChunkId>,
+    /// Those of them that nobody syncs yet, and how many bytes they have.
+    unsynced: (Vec<ChunkId>, u64),
+    /// Those that are durable.
+    durable: BTreeSet<ChunkId>,
+    /// How often chunks were removed: what is said of a file says nothing of a later one of its name.
+    removals: u64,
+    /// Groups that are being synced, and of which nothing was said yet.
+    syncing: usize,
 }
 
 impl<D: Disk> Staging<D> {
@@ -63,14 +77,33 @@ impl<D: Disk> Staging<D> {
         let (cell, value) = DurableCell::open(disk.clone(), CELL)?;
         let complete = Marked::told(CELL, value.as_deref())?;
         let made = value.is_some();
-        let held = BTreeSet::new();
-        Ok(Staging { disk, cell, made, reserve_bytes: 0, complete, held })
+        Ok(Staging {
+            disk,
+            cell,
+            made,
+            reserve_bytes: 0,
+            left_to_system: false,
+            complete,
+            held: BTreeSet::new(),
+            unsynced: Default::default(),
+            durable: BTreeSet::new(),
+            removals: 0,
+            syncing: 0,
+        })
     }
 
     /// Leaves so many bytes of the disk free: a member without a place for its next entries is worse off than one that
     /// lacks a copy. A disk that does not know what is free is taken at its word when it says that it is full.
     pub fn with_reserve_bytes(mut self, reserve_bytes: u64) -> Staging<D> {
         self.reserve_bytes = reserve_bytes;
+        self
+    }
+
+    /// Leaves it to the operating system when chunks go to the disk, also those of a complete copy: one that is put in place soon, and
+    /// that memory can hold, is not written at all. The end of a process takes nothing. If the power fails first, what it takes is met as
+    /// [spoilt](StagingError::Spoilt), so that the copy is given up and only that is fetched again.
+    pub fn left_to_system(mut self) -> Staging<D> {
+        self.left_to_system = true;
         self
     }
 
@@ -87,7 +120,7 @@ impl<D: Disk> Staging<D> {
                 continue;
             }
             match self.read(id) {
-                Ok(_) => drop(self.held.insert(id)),
+                Ok(chunk) => self.hold(id, chunk.len()),
                 Err(StagingError::Spoilt { .. }) => {
                     self.disk.remove(&name).map_err(during("remove a spoilt chunk"))?;
                 }
@@ -113,8 +146,29 @@ impl<D: Disk> Staging<D> {
         self.find_room(chunk.len() as u64)?;
         self.make()?;
         self.write(&chunk_name(id), chunk)?;
-        self.held.insert(id);
+        self.hold(id, chunk.len());
         Ok(())
+    }
+
+    /// The chunks that are here and were not asked for before, if they have so many bytes at least: to whoever syncs them, on any
+    /// thread, and says so by [`Staging::handle_synced`]. What was never asked for, [`Staging::complete`] syncs itself.
+    pub fn unsynced(&mut self, bytes_min: u64) -> Option<Unsynced<D>> {
+        let (ids, bytes) = &self.unsynced;
+        if ids.is_empty() || *bytes < bytes_min {
+            return None;
+        }
+        let (ids, _) = std::mem::take(&mut self.unsynced);
+        self.syncing += 1;
+        Some(Unsynced { disk: self.disk.clone(), ids, removals: self.removals })
+    }
+
+    /// Chunks were synced. One whose sync failed may read well and be lost all the same: it is not had any more.
+    pub fn handle_synced(&mut self, synced: Synced) {
+        self.syncing = self.syncing.saturating_sub(1);
+        if synced.removals == self.removals || mutant!("restore-sync-of-another-file") {
+            self.durable.extend(synced.durable);
+        }
+        synced.failed.into_iter().for_each(|id| self.lose(id));
     }
 
     /// All chunks of a copy have been kept: makes it durable, and then says so in the cell. Whatever the copy does not need
@@ -129,12 +183,16 @@ impl<D: Disk> Staging<D> {
             return Err(StagingError::AlreadyComplete);
         }
         self.make()?;
+        if self.syncing > 0 {
+            return Err(StagingError::BeingSynced);
+        }
         let needed: BTreeSet<ChunkId> = order.iter().copied().collect();
         if let Some(id) = needed.difference(&self.held).next() {
             return Err(StagingError::Missing { id: *id });
         }
-        if !mutant!("restore-cell-before-sync") {
-            needed.iter().try_for_each(|id| self.sync(*id))?;
+        if !self.left_to_system && !mutant!("restore-cell-before-sync") {
+            let rest: Vec<ChunkId> = needed.difference(&self.durable).copied().collect();
+            rest.into_iter().try_for_each(|id| self.sync(id))?;
         }
         self.remove_but(&needed)?;
         let list = list::encode(manifest, order);
@@ -193,7 +251,7 @@ impl<D: Disk> Staging<D> {
     ///
     /// If the disk fails. Then call it again.
     pub fn reject(&mut self) -> Result<(), StagingError> {
-        self.held.clear();
+        self.forget_all_but(&BTreeSet::new());
         if self.complete.is_some() {
             self.mark(None)?;
         }
@@ -221,6 +279,12 @@ impl<D: Disk> Staging<D> {
     pub fn clear(&mut self) -> Result<(), StagingError> {
         self.reject()?;
         self.remove_but(&BTreeSet::new())
+    }
+
+    fn hold(&mut self, id: ChunkId, bytes: usize) {
+        self.held.insert(id);
+        self.unsynced.0.push(id);
+        self.unsynced.1 += bytes as u64;
     }
 
     fn find_room(&self, bytes: u64) -> Result<(), StagingError> {
@@ -255,18 +319,25 @@ impl<D: Disk> Staging<D> {
         stored.map_err(StagingError::of_cell)
     }
 
-    /// A chunk whose sync failed may read well and be lost all the same: it is not had any more.
     fn sync(&mut self, id: ChunkId) -> Result<(), StagingError> {
-        let name = chunk_name(id);
-        let Some(file) = self.disk.open(&name).map_err(during("open a chunk"))? else {
-            self.held.remove(&id);
-            return Err(StagingError::Missing { id });
-        };
-        file.sync().map_err(|error| {
-            self.held.remove(&id);
-            drop(self.disk.remove(&name));
-            during("sync a chunk")(error)
-        })
+        group::sync(&self.disk, id).inspect_err(|_| self.lose(id))?;
+        self.durable.insert(id);
+        Ok(())
+    }
+
+    /// Makes chunks durable that were left to the system.
+    pub(super) fn sync_all(&mut self, order: &[ChunkId]) -> Result<(), StagingError> {
+        let rest: BTreeSet<ChunkId> =
+            order.iter().filter(|id| !self.durable.contains(id)).copied().collect();
+        rest.into_iter().try_for_each(|id| self.sync(id))?;
+        self.disk.sync_dir(DIR).map_err(during("sync the folder"))
+    }
+
+    /// A chunk whose sync failed may read well and be lost all the same: it is not had any more.
+    fn lose(&mut self, id: ChunkId) {
+        self.held.remove(&id);
+        self.durable.remove(&id);
+        drop(self.disk.remove(&chunk_name(id)));
     }
 
     /// A new file with these bytes, in the place of what an earlier run may have left under that name.
@@ -315,13 +386,20 @@ impl<D: Disk> Staging<D> {
         Ok(of_kind.collect())
     }
 
+    fn forget_all_but(&mut self, needed: &BTreeSet<ChunkId>) {
+        self.held.retain(|id| needed.contains(id));
+        self.durable.retain(|id| needed.contains(id));
+        self.unsynced.0.retain(|id| needed.contains(id));
+        self.removals += 1;
+    }
+
     fn remove_but(&mut self, needed: &BTreeSet<ChunkId>) -> Result<(), StagingError> {
+        self.forget_all_but(needed);
         for (name, id) in self.files(CHUNK)? {
             if !needed.contains(&ChunkId(id.0)) {
                 self.disk.remove(&name).map_err(during("remove a chunk"))?;
             }
         }
-        self.held.retain(|id| needed.contains(id));
         self.remove_lists()
     }
 

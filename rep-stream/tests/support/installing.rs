@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rep_stream::restore::{
     ChunkId, Chunks, InstallError, Manifest, Staging, StagingError, install,
 };
-use rep_vlsn::{DurableCell, LogPoint, MemDisk};
+use rep_vlsn::{Disk, DurableCell, LogPoint, MemDisk};
 use std::collections::BTreeSet;
 
 const RECORDS: [&str; 3] = ["past", "store", "log"];
@@ -47,11 +47,25 @@ pub(crate) fn open(
     disk: &MemDisk,
     point: LogPoint,
 ) -> Result<(Staging<MemDisk>, Option<LogPoint>), InstallError<String>> {
+    open_with(disk, point, LogPoint::NULL)
+}
+
+/// The same of a member whose state ends at `old_point` before.
+fn open_with(
+    disk: &MemDisk,
+    point: LogPoint,
+    old_point: LogPoint,
+) -> Result<(Staging<MemDisk>, Option<LogPoint>), InstallError<String>> {
     let mut staging = Staging::open(disk.clone())?;
+    // The point of a store is in it, and is part of what is replaced at one stroke.
+    let held = || DurableCell::open(disk.clone(), "store").ok()?.1;
+    let is_new = staging.is_complete() && held().is_some_and(|held| held != b"old"[..]);
+    let applied = if is_new { point } else { old_point };
     let installed = install(
         &mut staging,
-        |past| store(disk, "past", past),
+        applied,
         |chunks| load(disk, chunks, point),
+        |past| store(disk, "past", past),
         |entry| store(disk, "log", entry),
     )?;
     Ok((staging, installed))
@@ -155,39 +169,170 @@ fn finish(disk: &MemDisk, rng: &mut Rng, first: &State, state: &State) {
     assert_eq!(staging.ids().unwrap(), []);
 }
 
-/// A crash at each operation of an installing, and then a chunk rots: the copy is given up if the member is what it was,
-/// and else the directory is not opened.
-pub(crate) fn a_copy_that_rots_half_installed_opens_nothing() {
-    let state = State::new(&mut Rng(6), 30, 4);
-    let fetched = member();
-    fetch(&mut Staging::open(fetched.clone()).unwrap(), &state).unwrap();
-    let name = format!("restore/{}.chunk", state.ids()[1]);
-    let (mut given_up, mut half_done) = (0, 0);
+/// The power fails at each operation of a disk to whose system the chunks are left, also after the copy was complete: then it may have
+/// lost some of them. The member is the old one or the new one, and the old one becomes the new one with what is fetched again.
+pub(crate) fn a_copy_that_is_left_to_the_system_is_the_old_member_or_the_new_one() {
+    let state = State::new(&mut Rng(78), 30, 5);
+    let (mut given_up, mut placed, mut kept) = (0, 0, 0);
     for op in 1.. {
-        let disk = fetched.image();
-        disk.crash_after_ops(op);
-        drop(open(&disk, state.point));
-        if !disk.crashed() {
+        let mut ended = false;
+        for seed in 0..5 {
+            let disk = member();
+            disk.crash_after_ops(op);
+            drop(fetch_left(&disk, &state).map(|()| open(&disk, state.point)));
+            ended = !disk.crashed();
+            let mut rng = Rng(seed << 32 | op);
+            disk.power_cut(&mut || rng.next());
+            match open(&disk, state.point) {
+                Err(InstallError::GivenUp(StagingError::Spoilt { .. })) => {
+                    assert_eq!(records(&disk), old(), "op {op}: given up too late");
+                    given_up += 1;
+                }
+                Ok((_, installed)) => placed += u32::from(installed.is_some()),
+                Err(other) => panic!("op {op}: {other}"),
+            }
+            let now = records(&disk);
+            assert!(now == old() || now == new(&state), "op {op}: between");
+            if now == old() {
+                kept += Staging::open(disk.clone()).unwrap().ids().unwrap().len();
+                fetch_left(&disk, &state).unwrap();
+                assert_eq!(open(&disk, state.point).unwrap().1, Some(state.point), "op {op}");
+            }
+            assert_eq!(records(&disk), new(&state), "op {op}");
+        }
+        if ended {
             break;
         }
-        disk.power_cut(&mut || 1);
+    }
+    assert!(given_up > 20 && placed > 20 && kept > 100, "{given_up} {placed} {kept}");
+}
+
+/// The same where the state that is replaced ends at the copy's own point, so that its point does not tell which of the two it is.
+pub(crate) fn a_copy_of_the_same_point_is_installed_or_given_up_and_never_taken_for_the_old_state()
+{
+    let state = State::new(&mut Rng(79), 30, 5);
+    let (mut given_up, mut placed) = (0, 0);
+    for op in 1.. {
+        let mut ended = false;
+        for seed in 0..5 {
+            let disk = member();
+            fetch_left(&disk, &state).unwrap();
+            disk.crash_after_ops(op);
+            drop(open_with(&disk, state.point, state.point));
+            ended = !disk.crashed();
+            let mut rng = Rng(seed << 32 | op);
+            disk.power_cut(&mut || rng.next());
+            let opened = open_with(&disk, state.point, state.point);
+            let now = records(&disk);
+            match opened {
+                Err(InstallError::GivenUp(
+                    StagingError::Spoilt { .. } | StagingError::Io { .. },
+                )) => {
+                    assert_eq!(now, old(), "op {op}: given up too late");
+                    given_up += 1;
+                }
+                Ok((_, installed)) => {
+                    assert_eq!(now, new(&state), "op {op}: the old state passes for the new one");
+                    placed += u32::from(installed.is_some());
+                }
+                Err(other) => panic!("op {op}: {other}"),
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(given_up > 5 && placed > 20, "{given_up} {placed}");
+}
+
+fn fetch_left(disk: &MemDisk, state: &State) -> Result<(), StagingError> {
+    fetch(&mut Staging::open(disk.clone())?.left_to_system(), state)
+}
+
+/// A crash at each operation of an installing, and then a chunk rots: if the state was not replaced the copy is given up, and if it was
+/// the chunk is not needed any more.
+pub(crate) fn a_copy_that_rots_half_installed_is_the_old_member_or_the_new_one() {
+    let state = State::new(&mut Rng(6), 30, 4);
+    let name = format!("restore/{}.chunk", state.ids()[1]);
+    let (mut given_up, mut gone_on) = (0, 0);
+    for (op, disk) in half_installed(&state) {
+        let waits = disk.contents(&name).is_some();
         disk.flip_bit(&name, 0);
+        let was_old = records(&disk) == old();
         match open(&disk, state.point) {
-            Err(InstallError::GivenUp(_)) => given_up += 1,
-            Err(InstallError::HalfDone(_)) => {
-                assert!(open(&disk, state.point).is_err(), "op {op}: nor the next time");
-                half_done += 1;
-                continue;
+            Err(InstallError::GivenUp(_)) => {
+                assert!(was_old, "op {op}: given up too late");
+                assert_eq!(records(&disk), old(), "op {op}");
+                given_up += 1;
             }
-            Ok((_, None)) => {
-                assert!(disk.contents(&name).is_none() || records(&disk) == new(&state))
+            Ok((_, Some(_))) => {
+                assert_eq!(records(&disk), new(&state), "op {op}");
+                gone_on += u32::from(waits);
             }
+            Ok((_, None)) => {}
             other => panic!("op {op}: {other:?}"),
         }
         let now = records(&disk);
         assert!(now == old() || now == new(&state), "op {op}: between");
     }
+    assert!(given_up > 2 && gone_on > 5, "{given_up} {gone_on}");
+}
+
+/// The same for the list, without which nobody knows what the state is of.
+pub(crate) fn a_list_that_rots_half_installed_opens_nothing() {
+    let state = State::new(&mut Rng(6), 30, 4);
+    let (mut given_up, mut half_done) = (0, 0);
+    for (op, disk) in half_installed(&state) {
+        let files = disk.list("restore").unwrap();
+        let Some(list) = files.iter().find(|name| name.ends_with("list")) else { continue };
+        disk.flip_bit(&format!("restore/{list}"), 0);
+        match open(&disk, state.point) {
+            Err(InstallError::GivenUp(_)) => {
+                assert_eq!(records(&disk), old(), "op {op}");
+                given_up += 1;
+            }
+            Err(InstallError::HalfDone(_)) => {
+                assert!(open(&disk, state.point).is_err(), "op {op}: nor the next time");
+                half_done += 1;
+            }
+            Ok((_, None)) => assert_eq!(records(&disk), new(&state), "op {op}"),
+            other => panic!("op {op}: {other:?}"),
+        }
+    }
     assert!(given_up > 0 && half_done > 10, "{given_up} {half_done}");
+}
+
+/// A member's disk after a power cut at each operation of an installing.
+fn half_installed(state: &State) -> impl Iterator<Item = (u64, MemDisk)> {
+    let fetched = member();
+    fetch(&mut Staging::open(fetched.clone()).unwrap(), state).unwrap();
+    let point = state.point;
+    (1..).map_while(move |op| {
+        let disk = fetched.image();
+        disk.crash_after_ops(op);
+        drop(open(&disk, point));
+        let is_cut = disk.crashed();
+        disk.power_cut(&mut || 1);
+        is_cut.then_some((op, disk))
+    })
+}
+
+/// A chunk is removed while somebody syncs its file, and kept again: what is said of the first file is nothing to rely on.
+pub(crate) fn a_sync_says_nothing_of_a_later_file() {
+    let (disk, state) = (member(), State::new(&mut Rng(9), 30, 3));
+    let mut staging = Staging::open(disk.clone()).unwrap();
+    let keep = |staging: &mut Staging<MemDisk>| {
+        let chunks = &state.chunks;
+        chunks.iter().for_each(|chunk| staging.keep(ChunkId::of(chunk), chunk).unwrap());
+    };
+    keep(&mut staging);
+    let synced = staging.unsynced(0).unwrap().sync();
+    staging.keep_only(&[]).unwrap();
+    keep(&mut staging);
+    staging.handle_synced(synced);
+    staging.complete(&state.manifest(), &state.ids()).unwrap();
+    disk.power_cut(&mut || 0);
+    assert_holds(&mut Staging::open(disk).unwrap(), &state);
 }
 
 /// Complete is a word that a power cut does not change.

@@ -9,8 +9,9 @@ use crate::segment::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
 use bytes::{BufMut, BytesMut};
 use std::io;
 
-const FIXED_BYTES: usize = 112;
+const FIXED_BYTES: usize = 116;
 const OPENING_BYTES: usize = 20;
+const MEMBERSHIP_BYTES: usize = 8;
 const OFFSET_BYTES: usize = 8;
 const NO_MARK: Mark = Mark { epoch: Epoch(0), synced: Vlsn::NULL, dvlsn: Vlsn::NULL };
 
@@ -35,6 +36,8 @@ pub(crate) struct Section {
     marks_behind: Mark,
     /// The terms that begin in it.
     pub(crate) openings: Vec<TermStart>,
+    /// The entries in it that say the members.
+    pub(crate) memberships: Vec<Vlsn>,
     /// Where the records stand whose numbers are multiples of the index's stride.
     pub(crate) offsets: Vec<u64>,
 }
@@ -65,6 +68,7 @@ impl Section {
             marks: NO_MARK,
             marks_behind: NO_MARK,
             openings: Vec::new(),
+            memberships: Vec::new(),
             offsets: Vec::new(),
         }
     }
@@ -92,6 +96,9 @@ impl Section {
         let point = record.point();
         if point.term > self.last.term {
             self.openings.extend(opening(record));
+        }
+        if record.header().kind.says_members() {
+            self.memberships.push(point.vlsn);
         }
         if point.vlsn.get().is_multiple_of(stride) {
             self.offsets.push(offset);
@@ -125,8 +132,7 @@ impl Section {
 
     pub(crate) fn encode(&self, seed: u32, out: &mut BytesMut) {
         let start = out.len();
-        let length =
-            FIXED_BYTES + self.openings.len() * OPENING_BYTES + self.offsets.len() * OFFSET_BYTES;
+        let length = length_of(self.openings.len(), self.memberships.len(), self.offsets.len());
         out.put_u32_le(length as u32);
         out.put_u32_le(0);
         for word in [self.segment.get(), self.from, self.end, self.record] {
@@ -141,11 +147,13 @@ impl Section {
         for word in [self.marks.epoch.0, self.marks.synced.get(), self.marks.dvlsn.get()] {
             out.put_u64_le(word);
         }
+        out.put_u32_le(self.memberships.len() as u32);
         for TermStart { term, start, node } in &self.openings {
             out.put_u64_le(term.get());
             out.put_u64_le(start.get());
             out.put_u32_le(node.get());
         }
+        self.memberships.iter().for_each(|vlsn| out.put_u64_le(vlsn.get()));
         self.offsets.iter().for_each(|offset| out.put_u64_le(*offset));
         let crc = crc_of(seed, &out[start..]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
@@ -155,12 +163,13 @@ impl Section {
     pub(crate) fn decode(bytes: &[u8], seed: u32, stride: u64) -> Option<(Section, usize)> {
         let length = u32_at(bytes.get(..FIXED_BYTES)?, 0) as usize;
         let bytes = bytes.get(..length.max(FIXED_BYTES))?;
-        let (openings, offsets) = (u32_at(bytes, 80) as usize, u32_at(bytes, 84) as usize);
-        let due = FIXED_BYTES + openings * OPENING_BYTES + offsets * OFFSET_BYTES;
+        let [openings, offsets, memberships] = [80, 84, 112].map(|at| u32_at(bytes, at) as usize);
+        let due = length_of(openings, memberships, offsets);
         if length != due || crc_of(seed, bytes) != u32_at(bytes, 4) {
             return None;
         }
-        let (openings, offsets) = bytes[FIXED_BYTES..].split_at(openings * OPENING_BYTES);
+        let (openings, rest) = bytes[FIXED_BYTES..].split_at(openings * OPENING_BYTES);
+        let (memberships, offsets) = rest.split_at(memberships * MEMBERSHIP_BYTES);
         let openings = openings.chunks_exact(OPENING_BYTES).map(|bytes| {
             Some(TermStart {
                 term: Term::new(u64_at(bytes, 0)),
@@ -184,7 +193,8 @@ impl Section {
             },
             marks_behind: NO_MARK,
             openings: openings.collect::<Option<_>>()?,
-            offsets: offsets.chunks_exact(OFFSET_BYTES).map(|bytes| u64_at(bytes, 0)).collect(),
+            memberships: words(memberships).map(Vlsn::new).collect(),
+            offsets: words(offsets).collect(),
         };
         section.can_be(stride).then_some((section, length))
     }
@@ -202,10 +212,21 @@ impl Section {
         places
             && openings
             && at.term == last.term
+            && self.memberships.iter().all(|vlsn| *vlsn > prev.vlsn && *vlsn <= last.vlsn)
+            && self.memberships.windows(2).all(|pair| pair[0] < pair[1])
             && self.marks.synced <= last.vlsn
             && self.offsets.len() as u64 == last.vlsn.get() / stride - prev.vlsn.get() / stride
             && self.offsets.iter().all(|offset| (from..=record).contains(offset))
     }
+}
+
+/// Length of a section with so many openings, memberships and offsets, in bytes.
+fn length_of(openings: usize, memberships: usize, offsets: usize) -> usize {
+    FIXED_BYTES + openings * OPENING_BYTES + memberships * MEMBERSHIP_BYTES + offsets * OFFSET_BYTES
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks_exact(size_of::<u64>()).map(|bytes| u64_at(bytes, 0))
 }
 
 fn point_at(bytes: &[u8], at: usize) -> LogPoint {

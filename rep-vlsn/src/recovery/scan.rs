@@ -30,6 +30,8 @@ static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
 pub(crate) struct Scan<F> {
     pub(crate) table: Table<F>,
     pub(super) history: History,
+    /// Where the entries stand that say the members.
+    pub(super) memberships: Vec<LogPoint>,
     pub(crate) last: LogPoint,
     pub(super) last_crc: u32,
     pub(crate) group: Option<GroupId>,
@@ -132,6 +134,7 @@ impl<F: DiskFile> Scan<F> {
         Scan {
             table,
             history: History::new(),
+            memberships: Vec::new(),
             last: LogPoint::NULL,
             last_crc: 0,
             group: None,
@@ -300,6 +303,10 @@ impl<F: DiskFile> Scan<F> {
         for opening in &section.openings {
             self.history.push(*opening).expect("the section follows the last entry");
         }
+        if !mutant!("log-membership-forgotten") {
+            let point = |vlsn: &Vlsn| Some(LogPoint::new(self.history.term_at(*vlsn)?, *vlsn));
+            self.memberships.extend(section.memberships.iter().filter_map(point));
+        }
         self.table.index.adopt(segment, from, last.vlsn, &section.offsets);
         self.learn(Some(section.marks));
         self.last = last;
@@ -318,6 +325,9 @@ impl<F: DiskFile> Scan<F> {
         if record.point().term > self.last.term {
             let opening = opening(record).expect("the scanner admits no other");
             self.history.push(opening).expect("the scanner admits no other");
+        }
+        if record.header().kind.says_members() {
+            self.memberships.push(record.point());
         }
         self.table.index.register(record.point().vlsn, position);
         self.last = record.point();

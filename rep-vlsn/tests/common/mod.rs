@@ -4,8 +4,8 @@
 pub(crate) mod world;
 
 use rep_vlsn::{
-    Disk, Draft, Epoch, Flags, GroupId, Kind, LogConfig, LogPoint, LogReader, LogWriter, MemDisk,
-    NodeId, OpenError, Opened, Record, SyncClass, Tail, Term, Vlsn, open,
+    Disk, Draft, Epoch, Flags, GroupId, Kind, LogConfig, LogPoint, LogReader, LogWriter,
+    MEMBERSHIPS_MAX, MemDisk, NodeId, OpenError, Opened, Record, SyncClass, Tail, Term, Vlsn, open,
 };
 
 pub(crate) const GROUP: GroupId = GroupId([7; 16]);
@@ -56,6 +56,11 @@ impl Maker {
         self.stamp(Term::new(term), Draft::opening(kind, NodeId::new(node), b""))
     }
 
+    /// An entry that says the members.
+    pub(crate) fn membership(&mut self, payload: &[u8]) -> Record {
+        self.stamp(self.last.term, Draft::new(Kind::Membership, Flags::default(), payload))
+    }
+
     fn stamp(&mut self, term: Term, draft: Draft) -> Record {
         let point = LogPoint::new(term, self.last.vlsn.next());
         let record = draft.stamp(point, self.last_crc, 1_000 + point.vlsn.get());
@@ -64,11 +69,14 @@ impl Maker {
         record
     }
 
-    /// Records like those of a working group: now and then a new term.
+    /// Records like those of a working group: now and then a new term, or other members.
     pub(crate) fn next(&mut self, rng: &mut Rng) -> Record {
         if self.last.vlsn.is_null() || rng.below(12) == 0 {
             return self
                 .open_term(self.last.term.get() + 1 + rng.below(2), 1 + rng.below(3) as u32);
+        }
+        if rng.below(15) == 0 {
+            return self.membership(&rng.next().to_le_bytes());
         }
         let length = if rng.below(10) == 0 { rng.below(1500) } else { rng.below(60) } as usize;
         let payload: Vec<u8> = (0..length).map(|_| rng.next() as u8).collect();
@@ -135,8 +143,17 @@ pub(crate) fn entries(opened: &Opened<MemDisk>) -> Vec<Record> {
     for record in &records {
         assert_eq!(view.term_at(record.point().vlsn), Some(record.point().term));
     }
+    assert_eq!(view.memberships(), memberships(&records));
     if let Some(last) = records.last() {
         assert_eq!((last.point(), last.header_crc()), (view.last(), view.last_crc()));
     }
     records
+}
+
+/// Where the newest of `records` stand that say the members: what a view has to tell.
+pub(crate) fn memberships(records: &[Record]) -> Vec<LogPoint> {
+    let all = records.iter().filter(|record| record.header().kind.says_members());
+    let mut newest: Vec<_> = all.rev().take(MEMBERSHIPS_MAX).map(Record::point).collect();
+    newest.reverse();
+    newest
 }

@@ -8,7 +8,11 @@ use std::sync::LazyLock;
 
 const INDEX: &str = "log/index";
 const HEAD_BYTES: usize = 48;
-const SECTION_BYTES: usize = 112;
+const SECTION_BYTES: usize = 116;
+/// Where a section says how many places it tells of,
+const OFFSETS: usize = 84;
+/// and how many memberships.
+const MEMBERSHIPS: usize = 112;
 
 /// A log, and its index as it was from time to time.
 struct Base {
@@ -79,21 +83,27 @@ fn spoil(index: &mut Vec<u8>, input: &mut Input<'_>) {
                 let again = index[at..index.len().min(at + usize::from(input.byte()))].to_vec();
                 index.extend(again);
             }
-            _ => change_places(index, input),
+            _ => change_list(index, input),
         }
     }
 }
 
-/// A section tells of places that are none, or of fewer than it has, and is consistent about it.
-fn change_places(index: &mut Vec<u8>, input: &mut Input<'_>) {
+/// A section tells of places or of memberships that are none, or of fewer than it has, and is consistent about it.
+fn change_list(index: &mut Vec<u8>, input: &mut Input<'_>) {
     let starts = sections(index);
     let Some(&start) = starts.get(input.below(starts.len().max(1))) else { return };
-    let end = start + u32_at(index, start) as usize;
-    let taken = (8 * input.below(4)).min(8 * u32_at(index, start + 84) as usize);
+    let (length, offsets) = (u32_at(index, start) as usize, u32_at(index, start + OFFSETS));
+    // The memberships stand before the places, which are the last in a section.
+    let (count_at, behind) = match input.is() {
+        true => (start + MEMBERSHIPS, 8 * offsets as usize),
+        false => (start + OFFSETS, 0),
+    };
+    let end = start + length - behind.min(length - SECTION_BYTES);
+    let taken = (8 * input.below(4)).min(8 * u32_at(index, count_at) as usize);
     let added: Vec<u8> = (0..input.below(4)).flat_map(|_| input.number().to_le_bytes()).collect();
     let change = added.len() as u32;
-    for (at, less, more) in [(start, taken, change), (start + 84, taken / 8, change / 8)] {
-        let count = u32_at(index, at) - less as u32 + more;
+    for (at, less, more) in [(start, taken, change), (count_at, taken / 8, change / 8)] {
+        let count = (u32_at(index, at) - less as u32).saturating_add(more);
         index[at..at + 4].copy_from_slice(&count.to_le_bytes());
     }
     drop(index.splice(end - taken..end, added));
@@ -175,15 +185,21 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             seeds.push(word(start + at, &[255; 8]));
             seeds.push(word(start + at, &[2, 0, 0, 0, 0, 0, 0, 0]));
         }
-        for at in [56, 60, 80, 84] {
+        for at in [56, 60, 80, OFFSETS, MEMBERSHIPS] {
             seeds.push(word(start + at, &[255; 4]));
             seeds.push(word(start + at, &[0; 4]));
         }
     }
     for section in 0..starts.len() as u8 {
-        seeds.push(vec![0, 1, 0, 0, 5, section, 0, 2, 100, 90]);
-        seeds.push(vec![0, 1, 0, 0, 5, section, 2, 0]);
-        seeds.push(vec![0, 1, 0, 0, 5, section, 1, 1, 200]);
+        for memberships in [0, 1] {
+            let list = [0, 1, 0, 0, 5, section, memberships];
+            seeds.push([&list[..], &[0, 2, 100, 90]].concat());
+            seeds.push([&list[..], &[2, 0]].concat());
+            seeds.push([&list[..], &[1, 1, 200]].concat());
+        }
+        // The last entry of the stretch, twice.
+        let last = newest[starts[usize::from(section)] + 48];
+        seeds.push(vec![0, 1, 0, 0, 5, section, 1, 0, 2, last, last]);
     }
     seeds.push([&[0, 1, 40, 0, 1, 8][..], &[0; 8]].concat());
     seeds

@@ -76,6 +76,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut maker = Maker::new();
     let mut records = vec![maker.open_term(1, 1), maker.data(b"one"), maker.lazy(b"")];
     records.push(maker.open_term(4, 3));
+    records.push(maker.membership(b"who"));
     records.push(maker.data(&[7; 300]));
     assert_eq!(records[3].header().kind, Kind::TermStart);
     let bytes = |records: &[Record]| -> Vec<u8> {

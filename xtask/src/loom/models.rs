@@ -10,6 +10,7 @@ pub(super) const MODELS: &[Models] = &[
     Models {
         package: "rep-env",
         binary: Binary::Lib,
+        features: &[],
         models: &[
             ("loom_a_change_that_is_rung_is_heard_by_all_who_looked_before_it", 400),
             ("loom_a_close_reaches_all_who_wait_for_the_turn", 60),
@@ -51,6 +52,7 @@ pub(super) const MODELS: &[Models] = &[
     Models {
         package: "rep-env",
         binary: Binary::Test("loom_helm"),
+        features: &[],
         models: &[
             ("loom_a_close_meets_a_driver_and_the_watch_ends", 800),
             ("loom_a_lane_never_holds_more_than_its_bounds", 2300),
@@ -64,6 +66,7 @@ pub(super) const MODELS: &[Models] = &[
     Models {
         package: "rep-fsm",
         binary: Binary::Test("loom_state_cell"),
+        features: &[],
         models: &[
             ("loom_a_reader_never_goes_back", 5),
             ("loom_a_reader_sees_whole_values_while_the_ring_goes_around", 800),
@@ -80,7 +83,47 @@ pub(super) const MODELS: &[Models] = &[
     },
     Models {
         package: "rep-net",
+        binary: Binary::Lib,
+        features: &["quic"],
+        models: &[
+            ("loom_a_connection_that_failed_is_tried_by_another", 30),
+            ("loom_a_thread_that_waits_for_a_future_sees_what_is_brought", 50),
+            ("loom_each_receiver_sees_frames_in_their_order", 200),
+            ("loom_it_is_with_one_at_a_time_and_comes_to_everybody", 280),
+            ("loom_nothing_is_in_hand_after_a_crash", 4),
+            ("loom_the_end_of_an_outbox_reaches_who_waits_for_room_and_the_pump", 400),
+            ("loom_twin_a_bell_that_is_hushed_after_the_look_is_slept_over", 0),
+            ("loom_twin_a_connection_that_is_made_in_silence_is_waited_for", 0),
+            ("loom_twin_a_cut_that_ends_in_silence_is_found", 0),
+            ("loom_twin_a_task_that_ends_in_silence_is_waited_for", 0),
+            ("loom_twin_a_turn_that_comes_in_silence_is_found", 0),
+            ("loom_twin_an_outbox_that_ends_in_silence_is_found", 0),
+            ("loom_twin_an_outbox_that_is_filled_in_silence_is_found", 0),
+            ("loom_twin_room_in_the_outbox_that_is_made_in_silence_is_found", 0),
+            ("loom_twin_what_is_kept_after_a_crash_is_found", 0),
+            ("loom_twin_who_goes_past_the_hand_is_found", 0),
+            ("loom_what_is_put_into_the_outbox_goes_out_and_makes_room", 800),
+            ("loom_who_waits_for_the_tasks_of_a_transport_is_woken_by_the_last", 200),
+            ("loom_whoever_dials_meanwhile_shares_the_connection_or_makes_it", 7),
+            ("loom_whoever_waits_for_the_end_of_a_cut_is_woken", 200),
+            ("loom_who_stops_waiting_for_its_turn_leaves_it_to_the_next", 2),
+        ],
+    },
+    Models {
+        package: "rep-net",
+        binary: Binary::Test("loom_mesh"),
+        features: &[],
+        models: &[
+            ("loom_a_connection_meets_the_end_and_is_before_it_or_refused", 3),
+            ("loom_twin_a_connection_that_is_made_after_the_end_is_found", 0),
+            ("loom_what_was_sent_is_heard_before_the_end", 1500),
+            ("loom_who_waits_to_send_to_one_that_goes_is_told", 7),
+        ],
+    },
+    Models {
+        package: "rep-net",
         binary: Binary::Test("loom_queue"),
+        features: &[],
         models: &[
             ("loom_a_fill_meets_a_close_and_the_item_is_somewhere", 5),
             ("loom_a_full_producer_wakes_on_close_and_has_its_item_back", 1),
@@ -105,6 +148,7 @@ pub(super) const MODELS: &[Models] = &[
     Models {
         package: "rep-vlsn",
         binary: Binary::Test("loom_log"),
+        features: &[],
         models: &[
             ("loom_a_commit_that_is_told_to_be_durable_was_covered_by_its_sync", 5800),
             ("loom_a_reader_sees_the_log_of_the_epoch_that_it_named_or_nothing", 50),
@@ -117,6 +161,7 @@ pub(super) const MODELS: &[Models] = &[
     Models {
         package: "rep-vlsn",
         binary: Binary::Test("loom_tail"),
+        features: &[],
         models: &[
             ("loom_a_reader_that_waits_for_an_entry_is_woken_by_it_or_by_the_end", 5),
             ("loom_a_write_begun_before_a_cut_does_not_count_as_written_after_it", 8),

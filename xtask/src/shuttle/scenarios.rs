@@ -11,6 +11,7 @@ pub(super) const SCENARIOS: &[Models] = &[
     Models {
         package: "rep-env",
         binary: Binary::Lib,
+        features: &[],
         models: &[
             ("shuttle_a_close_ends_every_wait_for_credit", DRAWN),
             ("shuttle_a_close_ends_every_wait_for_the_turn", DRAWN),
@@ -46,6 +47,7 @@ pub(super) const SCENARIOS: &[Models] = &[
     Models {
         package: "rep-explore",
         binary: Binary::Test("shuttle_replay"),
+        features: &[],
         models: &[
             ("shuttle_twin_a_kept_schedule_fails_again", 0),
             ("shuttle_twin_a_wait_that_looked_before_is_found", 0),
@@ -54,6 +56,7 @@ pub(super) const SCENARIOS: &[Models] = &[
     Models {
         package: "rep-fsm",
         binary: Binary::Test("shuttle_state_cell"),
+        features: &[],
         models: &[
             ("shuttle_many_at_one_cell_are_told_one_story_and_its_end", DRAWN),
             ("shuttle_twin_a_change_between_the_look_and_the_sleep_is_slept_over", 0),
@@ -63,6 +66,7 @@ pub(super) const SCENARIOS: &[Models] = &[
     Models {
         package: "rep-net",
         binary: Binary::Test("shuttle_queue"),
+        features: &[],
         models: &[
             ("shuttle_a_close_in_the_midst_ends_every_wait_and_loses_nothing", DRAWN),
             ("shuttle_twin_a_close_in_the_midst_that_wakes_one_is_found", 0),
@@ -77,6 +81,7 @@ pub(super) const SCENARIOS: &[Models] = &[
     Models {
         package: "rep-vlsn",
         binary: Binary::Test("shuttle_log"),
+        features: &[],
         models: &[
             ("shuttle_readers_see_the_log_of_the_epoch_that_they_named", DRAWN),
             ("shuttle_twin_a_reader_that_asks_for_the_epoch_afterwards_is_found", 0),

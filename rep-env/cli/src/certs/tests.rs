@@ -87,6 +87,36 @@ fn a_certificate_names_its_group_and_node_and_what_it_is_for() {
     assert_eq!(span, 10 * 24 * 60 * 60 + 60 * 60);
 }
 
+/// The names of hosts in a certificate of the directory.
+fn hosts_of(dir: &Path, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(dir.join(file)).unwrap();
+    let block = authority::certificates(&text).unwrap().remove(0);
+    let found = authority::parsed(&block).unwrap();
+    let names = found.subject_alternative_name().unwrap().unwrap();
+    let names = names.value.general_names.iter().map(ToString::to_string);
+    names.filter(|name| name.starts_with("DNSName")).collect()
+}
+
+#[test]
+fn who_it_is_can_be_said_as_the_name_of_a_host_too() {
+    let (_temp, dir) = bank();
+    let under = ["--dns-suffix", "db.example"];
+    let issue = |words: &[&str]| certs(&dir, &[words, &under].concat()).unwrap().0;
+    let told = issue(&["issue", "n1"]);
+    assert!(told.contains("--tls-dns-suffix db.example"), "{told}");
+    assert_eq!(hosts_of(&dir, "n1.pem"), ["DNSName(n1.bank.db.example)"]);
+    let told = issue(&["issue", "ops", "--admin"]);
+    assert!(told.contains("--tls-dns-suffix db.example"), "{told}");
+    assert_eq!(hosts_of(&dir, "@ops.pem"), ["DNSName(ops.admin.bank.db.example)"]);
+    issue(&["renew", "@admin/ops", "--dns", "web.example"]);
+    let hosts = ["DNSName(web.example)", "DNSName(ops.admin.bank.db.example)"];
+    assert_eq!(hosts_of(&dir, "@ops.pem"), hosts);
+    for wrong in [&["issue", "n.2"][..], &["issue", "N2"], &["issue", "n.2", "--admin"]] {
+        let refused = refused(&dir, &[wrong, &under].concat());
+        assert!(refused.contains("cannot be named under db.example"), "{refused}");
+    }
+}
+
 #[test]
 fn nothing_that_is_there_is_written_over_but_by_renew() {
     let (_temp, dir) = bank();

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Print the entries of a log, one a line.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The member's home directory
+    /// The member's home directory, or a folder that is shipped to
     dir: PathBuf,
     /// The first entry to print
     #[arg(long, value_name = "VLSN", default_value_t = 1)]
@@ -163,6 +163,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Data => "data",
         Kind::TermStart => "term-start",
         Kind::GroupFounded => "group-founded",
+        Kind::Membership => "membership",
         _ => "other",
     }
 }

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The cells of a home directory: see docs/log-format.md.
-const CELLS: [&str; 3] = ["identity", "promise", "cut"];
+const CELLS: [&str; 6] = ["identity", "promise", "vouch", "past", "place", "cut"];
+/// Those of a folder that is shipped to.
+const FOLDER_CELLS: [&str; 2] = ["folder", "cut"];
 
 /// Read and check every entry, mark and cell of a log.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The member's home directory
+    /// The member's home directory, or a folder that is shipped to
     dir: PathBuf,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -130,7 +132,9 @@ fn nothing() -> Verdict {
 }
 
 fn cells(disk: &FileDisk) -> anyhow::Result<Vec<Cell>> {
-    let cells = CELLS.iter().map(|name| {
+    let is_folder = log::inspect_cell(disk, FOLDER_CELLS[0])?.exists;
+    let cells = if is_folder { &FOLDER_CELLS[..] } else { &CELLS[..] };
+    let cells = cells.iter().map(|name| {
         let state = log::inspect_cell(disk, name)?;
         Ok(Cell { name, state: in_words(&state), damaged: state.is_damaged() })
     });

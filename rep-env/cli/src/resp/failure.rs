@@ -12,7 +12,8 @@ use rep_env::{CommitToken, Error, Member, View};
 /// A write that was never logged.
 pub(crate) fn refused(error: &Error) -> Reply {
     match error {
-        Error::NotMaster { master: Some(master) } => readonly(master),
+        Error::NotMaster { master: Some(master) }
+        | Error::HoldsNoData { master: Some(master), .. } => readonly(master),
         error => without_effect(error),
     }
 }
@@ -20,7 +21,7 @@ pub(crate) fn refused(error: &Error) -> Reply {
 /// A write that was handed to the log and got this answer.
 pub(crate) fn unresolved(error: &Error) -> Reply {
     match error {
-        Error::NotMaster { .. } => refused(error),
+        Error::NotMaster { .. } | Error::HoldsNoData { .. } => refused(error),
         Error::RolledBack { .. } => {
             Reply::Error(format!("TRYAGAIN {error}; another master's history took its place"))
         }
@@ -31,7 +32,8 @@ pub(crate) fn unresolved(error: &Error) -> Reply {
 /// A read that could not be served.
 pub(crate) fn unread(error: &Error) -> Reply {
     match error {
-        Error::NotMaster { master: Some(master) } => {
+        Error::NotMaster { master: Some(master) }
+        | Error::HoldsNoData { master: Some(master), .. } => {
             Reply::Error(format!("NOTMASTER {} {}", master.name, port_of(master)))
         }
         error => without_effect(error),
@@ -48,7 +50,7 @@ fn readonly(master: &Member) -> Reply {
 
 fn without_effect(error: &Error) -> Reply {
     Reply::Error(match error {
-        Error::NotMaster { .. } | Error::NoMaster { .. } => {
+        Error::NotMaster { .. } | Error::HoldsNoData { .. } | Error::NoMaster { .. } => {
             format!("MASTERDOWN no master is known here; nothing happened ({error})")
         }
         Error::InsufficientReplicas { .. } => format!("NOREPLICAS {error}"),

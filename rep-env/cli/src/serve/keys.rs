@@ -96,7 +96,7 @@ static OWN: &[Own] = &[
         kind: TEXT,
         default: "`rep://GROUP/NODE` as a URI",
         bound: "a domain",
-        effect: "Certificates name members as `NODE.GROUP.SUFFIX`, for authorities that sign nothing but names of hosts.",
+        effect: "Certificates name members as `NODE.GROUP.SUFFIX`, and administrators as `NAME.admin.GROUP.SUFFIX`, for authorities that sign nothing but names of hosts.",
         needs: Some("tls_ca"),
     },
 ];

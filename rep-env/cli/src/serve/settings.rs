@@ -85,8 +85,11 @@ impl Settings {
         self.0.get(name).is_some_and(|said| said.value == Setting::Switch(true))
     }
 
-    /// This member's own address among the members.
+    /// This member's own address: as it is told, or among the members.
     pub(crate) fn own_address(&self) -> Option<&str> {
+        if !self.0.contains_key("members") {
+            return self.text("advertise").or_else(|| self.text("listen"));
+        }
         let Setting::List(members) = &self.0.get("members")?.value else { return None };
         let name = self.text("name")?;
         let addresses = members.iter().filter_map(|member| member.split_once('='));

@@ -30,6 +30,12 @@ pub(crate) fn convert(key: &Key, raw: Raw) -> Result<Setting, String> {
         (OptionKind::Bytes { .. }, Raw::Integer(count)) => {
             u64::try_from(count).map(Setting::Bytes).map_err(|_| "is below nothing".to_owned())
         }
+        (OptionKind::Number { .. }, Raw::Integer(count)) => {
+            u32::try_from(count).map(Setting::Number).map_err(|_| out_of_range(count))
+        }
+        (OptionKind::Number { .. }, Raw::Text(text)) => {
+            text.parse().map(Setting::Number).map_err(|_| out_of_range(&text))
+        }
         (OptionKind::Text { .. } | OptionKind::Pairs, Raw::Text(text)) => Ok(Setting::Text(text)),
         (OptionKind::Switch, Raw::Switch(said)) => Ok(Setting::Switch(said)),
         (OptionKind::Switch, Raw::Text(text)) => match &*text {
@@ -49,10 +55,15 @@ pub(crate) fn convert(key: &Key, raw: Raw) -> Result<Setting, String> {
     }
 }
 
+fn out_of_range(said: impl Display) -> String {
+    format!("{said} is no number from 0 to {}", u32::MAX)
+}
+
 fn expected(kind: OptionKind) -> &'static str {
     match kind {
         OptionKind::Time { .. } => "a duration with its unit, as in \"250ms\"",
         OptionKind::Bytes { .. } => "a size, as in \"16MiB\"",
+        OptionKind::Number { .. } => "a number",
         OptionKind::Switch => "true or false",
         OptionKind::List => "a list of texts",
         OptionKind::Text { .. } | OptionKind::Pairs => "a text in quotes",
@@ -102,6 +113,7 @@ impl Display for Toml<'_> {
             Setting::Time(time) => {
                 write!(f, "\"{}\"", humantime::format_duration(*time))
             }
+            Setting::Number(number) => write!(f, "{number}"),
             Setting::Bytes(bytes) => write!(f, "{bytes}"),
             Setting::Switch(said) => write!(f, "{said}"),
             Setting::Text(text) => quoted(f, text),
@@ -171,6 +183,8 @@ mod tests {
             ("segment_bytes", "16MB"),
             ("segment_bytes", "-1"),
             ("segment_bytes", "99999999999TiB"),
+            ("priority", "-1"),
+            ("priority", "4294967296"),
             ("allow_plaintext", "yes"),
         ] {
             assert!(read(name, text).unwrap_err().contains(text), "{name} {text}");
@@ -179,9 +193,12 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_back() {
-        for (name, text) in
-            [("heartbeat", "1500ms"), ("segment_bytes", "1MiB"), ("members", "a=b:1,c=d:2")]
-        {
+        for (name, text) in [
+            ("heartbeat", "1500ms"),
+            ("priority", "7"),
+            ("segment_bytes", "1MiB"),
+            ("members", "a=b:1,c=d:2"),
+        ] {
             let value = read(name, text).unwrap();
             let line = format!("{name} = {}", Toml(&value));
             let (key, raw, _) = super::super::file::entries(&line).unwrap().remove(0);

@@ -47,6 +47,11 @@ impl Group {
         Group::in_turn(|| Group::steady(count))
     }
 
+    /// A group of which nothing runs yet, and that has the machine for itself.
+    pub(crate) fn new_alone(count: usize) -> Group {
+        Group::in_turn(|| Group::new(count))
+    }
+
     fn in_turn(start: impl FnOnce() -> Group) -> Group {
         let turn = HEAVY.lock();
         let mut group = start();
@@ -122,9 +127,15 @@ impl Group {
 
     /// `rep serve` for a member, to be changed and started.
     pub(crate) fn serve(&self, at: usize) -> Command {
+        let mut command = self.serve_unlisted(at);
+        command.args(["--members", &self.members()]);
+        command
+    }
+
+    /// The same, but for how it comes to belong to a group.
+    fn serve_unlisted(&self, at: usize) -> Command {
         let mut command = rep();
-        command.args(["serve", "--group", "bank", "--name", &self.name(at)]);
-        command.args(["--members", &self.members(), "--end-with-stdin"]);
+        command.args(["serve", "--group", "bank", "--name", &self.name(at), "--end-with-stdin"]);
         command.arg("--home").arg(self.home(at));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -139,6 +150,14 @@ impl Group {
     pub(crate) fn start_with(&mut self, at: usize, more: &[&str]) {
         let mut command = self.serve(at);
         command.args(["--resp", &self.resp[at]]).args(self.more).args(more);
+        self.spawn(at, command);
+    }
+
+    /// Starts a member that is in no list, and waits until it listens.
+    pub(crate) fn start_unlisted(&mut self, at: usize, more: &[&str]) {
+        let mut command = self.serve_unlisted(at);
+        command.args(["--listen", &self.addresses[at], "--resp", &self.resp[at]]);
+        command.args(self.more).args(more);
         self.spawn(at, command);
     }
 
@@ -194,6 +213,11 @@ impl Group {
     /// How a member ended that was to end by itself.
     pub(crate) fn ended(&mut self, at: usize) -> ExitStatus {
         wait(&mut self.children[at].take().expect("it runs"))
+    }
+
+    /// The process of a member that runs.
+    pub(crate) fn pid(&self, at: usize) -> u32 {
+        self.children[at].as_ref().expect("it runs").id()
     }
 
     /// What a member says of itself, if it answers.

@@ -9,9 +9,14 @@ mod failover;
 mod group;
 mod line;
 mod load;
+mod membership;
 mod orders;
 mod password;
+mod recover;
+mod restore;
+mod scrub;
 mod settings;
+mod shipping;
 mod status;
 mod strangers;
 #[cfg(feature = "tls")]

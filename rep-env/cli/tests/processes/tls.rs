@@ -7,24 +7,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-struct Certs(TempDir);
+struct Certs {
+    temp: TempDir,
+    /// Told to those who issue and to those who read: `--dns-suffix`, and `--tls-dns-suffix`.
+    suffix: Option<&'static str>,
+}
 
 impl Certs {
     /// An authority for the group, and a certificate of each of these.
     fn of(nodes: &[&str]) -> Certs {
-        let certs = Certs(TempDir::new().unwrap());
+        Certs::under(None, nodes)
+    }
+
+    /// The same, by names of hosts under that suffix if there is one.
+    fn under(suffix: Option<&'static str>, nodes: &[&str]) -> Certs {
+        let certs = Certs { temp: TempDir::new().unwrap(), suffix };
         certs.run(&["init", "--group", "bank"]);
+        let under: Vec<_> =
+            suffix.into_iter().flat_map(|suffix| ["--dns-suffix", suffix]).collect();
         for node in nodes {
-            match node.strip_prefix('@') {
-                Some(admin) => certs.run(&["issue", admin, "--admin"]),
-                None => certs.run(&["issue", node]),
+            let named = match node.strip_prefix('@') {
+                Some(admin) => vec!["issue", admin, "--admin"],
+                None => vec!["issue", node],
             };
+            certs.run(&[named, under.clone()].concat());
         }
         certs
     }
 
     fn dir(&self) -> PathBuf {
-        self.0.path().join("certs")
+        self.temp.path().join("certs")
     }
 
     fn run(&self, words: &[&str]) -> String {
@@ -35,15 +47,20 @@ impl Certs {
     }
 
     /// What a member, or whoever asks one, has to be told to go by a certificate.
-    fn flags(&self, node: &str) -> [String; 4] {
+    fn flags(&self, node: &str) -> Vec<String> {
         let file = |name: &str| self.dir().join(name).display().to_string();
-        ["--tls-ca".into(), file("ca.pem"), "--tls-identity".into(), file(&format!("{node}.pem"))]
+        let (ca, identity) = (file("ca.pem"), file(&format!("{node}.pem")));
+        let mut flags = vec!["--tls-ca".into(), ca, "--tls-identity".into(), identity];
+        flags.extend(
+            self.suffix.into_iter().flat_map(|name| ["--tls-dns-suffix".into(), name.into()]),
+        );
+        flags
     }
 }
 
 fn start(group: &mut Group, at: usize, certs: &Certs) {
     let flags = certs.flags(&group.name(at));
-    group.start_with(at, &flags.each_ref().map(String::as_str));
+    group.start_with(at, &flags.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 /// The status that member `at` gives to whoever holds that certificate.
@@ -77,7 +94,7 @@ fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
     certs.run(&["revoke", "@admin/ops"]);
     let revoked = certs.dir().join("revoked.pem").display().to_string();
     assert_eq!(group.terminate(0).code(), Some(0));
-    let mut flags = certs.flags("n1").to_vec();
+    let mut flags = certs.flags("n1");
     flags.extend(["--tls-revoked".into(), revoked]);
     group.start_with(0, &flags.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(status(&group, 0, &ops).0, Some(2), "what is revoked opens nothing");
@@ -95,7 +112,7 @@ fn a_group_over_quic_runs_is_asked_and_is_not_reached_in_another_way() {
         flags.extend(certs.flags(&group.name(at)));
         group.start_with(at, &flags.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let mut ops = certs.flags("@ops").to_vec();
+    let mut ops = certs.flags("@ops");
     assert_eq!(status(&group, 0, &ops).0, Some(2), "over TLS nobody is there");
     assert_eq!(status(&group, 0, &[]).0, Some(2), "nor in the clear");
     ops.extend(["--transport".to_owned(), "quic".to_owned()]);
@@ -113,9 +130,18 @@ fn a_group_over_quic_runs_is_asked_and_is_not_reached_in_another_way() {
 
 #[test]
 fn orders_are_taken_from_an_administrator_and_questions_from_members_too() {
-    let certs = Certs::of(&["n1", "n2", "n3", "other", "@ops"]);
+    an_administrator_alone_orders(&Certs::of(&["n1", "n2", "n3", "other", "@ops"]));
+}
+
+#[test]
+fn so_it_is_where_certificates_name_hosts() {
+    let nodes = ["n1", "n2", "n3", "other", "@ops"];
+    an_administrator_alone_orders(&Certs::under(Some("db.example"), &nodes));
+}
+
+fn an_administrator_alone_orders(certs: &Certs) {
     let mut group = Group::new(3);
-    (0..3).for_each(|at| start(&mut group, at, &certs));
+    (0..3).for_each(|at| start(&mut group, at, certs));
     let ordered = |who: &str| {
         let mut command = rep();
         command.args(["transfer-master", &group.addresses[0]]).args(certs.flags(who));

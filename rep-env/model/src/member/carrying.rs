@@ -30,6 +30,8 @@ impl Member {
                 Output::Apply { to, .. } => self.apply(to, effects),
                 Output::Staged { .. } => {}
                 Output::Resolve { outcome, .. } => effects.extend(committed(&outcome)),
+                // Who they are is settled, and the links are always there.
+                Output::Contacts(_) => {}
                 Output::Event(event) => effects.extend(told(&event)),
                 Output::Halt(_) => effects.push(Effect::Broke(Rule::NobodyHalts)),
                 other => unreachable!("an output that this version does not know: {other:?}"),

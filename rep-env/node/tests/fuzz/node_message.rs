@@ -3,9 +3,10 @@
 
 use crate::kit::Input;
 use bytes::Bytes;
+use rep_node::rep_election::{Electorate, Voter};
 use rep_node::{ElectionMessage, FeederMessage, Message, ReplicaMessage, Service};
 use rep_stream::{Connection, RefuseReason};
-use rep_vlsn::{LogPoint, Term, Vlsn};
+use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
 
 pub(crate) fn body(data: &[u8]) {
     let mut input = Input::new(data);
@@ -42,7 +43,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let (term, round, number) = (Term::new(3), 7, 9);
     let connection = Connection { term, epoch: 2 };
     let at = LogPoint::new(term, Vlsn::new(5));
-    let grant = rep_node::rep_election::message::PreGrant { term };
+    let electorate = Electorate::founding([(NodeId::new(1), Voter::unknown())].into());
+    let grant = rep_node::rep_election::message::PreGrant { term, rank: at, electorate };
     let reason = RefuseReason::NotMember;
     let messages = [
         Message::Election(ElectionMessage::PreGrant(grant)),

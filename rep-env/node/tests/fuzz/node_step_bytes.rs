@@ -236,7 +236,7 @@ fn election(node: &Lone, link: Link, term: Term, input: &mut Input<'_>) -> Elect
             let fence = Term::new(near(term.get(), input));
             ElectionMessage::PreSolicit(PreSolicit { term, fence, rank, priority: 0, electorate })
         }
-        1 => ElectionMessage::PreGrant(PreGrant { term }),
+        1 => ElectionMessage::PreGrant(PreGrant { term, rank, electorate }),
         2 => {
             let reasons = [Reason::StaleTerm, Reason::Busy, Reason::NotAMember, Reason::CrownWait];
             let (pre_vote, reason) = (input.is(), reasons[input.below(4)]);
@@ -385,7 +385,12 @@ fn answer(node: &mut Lone, input: &mut Input<'_>) {
 fn honest(node: &Lone, link: Link, said: Message) -> Option<Message> {
     Some(match said {
         Message::Election(ElectionMessage::PreSolicit(ask)) => {
-            Message::Election(ElectionMessage::PreGrant(PreGrant { term: ask.term }))
+            let (term, electorate) = (ask.term, electorate(node));
+            Message::Election(ElectionMessage::PreGrant(PreGrant {
+                term,
+                rank: ask.rank,
+                electorate,
+            }))
         }
         Message::Election(ElectionMessage::Solicit(ask)) => {
             let rank = if node.group().is_some() { ask.rank } else { LogPoint::NULL };

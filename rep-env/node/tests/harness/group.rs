@@ -4,9 +4,9 @@
 
 use bytes::{Bytes, BytesMut};
 use rep_node::{
-    DialFailure, Durability, Event, Fence, FetchId, HaltReason, Link, Message, Node, NodeConfig,
-    NodeState, NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal, ReadKind,
-    Recovered, Request, Retention, RunId, Seed, Service, Shown, Transfer, number_members,
+    Changed, DialFailure, Durability, Event, FeedFrom, Fence, FetchId, HaltReason, Link, Message,
+    Node, NodeConfig, NodeState, NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal,
+    ReadKind, Recovered, Request, Retention, RunId, Seed, Service, Shown, Transfer, number_members,
 };
 use rep_vlsn::{
     Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, SegmentSize, Vlsn,
@@ -15,6 +15,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub(crate) struct Machine {
+    pub(crate) name: String,
+    /// It was started to join, and lists nobody.
+    pub(crate) joining: bool,
+    /// Its node wants to be admitted.
+    pub(crate) asks: bool,
     pub(crate) node: Option<Node>,
     pub(crate) incarnation: Incarnation,
     pub(crate) run: RunId,
@@ -33,6 +38,12 @@ pub(crate) struct Machine {
     /// The first entry that is held; `records` remembers those before it too.
     pub(crate) first: Vlsn,
     pub(crate) past: Option<Bytes>,
+    /// What it was told when it was admitted; and whether it is to be opened again for that.
+    pub(crate) place: Option<Bytes>,
+    /// What an arbiter vouches for; not told while it is held.
+    pub(crate) vouched: LogPoint,
+    pub(crate) hold_vouch: bool,
+    pub(crate) takes_place: Option<Bytes>,
     /// The copy that it asks for, and whom.
     pub(crate) fetch: Option<(FetchId, Vec<NodeId>, Vlsn)>,
     /// It is to be opened again with a copy at this point.
@@ -47,12 +58,13 @@ pub(crate) struct Group {
     pub(crate) outcomes: BTreeMap<(NodeId, Request), Outcome>,
     pub(crate) transferred: BTreeMap<Request, Result<NodeId, NotTransferred>>,
     pub(crate) shut_down: BTreeMap<Request, Result<Vec<NodeId>, NotShutDown>>,
+    pub(crate) changed: BTreeMap<Request, Changed>,
     seeds: Vec<Seed>,
     wire: VecDeque<Frame>,
     pub(crate) pairs: BTreeMap<u64, (NodeId, NodeId, Service)>,
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Connections that nothing comes through any more, of which neither end is told.
-    dead: BTreeSet<u64>,
+    pub(crate) dead: BTreeSet<u64>,
     /// Stopped without a sign: connected, and deaf.
     pub(crate) frozen: BTreeSet<NodeId>,
     /// How often each kind of message was sent, and the last of each.
@@ -61,9 +73,14 @@ pub(crate) struct Group {
     pub(crate) lose: BTreeSet<&'static str>,
     /// What every member keeps of its log for others.
     pub(crate) retention: Retention,
+    /// Whom secondaries are fed by.
+    pub(crate) feed_from: FeedFrom,
+    /// How many entries were sent, from whom to whom.
+    pub(crate) fed: BTreeMap<(NodeId, NodeId), u64>,
     /// How often anybody dialled anybody.
     pub(crate) dialled: u64,
-    next: u64,
+    pub(crate) next: u64,
+    pub(crate) moved: BTreeMap<NodeId, String>,
 }
 
 struct Frame {
@@ -86,6 +103,7 @@ impl Group {
             outcomes: BTreeMap::new(),
             transferred: BTreeMap::new(),
             shut_down: BTreeMap::new(),
+            changed: BTreeMap::new(),
             seeds,
             wire: VecDeque::new(),
             pairs: BTreeMap::new(),
@@ -95,8 +113,11 @@ impl Group {
             sent: BTreeMap::new(),
             lose: BTreeSet::new(),
             retention: Retention::default(),
+            feed_from: FeedFrom::default(),
+            fed: BTreeMap::new(),
             dialled: 0,
             next: 1,
+            moved: BTreeMap::new(),
         };
         ids.into_iter().for_each(|id| group.wipe(id));
         group
@@ -112,8 +133,21 @@ impl Group {
 
     /// An empty directory under the old name.
     pub(crate) fn wipe(&mut self, id: NodeId) {
+        let name = match self.machines.get(&id) {
+            Some(machine) => machine.name.clone(),
+            None => number_members(&self.seeds)[&id].name.clone(),
+        };
+        let machine = self.directory(name, false);
+        self.machines.insert(id, machine);
+    }
+
+    /// An empty directory.
+    pub(crate) fn directory(&mut self, name: String, joining: bool) -> Machine {
         self.next += 1;
-        let machine = Machine {
+        Machine {
+            name,
+            joining,
+            asks: false,
             node: None,
             incarnation: Incarnation((self.next as u128).to_le_bytes()),
             run: RunId(0),
@@ -129,41 +163,57 @@ impl Group {
             halted: None,
             first: Vlsn::FIRST,
             past: None,
+            place: None,
+            vouched: LogPoint::NULL,
+            hold_vouch: false,
+            takes_place: None,
             fetch: None,
             reopens: None,
             restored: None,
-        };
-        self.machines.insert(id, machine);
+        }
     }
 
     pub(crate) fn start(&mut self, id: NodeId) {
         self.next += 1;
         let seed = self.next;
-        let members = number_members(&self.seeds);
         let machine = self.machines.get_mut(&id).unwrap();
+        let members = match machine.joining {
+            true => BTreeMap::new(),
+            false => number_members(&self.seeds),
+        };
         let group = GroupId((seed as u128).to_be_bytes());
         let mut config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
         config.restored = machine.restored.take();
         config.retention = self.retention;
+        config.feed_from = self.feed_from;
+        if machine.joining {
+            config.joining = vec!["n1:1".to_owned()];
+        }
+        machine.asks = false;
         (machine.fetch, machine.reopens) = (None, None);
         let mut view = LogView::empty();
         machine.records.iter().for_each(|record| view.append(record));
         view.clean(machine.first);
         let last = view.last();
+        let entry = |at: &LogPoint| machine.records[at.vlsn.get() as usize - 1].clone();
+        let said = view.memberships().iter().map(entry).collect();
         let log = LogView::recovered(
             view.first(),
             last,
             view.last_crc(),
             view.epoch(),
             view.history().clone(),
+            view.memberships().to_vec(),
         );
         let recovered = Recovered {
             fence: machine.fence,
             log,
-            founding: machine.records.first().filter(|_| machine.first == Vlsn::FIRST).cloned(),
+            memberships: said,
             past: machine.past.clone(),
+            place: machine.place.clone(),
             applied: machine.applied,
             mark_dvlsn: Vlsn::NULL,
+            vouched: machine.vouched,
         };
         machine.run = RunId(seed);
         machine.node = Some(Node::new(config, recovered, self.now).unwrap());
@@ -182,7 +232,7 @@ impl Group {
         self.end(id, written);
     }
 
-    fn end(&mut self, id: NodeId, kept: usize) {
+    pub(crate) fn end(&mut self, id: NodeId, kept: usize) {
         let machine = self.machines.get_mut(&id).unwrap();
         machine.node = None;
         machine.hold_log = false;
@@ -414,7 +464,7 @@ impl Group {
         self.now += Duration::from_micros(1);
     }
 
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let mut moved = false;
             for id in self.ids() {
@@ -475,11 +525,13 @@ impl Group {
                     sent += record.bytes().len();
                     last = record.point();
                 }
+                let entries = last.vlsn.distance_from(range.from) + 1;
+                *self.fed.entry((id, link.peer)).or_default() += entries;
                 self.transmit(id, link, bytes.freeze());
                 self.with(id, |node, now| node.handle_sent(now, link, last, sent));
             }
             Output::Connect { peer, service } => self.connect(id, peer, service),
-            Output::Disconnect { link } => self.break_pair(link.epoch),
+            Output::Disconnect { link } => self.hang_up(link.epoch),
             Output::Apply { to, .. } => {
                 let point = self.machines[&id].records[to.get() as usize - 1].point();
                 self.machines.get_mut(&id).unwrap().applied = point;
@@ -519,6 +571,25 @@ impl Group {
                 let old = self.shut_down.insert(request, outcome);
                 assert!(old.is_none(), "a shutdown ends once");
             }
+            Output::MembershipChanged { request, outcome } => {
+                let old = self.changed.insert(request, outcome);
+                assert!(old.is_none(), "a change ends once");
+            }
+            Output::Contacts(_) => {}
+            Output::Join { .. } => self.machines.get_mut(&id).unwrap().asks = true,
+            Output::KeepPlace { place } => {
+                self.machines.get_mut(&id).unwrap().place = Some(place);
+            }
+            Output::PersistVouch(point) => {
+                let machine = self.machines.get_mut(&id).unwrap();
+                machine.vouched = point;
+                if !machine.hold_vouch {
+                    self.vouch(id);
+                }
+            }
+            Output::TakePlace { place } => {
+                self.machines.get_mut(&id).unwrap().takes_place = Some(place);
+            }
             Output::Event(event) => {
                 let machine = self.machines.get_mut(&id).unwrap();
                 if let Event::State { new, .. } = &event {
@@ -529,6 +600,12 @@ impl Group {
             Output::Halt(reason) => self.machines.get_mut(&id).unwrap().halted = Some(reason),
             other => panic!("unknown output {other:?}"),
         }
+    }
+
+    /// The arbiter's disk has finished.
+    pub(crate) fn vouch(&mut self, id: NodeId) {
+        let point = self.machines[&id].vouched;
+        self.with(id, |node, now| node.handle_persisted(now, Persisted::Vouch(point)));
     }
 
     fn sync(&mut self, id: NodeId) {
@@ -571,8 +648,22 @@ impl Group {
             let why = DialFailure::Unreachable;
             return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
         }
-        if self.machines[&to].node.is_none() {
+        if self.machines.get(&to).is_none_or(|machine| machine.node.is_none()) {
             let why = DialFailure::Refused;
+            return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
+        }
+        let thought =
+            self.node(from).contacts().find(|it| it.id == to).map(|it| it.address.clone());
+        if self.moved.get(&to).is_some_and(|at| thought.as_ref() != Some(at)) {
+            let why = DialFailure::Refused;
+            return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
+        }
+        let caller = self.machines[&from].incarnation;
+        let known = self.node(to).contacts().any(|it| {
+            it.id == from && it.incarnation.is_none_or(|known| known == caller || !it.removed)
+        });
+        if !known {
+            let why = DialFailure::Rejected("not a member".to_owned());
             return self.with(from, |node, now| node.handle_dial_failed(now, to, service, why));
         }
         self.next += 1;
@@ -583,6 +674,15 @@ impl Group {
         let link = |peer| Link { peer, service, epoch };
         self.with(from, |node, now| node.handle_link_up(now, link(to), theirs, true));
         self.with(to, |node, now| node.handle_link_up(now, link(from), mine, false));
+    }
+
+    /// A channel that is closed in order delivers what was said on it.
+    fn hang_up(&mut self, pair: u64) {
+        let wire = std::mem::take(&mut self.wire).into_iter();
+        let (said, others): (Vec<Frame>, Vec<Frame>) = wire.partition(|frame| frame.pair == pair);
+        self.wire = others.into();
+        said.into_iter().for_each(|frame| self.deliver(frame));
+        self.break_pair(pair);
     }
 
     fn break_pair(&mut self, pair: u64) {

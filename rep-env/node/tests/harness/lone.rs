@@ -74,11 +74,20 @@ impl Lone {
         let fence = Fence { term: last.term, promised_to: None };
         let recovered = Recovered {
             fence,
-            log: LogView::recovered(Vlsn::FIRST, last, crc, Epoch(0), history),
-            founding: records.first().cloned(),
+            log: LogView::recovered(
+                Vlsn::FIRST,
+                last,
+                crc,
+                Epoch(0),
+                history,
+                view.memberships().to_vec(),
+            ),
+            memberships: records.first().cloned().into_iter().collect(),
             past: None,
+            place: None,
             applied: LogPoint::NULL,
             mark_dvlsn: Vlsn::NULL,
+            vouched: LogPoint::NULL,
         };
         let node = Node::new(config, recovered, Duration::ZERO).expect("a sound directory");
         let mut lone = Lone {
@@ -368,7 +377,7 @@ impl Lone {
                 assert!(self.asked.remove(&request), "a request is resolved once");
             }
             Output::Event(Event::State { old, new, .. }) => self.state_changed(old, new),
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Contacts(_) | Output::Join { .. } => {}
             Output::Halt(reason) => {
                 assert_eq!(self.halted, None, "a node halts once");
                 self.halted = Some(reason);

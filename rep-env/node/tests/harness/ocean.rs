@@ -188,14 +188,23 @@ impl Ocean {
         machine.disk.iter().for_each(|record| view.append(record));
         let epoch = machine.epoch;
         let (last, crc) = (view.last(), view.last_crc());
-        let log = LogView::recovered(Vlsn::FIRST, last, crc, epoch, view.history().clone());
+        let log = LogView::recovered(
+            Vlsn::FIRST,
+            last,
+            crc,
+            epoch,
+            view.history().clone(),
+            view.memberships().to_vec(),
+        );
         let recovered = Recovered {
             fence: machine.fence,
             log,
-            founding: machine.disk.first().cloned(),
+            memberships: machine.disk.first().cloned().into_iter().collect(),
             past: None,
+            place: None,
             applied: machine.applied,
             mark_dvlsn: machine.mark,
+            vouched: LogPoint::NULL,
         };
         machine.run = run;
         machine.poisoned = false;
@@ -586,6 +595,7 @@ impl Ocean {
             }
             Output::Staged { .. } => {}
             Output::Resolve { request, outcome } => self.resolved(id, request, &outcome),
+            Output::Contacts(_) | Output::Join { .. } => {}
             Output::Event(event) => self.event(id, &event),
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
             other => panic!("unknown output {other:?}"),

@@ -6,6 +6,12 @@ use rep_node::{NodeState, NotOffered, RestoreNews, Retention};
 use rep_vlsn::{LogPoint, NodeId, Vlsn};
 use std::time::Duration;
 
+/// How long anybody is waited for who was given a copy.
+const PATIENT: Duration = Duration::from_secs(60);
+
+/// Entries are files of one byte each.
+const FORGETFUL: Retention = Retention { bytes: 2, age: Duration::from_secs(3600) };
+
 pub(crate) struct Stranded {
     pub(crate) group: Group,
     pub(crate) master: NodeId,
@@ -17,7 +23,7 @@ pub(crate) struct Stranded {
 
 /// A group in which everybody follows; its master and the others.
 pub(crate) fn in_sync(names: &[&str]) -> (Group, NodeId, Vec<NodeId>) {
-    in_sync_keeping(names, Retention { bytes: 2, age: Duration::from_secs(3600) })
+    in_sync_keeping(names, FORGETFUL)
 }
 
 fn in_sync_keeping(names: &[&str], retention: Retention) -> (Group, NodeId, Vec<NodeId>) {
@@ -76,7 +82,11 @@ pub(crate) fn problems(group: &Group, id: NodeId) -> Vec<String> {
 
 impl Stranded {
     pub(crate) fn new() -> Stranded {
-        let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+        Stranded::of_keeping(FORGETFUL)
+    }
+
+    fn of_keeping(retention: Retention) -> Stranded {
+        let (mut group, master, others) = in_sync_keeping(&["n1", "n2", "n3"], retention);
         let (replica, lost) = (others[0], others[1]);
         group.kill(lost);
         let last = group.machines[&lost].records.last().unwrap().point();
@@ -97,6 +107,25 @@ impl Stranded {
     pub(crate) fn copy_is_put_in_place(&mut self) {
         let point = self.group.machines[&self.lost].reopens.expect("is complete");
         self.group.install(self.lost, self.replica, point);
+    }
+
+    /// The master has given its copy whole, and the member is about to put it in place.
+    fn is_given_the_masters_copy(&mut self) -> LogPoint {
+        self.is_given_the_copy_of(self.master)
+    }
+
+    fn is_given_the_copy_of(&mut self, source: NodeId) -> LogPoint {
+        let (group, lost) = (&mut self.group, self.lost);
+        let at = group.node(source).applied();
+        let taker = group.machines[&lost].incarnation;
+        group.act(source, |node, now| {
+            let pin = node.offer(at.vlsn).expect("it is in sync").pin;
+            node.copy_given(now, pin, taker);
+        });
+        news(group, lost, RestoreNews::Began { source });
+        news(group, lost, RestoreNews::Fetched { point: at });
+        assert_eq!(group.machines[&lost].reopens, Some(at));
+        at
     }
 
     pub(crate) fn is_given_a_copy(&mut self) {
@@ -174,4 +203,72 @@ pub(crate) fn a_pin_keeps_the_log() {
     group.act(master, |node, _| node.unpin(offer.expect("is in sync").pin));
     group.checkpoint(master, last);
     assert_eq!(group.machines[&master].first, last, "and goes when the copy is given");
+}
+
+/// While a member puts its copy in place the group writes more than is kept for others, and the master's log is still there when it is back;
+/// and while it catches up; and no longer.
+pub(crate) fn the_log_is_kept_until_who_was_given_a_copy_follows() {
+    let mut stranded = Stranded::of_keeping(Retention { bytes: 4, age: PATIENT });
+    let (master, lost) = (stranded.master, stranded.lost);
+    let point = stranded.is_given_the_masters_copy();
+    let group = &mut stranded.group;
+    write(group, master, 5);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert!(group.machines[&master].first <= point.vlsn.next(), "what follows {point} is kept");
+    // It is back with the copy, and its disk takes nothing of what comes after that yet.
+    group.cut(lost, master);
+    group.install(lost, master, point);
+    group.machines.get_mut(&lost).unwrap().hold_log = true;
+    group.heal();
+    let follows = |group: &Group| group.node(lost).state() == NodeState::Replica;
+    group.run_until("it follows the log that was kept", follows);
+    group.checkpoint(master, last);
+    assert!(group.machines[&master].first <= point.vlsn.next(), "it has synced no more than that");
+    group.release_disks();
+    let same = |group: &Group| group.node(lost).applied() == group.node(master).applied();
+    group.run_until("it has caught up", same);
+    group.checkpoint(master, last);
+    group.kill(lost);
+    write(group, master, 9);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert!(last.get() - group.machines[&master].first.get() < 4, "as for anybody who is away");
+}
+
+/// It is not told how far the taker is, and feeds it nothing.
+pub(crate) fn a_replica_that_gave_a_copy_keeps_no_more_than_any_other() {
+    let mut stranded = Stranded::of_keeping(Retention { bytes: 4, age: PATIENT });
+    let (master, replica) = (stranded.master, stranded.replica);
+    stranded.is_given_the_copy_of(replica);
+    let group = &mut stranded.group;
+    write(group, master, 9);
+    let caught_up = |group: &Group| group.node(replica).applied() == group.node(master).applied();
+    group.run_until("it has applied all", caught_up);
+    let last = group.node(replica).applied().vlsn;
+    group.checkpoint(replica, last);
+    assert!(last.get() - group.machines[&replica].first.get() < 4, "as for anybody who is away");
+}
+
+/// Nobody is waited for for ever.
+pub(crate) fn a_pin_that_lingers_ends_by_bytes_by_age_and_with_the_member() {
+    let mut stranded = Stranded::of_keeping(Retention { bytes: 4, age: PATIENT });
+    let master = stranded.master;
+    let point = stranded.is_given_the_masters_copy();
+    let group = &mut stranded.group;
+    write(group, master, 5);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert!(group.machines[&master].first <= point.vlsn.next());
+    group.run_for(PATIENT);
+    group.checkpoint(master, last);
+    assert!(last.get() - group.machines[&master].first.get() < 4, "it took too long");
+
+    let mut stranded = Stranded::of_keeping(Retention { bytes: 4, age: PATIENT });
+    stranded.is_given_the_masters_copy();
+    let group = &mut stranded.group;
+    write(group, master, 20);
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    assert_eq!(last.get() - group.machines[&master].first.get(), 7, "twice the bytes, and no more");
 }

@@ -8,7 +8,9 @@ use super::{Case, CaseError};
 use crate::faults::{Damage, Fault, How, Inflicted, STORM_MAX};
 use crate::oracle::Invariant;
 use crate::planted;
-use crate::swarm::{DiskSwarm, LoadSwarm, MEMBERS_MAX, NetSwarm, ProcessSwarm, Swarm};
+use crate::swarm::{
+    DiskSwarm, LoadSwarm, MEMBERS_MAX, MembersSwarm, NetSwarm, ProcessSwarm, SPARES_MAX, Swarm,
+};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub(super) fn check(case: &Case) -> Verdict {
     refuse_unless(unknown.is_none(), "mutant", || format!("no planted bug is called {unknown:?}"))?;
     of_swarm(&case.swarm)?;
     for (at, inflicted) in case.faults.iter().enumerate() {
-        of_fault(inflicted, case.swarm.nodes)
+        of_fault(inflicted, case.swarm.machines())
             .map_err(|error| error.within(&format!("faults[{at}]")))?;
     }
     Ok(())
@@ -46,7 +48,8 @@ fn of_swarm(swarm: &Swarm) -> Verdict {
     of_net(&swarm.net)?;
     of_disk(&swarm.disk)?;
     of_process(&swarm.process, swarm.nodes)?;
-    of_load(&swarm.load)
+    of_load(&swarm.load)?;
+    of_members(&swarm.members)
 }
 
 fn of_net(net: &NetSwarm) -> Verdict {
@@ -121,6 +124,15 @@ fn of_process(process: &ProcessSwarm, nodes: u32) -> Verdict {
     Ok(())
 }
 
+fn of_members(members: &MembersSwarm) -> Verdict {
+    within("swarm.members.spares", members.spares, 0..=SPARES_MAX)?;
+    within("swarm.members.secondaries", members.secondaries, 0..=SPARES_MAX)?;
+    within("swarm.members.forced", members.forced, 0.0..=1.0)?;
+    within("swarm.members.recruits_per_s", members.recruits_per_s, 0.0..=RATE_MAX)?;
+    within("swarm.members.designates_per_s", members.designates_per_s, 0.0..=RATE_MAX)?;
+    within("swarm.members.orders_per_s", members.orders_per_s, 0.0..=RATE_MAX)
+}
+
 fn of_load(load: &LoadSwarm) -> Verdict {
     within("swarm.load.clients", load.clients, 0..=64)?;
     within("swarm.load.pause", load.pause, SHORT..=LONG)?;
@@ -178,6 +190,8 @@ fn times(fault: &Fault) -> [Option<Duration>; 2] {
         | Fault::Twin { .. }
         | Fault::Frame { .. }
         | Fault::Ghosts { .. }
+        | Fault::Recruit { .. }
+        | Fault::Order { .. }
         | Fault::Lure { .. } => [None, None],
     }
 }

@@ -1,7 +1,7 @@
 //! Places of a directory that hold no entry, and bytes that are put there. Where they lie is read off the formats, not asked of
 //! the code that writes them.
 
-use super::{Home, IDENTITY, PROMISE};
+use super::{Home, IDENTITY, PROMISE, VOUCH};
 use crate::faults::{Cell, How, Place, Slots};
 
 /// Where the second slot of a cell begins, and how long the header of each is (`docs/log-format.md`).
@@ -74,6 +74,7 @@ impl Home {
                     Cell::Promise => PROMISE,
                     Cell::Identity => IDENTITY,
                     Cell::Cut => "cut",
+                    Cell::Vouch => VOUCH,
                 };
                 let slots: &[u64] = match slots {
                     Slots::First => &[0],

@@ -1,13 +1,14 @@
 //! The applier: reads what is durable from the log and hands it to the store, a batch at a time.
 
+use crate::machine::Machine;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
 use crate::world::{Event, World};
 use rep_store::{Entry, StateMachine};
-use rep_vlsn::{NodeId, ReadError, Vlsn};
+use rep_vlsn::{ReadError, Vlsn};
 use std::time::Duration;
 
 impl World {
-    pub(crate) fn apply(&mut self, id: NodeId, from: Vlsn, to: Vlsn) {
+    pub(crate) fn apply(&mut self, id: Machine, from: Vlsn, to: Vlsn) {
         let checked = self.oracle.applying(id, from, to);
         self.check(checked);
         let Some(live) = self.live_mut(id) else { return };
@@ -15,13 +16,13 @@ impl World {
         self.applier(id);
     }
 
-    fn applier(&mut self, id: NodeId) {
+    fn applier(&mut self, id: Machine) {
         let run = self.process(id).run;
         let after = Duration::from_nanos(self.rngs.disk.latency_ns(20_000));
         self.schedule.push(self.now + after, Event::Applied { id, run });
     }
 
-    pub(crate) fn applied(&mut self, id: NodeId) {
+    pub(crate) fn applied(&mut self, id: Machine) {
         let bytes_max = self.rngs.disk.pick(&[1, 500, 4_000]) as usize;
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
@@ -67,7 +68,7 @@ impl World {
     }
 
     /// What is durable cannot be read: the environment closes, as its runtime has it.
-    fn cannot_apply(&mut self, id: NodeId, error: &ReadError) {
+    fn cannot_apply(&mut self, id: Machine, error: &ReadError) {
         self.note(id, &[29], || format!("n{} cannot read what it applies: {error}", id.get()));
         let checked = self.may_fail(id, error);
         self.check(checked);
@@ -76,14 +77,14 @@ impl World {
     }
 
     /// Whether an entry was not synced by a disk that has failed since.
-    fn may_be_dropped(&self, id: NodeId, vlsn: Vlsn) -> bool {
+    fn may_be_dropped(&self, id: Machine, vlsn: Vlsn) -> bool {
         let live = self.process(id).live.as_ref();
         let unsynced = live.is_some_and(|live| vlsn > live.node.log().synced());
         unsynced && self.process(id).ails.is_some()
     }
 
     /// A read of the log fails only because of its disk: what a failed sync has dropped reads as it was before.
-    pub(crate) fn may_fail(&self, id: NodeId, error: &ReadError) -> Checked {
+    pub(crate) fn may_fail(&self, id: Machine, error: &ReadError) -> Checked {
         let excused = match error {
             ReadError::Damaged { vlsn } => {
                 self.oracle.member(id).damaged || self.may_be_dropped(id, *vlsn)

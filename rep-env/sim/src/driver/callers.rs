@@ -2,13 +2,14 @@
 
 use crate::faults::Moment;
 use crate::history::Asked;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::world::World;
 use rep_node::{Outcome, Request};
-use rep_vlsn::{LogPoint, NodeId};
+use rep_vlsn::LogPoint;
 
 impl World {
-    pub(crate) fn staged(&mut self, id: NodeId, request: Request, point: LogPoint) {
+    pub(crate) fn staged(&mut self, id: Machine, request: Request, point: LogPoint) {
         self.note(id, &[40, request.0, point.vlsn.get()], || {
             format!("n{} stages call {} at {point}", id.get(), request.0)
         });
@@ -23,7 +24,7 @@ impl World {
         self.history.staged(request, point);
     }
 
-    pub(crate) fn resolve(&mut self, id: NodeId, request: Request, outcome: Outcome) {
+    pub(crate) fn resolve(&mut self, id: Machine, request: Request, outcome: Outcome) {
         let code = u64::from(matches!(outcome, Outcome::Committed { .. }));
         self.note(id, &[41, request.0, code], || {
             format!("n{} resolves call {}: {outcome:?}", id.get(), request.0)
@@ -40,7 +41,7 @@ impl World {
         }
     }
 
-    pub(crate) fn heard(&mut self, id: NodeId, event: rep_node::Event) {
+    pub(crate) fn heard(&mut self, id: Machine, event: rep_node::Event) {
         self.note(id, &[42], || format!("n{}: {event:?}", id.get()));
         self.hear(id, &event);
         match event {

@@ -1,14 +1,15 @@
 //! The head of the log: what is kept of it elsewhere, and what is removed.
 
+use crate::machine::Machine;
 use crate::oracle::{Invariant, Needs, ensure};
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::{PersistFailed, Persisted};
-use rep_vlsn::{NodeId, SegmentSize, Vlsn};
+use rep_vlsn::{SegmentSize, Vlsn};
 
 impl World {
     /// The store of a member is durable up to where it has applied.
-    pub(crate) fn checkpointed(&mut self, id: NodeId) {
+    pub(crate) fn checkpointed(&mut self, id: Machine) {
         let point = self.process(id).home.store.checkpointed();
         let Some(live) = self.live_mut(id) else { return };
         let Ok(segments) = live.reader.segments() else { return };
@@ -17,7 +18,7 @@ impl World {
     }
 
     /// What is beyond the bounds, and the store does not need, is on its way out.
-    fn is_within_bounds(&mut self, id: NodeId, checkpoint: Vlsn, segments: &[SegmentSize]) {
+    fn is_within_bounds(&mut self, id: Machine, checkpoint: Vlsn, segments: &[SegmentSize]) {
         let mut bytes_max = self.swarm.disk.retention_bytes;
         let log_failed = self.process(id).failed;
         let Some(live) = self.live_mut(id) else { return };
@@ -40,7 +41,7 @@ impl World {
         self.check(checked);
     }
 
-    pub(crate) fn keep_past(&mut self, id: NodeId, before: Vlsn, value: Bytes) {
+    pub(crate) fn keep_past(&mut self, id: Machine, before: Vlsn, value: Bytes) {
         self.note(id, &[30, before.get()], || {
             format!("n{} keeps what entries before {before} said of the group", id.get())
         });
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// An output: what is needed is needed from here on.
-    pub(crate) fn clean(&mut self, id: NodeId, before: Vlsn) {
+    pub(crate) fn clean(&mut self, id: Machine, before: Vlsn) {
         self.note(id, &[31, before.get()], || {
             format!("n{} cleans its log before {before}", id.get())
         });
@@ -80,12 +81,13 @@ impl World {
             || self.swarm.disk.retention_age < std::time::Duration::MAX
     }
 
-    pub(crate) fn past_kept(&mut self, id: NodeId) {
+    pub(crate) fn past_kept(&mut self, id: Machine) {
         self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let Some((before, value)) = live.keeping.take() else { return };
         let stored = live.past.store(&value).map_err(|error| error.to_string());
+        self.oracle.keeps_head(id);
         if let Err(why) = stored {
             return self.disk_failed(id, PersistFailed::Log, why);
         }
@@ -93,7 +95,7 @@ impl World {
         self.go_on(id);
     }
 
-    pub(crate) fn log_cleaned(&mut self, id: NodeId) {
+    pub(crate) fn log_cleaned(&mut self, id: Machine) {
         self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
@@ -111,13 +113,13 @@ impl World {
     }
 
     /// A sync may have become due meanwhile.
-    pub(super) fn go_on(&mut self, id: NodeId) {
+    pub(super) fn go_on(&mut self, id: Machine) {
         self.sync_due(id);
         self.log_writer(id);
     }
 
     /// A member was told that only a copy of the state helps it.
-    pub(super) fn strand(&mut self, id: NodeId) {
+    pub(super) fn strand(&mut self, id: Machine) {
         self.counts.stranded += u64::from(self.stranded.insert(id));
     }
 }

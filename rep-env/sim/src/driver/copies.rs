@@ -10,10 +10,10 @@ mod taking;
 pub(crate) use giving::Giving;
 pub(crate) use taking::Taking;
 
+use crate::machine::Machine;
 use crate::world::{Event, World};
 use bytes::Bytes;
 use rep_node::rep_stream::restore::RestoreConfig;
-use rep_vlsn::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) enum CopyNews {
 /// Who takes, or gives: a run of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct End {
-    id: NodeId,
+    id: Machine,
     run: u64,
 }
 
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Somebody asks for a copy; whether it is heard shows later.
-    fn dial_copy(&mut self, id: NodeId, to: NodeId) -> u64 {
+    fn dial_copy(&mut self, id: Machine, to: Machine) -> u64 {
         self.copies.next += 1;
         let link = self.copies.next;
         let ends = [End { id, run: self.process(id).run }, End { id: to, run: 0 }];
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// A process is gone. Its machine says so, if it lives.
-    pub(crate) fn copies_lost(&mut self, id: NodeId, powered: bool) {
+    pub(crate) fn copies_lost(&mut self, id: Machine, powered: bool) {
         let gone = End { id, run: self.process(id).run };
         let ends = |connection: &Connection| connection.ends.iter().position(|end| *end == gone);
         let all = self.copies.connections.iter();
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    pub(crate) fn copy_news(&mut self, id: NodeId, link: u64, news: CopyNews) {
+    pub(crate) fn copy_news(&mut self, id: Machine, link: u64, news: CopyNews) {
         let takes = self.live_mut(id).is_some_and(|live| {
             live.taking.as_ref().is_some_and(|taking| taking.link == Some(link))
         });
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// The clock of one end has come to where its patience, or its pace, is over.
-    pub(crate) fn copy_due(&mut self, id: NodeId, link: u64) {
+    pub(crate) fn copy_due(&mut self, id: Machine, link: u64) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// The wake-up of an end, unless an earlier one is on its way.
-    fn copy_wakes(&mut self, id: NodeId, link: u64, at: Duration) {
+    fn copy_wakes(&mut self, id: Machine, link: u64, at: Duration) {
         let (now, run) = (self.now, self.process(id).run);
         let Some(live) = self.live_mut(id) else { return };
         let world = live.clock.world(at).max(now) + Duration::from_nanos(1);

@@ -2,6 +2,7 @@
 
 use crate::coverage::input_of_message;
 use crate::faults::Moment;
+use crate::machine::Machine;
 use crate::network::{ConnId, Side};
 use crate::oracle::{Invariant, ensure};
 use crate::trace::digest;
@@ -9,11 +10,11 @@ use crate::world::{Event, World};
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_node::output::SendRange;
 use rep_node::{ElectionMessage, FeederMessage, Link, Message, ReplicaMessage, SendFailed};
-use rep_vlsn::{LogPoint, NodeId, ReadError, Vlsn};
+use rep_vlsn::{LogPoint, ReadError, Vlsn};
 use std::time::Duration;
 
 impl World {
-    pub(crate) fn send(&mut self, id: NodeId, link: Link, message: Message) {
+    pub(crate) fn send(&mut self, id: Machine, link: Link, message: Message) {
         let Some((conn, side)) = self.network.find(id, link.epoch) else { return };
         let moment = self.inspect(id, link, &message);
         let bytes = message.encode();
@@ -39,8 +40,9 @@ impl World {
     }
 
     /// What leaves is what the oracle judges: it looks at it at the very moment.
-    fn inspect(&mut self, id: NodeId, link: Link, message: &Message) -> Option<Moment> {
+    fn inspect(&mut self, id: Machine, link: Link, message: &Message) -> Option<Moment> {
         let run = self.process(id).run;
+        let me = self.number_of(id, id)?;
         let (checked, moment) = match message {
             Message::Election(ElectionMessage::Promise(promise)) => {
                 // Not what the cell has reported: what is on the disk.
@@ -50,10 +52,10 @@ impl World {
                 (promised, Moment::PromiseSent)
             }
             Message::Election(ElectionMessage::Solicit(ask)) => {
-                (self.oracle.proposal_leaves((id, run), ask.term), Moment::SolicitSent)
+                (self.oracle.proposal_leaves((id, run), me, ask.term), Moment::SolicitSent)
             }
             Message::Election(ElectionMessage::Name(name)) => {
-                (self.oracle.proposal_leaves((id, run), name.term), Moment::NameSent)
+                (self.oracle.proposal_leaves((id, run), me, name.term), Moment::NameSent)
             }
             Message::Election(
                 ElectionMessage::PreSolicit(_)
@@ -62,7 +64,7 @@ impl World {
             ) => return None,
             Message::HeartbeatReply { term, round } => {
                 if *round > 0 {
-                    self.leans_on_fence(id, link.peer, *term);
+                    self.leans_on_fence(id, link, *term);
                 }
                 return None;
             }
@@ -70,16 +72,31 @@ impl World {
                 self.acts(id, *term, "sends heartbeats");
                 return None;
             }
+            Message::Vouch { term, point } => {
+                self.acts(id, *term, "asks an arbiter");
+                let checked = self.oracle.asks_to_vouch(id, *point);
+                self.check(checked);
+                return None;
+            }
+            Message::Vouched { term, point } => {
+                self.leans_on_fence(id, link, *term);
+                let checked = self.vouched_leaves(id, *term, *point);
+                self.check(checked);
+                return None;
+            }
             Message::Ping { .. }
             | Message::Pong { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             | Message::TurnedAway(_)
+            | Message::Acquaint(_)
+            | Message::RoundTrips(_)
+            | Message::Stands { .. }
             | Message::GroupShutDown { .. } => {
                 return None;
             }
             Message::ToFeeder(ReplicaMessage::Ack { connection, synced, received }) => {
-                self.leans_on_fence(id, link.peer, connection.term);
+                self.leans_on_fence(id, link, connection.term);
                 (self.oracle.ack_leaves(id, *synced, *received), Moment::AckSent)
             }
             // It says where the logs agree; nobody counts it as synced.
@@ -91,7 +108,7 @@ impl World {
     }
 
     /// A peer's writer thread: reads the range and sends it as one frame.
-    pub(crate) fn send_entries(&mut self, id: NodeId, link: Link, range: &SendRange) {
+    pub(crate) fn send_entries(&mut self, id: Machine, link: Link, range: &SendRange) {
         let Some(live) = self.live_mut(id) else { return };
         let run = live.reader.read(range.from, range.to, range.bytes_max, range.log_epoch);
         let run = match run {
@@ -139,11 +156,11 @@ impl World {
     }
 
     /// The batch has left the send buffer's queue: the next one may come.
-    pub(crate) fn sent(&mut self, id: NodeId, link: Link, last: LogPoint, bytes: usize) {
+    pub(crate) fn sent(&mut self, id: Machine, link: Link, last: LogPoint, bytes: usize) {
         self.step(id, |node, now| node.handle_sent(now, link, last, bytes));
     }
 
-    pub(crate) fn hang_up(&mut self, id: NodeId, link: Link) {
+    pub(crate) fn hang_up(&mut self, id: Machine, link: Link) {
         self.note(id, &[32, link.epoch], || format!("n{} closes {link:?}", id.get()));
         if let Some((conn, side)) = self.network.find(id, link.epoch) {
             let coming = self.network.close(self.now, conn, side);
@@ -154,7 +171,7 @@ impl World {
     /// A frame has come. `old`: it was sent on an earlier connection, and must change nothing.
     pub(crate) fn frame_came(
         &mut self,
-        id: NodeId,
+        id: Machine,
         link: Link,
         side: Side,
         frame: bytes::Bytes,
@@ -188,12 +205,14 @@ impl World {
         if let Some(at) = returning {
             self.refuses_image(id, link, at);
         }
-        if let Some(Err(error)) = handled {
-            self.peer_erred(id, link, &error.to_string());
+        match handled {
+            Some(Err(error)) => self.peer_erred(id, link, &error.to_string()),
+            Some(Ok(())) if !old => self.has_heard(id, link.peer),
+            _ => {}
         }
     }
 
-    fn known_points(&mut self, id: NodeId) -> Vec<Option<Vlsn>> {
+    fn known_points(&mut self, id: Machine) -> Vec<Option<Vlsn>> {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return Vec::new() };
         let status = live.node.status(live.clock.local(now));
@@ -202,12 +221,14 @@ impl World {
 
     /// The driver closes a link on which something impossible was said. Between correct nodes on a network
     /// that keeps its word nothing is.
-    fn peer_erred(&mut self, id: NodeId, link: Link, error: &str) {
+    fn peer_erred(&mut self, id: Machine, link: Link, error: &str) {
         self.counts.peer_errors += 1;
         self.note(id, &[34], || {
             format!("n{} hears nonsense from n{}: {error}", id.get(), link.peer.get())
         });
-        let excused = self.network.config.hostile || self.ever_hostile;
+        // Who was admitted under another number and has not heard of that calls itself what it was.
+        let number = self.other_end(id, link).and_then(|it| self.number_of(it, it));
+        let excused = self.ever_hostile || number.is_none_or(|number| number != link.peer);
         let checked = ensure(excused, Invariant::ErrorHonesty, || {
             format!("{id} refuses what correct {} said: {error}", link.peer)
         });

@@ -2,29 +2,46 @@
 
 use crate::disk::latency;
 use crate::faults::Moment;
-use crate::oracle::{Invariant, Noted, Violation, ensure};
+use crate::machine::Machine;
+use crate::oracle::{Invariant, Noted, Roll, Violation, ensure};
 use crate::world::{Event, World};
-use rep_node::{PersistFailed, Persisted, Role};
+use rep_node::{Fence, PersistFailed, Persisted, Role};
 use rep_vlsn::error::LogError;
-use rep_vlsn::{GroupId, Holder, Kind, LogPoint, NodeId, Record, Vlsn, Written};
+use rep_vlsn::{GroupId, Holder, Kind, LogPoint, Record, Vlsn, Written};
 use std::time::Duration;
 
+/// What a cell is to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    Fence(Fence),
+    /// An arbiter vouches for its master's log up to there.
+    Vouch(LogPoint),
+}
+
 impl World {
-    pub(crate) fn promise_writer(&mut self, id: NodeId) {
+    pub(crate) fn promise_writer(&mut self, id: Machine) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
-        if live.promise_busy || live.fences.is_empty() {
+        if live.promise_busy || live.words.is_empty() {
             return;
         }
         live.promise_busy = true;
         let after = self.disk_latency(id, self.swarm.disk.sync);
-        self.schedule.push(self.now + after, Event::FenceStored { id, run });
+        self.schedule.push(self.now + after, Event::WordStored { id, run });
     }
 
-    pub(crate) fn fence_stored(&mut self, id: NodeId) {
+    pub(crate) fn word_stored(&mut self, id: Machine) {
         let Some(live) = self.live_mut(id) else { return };
         live.promise_busy = false;
-        let Some(fence) = live.fences.pop_front() else { return };
+        match live.words.pop_front() {
+            Some(Word::Fence(fence)) => self.fence_stored(id, fence),
+            Some(Word::Vouch(point)) => self.vouch_stored(id, point),
+            None => {}
+        }
+    }
+
+    fn fence_stored(&mut self, id: Machine, fence: Fence) {
+        let Some(live) = self.live_mut(id) else { return };
         let stored = live.promise.store(&fence.encode()).map_err(|error| error.to_string());
         if let Err(why) = stored {
             return self.disk_failed(id, PersistFailed::Fence, why);
@@ -43,14 +60,14 @@ impl World {
 
     pub(crate) fn append(
         &mut self,
-        id: NodeId,
+        id: Machine,
         group: GroupId,
         holder: Holder,
         records: Vec<Record>,
     ) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
-        let leads = live.node.role() == Role::Leader;
+        let (leads, me) = (live.node.role() == Role::Leader, live.me);
         if let Err(error) = live.writer.set_group(group) {
             let what = format!("{id}: {error}");
             return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
@@ -60,21 +77,28 @@ impl World {
         self.note(id, &[22, last.vlsn.get(), last.term.get()], || {
             format!("n{} appends {} entries up to {last}", id.get(), records.len())
         });
+        if leads && records.first().is_some_and(|first| first.point().vlsn == Vlsn::FIRST) {
+            self.founds_again();
+        }
         let mut opened = false;
         for record in &records {
             let point = record.point();
-            if leads && record.opener() == Some(id) && record.header().kind.opens_term() {
+            if leads && record.opener() == Some(me) && record.header().kind.opens_term() {
                 opened = true;
                 let checked = self.oracle.opens_term((id, run), point.term);
                 self.check(checked);
             } else if leads {
                 self.acts(id, point.term, "appends");
             }
+            if record.header().kind.says_members() {
+                self.enrol(id, record, leads);
+            }
             let checked = self.oracle.appended(id, point, record.bytes().clone());
             self.check(checked);
-            if record.header().kind == Kind::GroupFounded {
-                self.founded(record);
-            }
+        }
+        if opened {
+            let checked = self.oracle.counts_only_who_was_asked(id, last.term);
+            self.check(checked);
         }
         self.log_writer(id);
         let moment = match (leads, opened) {
@@ -85,14 +109,47 @@ impl World {
         self.spring(id, moment);
     }
 
-    fn founded(&mut self, record: &Record) {
-        if let Ok(membership) = rep_node::Membership::from_record(record) {
-            let members = membership.members.iter().map(|(id, member)| (*id, member.incarnation));
-            self.oracle.founded(members.collect());
+    /// A group is founded. If all whom the flags name were wiped since the first one was, and nobody has told them of that, they are right to.
+    fn founds_again(&mut self) {
+        let is_unaware = |id: Machine| {
+            let live = self.process(id).live.as_ref();
+            let asks = live.is_some_and(|live| live.joining.is_some());
+            !asks && self.oracle.member(id).log.is_empty()
+        };
+        if self.oracle.committed() > 0 && (1..=self.swarm.nodes).map(Machine::new).all(is_unaware) {
+            self.oracle
+                .give_up(|| "all who had founded the group were wiped, and found another".into());
         }
     }
 
-    pub(super) fn log_writer(&mut self, id: NodeId) {
+    /// An entry that names the members: a master may add one only under conditions.
+    fn enrol(&mut self, id: Machine, record: &Record, leads: bool) {
+        let Ok(membership) = rep_node::Membership::from_record(record) else { return };
+        let Some(roll) = Roll::of(&membership) else { return };
+        if leads && record.header().kind == Kind::Membership {
+            self.counts.rolls += 1;
+            let before = self.oracle.ruling(id).cloned();
+            if let Some(before) = before.filter(|it| self.oracle.is_override(id, it, &roll)) {
+                self.goes_on_alone(id, &before);
+            }
+            let silence = self.a_silence_ago(id);
+            let upto = self.oracle.durable_at(silence);
+            let checked = self.oracle.changes(id, &roll, upto);
+            self.check(checked);
+        }
+        self.oracle.enrolled(roll);
+    }
+
+    /// An election timeout ago by the node's clock, or longer.
+    fn a_silence_ago(&mut self, id: Machine) -> Duration {
+        let now = self.now;
+        let slow = 2.0 * self.swarm.process.drift_ppm as f64 / 1e6;
+        let silence = self.swarm.election_timeout.mul_f64(1.0 + slow) + Duration::from_micros(1);
+        let lag = self.live_mut(id).map_or(silence, |live| live.clock.lag_of(silence, now));
+        now.saturating_sub(lag)
+    }
+
+    pub(super) fn log_writer(&mut self, id: Machine) {
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         if live.log_busy {
@@ -117,7 +174,7 @@ impl World {
         }
     }
 
-    pub(crate) fn group_written(&mut self, id: NodeId) {
+    pub(crate) fn group_written(&mut self, id: Machine) {
         let now = self.now;
         self.hands_free(id);
         let durable = self.oracle.member(id).durable;
@@ -159,7 +216,7 @@ impl World {
     }
 
     /// What was written is synced at once, or within the interval.
-    fn plan_sync(&mut self, id: NodeId, written: &Written) {
+    fn plan_sync(&mut self, id: Machine, written: &Written) {
         let now = self.now;
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
@@ -173,7 +230,7 @@ impl World {
     }
 
     /// A busy writer looks by itself whether a sync is due.
-    pub(crate) fn sync_due(&mut self, id: NodeId) {
+    pub(crate) fn sync_due(&mut self, id: Machine) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         if !live.log_busy && live.syncs.is_due(live.clock.local(now)) {
@@ -182,7 +239,7 @@ impl World {
         }
     }
 
-    pub(crate) fn hands_free(&mut self, id: NodeId) {
+    pub(crate) fn hands_free(&mut self, id: Machine) {
         let now = self.now;
         if let Some(live) = self.live_mut(id) {
             live.free_since = now;
@@ -190,7 +247,7 @@ impl World {
     }
 
     /// I-39: nothing that is written waits longer than the interval for a sync that could have begun.
-    pub(crate) fn is_synced_in_time(&mut self, id: NodeId) {
+    pub(crate) fn is_synced_in_time(&mut self, id: Machine) {
         let (now, interval) = (self.now, self.swarm.heartbeat);
         let Some(live) = self.live_mut(id) else { return };
         let Some(since) = live.unsynced_since.filter(|_| !live.log_busy) else { return };
@@ -204,13 +261,13 @@ impl World {
         self.check(checked);
     }
 
-    fn sync_files(&mut self, id: NodeId) {
+    fn sync_files(&mut self, id: Machine) {
         let run = self.process(id).run;
         let after = self.disk_latency(id, self.swarm.disk.sync);
         self.schedule.push(self.now + after, Event::GroupSynced { id, run });
     }
 
-    pub(crate) fn group_synced(&mut self, id: NodeId) {
+    pub(crate) fn group_synced(&mut self, id: Machine) {
         self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
@@ -240,7 +297,7 @@ impl World {
     }
 
     /// I-7 from below: the writer says that its log is synced, and the disk agrees.
-    fn is_on_disk(&mut self, id: NodeId, point: LogPoint) {
+    fn is_on_disk(&mut self, id: Machine, point: LogPoint) {
         let checked =
             ensure(self.process(id).home.log_is_synced(), Invariant::AckAfterSync, || {
                 format!("{id} says that it has synced {point}, and a power cut could take it")
@@ -248,7 +305,7 @@ impl World {
         self.check(checked);
     }
 
-    pub(crate) fn truncate(&mut self, id: NodeId, keep: LogPoint, epoch: rep_vlsn::Epoch) {
+    pub(crate) fn truncate(&mut self, id: Machine, keep: LogPoint, epoch: rep_vlsn::Epoch) {
         let known = self.live_mut(id).map_or(Vlsn::NULL, |live| live.node.dvlsn());
         let last = self.oracle.member(id).log.len() as u64;
         self.note(id, &[25, keep.vlsn.get()], || {
@@ -265,7 +322,7 @@ impl World {
         self.spring(id, Moment::Cutting);
     }
 
-    pub(crate) fn log_cut(&mut self, id: NodeId) {
+    pub(crate) fn log_cut(&mut self, id: Machine) {
         self.hands_free(id);
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
@@ -298,7 +355,7 @@ impl World {
     /// What the index file loses is no error of the log's; but a machine without power does nothing more.
     pub(super) fn unless_crashed<T>(
         &self,
-        id: NodeId,
+        id: Machine,
         done: Result<T, String>,
     ) -> Result<T, String> {
         match self.process(id).home.disk.crashed() {
@@ -308,7 +365,7 @@ impl World {
     }
 
     /// The disk said no: because it lost power in the middle of the operation, or by itself.
-    pub(super) fn disk_failed(&mut self, id: NodeId, what: PersistFailed, why: String) {
+    pub(super) fn disk_failed(&mut self, id: Machine, what: PersistFailed, why: String) {
         if self.process(id).home.disk.crashed() {
             let (end, back) = self.tear_of(id);
             return self.end_and_back(id, end, back);
@@ -329,7 +386,7 @@ impl World {
         self.needs_restart(id);
     }
 
-    pub(crate) fn disk_latency(&mut self, id: NodeId, mean: Duration) -> Duration {
+    pub(crate) fn disk_latency(&mut self, id: Machine, mean: Duration) -> Duration {
         if let Some(takes) = self.process(id).sync_takes {
             return takes;
         }

@@ -1,12 +1,12 @@
 //! Faults that come by chance, each kind at its rate, and what chance has to say of one.
 
 use super::{End, Fault, Plan};
+use crate::machine::Machine;
 use crate::network::Side;
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::world::World;
 use rep_node::Service;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// A kind of fault that comes by chance.
@@ -31,6 +31,9 @@ pub(crate) enum Kind {
     HalfOpen,
     Storm,
     Partition,
+    Recruit,
+    Order,
+    Designate,
 }
 
 /// Connections of one storm.
@@ -59,6 +62,9 @@ impl Kind {
             (Kind::Storm, net.storms_per_s),
             (Kind::HalfOpen, net.half_opens_per_s),
             (Kind::Partition, net.partitions_per_s),
+            (Kind::Recruit, swarm.members.recruits_per_s),
+            (Kind::Order, swarm.members.orders_per_s),
+            (Kind::Designate, swarm.members.designates_per_s),
         ]
     }
 }
@@ -110,17 +116,20 @@ impl World {
             Kind::Storm => self.storm(id),
             Kind::HalfOpen => self.forget_one_end(),
             Kind::Partition => self.partition(),
+            Kind::Recruit => self.recruit_any(),
+            Kind::Order => self.order_any(),
+            Kind::Designate => self.designate_any(),
         }
     }
 
     /// Anyone; the master more often than others.
-    pub(crate) fn victim(&mut self) -> NodeId {
+    pub(crate) fn victim(&mut self) -> Machine {
         let master = self.master();
         match master {
             Some(master) if self.rngs.process.chance(0.4) => master,
             Some(_) | None => {
-                let nodes = u64::from(self.swarm.nodes);
-                NodeId::new(self.rngs.process.between(1, nodes) as u32)
+                let nodes = u64::from(self.swarm.machines());
+                Machine::new(self.rngs.process.between(1, nodes) as u32)
             }
         }
     }
@@ -146,18 +155,18 @@ impl World {
     // ---- faults of processes
 
     /// A process ends, and stays away.
-    pub(crate) fn crash(&mut self, id: NodeId, how: Crash) {
+    pub(crate) fn crash(&mut self, id: Machine, how: Crash) {
         let end = self.end(how);
         self.inflict(Fault::Crash { id, end, back: None });
     }
 
     /// A machine loses power, and all that it had not synced.
-    pub(crate) fn lose_power(&mut self, id: NodeId) {
+    pub(crate) fn lose_power(&mut self, id: Machine) {
         let end = End { fate: 0, ..self.end(Crash::PowerCut) };
         self.inflict(Fault::Crash { id, end, back: None });
     }
 
-    pub(crate) fn crash_and_back(&mut self, id: NodeId, how: Crash, back: Option<Duration>) {
+    pub(crate) fn crash_and_back(&mut self, id: Machine, how: Crash, back: Option<Duration>) {
         if self.process(id).live.is_none() {
             return;
         }
@@ -165,11 +174,11 @@ impl World {
         self.inflict(Fault::Crash { id, end, back });
     }
 
-    pub(crate) fn pause(&mut self, id: NodeId) {
+    pub(crate) fn pause(&mut self, id: Machine) {
         self.inflict(Fault::Pause { id, lasts: None, frozen: false });
     }
 
-    fn pause_for_a_while(&mut self, id: NodeId) {
+    fn pause_for_a_while(&mut self, id: Machine) {
         if self.process(id).live.is_some() && !self.process(id).paused {
             let lasts = Some(self.a_few_timeouts(&[1, 2, 6]));
             let frozen = self.rngs.process.chance(self.swarm.process.frozen);
@@ -178,7 +187,7 @@ impl World {
     }
 
     /// The process will die in the middle of something: of a step, or of a disk operation.
-    fn arm(&mut self, id: NodeId) {
+    fn arm(&mut self, id: Machine) {
         let outputs = self.rngs.process.below(25);
         let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
         if self.rngs.process.chance(0.5) {
@@ -215,7 +224,7 @@ impl World {
     }
 
     /// Others dial as they may: the one whose affair it is.
-    fn storm(&mut self, id: NodeId) {
+    fn storm(&mut self, id: Machine) {
         let open = self.network.of_node(id);
         if open.is_empty() {
             return;
@@ -230,8 +239,8 @@ impl World {
     }
 
     /// Somebody has started a copy of a member's machine: it calls one of the others.
-    fn twin(&mut self, of: NodeId) {
-        let others: Vec<NodeId> = self.ids().into_iter().filter(|id| *id != of).collect();
+    fn twin(&mut self, of: Machine) {
+        let others: Vec<Machine> = self.ids().into_iter().filter(|id| *id != of).collect();
         if !others.is_empty() {
             let at = self.rngs.process.pick(&others);
             let service = self.rngs.process.pick(&[Service::Peer, Service::Feeder]);
@@ -239,7 +248,7 @@ impl World {
         }
     }
 
-    pub(super) fn reset_all(&mut self, id: NodeId) {
+    pub(super) fn reset_all(&mut self, id: Machine) {
         self.network.of_node(id).into_iter().for_each(|conn| self.reset(conn));
     }
 }

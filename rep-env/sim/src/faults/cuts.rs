@@ -1,8 +1,8 @@
 //! Partitions: whom the network keeps apart, in which directions, for how long.
 
 use super::Fault;
+use crate::machine::Machine;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// The shape of a partition: who still hears whom.
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// The members in a row by chance; the first is the one that the shape speaks of.
-    fn row(&mut self, shape: Shape) -> Vec<NodeId> {
+    fn row(&mut self, shape: Shape) -> Vec<Machine> {
         let first = match shape {
             Shape::Alone | Shape::Bridge | Shape::Ring | Shape::Chain | Shape::Parts => None,
             Shape::MasterAndOne | Shape::QuorumLoss | Shape::DeafMaster | Shape::MuteMaster => {
@@ -98,7 +98,7 @@ impl World {
             }
         };
         let first = first.unwrap_or_else(|| self.victim());
-        let mut rest: Vec<NodeId> = self.ids().into_iter().filter(|id| *id != first).collect();
+        let mut rest: Vec<Machine> = self.ids().into_iter().filter(|id| *id != first).collect();
         for at in (1..rest.len()).rev() {
             let with = self.rngs.process.below(at as u64 + 1) as usize;
             rest.swap(at, with);
@@ -106,38 +106,38 @@ impl World {
         [vec![first], rest].concat()
     }
 
-    pub(crate) fn cut_for(&mut self, from: NodeId, to: NodeId, lasts: Option<Duration>) {
+    pub(crate) fn cut_for(&mut self, from: Machine, to: Machine, lasts: Option<Duration>) {
         if from != to {
             self.inflict(Fault::Cut { from, to, lasts });
         }
     }
 
-    pub(super) fn block(&mut self, from: NodeId, to: NodeId) {
+    pub(super) fn block(&mut self, from: Machine, to: Machine) {
         self.counts.cuts += 1;
         self.trace.say(self.now, || format!("cut n{} -> n{}", from.get(), to.get()));
         self.network.cut(from, to);
     }
 
-    pub(crate) fn mend(&mut self, from: NodeId, to: NodeId) {
+    pub(crate) fn mend(&mut self, from: Machine, to: Machine) {
         if self.network.is_cut(from, to) {
             self.inflict(Fault::Mend { from, to });
         }
     }
 
     /// What waited behind the cut comes through.
-    pub(crate) fn unblock(&mut self, from: NodeId, to: NodeId) {
+    pub(crate) fn unblock(&mut self, from: Machine, to: Machine) {
         let coming = self.network.mend(self.now, from, to);
         self.net_coming(coming);
     }
 
-    pub(crate) fn isolate(&mut self, id: NodeId) {
+    pub(crate) fn isolate(&mut self, id: Machine) {
         for other in self.ids() {
             self.cut_for(id, other, None);
             self.cut_for(other, id, None);
         }
     }
 
-    pub(crate) fn rejoin(&mut self, id: NodeId) {
+    pub(crate) fn rejoin(&mut self, id: Machine) {
         for other in self.ids() {
             self.mend(id, other);
             self.mend(other, id);

@@ -1,32 +1,33 @@
 //! Faults of disks: what is asked of them is late, fails, or is not there any more.
 
 use super::{Ailment, Cell, Cure, Damage, End, Fault, How, Place, Slots};
+use crate::machine::Machine;
 use crate::oracle::{Checked, Invariant, ensure};
 use crate::process::Crash;
 use crate::world::{Event, World};
 use rep_node::NodeState;
-use rep_vlsn::{NodeId, SyncFailure};
+use rep_vlsn::SyncFailure;
 use std::time::Duration;
 
 impl World {
     /// Its machine loses power within the next few operations of its disk.
-    pub(super) fn tear(&mut self, id: NodeId, most: u64) {
+    pub(super) fn tear(&mut self, id: Machine, most: u64) {
         let ops = self.rngs.process.between(1, most);
         let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
         self.inflict(Fault::Tear { id, ops, end, back });
     }
 
-    pub(crate) fn hang_disk(&mut self, id: NodeId) {
+    pub(crate) fn hang_disk(&mut self, id: Machine) {
         self.inflict(Fault::Hang { id, lasts: None });
     }
 
     /// The directory of a process that is down is emptied.
-    pub(crate) fn wipe(&mut self, id: NodeId) {
+    pub(crate) fn wipe(&mut self, id: Machine) {
         let end = self.end(Crash::PowerCut);
         self.inflict(Fault::Wipe { id, end, back: None });
     }
 
-    pub(super) fn wipe_and_back(&mut self, id: NodeId) {
+    pub(super) fn wipe_and_back(&mut self, id: Machine) {
         if self.may_spend(id) {
             let (end, back) = (self.end(Crash::PowerCut), Some(self.away(None)));
             self.inflict(Fault::Wipe { id, end, back });
@@ -34,7 +35,7 @@ impl World {
     }
 
     /// Synced bytes are not what they were. Half of the time the process runs on, and finds out when it reads them.
-    pub(super) fn rot_and_back(&mut self, id: NodeId) {
+    pub(super) fn rot_and_back(&mut self, id: Machine) {
         // What is durable in the group is never cut, so that nothing mends it by chance.
         let settled = self.oracle.settled(id);
         let unfit = self.oracle.member(id).damaged || !self.oracle.counts(id);
@@ -55,13 +56,18 @@ impl World {
     }
 
     /// Something that is no entry wears while the process is away.
-    pub(super) fn wear_and_back(&mut self, id: NodeId) {
-        let most = self.oracle.settled(id);
-        if !self.may_spend(id) || !self.is_itself(id) || most == 0 {
+    pub(super) fn wear_and_back(&mut self, id: Machine) {
+        let (most, arbiter) = (self.oracle.settled(id), self.oracle.is_arbiter(id));
+        let itself = arbiter || (self.is_itself(id) && most > 0);
+        if !self.may_spend(id) || !itself || self.oracle.is_spoilt(id) {
             return;
         }
         let rng = &mut self.rngs.process;
         let place = match rng.below(6) {
+            _ if arbiter => Place::Cell {
+                cell: rng.pick(&[Cell::Promise, Cell::Identity, Cell::Vouch, Cell::Vouch]),
+                slots: rng.pick(&[Slots::First, Slots::Second, Slots::Both]),
+            },
             0 => Place::Index,
             1 => Place::Mark(rng.next_u64()),
             2 => Place::Header(rng.next_u64()),
@@ -70,7 +76,7 @@ impl World {
                 slots: rng.pick(&[Slots::First, Slots::Second, Slots::Both]),
             },
         };
-        let how = match rng.chance(0.7) {
+        let how = match arbiter || rng.chance(0.7) {
             true => How::Flip(rng.next_u64()),
             false => How::Astray(rng.between(1, most)),
         };
@@ -81,7 +87,7 @@ impl World {
     }
 
     /// The next operation of a kind will fail.
-    pub(super) fn ail(&mut self, id: NodeId) {
+    pub(super) fn ail(&mut self, id: Machine) {
         let ailment = match self.rngs.process.below(10) {
             0..=2 => Ailment::Sync(SyncFailure::ReadsNew),
             3 | 4 => Ailment::Sync(SyncFailure::ReadsOld),
@@ -96,14 +102,14 @@ impl World {
     }
 
     /// The next sync fails, after which the pages read as written; somebody restarts the process soon.
-    pub(super) fn ail_soon(&mut self, id: NodeId) {
+    pub(super) fn ail_soon(&mut self, id: Machine) {
         let back = self.away(Some(self.swarm.election_timeout / 5));
         self.inflict(Fault::Ail { id, ailment: Ailment::Sync(SyncFailure::ReadsNew), back });
     }
 
     // ---- what becomes of disks
 
-    pub(super) fn sicken(&mut self, id: NodeId, ailment: Ailment, back: Duration) {
+    pub(super) fn sicken(&mut self, id: Machine, ailment: Ailment, back: Duration) {
         self.counts.disk_errors += 1;
         self.trace.say(self.now, || format!("the disk of n{}: {ailment:?} will fail", id.get()));
         let process = self.process_mut(id);
@@ -117,7 +123,7 @@ impl World {
         }
     }
 
-    pub(super) fn fill_up(&mut self, id: NodeId, back: Duration) {
+    pub(super) fn fill_up(&mut self, id: Machine, back: Duration) {
         self.counts.full += 1;
         self.note(id, &[60], || format!("the disk of n{} is full", id.get()));
         let process = self.process_mut(id);
@@ -126,7 +132,7 @@ impl World {
         process.home.disk.fill(true);
     }
 
-    pub(crate) fn has_space(&mut self, id: NodeId) {
+    pub(crate) fn has_space(&mut self, id: Machine) {
         let process = self.process_mut(id);
         if std::mem::take(&mut process.full) {
             process.home.disk.fill(false);
@@ -134,14 +140,14 @@ impl World {
         }
     }
 
-    pub(super) fn slow_down(&mut self, id: NodeId, takes: Duration) {
+    pub(super) fn slow_down(&mut self, id: Machine, takes: Duration) {
         self.counts.slow += 1;
         self.trace.say(self.now, || format!("the disk of n{} takes {takes:?}", id.get()));
         self.process_mut(id).sync_takes = Some(takes);
     }
 
     /// Something failed that the process cannot go on without. Somebody sees that, and starts it anew.
-    pub(crate) fn needs_restart(&mut self, id: NodeId) {
+    pub(crate) fn needs_restart(&mut self, id: Machine) {
         let back = self.process(id).ails.unwrap_or(self.swarm.process.away);
         let process = self.process_mut(id);
         if std::mem::replace(&mut process.failed, true) {
@@ -152,7 +158,7 @@ impl World {
         self.schedule.push(self.now + back, Event::Reopen { id, run });
     }
 
-    pub(crate) fn reopen(&mut self, id: NodeId) {
+    pub(crate) fn reopen(&mut self, id: Machine) {
         let checked = self.answered_all(id);
         self.check(checked);
         self.end_process(id, End { how: Crash::Kill, fate: 0, silent: false });
@@ -160,7 +166,7 @@ impl World {
     }
 
     /// I-37: a node that will not go on has told everybody who asked.
-    fn answered_all(&mut self, id: NodeId) -> Checked {
+    fn answered_all(&mut self, id: Machine) -> Checked {
         let Some(live) = self.live_mut(id) else { return Ok(()) };
         let over = live.node.state() == NodeState::Shutdown;
         let (open, coming) = (live.open_calls.len(), live.lane.len());
@@ -169,7 +175,7 @@ impl World {
         })
     }
 
-    pub(super) fn heal_disk(&mut self, id: NodeId) {
+    pub(super) fn heal_disk(&mut self, id: Machine) {
         let disk = self.process(id).home.disk.clone();
         disk.revive();
         disk.cure();

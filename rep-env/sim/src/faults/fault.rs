@@ -4,67 +4,73 @@
 //! everything that chance had to say about it, its end included. So a run can be played again from the list of its faults,
 //! or of some of them, and no rate, trap or recipe has a word in it.
 
+use super::Order;
+use crate::machine::Machine;
 use crate::network::{Frame, Mishap, Opening};
 use crate::process::Crash;
 use rep_node::Service;
-use rep_vlsn::{NodeId, SyncFailure};
+use rep_vlsn::SyncFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Something that goes wrong.
+/// Something that goes wrong, or that somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// A process ends; it is started again after `back`, if ever.
-    Crash { id: NodeId, end: End, back: Option<Duration> },
+    Crash { id: Machine, end: End, back: Option<Duration> },
     /// A process is stopped, and continues after `lasts`, if ever. Its clock may stand still meanwhile (`frozen`).
-    Pause { id: NodeId, lasts: Option<Duration>, frozen: bool },
+    Pause { id: Machine, lasts: Option<Duration>, frozen: bool },
     /// The clock of a process leaps ahead.
-    Leap { id: NodeId, by: Duration },
+    Leap { id: Machine, by: Duration },
     /// The machine loses power in the middle of the `ops`-th disk operation from now.
-    Tear { id: NodeId, ops: u64, end: End, back: Option<Duration> },
+    Tear { id: Machine, ops: u64, end: End, back: Option<Duration> },
     /// The disk takes orders and finishes none, for `lasts`, if ever it goes on.
-    Hang { id: NodeId, lasts: Option<Duration> },
+    Hang { id: Machine, lasts: Option<Duration> },
     /// The process is gone, and its directory is emptied.
-    Wipe { id: NodeId, end: End, back: Option<Duration> },
+    Wipe { id: Machine, end: End, back: Option<Duration> },
     /// A copy of the directory is made, as it is now.
-    Image { id: NodeId },
+    Image { id: Machine },
     /// The process is gone, and the copy takes the place of its directory.
-    PutBack { id: NodeId, end: End, back: Option<Duration> },
+    PutBack { id: Machine, end: End, back: Option<Duration> },
     /// An entry at or below the last mark is damaged; the process is gone first, or goes on and does not know.
-    Rot { id: NodeId, entry: u64, damage: Damage, end: Option<End>, back: Option<Duration> },
+    Rot { id: Machine, entry: u64, damage: Damage, end: Option<End>, back: Option<Duration> },
     /// The process is gone, and something on its disk that is no entry is not what it was. Who is refused its directory for that
     /// gets what `cure` says, after `back` again.
-    Wear { id: NodeId, place: Place, how: How, end: End, back: Duration, cure: Cure },
+    Wear { id: Machine, place: Place, how: How, end: End, back: Duration, cure: Cure },
     /// The next operation of a kind fails; if that shows, somebody restarts the process after `back`.
-    Ail { id: NodeId, ailment: Ailment, back: Duration },
+    Ail { id: Machine, ailment: Ailment, back: Duration },
     /// The disk has no space for `lasts`; if that shows, somebody restarts the process after `back`.
-    Full { id: NodeId, lasts: Duration, back: Duration },
+    Full { id: Machine, lasts: Duration, back: Duration },
     /// Whatever the disk does takes so long, for `lasts`.
-    Slow { id: NodeId, takes: Duration, lasts: Duration },
+    Slow { id: Machine, takes: Duration, lasts: Duration },
     /// Nothing goes from one to the other, for `lasts`, if ever it ends.
-    Cut { from: NodeId, to: NodeId, lasts: Option<Duration> },
+    Cut { from: Machine, to: Machine, lasts: Option<Duration> },
     /// A cut ends.
-    Mend { from: NodeId, to: NodeId },
+    Mend { from: Machine, to: Machine },
     /// The connections of one kind between two members reset; what is under way arrives before, or never (`abrupt`).
-    Reset { a: NodeId, b: NodeId, service: Service, abrupt: bool },
+    Reset { a: Machine, b: Machine, service: Service, abrupt: bool },
     /// The end at `id` of its connections of one kind to `other` is reset, and the other end does not hear of it.
-    HalfOpen { id: NodeId, other: NodeId, service: Service },
+    HalfOpen { id: Machine, other: Machine, service: Service },
     /// One member dials another so many times at once, hears no answer, and hangs up.
-    Storm { from: NodeId, to: NodeId, service: Service, count: u32 },
+    Storm { from: Machine, to: Machine, service: Service, count: u32 },
     /// A second process with a copy of a member's directory dials another.
-    Twin { of: NodeId, at: NodeId, service: Service },
+    Twin { of: Machine, at: Machine, service: Service },
     /// A frame does not arrive as it was sent.
     Frame { frame: Frame, mishap: Mishap },
     /// Frames of dead connections come back on a new one: which of those that are kept, towards each end.
     Ghosts { opening: Opening, towards: [u16; 2] },
+    /// A machine that is no member is told to join.
+    Recruit { id: Machine },
+    /// An operator asks somebody for a change of the membership.
+    Order { at: Machine, order: Order },
     /// Clients go to this node, whoever is master; `None`: no longer.
-    Lure { to: Option<NodeId> },
+    Lure { to: Option<Machine> },
 }
 
 impl Fault {
     /// The members that it is about; none if it is about nobody.
-    pub(crate) fn members(&self) -> [Option<NodeId>; 2] {
+    pub(crate) fn members(&self) -> [Option<Machine>; 2] {
         match *self {
             Fault::Crash { id, .. }
             | Fault::Leap { id, .. }
@@ -78,7 +84,9 @@ impl Fault {
             | Fault::Wear { id, .. }
             | Fault::Ail { id, .. }
             | Fault::Full { id, .. }
-            | Fault::Slow { id, .. } => [Some(id), None],
+            | Fault::Slow { id, .. }
+            | Fault::Recruit { id } => [Some(id), None],
+            Fault::Order { at, order } => [Some(at), order.about()],
             Fault::Cut { from, to, .. }
             | Fault::Mend { from, to }
             | Fault::Storm { from, to, .. } => [Some(from), Some(to)],
@@ -91,13 +99,13 @@ impl Fault {
         }
     }
 
-    /// Whether all that it is about are among the first `nodes` members.
+    /// Whether all that it is about are among the first machines.
     pub(crate) fn is_among(&self, nodes: u32) -> bool {
         self.members().into_iter().flatten().all(|id| id.get() <= nodes)
     }
 
     /// Whose disk loses what it had synced.
-    pub(crate) fn spends(&self) -> Option<NodeId> {
+    pub(crate) fn spends(&self) -> Option<Machine> {
         match self {
             Fault::Wipe { id, .. } | Fault::PutBack { id, .. } | Fault::Rot { id, .. } => Some(*id),
             // An index may say what it likes.
@@ -138,6 +146,8 @@ pub(crate) enum Cell {
     Identity,
     /// What is left of the log.
     Cut,
+    /// What an arbiter vouches for.
+    Vouch,
 }
 
 /// Which of a cell's two.

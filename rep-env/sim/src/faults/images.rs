@@ -1,13 +1,13 @@
 //! Older images: a copy of a member's directory is made, and a while later it takes the directory's place.
 
 use super::{Fault, Plan};
+use crate::machine::Machine;
 use crate::process::Crash;
 use crate::world::World;
-use rep_vlsn::NodeId;
 
 impl World {
     /// A copy is made, and somebody will put it back.
-    pub(super) fn image_and_back(&mut self, id: NodeId) {
+    pub(super) fn image_and_back(&mut self, id: Machine) {
         if self.is_itself(id) && self.oracle.member(id).durable > 0 {
             self.inflict(Fault::Image { id });
             let after = self.a_few_timeouts(&[1, 4, 12]);
@@ -16,7 +16,7 @@ impl World {
     }
 
     /// The copy is put back, if the member is still the one of which it was made, and may lose something.
-    pub(super) fn put_back_and_start(&mut self, id: NodeId) {
+    pub(super) fn put_back_and_start(&mut self, id: Machine) {
         if self.process(id).image.is_some() && self.is_itself(id) && self.may_spend(id) {
             let how = self.rngs.process.pick(&[Crash::Kill, Crash::PowerCut]);
             let (end, back) = (self.end(how), Some(self.away(None)));
@@ -25,12 +25,12 @@ impl World {
     }
 
     /// Its directory is neither another one than the group knows nor damaged.
-    pub(super) fn is_itself(&self, id: NodeId) -> bool {
+    pub(super) fn is_itself(&self, id: Machine) -> bool {
         self.oracle.counts(id) && !self.oracle.member(id).damaged
     }
 
     /// A copy of the directory is made, as it is now.
-    pub(crate) fn take_image(&mut self, id: NodeId) {
+    pub(crate) fn take_image(&mut self, id: Machine) {
         // A copy of what has worn would be refused long after whatever wore was mended.
         if self.oracle.is_spoilt(id) {
             return;
@@ -41,7 +41,7 @@ impl World {
     }
 
     /// The copy takes the place of the directory, whose process is down; what came since is gone.
-    pub(crate) fn put_image_back(&mut self, id: NodeId) {
+    pub(crate) fn put_image_back(&mut self, id: Machine) {
         let process = self.process_mut(id);
         if let Some(image) = process.image.clone() {
             process.home.put_back(&image);

@@ -1,9 +1,9 @@
 //! The one place at which a fault happens.
 
 use super::{End, Fault, Inflicted, Place};
+use crate::machine::Machine;
 use crate::network::{ConnId, Frame, Mishap, Opening, Side};
 use crate::world::{Event, World};
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 impl World {
@@ -93,6 +93,8 @@ impl World {
                 self.dial_in_vain(from, to, service, count)
             }
             Fault::Twin { of, at, service } => self.dial_as_twin(of, at, service),
+            Fault::Recruit { id } => self.recruit(id),
+            Fault::Order { at, order } => self.give_order(at, order),
             Fault::Lure { to } => self.faults.lure = to,
             // Carried out by whoever asked what becomes of it.
             Fault::Frame { .. } | Fault::Ghosts { .. } => {}
@@ -105,7 +107,7 @@ impl World {
         }
     }
 
-    pub(crate) fn end_and_back(&mut self, id: NodeId, end: End, back: Option<Duration>) {
+    pub(crate) fn end_and_back(&mut self, id: Machine, end: End, back: Option<Duration>) {
         self.end_process(id, end);
         self.later(back, Event::Restart { id });
     }
@@ -154,7 +156,7 @@ impl World {
         }
     }
 
-    pub(super) fn lure(&mut self, to: Option<NodeId>) {
+    pub(super) fn lure(&mut self, to: Option<Machine>) {
         self.inflict(Fault::Lure { to });
     }
 }

@@ -28,6 +28,7 @@ impl World {
             Recipe::OldMaster => self.old_master(),
             Recipe::Flapping => self.flapping(),
             Recipe::WornDisk => self.worn_disk(),
+            Recipe::GoesAlone => self.goes_alone(),
         };
         let exact = recipe == Recipe::Flapping;
         let pause = if exact { pause } else { self.away(Some(pause)) };

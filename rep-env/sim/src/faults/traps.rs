@@ -1,8 +1,8 @@
 //! Traps: faults that wait for a moment of the protocol and spring right after it.
 
+use crate::machine::Machine;
 use crate::process::Crash;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// A moment of the protocol at which a trap may spring: right after the thing was done.
@@ -66,7 +66,7 @@ pub(crate) enum Action {
 pub(crate) struct Trap {
     pub(crate) moment: Moment,
     pub(crate) action: Action,
-    pub(crate) only: Option<NodeId>,
+    pub(crate) only: Option<Machine>,
     /// So many such moments are let pass.
     pub(crate) skip: u64,
     /// It is set again after it has sprung.
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// A moment of the protocol has come for this node. Says whether the process is gone.
-    pub(crate) fn spring(&mut self, id: NodeId, moment: Moment) -> bool {
+    pub(crate) fn spring(&mut self, id: Machine, moment: Moment) -> bool {
         self.moment_passes();
         if self.process(id).live.is_none() {
             return true;
@@ -132,7 +132,7 @@ impl World {
         self.do_action(id, trap)
     }
 
-    fn do_action(&mut self, id: NodeId, trap: Trap) -> bool {
+    fn do_action(&mut self, id: Machine, trap: Trap) -> bool {
         let lasts = Some(self.swarm.election_timeout * 3);
         match trap.action {
             Action::Crash(how) => {

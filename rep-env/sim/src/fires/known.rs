@@ -1,54 +1,65 @@
 //! What the oracle alone can be shown: it is told what nodes do, and they do what they never may.
 
 use super::Row;
-use crate::oracle::{Answer, Checked, Invariant, Needs, Noted, Oracle, Violation, Watermark};
+use crate::machine::Machine;
+use crate::oracle::{
+    Answer, Checked, Invariant, Needs, Noted, Oracle, Part, Roll, Violation, Watermark,
+};
 use bytes::Bytes;
 use rep_node::{Acks, Durability};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
-const N1: NodeId = NodeId::new(1);
-const N2: NodeId = NodeId::new(2);
-const N3: NodeId = NodeId::new(3);
-const T1: Term = Term::new(1);
-const T2: Term = Term::new(2);
+pub(super) const N1: Machine = Machine::new(1);
+pub(super) const N2: Machine = Machine::new(2);
+pub(super) const N3: Machine = Machine::new(3);
+/// The same as members.
+const M2: NodeId = NodeId::new(2);
+const M3: NodeId = NodeId::new(3);
+pub(super) const T1: Term = Term::new(1);
+pub(super) const T2: Term = Term::new(2);
 const FIRST: LogPoint = LogPoint::new(T1, Vlsn::FIRST);
 const SECOND: LogPoint = LogPoint::new(T1, Vlsn::new(2));
 
-type Said = Option<Violation>;
+pub(super) type Said = Option<Violation>;
 
-fn said(checked: Checked) -> Said {
+pub(super) fn said(checked: Checked) -> Said {
     checked.err()
 }
 
-/// A group of three that has been founded.
-fn group() -> Oracle {
-    let mut oracle = Oracle::new(3);
-    let named = |id: NodeId| (id, Incarnation([id.get() as u8; 16]));
-    [N1, N2, N3].map(named).into_iter().for_each(|(id, named)| oracle.born(id, named));
-    oracle.founded([N1, N2, N3].map(named).into_iter().collect());
+/// The directory that is on a machine at first.
+pub(super) fn named(machine: Machine) -> Incarnation {
+    Incarnation([machine.get() as u8; 16])
+}
+
+/// A group of three that has been founded, and two machines more.
+pub(super) fn group() -> Oracle {
+    let mut oracle = Oracle::new(3, 5);
+    (1..=5).map(Machine::new).for_each(|id| oracle.born(id, named(id)));
+    let voter = |id: Machine| (id.get(), id, named(id), Part::Voter);
+    oracle.enrolled(Roll::naming(FIRST, &[N1, N2, N3].map(voter)));
     oracle
 }
 
 /// A member has an entry, on its disk.
-fn holds(oracle: &mut Oracle, id: NodeId, point: LogPoint) {
+pub(super) fn holds(oracle: &mut Oracle, id: Machine, point: LogPoint) {
     assert!(oracle.appended(id, point, Bytes::from(point.to_string())).is_ok());
     oracle.synced(id, point, Noted::default());
 }
 
 /// The same of several members; and the first, master of the entry's term, says that it is durable.
-fn durable(point: LogPoint, holders: &[NodeId]) -> Oracle {
+pub(super) fn durable(point: LogPoint, holders: &[Machine]) -> Oracle {
     let mut oracle = group();
     holders.iter().for_each(|id| holds(&mut oracle, *id, point));
     assert!(oracle.watermark(holders[0], claims(point.vlsn, point.term)).is_ok());
     oracle
 }
 
-fn claims(dvlsn: Vlsn, term: Term) -> Watermark {
+pub(super) fn claims(dvlsn: Vlsn, term: Term) -> Watermark {
     Watermark { dvlsn, cvlsn: dvlsn, term, is_master: true }
 }
 
-fn answer(by: NodeId, term: Term, at: u64) -> Answer {
+fn answer(by: Machine, term: Term, at: u64) -> Answer {
     let at = Duration::from_secs(at);
     Answer { by, term, term_now: term, begun: at, now: at }
 }
@@ -72,12 +83,12 @@ pub(super) fn a_fence_falls() -> Said {
 
 pub(super) fn a_term_is_promised_twice() -> Said {
     let mut oracle = group();
-    assert!(oracle.promise_leaves(N1, T1, N2, (T1, Some(N2))).is_ok());
-    said(oracle.promise_leaves(N1, T1, N3, (T1, Some(N3))))
+    assert!(oracle.promise_leaves(N1, T1, M2, (T1, Some(M2))).is_ok());
+    said(oracle.promise_leaves(N1, T1, M3, (T1, Some(M3))))
 }
 
 pub(super) fn a_promise_before_its_fence() -> Said {
-    said(group().promise_leaves(N1, T2, N2, (T1, None)))
+    said(group().promise_leaves(N1, T2, M2, (T1, None)))
 }
 
 pub(super) fn two_entries_in_one_place() -> Said {

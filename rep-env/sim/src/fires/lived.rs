@@ -1,7 +1,9 @@
 //! What it takes a world to show.
 
+use crate::driver::Word;
 use crate::faults::End;
 use crate::history::{Asked, Call, History, Txn};
+use crate::machine::Machine;
 use crate::network::is_refused;
 use crate::oracle::{Checked, Violation};
 use crate::passenger::Passenger;
@@ -15,11 +17,11 @@ use crate::world::World;
 use bytes::Bytes;
 use rep_node::{Durability, Request};
 use rep_store::{Digest, Entry, StoreError};
-use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{LogPoint, Term, Vlsn};
 use std::cell::Cell;
 use std::time::Duration;
 
-const N1: NodeId = NodeId::new(1);
+const N1: Machine = Machine::new(1);
 const T1: Term = Term::new(1);
 const FIRST: LogPoint = LogPoint::new(T1, Vlsn::FIRST);
 
@@ -106,7 +108,7 @@ pub(super) fn a_machine_that_comes_back_with_more() -> Said {
 pub(super) fn more_fences_than_may_wait() -> Said {
     let mut world = group();
     let live = world.live_mut(N1).expect("it runs");
-    live.fences.extend([live.node.fence(); 9]);
+    live.words.extend([Word::Fence(live.node.fence()); 9]);
     said(world.is_bounded(N1, 0))
 }
 

@@ -1,20 +1,20 @@
 //! Directions that carry nothing, until they do again.
 
 use super::{Coming, ConnId, Network, Side};
-use rep_vlsn::NodeId;
+use crate::machine::Machine;
 use std::time::Duration;
 
 impl Network {
-    pub(crate) fn cut(&mut self, from: NodeId, to: NodeId) {
+    pub(crate) fn cut(&mut self, from: Machine, to: Machine) {
         self.blocked.insert((from, to));
     }
 
-    pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+    pub(crate) fn is_cut(&self, from: Machine, to: Machine) -> bool {
         self.blocked.contains(&(from, to))
     }
 
     /// Opens one direction; what waited behind the cut comes through, in order.
-    pub(crate) fn mend(&mut self, now: Duration, from: NodeId, to: NodeId) -> Coming {
+    pub(crate) fn mend(&mut self, now: Duration, from: Machine, to: Machine) -> Coming {
         if !self.blocked.remove(&(from, to)) {
             return Vec::new();
         }
@@ -37,11 +37,11 @@ impl Network {
 
     /// Opens everything.
     pub(crate) fn heal(&mut self, now: Duration) -> Coming {
-        let cuts: Vec<(NodeId, NodeId)> = self.blocked.iter().copied().collect();
+        let cuts: Vec<(Machine, Machine)> = self.blocked.iter().copied().collect();
         cuts.into_iter().flat_map(|(from, to)| self.mend(now, from, to)).collect()
     }
 
-    pub(crate) fn cuts(&self) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = (Machine, Machine)> + '_ {
         self.blocked.iter().copied()
     }
 }

@@ -1,21 +1,28 @@
 //! Connections begin: a dial, its answer, or none.
 
-use super::{Coming, Conn, ConnId, Dial, End, NetEvent, Network, Opening, Parcel, Side};
+use super::{Coming, Conn, ConnId, Dial, End, NetEvent, Network, NoAnswer, Opening, Parcel, Side};
+use rep_vlsn::NodeId;
 use std::time::Duration;
 
 impl Network {
     pub(crate) fn dial(&mut self, now: Duration, dial: Dial) -> Coming {
         if self.is_cut(dial.from, dial.to) {
-            return vec![(now + self.dial_timeout, NetEvent::DialFailed { dial, refused: false })];
+            return vec![(
+                now + self.dial_timeout,
+                NetEvent::DialFailed { dial, why: NoAnswer::Silence },
+            )];
         }
         vec![(now + self.delay(), NetEvent::Dial(dial))]
     }
 
-    /// The target does not answer (`refused`: its machine says so at once).
-    pub(crate) fn dial_fails(&mut self, now: Duration, dial: Dial, refused: bool) -> Coming {
-        let heard = refused && !self.is_cut(dial.to, dial.from);
-        let after = if heard { self.delay() } else { self.dial_timeout };
-        vec![(now + after, NetEvent::DialFailed { dial, refused: heard })]
+    /// The target does not take the dial.
+    pub(crate) fn dial_fails(&mut self, now: Duration, dial: Dial, why: NoAnswer) -> Coming {
+        let heard = why != NoAnswer::Silence && !self.is_cut(dial.to, dial.from);
+        let (after, why) = match heard {
+            true => (self.delay(), why),
+            false => (self.dial_timeout, NoAnswer::Silence),
+        };
+        vec![(now + after, NetEvent::DialFailed { dial, why })]
     }
 
     /// The target takes the dial: its end stands at once, the dialler's when the answer arrives.
@@ -23,6 +30,7 @@ impl Network {
         &mut self,
         now: Duration,
         dial: Dial,
+        caller: NodeId,
         ours: u64,
         theirs: (u64, u64),
     ) -> (ConnId, Coming) {
@@ -30,8 +38,8 @@ impl Network {
         let id = ConnId(self.next);
         let (run, epoch) = theirs;
         let ends = [
-            End { node: dial.from, run: dial.run, epoch: ours, open: false },
-            End { node: dial.to, run, epoch, open: true },
+            End { node: dial.from, run: dial.run, epoch: ours, peer: dial.peer, open: false },
+            End { node: dial.to, run, epoch, peer: caller, open: true },
         ];
         self.links.insert((dial.from, ours), (id, Side::Dialler));
         self.links.insert((dial.to, epoch), (id, Side::Acceptor));
@@ -58,10 +66,11 @@ impl Network {
         &mut self,
         now: Duration,
         dial: Dial,
+        caller: NodeId,
         ours: u64,
         theirs: (u64, u64),
     ) -> Coming {
-        let (id, _) = self.accept(now, dial, ours, theirs);
+        let (id, _) = self.accept(now, dial, caller, ours, theirs);
         let conn = self.conns.get_mut(&id).expect("it was just accepted");
         conn.answered = true;
         let after = Duration::from_nanos(self.delays.below(self.dial_timeout.as_nanos() as u64));
@@ -78,7 +87,7 @@ impl Network {
         }
         let later = now + self.dial_timeout;
         let close = NetEvent::Arrive { conn: id, to: Side::Acceptor, parcel: Parcel::Close };
-        vec![(later, NetEvent::DialFailed { dial, refused: false }), (later, close)]
+        vec![(later, NetEvent::DialFailed { dial, why: NoAnswer::Silence }), (later, close)]
     }
 
     /// The dialler hears that its dial was taken.

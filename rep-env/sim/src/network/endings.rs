@@ -1,7 +1,7 @@
 //! Connections end: closed, reset, forgotten by one end, or gone with the process at one end.
 
 use super::{Coming, Conn, ConnId, NetEvent, Network, Parcel, Side};
-use rep_vlsn::NodeId;
+use crate::machine::Machine;
 use std::time::Duration;
 
 impl Network {
@@ -71,7 +71,7 @@ impl Network {
     pub(crate) fn process_ended(
         &mut self,
         now: Duration,
-        node: NodeId,
+        node: Machine,
         powered: bool,
         silent: Option<Duration>,
     ) -> Coming {

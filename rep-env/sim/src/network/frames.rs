@@ -1,9 +1,9 @@
 //! What travels: frames, what becomes of them on the way, and those that come back from the dead.
 
 use super::{Coming, Conn, ConnId, Frame, Mishap, NetEvent, Network, Parcel, Side};
+use crate::machine::Machine;
 use bytes::Bytes;
 use rep_node::Service;
-use rep_vlsn::NodeId;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ impl Network {
     }
 
     /// Whether a member has a connection that this run has dialled, and has heard something on it since then.
-    pub(crate) fn hears(&self, at: NodeId, (node, run): (NodeId, u64), since: Duration) -> bool {
+    pub(crate) fn hears(&self, at: Machine, (node, run): (Machine, u64), since: Duration) -> bool {
         let from_run = |conn: &&Conn| {
             let [dialler, acceptor] = conn.ends;
             acceptor.open && acceptor.node == at && (dialler.node, dialler.run) == (node, run)

@@ -47,13 +47,13 @@ pub(crate) fn is_refused(wire: &[u8]) -> Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Machine;
     use rep_node::Service;
-    use rep_vlsn::NodeId;
 
     #[test]
     fn whatever_is_done_to_a_frame_is_noticed() {
         let payload = Bytes::from_static(b"a message that somebody has sent");
-        let (from, to) = (NodeId::new(1), NodeId::new(2));
+        let (from, to) = (Machine::new(1), Machine::new(2));
         for number in 0..5_000 {
             let wire = Network::spoil(Frame { from, to, service: Service::Peer, number }, &payload);
             assert!(is_refused(&wire).is_ok(), "{wire:?}");

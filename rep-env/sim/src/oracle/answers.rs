@@ -1,14 +1,15 @@
 //! What clients were told: I-8, I-17, I-18, I-19, I-22.
 
 use super::{Checked, Invariant, Oracle, ensure};
+use crate::machine::Machine;
 use rep_node::{Acks, Durability};
-use rep_vlsn::{LogPoint, NodeId, Term};
+use rep_vlsn::{LogPoint, Term};
 use std::time::Duration;
 
 /// Where and when an answer was given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    pub(crate) by: NodeId,
+    pub(crate) by: Machine,
     /// The term of the master that took the write, or that answers the read.
     pub(crate) term: Term,
     /// The term of the node's fence when it answers.
@@ -78,7 +79,7 @@ impl Oracle {
     }
 
     /// A read with a token is answered with a state at `at`.
-    pub(crate) fn token_served(&self, by: NodeId, at: LogPoint, token: LogPoint) -> Checked {
+    pub(crate) fn token_served(&self, by: Machine, at: LogPoint, token: LogPoint) -> Checked {
         let log = &self.member(by).log;
         let held = log.get(token.vlsn.get() as usize - 1).is_some_and(|e| e.term == token.term);
         ensure(at.vlsn >= token.vlsn && held, Invariant::TokenReads, || {
@@ -90,7 +91,7 @@ impl Oracle {
     }
 
     /// A read with a token is told that the entry is gone.
-    pub(crate) fn token_refused(&self, by: NodeId, point: LogPoint, token: LogPoint) -> Checked {
+    pub(crate) fn token_refused(&self, by: Machine, point: LogPoint, token: LogPoint) -> Checked {
         let durable = self.claimed_term(token.vlsn.get());
         let gone = durable.is_some_and(|term| term != token.term);
         ensure(point == token && gone, Invariant::TokenReads, || {
@@ -112,7 +113,7 @@ impl Oracle {
     }
 
     /// At the end: every acknowledged write is in this log.
-    pub(crate) fn holds_all_acked(&self, node: NodeId) -> Checked {
+    pub(crate) fn holds_all_acked(&self, node: Machine) -> Checked {
         let log = &self.member(node).log;
         let holds = |point: &LogPoint| {
             log.get(point.vlsn.get() as usize - 1).is_some_and(|entry| entry.term == point.term)

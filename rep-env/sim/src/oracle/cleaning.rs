@@ -1,7 +1,8 @@
 //! What is removed at the head of a log, and who needs it: I-30.
 
 use super::{Checked, Entry, Invariant, Oracle, ensure};
-use rep_vlsn::{NodeId, Vlsn};
+use crate::machine::Machine;
+use rep_vlsn::Vlsn;
 
 /// What a node that cleans has to look at besides the logs of the others.
 #[derive(Clone, Copy, Debug)]
@@ -14,18 +15,21 @@ pub(crate) struct Needs {
 
 impl Oracle {
     /// A node is about to remove entries before `before`.
-    pub(crate) fn cleans(&mut self, node: NodeId, before: Vlsn, needs: Needs) -> Checked {
+    pub(crate) fn cleans(&mut self, node: Machine, before: Vlsn, needs: Needs) -> Checked {
         let Needs { checkpoint, beyond_bounds } = needs;
         ensure(before <= checkpoint, Invariant::PurgeSafety, || {
             format!(
                 "{node} cleans its log before {before}, its store is durable up to {checkpoint}"
             )
         })?;
-        let needy = self.members.keys().copied().filter(|id| *id != node).find(|id| {
-            let member = self.member(*id);
-            let lives = self.counts(*id) && !member.damaged && member.forgotten.is_none();
+        let copies = self.ruling_or_first(node).copies();
+        let needy = copies.filter(|listed| listed.machine != node).find(|listed| {
+            let member = self.member(listed.machine);
+            let present = listed.is(listed.machine, member.incarnation);
+            let lives = present && !member.damaged && member.forgotten.is_none();
             lives && (member.durable as u64) < before.prev().get()
         });
+        let needy = needy.map(|listed| listed.machine);
         ensure(beyond_bounds || needy.is_none(), Invariant::PurgeSafety, || {
             let durable = needy.map_or(0, |id| self.member(id).durable);
             format!(
@@ -37,8 +41,13 @@ impl Oracle {
         Ok(())
     }
 
+    /// What the head of its log said is about to be kept beside it.
+    pub(crate) fn keeps_head(&mut self, node: Machine) {
+        self.member_mut(node).keeps_head = true;
+    }
+
     /// A log begins at `first`: what was damaged before that has gone with its file.
-    pub(crate) fn begins(&mut self, node: NodeId, first: Vlsn) {
+    pub(crate) fn begins(&mut self, node: Machine, first: Vlsn) {
         let member = self.member_mut(node);
         if member.damaged && member.rotten < first.get() {
             member.damaged = false;
@@ -49,7 +58,7 @@ impl Oracle {
     /// The entries before the first that a log begins with: what they were, if they may be gone.
     pub(super) fn cleaned_away(
         &self,
-        node: NodeId,
+        node: Machine,
         first: Vlsn,
     ) -> Result<Vec<Entry>, super::Violation> {
         let gone = first.prev().get() as usize;

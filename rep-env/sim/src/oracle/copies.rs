@@ -1,12 +1,13 @@
 //! Copies of the state: what may be taken, and what a log is that begins behind one (I-28, I-29).
 
 use super::{Checked, Entry, Invariant, Oracle, ensure};
+use crate::machine::Machine;
 use bytes::Bytes;
-use rep_vlsn::{LogPoint, NodeId, Record, Term, Vlsn};
+use rep_vlsn::{LogPoint, Record, Term, Vlsn};
 
 impl Oracle {
     /// A member is about to put a copy of this point in the place of what it has.
-    pub(crate) fn may_take(&self, node: NodeId, point: LogPoint) -> Checked {
+    pub(crate) fn may_take(&self, node: Machine, point: LogPoint) -> Checked {
         let log = &self.member(node).log;
         let (last, term) = (log.len() as u64, log.last().map_or(Term::ZERO, |entry| entry.term));
         ensure(
@@ -17,7 +18,7 @@ impl Oracle {
     }
 
     /// A copy is in place: the member has what the group had durably at that point, and its log the last entry of that.
-    pub(crate) fn restored(&mut self, node: NodeId, point: LogPoint) -> Checked {
+    pub(crate) fn restored(&mut self, node: Machine, point: LogPoint) -> Checked {
         let durable = self.claimed_term(point.vlsn.get());
         ensure(durable == Some(point.term), Invariant::RestoreAtomic, || {
             format!("{node} is given a state of {point}; durable there is an entry of {durable:?}")
@@ -39,6 +40,7 @@ impl Oracle {
         member.noted = point.vlsn.get();
         member.acked = member.acked.min(upto);
         member.cleaned = member.cleaned.max(upto - 1);
+        member.keeps_head = true;
         // What was damaged in its log has gone with it.
         if member.damaged && member.rotten < u64::MAX {
             member.damaged = false;
@@ -48,7 +50,7 @@ impl Oracle {
     }
 
     /// An entry of a member's log beyond the first ones that is durable in the group.
-    fn durable_beyond(&self, node: NodeId, upto: usize) -> Option<usize> {
+    fn durable_beyond(&self, node: Machine, upto: usize) -> Option<usize> {
         let log = &self.member(node).log;
         let end = log.len().min(self.claims.len());
         (upto..end).find(|at| log[*at].chain == self.claims[*at].chain)
@@ -57,7 +59,7 @@ impl Oracle {
     /// The entries from `from` on and before `first`, which a member's log does not hold any more.
     pub(crate) fn entries_of(
         &self,
-        node: NodeId,
+        node: Machine,
         from: Vlsn,
         first: Vlsn,
     ) -> Vec<rep_store::Entry> {

@@ -5,9 +5,18 @@
 //! fewer than a majority hold it. The moment to look is a crowning: whoever promised the new term writes nothing of an older
 //! one any more, so what holds now held when it promised.
 
-use super::{Checked, Entry, Invariant, Member, Oracle, ensure};
+use super::{Checked, Entry, Invariant, Listed, Member, Oracle, Part, Roll, ensure};
+use crate::machine::Machine;
 use rep_node::{Acks, Durability};
-use rep_vlsn::{LogPoint, NodeId, SyncClass, Term, Vlsn};
+use rep_vlsn::{LogPoint, SyncClass, Term, Vlsn};
+
+/// Who holds an entry as it asked, and whether these are enough.
+#[derive(Debug, Default)]
+struct Asked {
+    need: usize,
+    holders: Vec<Machine>,
+    held: bool,
+}
 
 impl Oracle {
     /// An entry has its place and asks for this.
@@ -18,7 +27,7 @@ impl Oracle {
     }
 
     /// The operating system has the log up to `point`.
-    pub(crate) fn written(&mut self, node: NodeId, point: LogPoint) {
+    pub(crate) fn written(&mut self, node: Machine, point: LogPoint) {
         let member = self.member_mut(node);
         let upto = point.vlsn.get() as usize;
         // A truncation may have overtaken it.
@@ -34,38 +43,44 @@ impl Oracle {
     /// Enough members have, or had when they acknowledged it, what the entry asked for.
     pub(super) fn is_held_as_asked(
         &self,
-        master: NodeId,
+        master: Machine,
         point: LogPoint,
         asked: Durability,
     ) -> Checked {
-        let (need, holders) = self.holders_as_asked(master, point, asked);
-        let own = holders.contains(&master);
-        ensure(own && holders.len() >= need, Invariant::AckedCommitLoss, || {
+        let Asked { need, holders, held } = self.holders_as_asked(master, point, asked);
+        ensure(held, Invariant::AckedCommitLoss, || {
             format!(
                 "{master} counts {point} as held as {asked:?}; so it is at {holders:?} only, {need} are needed"
             )
         })
     }
 
-    fn holders_as_asked(
-        &self,
-        master: NodeId,
-        point: LogPoint,
-        asked: Durability,
-    ) -> (usize, Vec<NodeId>) {
-        let voters = self.founding.len().max(1);
-        let need = match asked.acks {
-            Acks::None => 1,
-            Acks::SimpleMajority => self.majority(),
-            Acks::All => voters,
+    /// By any membership that the master had since it wrote the entry; the figures are those of the latest.
+    fn holders_as_asked(&self, master: Machine, point: LogPoint, asked: Durability) -> Asked {
+        let by = |roll: &&Roll| {
+            let need = match asked.acks {
+                Acks::None => 1,
+                Acks::SimpleMajority => roll.commit(),
+                Acks::All => roll.copies().count().max(roll.commit()),
+            };
+            let held = |machine: &Machine, listed: &Listed| {
+                let class = if *machine == master { asked.local } else { asked.replica };
+                let (synced, member) = (class == SyncClass::Sync, self.member(*machine));
+                member.had(point, synced)
+                    || (listed.is(*machine, member.incarnation) && member.has(point, synced))
+            };
+            // All who hold the data: an arbiter's word is no copy.
+            let all = asked.acks == Acks::All;
+            let asks = roll.voters().filter(|(_, it)| !all || it.part == Part::Voter);
+            let voters = asks.filter(|(_, listed)| held(&listed.machine, listed));
+            let holders: Vec<Machine> = voters.map(|(_, listed)| listed.machine).collect();
+            let held = holders.contains(&master) && holders.len() >= need;
+            Asked { need, holders, held }
         };
-        let held = |(node, member): &(&NodeId, &Member)| {
-            let class = if **node == master { asked.local } else { asked.replica };
-            let synced = class == SyncClass::Sync;
-            member.had(point, synced) || (self.counts(**node) && member.has(point, synced))
-        };
-        let holders = self.members.iter().filter(held).map(|(node, _)| *node).collect();
-        (need, holders)
+        let rolls = self.rolls_from(master, point.vlsn.get());
+        let all = rolls.iter().rev().map(by);
+        let better = |latest: Asked, other: Asked| if other.held { other } else { latest };
+        all.reduce(better).unwrap_or_default()
     }
 
     /// A write was acknowledged that is not durable yet. That may be told by a master that has been succeeded and does not
@@ -75,7 +90,7 @@ impl Oracle {
         let key = (point.vlsn.get(), point.term.get());
         self.weak.insert(key);
         let late = self.has_opened_after(point.term);
-        if late && (asked.acks == Acks::None || self.present_at(point).len() < self.majority()) {
+        if late && (asked.acks == Acks::None || !self.is_with_most(point)) {
             self.lost.insert(key);
         }
     }
@@ -84,7 +99,7 @@ impl Oracle {
     pub(super) fn forget_claims_of_the_few(&mut self) {
         let few = |(vlsn, term): &(u64, u64)| {
             let point = LogPoint::new(Term::new(*term), Vlsn::new(*vlsn));
-            self.present_at(point).len() < self.majority()
+            !self.is_with_most(point)
         };
         let fallen: Vec<(u64, u64)> =
             self.weak.difference(&self.lost).copied().filter(few).collect();
@@ -92,16 +107,24 @@ impl Oracle {
     }
 
     /// Members that hold an entry now, synced or not.
-    fn present_at(&self, point: LogPoint) -> Vec<NodeId> {
-        let holds = |(other, member): &(&NodeId, &Member)| {
-            self.counts(**other) && !member.damaged && member.has(point, false)
+    fn present_at(&self, roll: &Roll, point: LogPoint) -> Vec<Machine> {
+        let holds = |listed: &Listed| {
+            let member = self.member(listed.machine);
+            let present = listed.is(listed.machine, member.incarnation);
+            present && !member.damaged && member.has(point, false)
         };
-        self.members.iter().filter(holds).map(|(other, _)| *other).collect()
+        let voters = roll.voters().map(|(_, listed)| listed);
+        voters.filter(holds).map(|listed| listed.machine).collect()
+    }
+
+    /// Whether most members hold it, whoever may count.
+    fn is_with_most(&self, point: LogPoint) -> bool {
+        self.rolls_in_use().all(|roll| self.present_at(roll, point).len() >= roll.commit())
     }
 
     /// A master is crowned: of what was acknowledged it may lack only what fewer than a majority hold. One that learns of its
     /// crown when others have reigned after it is not asked: its promisers may hold what those have sent them.
-    pub(super) fn holds_what_a_majority_holds(&mut self, node: NodeId, term: Term) -> Checked {
+    pub(super) fn holds_what_a_majority_holds(&mut self, node: Machine, term: Term) -> Checked {
         if self.has_opened_after(term) {
             return Ok(());
         }
@@ -114,8 +137,9 @@ impl Oracle {
             self.weak.difference(&self.lost).copied().filter(lacks).collect();
         for (vlsn, of) in lacking {
             let point = LogPoint::new(Term::new(of), Vlsn::new(vlsn));
-            let holders = self.present_at(point);
-            ensure(holders.len() < self.majority(), Invariant::AckedCommitLoss, || {
+            let roll = self.ruling_or_first(node);
+            let holders = self.present_at(roll, point);
+            ensure(holders.len() < roll.commit(), Invariant::AckedCommitLoss, || {
                 format!(
                     "{node} is master of {term} without {point}, which was acknowledged and which {holders:?} hold"
                 )
@@ -126,7 +150,7 @@ impl Oracle {
     }
 
     /// At the end: of what was acknowledged a log lacks only what some master has lacked before.
-    pub(super) fn holds_what_nobody_lost(&self, node: NodeId) -> Checked {
+    pub(super) fn holds_what_nobody_lost(&self, node: Machine) -> Checked {
         let log = &self.member(node).log;
         let holds = |(vlsn, of): &(u64, u64)| {
             log.get(*vlsn as usize - 1).is_some_and(|entry| entry.term.get() == *of)
@@ -143,11 +167,13 @@ impl Oracle {
     pub(crate) fn still_holds_all_claimed(&self) -> Checked {
         for (at, claim) in self.claims.iter().enumerate() {
             let vlsn = at as u64 + 1;
-            let (voters, _) = self.holders(vlsn, claim.term, claim.chain);
-            ensure(voters.len() >= self.majority(), Invariant::AckedCommitLoss, || {
+            let holders = |roll| self.holders(roll, vlsn, claim.term, claim.chain).0;
+            let held = self.rolls_in_use().any(|roll| holders(roll).len() >= roll.commit());
+            ensure(held, Invariant::AckedCommitLoss, || {
                 format!(
-                    "entry {vlsn} of {} was durable; only {voters:?} hold it, and no fault took the rest",
-                    claim.term
+                    "entry {vlsn} of {} was durable; only {:?} hold it, and no fault took the rest",
+                    claim.term,
+                    holders(self.settled_roll())
                 )
             })?;
         }
@@ -157,7 +183,7 @@ impl Oracle {
     /// A node claims that everything up to its cvlsn is acknowledged as it asked.
     pub(super) fn acknowledged(
         &mut self,
-        node: NodeId,
+        node: Machine,
         cvlsn: u64,
         master_of: Option<Term>,
     ) -> Checked {
@@ -186,7 +212,7 @@ impl Oracle {
 
     /// A truncation takes nothing that was acknowledged, however weakly, unless some master has lacked it already: only power
     /// cuts and wipes take what many hold, and they do so before the crown of whoever lacks it.
-    pub(super) fn cuts_only_what_was_lost(&self, node: NodeId, kept: usize) -> Checked {
+    pub(super) fn cuts_only_what_was_lost(&self, node: Machine, kept: usize) -> Checked {
         if self.weak.is_empty() {
             return Ok(());
         }
@@ -200,15 +226,15 @@ impl Oracle {
         })
     }
 
-    fn entry_is_acknowledged(&self, node: NodeId, term: Term, at: usize) -> Checked {
+    fn entry_is_acknowledged(&self, node: Machine, term: Term, at: usize) -> Checked {
         let of: Term = self.member(node).log[at].term;
         let point = LogPoint::new(of, Vlsn::new(at as u64 + 1));
         ensure(of == term, Invariant::OldTerm, || {
             format!("{node}, master of {term}, counts {point} as acknowledged")
         })?;
         let asked = self.asked.get(&(point.vlsn.get(), of.get())).copied().unwrap_or_default();
-        let (need, holders) = self.holders_as_asked(node, point, asked);
-        ensure(holders.contains(&node) && holders.len() >= need, Invariant::DvlsnTruthful, || {
+        let Asked { need, holders, held } = self.holders_as_asked(node, point, asked);
+        ensure(held, Invariant::DvlsnTruthful, || {
             format!(
                 "cvlsn of {node} covers {point}, which {holders:?} hold as it asked; {need} are needed"
             )
@@ -231,9 +257,10 @@ impl Member {
         (entry.term == point.term).then_some(entry)
     }
 
-    fn has(&self, point: LogPoint, synced: bool) -> bool {
+    pub(super) fn has(&self, point: LogPoint, synced: bool) -> bool {
         let upto = if synced { self.durable } else { self.written };
-        upto as u64 >= point.vlsn.get() && self.entry(point).is_some()
+        let held = upto as u64 >= point.vlsn.get() && self.entry(point).is_some();
+        held || self.vouches_for(point)
     }
 
     /// It had the entry, may have said so, and has it no longer.

@@ -1,42 +1,43 @@
 //! Terms and promises: I-1, I-2, I-3, I-4, I-6.
 
 use super::{Checked, Invariant, Oracle, ensure};
+use crate::machine::Machine;
 use rep_vlsn::{Incarnation, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run of one node's process.
-pub(crate) type Run = (NodeId, u64);
+pub(crate) type Run = (Machine, u64);
 
 /// What was promised, asked and reigned.
 #[derive(Debug, Default)]
 pub(super) struct Elections {
     masters: BTreeMap<Term, Run>,
-    promises: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
-    proposals: BTreeMap<(NodeId, Incarnation, Term), u64>,
+    promises: BTreeMap<(Machine, Incarnation, Term), NodeId>,
+    proposals: BTreeMap<(Machine, Incarnation, Term), u64>,
     /// The highest term that a durable fence of this node held, and the run that raised it.
-    fences: BTreeMap<(NodeId, Incarnation), (Term, Option<NodeId>)>,
+    fences: BTreeMap<(Machine, Incarnation), (Term, Option<NodeId>)>,
     /// The fence with which a run began.
-    opened: BTreeMap<NodeId, Term>,
+    opened: BTreeMap<Machine, Term>,
     /// To whom each durable fence was promised.
-    pledges: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
+    pledges: BTreeMap<(Machine, Incarnation, Term), NodeId>,
     /// Pledges, and proposals, of which a member does not know any more: an older image is in its place.
-    forgotten: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
-    unproposed: BTreeSet<(NodeId, Incarnation, Term)>,
+    forgotten: BTreeMap<(Machine, Incarnation, Term), NodeId>,
+    unproposed: BTreeSet<(Machine, Incarnation, Term)>,
 }
 
 impl Elections {
     /// The disk has gone back to an older fence; how high it had been.
-    pub(super) fn forget_fence(&mut self, node: NodeId, incarnation: Incarnation) -> Term {
+    pub(super) fn forget_fence(&mut self, node: Machine, incarnation: Incarnation) -> Term {
         self.fences.remove(&(node, incarnation)).map_or(Term::ZERO, |(term, _)| term)
     }
 
-    pub(super) fn is_pledged(&self, node: NodeId, incarnation: Incarnation, term: Term) -> bool {
+    pub(super) fn is_pledged(&self, node: Machine, incarnation: Incarnation, term: Term) -> bool {
         self.pledges.contains_key(&(node, incarnation, term))
     }
 
     /// What a member has said in terms from `first` on it does not know any more.
-    pub(super) fn forget_words(&mut self, node: NodeId, incarnation: Incarnation, first: Term) {
-        let is_lost = |key: &(NodeId, Incarnation, Term)| {
+    pub(super) fn forget_words(&mut self, node: Machine, incarnation: Incarnation, first: Term) {
+        let is_lost = |key: &(Machine, Incarnation, Term)| {
             (key.0, key.1) == (node, incarnation) && key.2 >= first
         };
         self.promises.retain(|key, _| !is_lost(key));
@@ -54,7 +55,12 @@ impl Elections {
 
 impl Oracle {
     /// A run begins with this fence from its disk.
-    pub(crate) fn fence_opened(&mut self, node: NodeId, term: Term, to: Option<NodeId>) -> Checked {
+    pub(crate) fn fence_opened(
+        &mut self,
+        node: Machine,
+        term: Term,
+        to: Option<NodeId>,
+    ) -> Checked {
         let incarnation = self.member(node).incarnation;
         let stored = self.elections.fences.get(&(node, incarnation)).copied();
         let (durable, promised) = stored.unwrap_or_default();
@@ -73,7 +79,7 @@ impl Oracle {
     /// The disk has confirmed a fence.
     pub(crate) fn fence_durable(
         &mut self,
-        node: NodeId,
+        node: Machine,
         term: Term,
         to: Option<NodeId>,
     ) -> Checked {
@@ -92,8 +98,20 @@ impl Oracle {
         Ok(())
     }
 
+    /// To whom a directory has durably promised a term, whether it knows that still or not.
+    pub(super) fn pledge_of(
+        &self,
+        node: Machine,
+        incarnation: Incarnation,
+        term: Term,
+    ) -> Option<NodeId> {
+        let Elections { pledges, forgotten, .. } = &self.elections;
+        let key = (node, incarnation, term);
+        pledges.get(&key).or_else(|| forgotten.get(&key)).copied()
+    }
+
     /// A member promises a term that it could not have promised so if it knew the fence that it had.
-    fn keeps_forgotten_word(&mut self, node: NodeId, term: Term, to: NodeId) {
+    fn keeps_forgotten_word(&mut self, node: Machine, term: Term, to: NodeId) {
         let key = (node, self.member(node).incarnation, term);
         let before = self.elections.forgotten.get(&key).copied();
         if self.may_speak_again(node, term) && before != Some(to) {
@@ -108,7 +126,7 @@ impl Oracle {
     /// A promise leaves. `durable` is what the cell holds at this moment, read from the disk.
     pub(crate) fn promise_leaves(
         &mut self,
-        node: NodeId,
+        node: Machine,
         term: Term,
         to: NodeId,
         durable: (Term, Option<NodeId>),
@@ -120,17 +138,20 @@ impl Oracle {
         ensure(kept, Invariant::OnePromise, || {
             format!("{node} promises {term} to {to}, its disk says {:?}", durable.1)
         })?;
+        self.promises_to_a_voter(node, term, to)?;
         let key = (node, self.member(node).incarnation, term);
         let first = *self.elections.promises.entry(key).or_insert(to);
         ensure(first == to, Invariant::OnePromise, || {
             format!("{node} promises {term} to {to}, it had promised it to {first}")
         })?;
+        // The disk may have what it said it could not sync: a later run finds it, and keeps to it.
+        self.elections.pledges.entry(key).or_insert(to);
         self.keeps_forgotten_word(node, term, to);
         Ok(())
     }
 
     /// A solicitation or an announcement of this node's own proposal leaves.
-    pub(crate) fn proposal_leaves(&mut self, (node, run): Run, term: Term) -> Checked {
+    pub(crate) fn proposal_leaves(&mut self, (node, run): Run, me: NodeId, term: Term) -> Checked {
         let key = (node, self.member(node).incarnation, term);
         if self.elections.unproposed.contains(&key) {
             self.give_up(|| {
@@ -141,16 +162,20 @@ impl Oracle {
         ensure(first == run, Invariant::OnePromise, || {
             format!("{node} proposes {term} in run {run}, it had done so in run {first}")
         })?;
-        self.keeps_forgotten_word(node, term, node);
+        self.keeps_forgotten_word(node, term, me);
         Ok(())
     }
 
     /// A node does what only a master does.
     pub(crate) fn acts_as_master(&mut self, (node, run): Run, term: Term, how: &str) -> Checked {
         let first = *self.elections.masters.entry(term).or_insert((node, run));
-        if first != (node, run) && first.0 == node && self.may_speak_again(node, term) {
+        // Who has forgotten that it reigned may solicit the term again, and name whomever it likes.
+        if first != (node, run) && self.may_speak_again(first.0, term) {
             self.give_up(|| {
-                format!("{node} reigns in {term} again, and has forgotten the first time")
+                format!(
+                    "{node} reigns in {term}, of which {} was master and has forgotten it",
+                    first.0
+                )
             });
             return Ok(());
         }
@@ -169,6 +194,7 @@ impl Oracle {
         ensure(term > opened, Invariant::OnePromise, || {
             format!("{node} reigns in {term} on a promise of an earlier run")
         })?;
+        self.is_elected((node, run), term)?;
         self.is_complete(node, term)?;
         self.has_what_was_shown(node, term)?;
         self.holds_what_a_majority_holds(node, term)
@@ -180,7 +206,7 @@ impl Oracle {
     }
 
     /// I-6 for a new master.
-    fn is_complete(&mut self, node: NodeId, term: Term) -> Checked {
+    fn is_complete(&mut self, node: Machine, term: Term) -> Checked {
         let Some(at) = self.claims.iter().rposition(|claim| claim.in_term < term) else {
             return Ok(());
         };
@@ -188,7 +214,7 @@ impl Oracle {
         let lacks = entry.is_none_or(|entry| entry.chain != self.claims[at].chain);
         // Who is cut short ranks lower, so that a log may win over it that lacks more than what went: everything up to the last
         // entry that an image took may be lost with that entry.
-        if lacks && self.is_at_risk(at) {
+        if lacks && self.is_at_risk(at, self.claims[at].chain) {
             self.give_up(|| format!("{node} is master of {term} without what went with an image"));
             return Ok(());
         }

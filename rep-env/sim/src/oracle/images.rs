@@ -6,8 +6,9 @@
 //! member breaks a promise that it has forgotten, or a master is crowned without an entry that fewer than a majority hold
 //! because of it. Up to there everything is promised, and a run is given up for nothing else.
 
-use super::{Entry, Oracle};
-use rep_vlsn::{NodeId, Term};
+use super::{Entry, Listed, Member, Oracle, Roll};
+use crate::machine::Machine;
+use rep_vlsn::Term;
 
 /// The fences that a member has forgotten: above that of its image, up to the highest that it had.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +20,7 @@ pub(super) struct Forgotten {
 
 impl Oracle {
     /// An older state of the disk is back: what it had since, it has had.
-    pub(crate) fn put_back(&mut self, node: NodeId) {
+    pub(crate) fn put_back(&mut self, node: Machine) {
         let incarnation = self.member(node).incarnation;
         let had = self.elections.forget_fence(node, incarnation);
         let member = self.member_mut(node);
@@ -37,7 +38,7 @@ impl Oracle {
     }
 
     /// The directory is opened, and holds this fence: what was said above it is forgotten.
-    pub(super) fn image_opened(&mut self, node: NodeId, term: Term, promised: bool) {
+    pub(super) fn image_opened(&mut self, node: Machine, term: Term, promised: bool) {
         let incarnation = self.member(node).incarnation;
         let Some(forgotten) = self.member(node).forgotten.filter(|it| it.first.is_none()) else {
             return;
@@ -49,35 +50,46 @@ impl Oracle {
         self.elections.forget_words(node, incarnation, first);
     }
 
-    pub(crate) fn went_back(&self, node: NodeId) -> bool {
+    pub(crate) fn went_back(&self, node: Machine) -> bool {
         self.member(node).forgotten.is_some()
     }
 
     /// Whether the member had a fence above this term and has forgotten it.
-    pub(crate) fn has_forgotten(&self, node: NodeId, term: Term) -> bool {
+    pub(crate) fn has_forgotten(&self, node: Machine, term: Term) -> bool {
         self.member(node).forgotten.is_some_and(|forgotten| term < forgotten.had)
     }
 
     /// Whether the term is one of those whose fences the member has forgotten, so that it may promise it, or reign in it, again.
-    pub(super) fn may_speak_again(&self, node: NodeId, term: Term) -> bool {
+    pub(super) fn may_speak_again(&self, node: Machine, term: Term) -> bool {
         let forgot = |forgotten: Forgotten| {
             forgotten.first.is_some_and(|first| term >= first) && term <= forgotten.had
         };
         self.member(node).forgotten.is_some_and(forgot)
     }
 
-    /// Whether entry `at` (from 0) of the group may be lost: leaving out what images took, fewer than a majority have it.
-    pub(super) fn is_at_risk(&self, at: usize) -> bool {
-        let chain = self.claims[at].chain;
+    /// Whether entry `at` (from 0) with this chain may be lost: leaving out what images took, fewer than a majority have it.
+    pub(super) fn is_at_risk(&self, at: usize, chain: u64) -> bool {
         let holds = |log: &[Entry]| log.get(at).is_some_and(|entry| entry.chain == chain);
         // Who was wiped or is damaged votes for nobody, so that its copy still stands in the way of others.
-        let keeps = |node: &&NodeId| {
-            let member = self.member(**node);
-            (self.counts(**node) && member.durable > at && holds(&member.log))
-                || holds(&member.lost)
+        let keeps = |listed: &Listed| {
+            let member = self.member(listed.machine);
+            let present = listed.is(listed.machine, member.incarnation);
+            let former = listed.incarnation.and_then(|it| member.former.get(&it));
+            (present && member.durable > at && holds(&member.log))
+                || (present && (holds(&member.lost) || holds(&member.vouched)))
+                || former.is_some_and(|log| holds(log))
         };
         let images = self.members.values().any(|member| member.forgotten.is_some());
-        images && self.members.keys().filter(keeps).count() < self.majority()
+        let kept = |roll: &Roll| roll.voters().filter(|(_, listed)| keeps(listed)).count();
+        images && self.rolls_in_use().any(|roll| kept(roll) < roll.commit())
+    }
+
+    /// A master claims an entry where another one was claimed. Either may be what an image took: the one that is claimed now, whose holder said so
+    /// before it lost it and was heard afterwards; or the other, if the master is of an earlier term than that was claimed in, which it came to reign
+    /// in because of the image, so that nothing showed when it was crowned.
+    pub(super) fn was_taken(&self, at: usize, chain: u64) -> bool {
+        let took = |member: &Member| member.gone.contains(&(at as u64 + 1, chain));
+        self.members.values().any(took) && self.is_at_risk(at, chain)
     }
 
     /// What was promised is over, for this reason; nothing that comes is judged.
@@ -91,17 +103,22 @@ mod tests {
     use super::super::{Claim, Invariant};
     use super::*;
     use bytes::Bytes;
+    use rep_vlsn::NodeId;
 
     const T1: Term = Term::new(1);
     const T2: Term = Term::new(2);
 
-    fn n(id: u32) -> NodeId {
+    fn n(id: u32) -> Machine {
+        Machine::new(id)
+    }
+
+    fn member(id: u32) -> NodeId {
         NodeId::new(id)
     }
 
     /// Three members, of which the first `holders` durably hold the one entry that there is, and have promised term 2 to the first.
     fn oracle(holders: u32) -> Oracle {
-        let mut oracle = Oracle::new(3);
+        let mut oracle = Oracle::new(3, 3);
         oracle.claims = vec![Claim { term: T1, chain: 7, in_term: T1 }];
         for id in 1..=holders {
             let member = oracle.member_mut(n(id));
@@ -109,8 +126,8 @@ mod tests {
             member.durable = 1;
         }
         for id in 1..=3 {
-            assert!(oracle.fence_durable(n(id), T2, Some(n(1))).is_ok());
-            assert!(oracle.promise_leaves(n(id), T2, n(1), (T2, Some(n(1)))).is_ok());
+            assert!(oracle.fence_durable(n(id), T2, Some(member(1))).is_ok());
+            assert!(oracle.promise_leaves(n(id), T2, member(1), (T2, Some(member(1)))).is_ok());
         }
         oracle
     }
@@ -123,33 +140,33 @@ mod tests {
     #[test]
     fn only_an_entry_whose_copy_went_with_an_image_is_at_risk() {
         let mut two = oracle(2);
-        assert!(!two.is_at_risk(0));
+        assert!(!two.is_at_risk(0, 7));
         comes_back(&mut two, 3, T1);
-        assert!(!two.is_at_risk(0), "the image never had it");
+        assert!(!two.is_at_risk(0, 7), "the image never had it");
         comes_back(&mut two, 2, T1);
-        assert!(two.is_at_risk(0));
+        assert!(two.is_at_risk(0, 7));
         let mut three = oracle(3);
         comes_back(&mut three, 2, T1);
-        assert!(!three.is_at_risk(0), "two have it still");
+        assert!(!three.is_at_risk(0, 7), "two have it still");
     }
 
     #[test]
     fn a_promise_may_be_made_again_only_if_it_was_forgotten() {
         let mut forgot = oracle(3);
         comes_back(&mut forgot, 3, T1);
-        assert!(forgot.promise_leaves(n(3), T2, n(2), (T2, Some(n(2)))).is_ok());
+        assert!(forgot.promise_leaves(n(3), T2, member(2), (T2, Some(member(2)))).is_ok());
         assert!(forgot.gave_up.is_some());
 
         let mut twice = oracle(3);
         comes_back(&mut twice, 3, T1);
-        assert!(twice.promise_leaves(n(3), T2, n(1), (T2, Some(n(1)))).is_ok());
+        assert!(twice.promise_leaves(n(3), T2, member(1), (T2, Some(member(1)))).is_ok());
         assert!(twice.gave_up.is_none(), "it has said the same again");
-        let broken = twice.promise_leaves(n(3), T2, n(2), (T2, Some(n(2))));
+        let broken = twice.promise_leaves(n(3), T2, member(2), (T2, Some(member(2))));
         assert_eq!(broken.unwrap_err().invariant, Invariant::OnePromise);
 
         let mut other = oracle(3);
         comes_back(&mut other, 3, T1);
-        let broken = other.promise_leaves(n(2), T2, n(2), (T2, Some(n(2))));
+        let broken = other.promise_leaves(n(2), T2, member(2), (T2, Some(member(2))));
         assert_eq!(broken.unwrap_err().invariant, Invariant::OnePromise);
     }
 

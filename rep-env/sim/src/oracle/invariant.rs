@@ -73,7 +73,7 @@ invariants! {
     LeaderCompleteness "I-6" "leader-completeness" Safety "A new master holds every entry at or below any dvlsn of an earlier term.";
     AckAfterSync "I-7" "ack-after-sync" Safety "An acknowledgement leaves only when the disk holds what it names, and a crash does not take it back.";
     AckedCommitLoss "I-8" "acked-commit-loss" Safety "An acknowledged commit is in every later master and survives.";
-    DistinctVoters "I-9" "distinct-voters" Safety "Only live acknowledgements of distinct voters of the founding incarnations count.";
+    DistinctVoters "I-9" "distinct-voters" Safety "Only live acknowledgements of distinct voters of the membership in force count, by number and directory.";
     DvlsnTruthful "I-10" "dvlsn-truthful" Safety "dvlsn never falls within a run, and a commit quorum durably holds what lies at or below it.";
     OldTerm "I-11" "old-term-rule" Safety "A master's dvlsn advances only over an entry of its own term.";
     VlsnDense "I-12" "vlsn-dense" Safety "No gap, and no falling term, in any log.";
@@ -89,11 +89,16 @@ invariants! {
     NoAbortedRead "I-21" "no-aborted-read" Safety "What a read has shown is durable, and is never rolled back.";
     DeposedMaster "I-22" "deposed-master" Safety "After a newer master has acknowledged a write, an older one answers nothing begun since.";
     FailMeansNoEffect "I-24" "fail-means-no-effect" Safety "A definite failure never becomes visible, and every transaction saw all before it.";
+    ConfigOverlap "I-25" "config-overlap" Safety "Quorums of consecutive memberships meet, and a master is made by an election quorum of the membership in its own log.";
+    OneChange "I-25c" "one-change-in-flight" Safety "A master changes one thing of the membership at a time, when the change before and an entry of its own term are durable.";
     WipedVoter "I-26" "wiped-voter" Safety "A wiped member neither promises to the group nor acknowledges its log, and a second process of a member is turned away where the first is heard.";
+    NumbersOnce "I-26n" "numbers-used-once" Safety "A member's number is one directory's for good, and a directory that was removed is not admitted again.";
+    RemovedCounts "I-26r" "removed-is-quiet" Safety "Nobody promises a term to who has no vote, and only who was removed ends as one who was, and is quiet.";
     FrameIntegrity "N-1" "frame-integrity" Safety "A frame whose bytes have changed on the way is given to nobody.";
     RestoreAtomic "I-28" "restore-atomic" Safety "A copy of the state is put in place whole or not at all, is the group's state at its point, and whoever makes way for one says nothing more.";
     RestoreNotBackwards "I-29" "restore-not-backwards" Safety "No copy is taken below the last entry of a member's own log, and none is given but by a master or a replica in sync, with a sound log.";
     PurgeSafety "I-30" "purge-safety" Safety "Nothing is cleaned from a log that its store, a member within the bounds, a transfer or a copy that is being given needs, and what is cleaned is within them.";
+    LoneOverride "I-31" "one-lone-override" Safety "A designated member is elected alone only after a long silence of the other one, then counts it no more, and nobody else goes on alone.";
     ForeignMachine "M-1" "foreign-machine" Safety "A state machine that is put through the world keeps its contract.";
     BoundedQueues "I-32" "bounded-queues" Safety "What waits for a disk stays within its budget, in fences and in bytes.";
     BoundedWork "I-33" "bounded-work" Safety "No step puts out more than a bound that grows with the members alone, answers to callers apart.";
@@ -105,6 +110,11 @@ invariants! {
     SyncedInTime "I-39" "synced-in-time" Liveness "Whatever was asked, what is written is synced within the interval, unless its disk is at something else.";
     Handover "I-40" "handover-ends" Safety "A wish for another master is answered once, by its deadline; a master whose targets did not catch up is master still.";
     FullDisk "I-41" "full-disk" Liveness "A node whose log waits for space is no master: its place is for one that can write.";
+    CaughtUp "I-42" "promoted-when-caught-up" Safety "A learner becomes a voter only when it durably holds all that was durable in the group an election timeout ago.";
+    LatestRules "I-43" "latest-membership-rules" Safety "A node is ruled by the latest membership in its own log, durable or not; where that is cut, by the one before.";
+    ChangeAnswered "I-44" "change-answered" Safety "Who asks for a change of the membership is told once, by the deadline, and what is said to be made is durable.";
+    VouchKept "I-45" "vouch-kept" Safety "What an arbiter vouches for was asked for, is on its disk before it says so and of the term of its fence, and never goes back.";
+    VouchAsked "I-46" "vouch-asked" Safety "A master asks an arbiter to vouch only for what its own disk holds and the arbiter's vote makes durable.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

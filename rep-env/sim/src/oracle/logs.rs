@@ -1,9 +1,10 @@
 //! Entries, watermarks and states: I-5, I-7, I-9 to I-16.
 
-use super::{Checked, Claim, Entry, Invariant, Oracle, ensure};
+use super::{Checked, Claim, Entry, Invariant, Oracle, Roll, ensure};
+use crate::machine::Machine;
 use crate::trace::digest;
 use bytes::Bytes;
-use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
+use rep_vlsn::{LogPoint, Term, Vlsn};
 use std::ops::RangeInclusive;
 
 /// A master's or replica's watermark, as it claims it.
@@ -27,7 +28,7 @@ pub(crate) struct Noted {
 
 impl Oracle {
     /// Entries are staged in a log.
-    pub(crate) fn appended(&mut self, node: NodeId, point: LogPoint, bytes: Bytes) -> Checked {
+    pub(crate) fn appended(&mut self, node: Machine, point: LogPoint, bytes: Bytes) -> Checked {
         let log = &self.member(node).log;
         let (last, before) = log.last().map_or((Term::ZERO, 0), |entry| (entry.term, entry.chain));
         let next = log.len() as u64 + 1;
@@ -40,7 +41,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn matches(&mut self, node: NodeId, point: LogPoint, chain: u64) -> Checked {
+    fn matches(&mut self, node: Machine, point: LogPoint, chain: u64) -> Checked {
         let key = (point.vlsn.get(), point.term.get());
         let first = *self.entries.entry(key).or_insert(chain);
         ensure(first == chain, Invariant::LogMatching, || {
@@ -49,7 +50,7 @@ impl Oracle {
     }
 
     /// A sync has returned: entries up to `point` are on disk, and so is the group's mark.
-    pub(crate) fn synced(&mut self, node: NodeId, point: LogPoint, mark: Noted) {
+    pub(crate) fn synced(&mut self, node: Machine, point: LogPoint, mark: Noted) {
         let member = self.member_mut(node);
         member.durable = point.vlsn.get() as usize;
         member.written = member.written.max(member.durable);
@@ -58,7 +59,7 @@ impl Oracle {
     }
 
     /// The tail is cut. What it drops is gone for the node at once, and from the disk a little later.
-    pub(crate) fn truncated(&mut self, node: NodeId, keep: LogPoint, known: Vlsn) -> Checked {
+    pub(crate) fn truncated(&mut self, node: Machine, keep: LogPoint, known: Vlsn) -> Checked {
         let member = self.member(node);
         ensure(keep.vlsn >= known, Invariant::RollbackFloor, || {
             format!("{node} cuts its log after {keep}, it knows {known} to be durable")
@@ -94,7 +95,7 @@ impl Oracle {
     /// A rollback is announced: it must be the very entries that were cut.
     pub(crate) fn rollback_told(
         &self,
-        node: NodeId,
+        node: Machine,
         told: &RangeInclusive<Vlsn>,
         cut: Option<(u64, u64)>,
     ) -> Checked {
@@ -107,7 +108,7 @@ impl Oracle {
     /// An acknowledgement leaves.
     pub(crate) fn ack_leaves(
         &mut self,
-        node: NodeId,
+        node: Machine,
         synced: LogPoint,
         received: LogPoint,
     ) -> Checked {
@@ -126,8 +127,8 @@ impl Oracle {
         ensure(reached <= written && held, Invariant::AckAfterSync, || {
             format!("{node} says that it holds {received}; written are {written} entries")
         })?;
-        ensure(self.counts(node), Invariant::WipedVoter, || {
-            format!("{node} was wiped and acknowledges {synced}")
+        ensure(self.was_admitted(node), Invariant::WipedVoter, || {
+            format!("{node} is no member (was it wiped?) and acknowledges {synced}")
         })?;
         let member = self.member_mut(node);
         member.acked = member.acked.max(upto);
@@ -135,12 +136,12 @@ impl Oracle {
     }
 
     /// A node claims that everything up to its dvlsn is durable in the group.
-    pub(crate) fn watermark(&mut self, node: NodeId, mark: Watermark) -> Checked {
+    pub(crate) fn watermark(&mut self, node: Machine, mark: Watermark) -> Checked {
         self.durable(node, mark)?;
         self.acknowledged(node, mark.cvlsn.get(), mark.is_master.then_some(mark.term))
     }
 
-    fn durable(&mut self, node: NodeId, mark: Watermark) -> Checked {
+    fn durable(&mut self, node: Machine, mark: Watermark) -> Checked {
         let dvlsn = mark.dvlsn.get();
         let before = self.member(node).dvlsn;
         if dvlsn == before {
@@ -161,17 +162,45 @@ impl Oracle {
                 mark.term
             )
         })?;
-        self.is_truthful(node, dvlsn, term, chain)?;
+        self.is_truthful(node, mark.is_master, dvlsn, (term, chain))?;
         self.claim(node, dvlsn, mark.term)
     }
 
-    fn is_truthful(&self, node: NodeId, vlsn: u64, term: Term, chain: u64) -> Checked {
-        let (voters, others) = self.holders(vlsn, term, chain);
-        let (need, got) = (self.majority(), voters.len());
+    /// I-9, I-10. What others have heard of is judged when its master says so; where the members have changed since, who holds it may have gone.
+    fn is_truthful(
+        &self,
+        node: Machine,
+        is_master: bool,
+        vlsn: u64,
+        (term, chain): (Term, u64),
+    ) -> Checked {
+        let known = self.claims.get(vlsn as usize - 1).is_some_and(|claim| claim.chain == chain);
+        if known && !is_master && self.has_changed() {
+            return Ok(());
+        }
+        let rolls = match is_master {
+            true => self.rolls_from(node, vlsn),
+            false => self.rolls_in_use().collect(),
+        };
+        let verdicts =
+            rolls.into_iter().map(|roll| self.is_counted(node, roll, vlsn, (term, chain)));
+        verdicts.reduce(Checked::or).unwrap_or(Ok(()))
+    }
+
+    pub(super) fn is_counted(
+        &self,
+        node: Machine,
+        roll: &Roll,
+        vlsn: u64,
+        (term, chain): (Term, u64),
+    ) -> Checked {
+        let (voters, others) = self.holders(roll, vlsn, term, chain);
+        let (need, got) = (roll.commit(), voters.len());
         let point = LogPoint::new(term, Vlsn::new(vlsn));
         ensure(got + others.len() < need || got >= need, Invariant::DistinctVoters, || {
             format!(
-                "{node} claims {point}; durable at {voters:?}, and only with {others:?}, who are no members, at {need}"
+                "{node} claims {point}; durable at {voters:?}, and only with {others:?}, who have no vote by {}, at {need}",
+                roll.at
             )
         })?;
         ensure(got >= need, Invariant::DvlsnTruthful, || {
@@ -179,15 +208,22 @@ impl Oracle {
         })
     }
 
-    fn claim(&mut self, node: NodeId, dvlsn: u64, in_term: Term) -> Checked {
+    fn claim(&mut self, node: Machine, dvlsn: u64, in_term: Term) -> Checked {
         let log = &self.members[&node].log;
         let known = self.claims.len();
         for entry in log.iter().take(dvlsn as usize).skip(known) {
             self.claims.push(Claim { term: entry.term, chain: entry.chain, in_term });
         }
         let at = dvlsn as usize - 1;
-        let same = self.claims[at].chain == log[at].chain;
-        let term = self.claims[at].term;
+        let chain = log[at].chain;
+        let Claim { chain: claimed, term, .. } = self.claims[at];
+        let same = claimed == chain;
+        if !same && (self.was_taken(at, chain) || self.was_taken(at, claimed)) {
+            self.give_up(|| {
+                format!("{node} claims entry {dvlsn}, and an image took one of the two")
+            });
+            return Ok(());
+        }
         ensure(same, Invariant::AckedCommitLoss, || {
             format!("{node} claims another entry {dvlsn} than was durable before (of {term})")
         })?;
@@ -199,7 +235,7 @@ impl Oracle {
     }
 
     /// A range is handed to the store.
-    pub(crate) fn applying(&mut self, node: NodeId, from: Vlsn, to: Vlsn) -> Checked {
+    pub(crate) fn applying(&mut self, node: Machine, from: Vlsn, to: Vlsn) -> Checked {
         let member = self.member(node);
         let (bound, applied) = (member.dvlsn.min(member.durable as u64), member.applied);
         ensure(to.get() <= bound, Invariant::AppliedBound, || {
@@ -216,7 +252,7 @@ impl Oracle {
     /// The store has applied up to `point`; its digest, if it was asked for.
     pub(crate) fn applied(
         &mut self,
-        node: NodeId,
+        node: Machine,
         point: LogPoint,
         state: Option<[u8; 16]>,
     ) -> Checked {

@@ -1,25 +1,26 @@
 //! What clients were shown, from one moment to the next: I-20, I-21.
 
 use super::{Checked, Invariant, Oracle, ensure};
-use rep_vlsn::{LogPoint, NodeId, Term};
+use crate::machine::Machine;
+use rep_vlsn::{LogPoint, Term};
 
 impl Oracle {
     /// I-20 for a read: it carried a token of `known`, or of something newer.
-    pub(crate) fn session_reads(&self, by: NodeId, applied: LogPoint, known: LogPoint) -> Checked {
+    pub(crate) fn session_reads(&self, by: Machine, applied: LogPoint, known: LogPoint) -> Checked {
         ensure(applied.vlsn >= known.vlsn, Invariant::SessionOrder, || {
             format!("{by} shows a session {applied}; it had seen {known} before, and said so")
         })
     }
 
     /// I-20 for a write: its session knew `known` when it committed.
-    pub(crate) fn session_writes(&self, by: NodeId, point: LogPoint, known: LogPoint) -> Checked {
+    pub(crate) fn session_writes(&self, by: Machine, point: LogPoint, known: LogPoint) -> Checked {
         ensure(point.vlsn > known.vlsn, Invariant::SessionOrder, || {
             format!("{by} commits {point} for a session that had seen {known} before")
         })
     }
 
     /// I-21: a state is shown, and no entry of it may ever be rolled back from now on.
-    pub(crate) fn is_shown(&mut self, by: NodeId, applied: LogPoint) -> Checked {
+    pub(crate) fn is_shown(&mut self, by: Machine, applied: LogPoint) -> Checked {
         if applied.vlsn.is_null() {
             return Ok(());
         }
@@ -32,7 +33,7 @@ impl Oracle {
     }
 
     /// I-21: of a log cut after `kept` entries nothing goes that anybody was shown.
-    pub(super) fn aborts_nothing_shown(&self, node: NodeId, kept: usize) -> Checked {
+    pub(super) fn aborts_nothing_shown(&self, node: Machine, kept: usize) -> Checked {
         let log = &self.member(node).log;
         let upto = log.len().min(self.shown as usize);
         let aborted = (kept..upto).find(|at| log[*at].chain == self.claims[*at].chain);
@@ -43,7 +44,7 @@ impl Oracle {
 
     /// I-21: a new master has all that anybody was shown. One that learns of its crown when others have reigned after it is
     /// not asked: what they have shown came later.
-    pub(super) fn has_what_was_shown(&self, node: NodeId, term: Term) -> Checked {
+    pub(super) fn has_what_was_shown(&self, node: Machine, term: Term) -> Checked {
         let log = &self.member(node).log;
         let Some(last) = (self.shown as usize).checked_sub(1) else { return Ok(()) };
         if self.has_opened_after(term) {
@@ -63,7 +64,7 @@ mod tests {
     use bytes::Bytes;
     use rep_vlsn::Vlsn;
 
-    const N1: NodeId = NodeId::new(1);
+    const N1: Machine = Machine::new(1);
 
     fn at(term: u64, vlsn: u64) -> LogPoint {
         LogPoint::new(Term::new(term), Vlsn::new(vlsn))
@@ -71,7 +72,7 @@ mod tests {
 
     /// A group in which three entries of term 1 are durable, and a member that holds them and one more.
     fn oracle() -> Oracle {
-        let mut oracle = Oracle::new(1);
+        let mut oracle = Oracle::new(1, 1);
         let term = Term::new(1);
         let entry = |chain| Entry { term, chain, bytes: Bytes::new() };
         oracle.member_mut(N1).log = (1..=4).map(entry).collect();

@@ -3,21 +3,27 @@
 use super::Life;
 use crate::disk;
 use crate::faults::{Cure, Damage};
+use crate::machine::Machine;
 use crate::world::World;
-use rep_vlsn::{Incarnation, NodeId};
+use rep_vlsn::Incarnation;
 
 impl World {
     /// The directory is emptied; the process must be down.
-    pub(crate) fn empty_home(&mut self, id: NodeId) {
+    pub(crate) fn empty_home(&mut self, id: Machine) {
         self.counts.wipes += 1;
         self.note(id, &[6], || format!("the directory of n{} is wiped", id.get()));
+        // Flags that list nobody else would found another group: whoever starts it again has it join.
+        let alone = self.swarm.members.join && self.swarm.nodes == 1;
         let process = self.process_mut(id);
+        process.joins |= alone;
         process.home.wipe();
         process.image = None;
         process.worn.clear();
         process.cure = None;
         (process.whole, process.restored) = (None, None);
-        process.life = Life::Down;
+        if process.life != Life::Spare {
+            process.life = Life::Down;
+        }
         process.incarnation = Incarnation::default();
         self.passengers.wipe(id);
         self.oracle.wiped(id, Incarnation::default());
@@ -25,7 +31,7 @@ impl World {
 
     /// An entry at or below the last mark is damaged. Not on a disk that has failed a sync: the mark that vouches for the entry may
     /// be among what a power cut will take, or has taken since the log was last opened, and then nothing does.
-    pub(crate) fn spoil(&mut self, id: NodeId, entry: u64, damage: Damage) -> bool {
+    pub(crate) fn spoil(&mut self, id: Machine, entry: u64, damage: Damage) -> bool {
         if self.process(id).is_doubtful() {
             return false;
         }

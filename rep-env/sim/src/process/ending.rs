@@ -2,15 +2,16 @@
 
 use super::{Crash, Life, Live};
 use crate::faults::End;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::rng::Rng;
 use crate::world::World;
 use rep_node::NodeState;
-use rep_vlsn::{LogWriter, MemDisk, NodeId, Vlsn};
+use rep_vlsn::{LogWriter, MemDisk, Vlsn};
 
 impl World {
     /// A process ends, with all that it had not written.
-    pub(crate) fn end_process(&mut self, id: NodeId, end: End) {
+    pub(crate) fn end_process(&mut self, id: Machine, end: End) {
         if end.how == Crash::Close && !self.process(id).paused {
             self.close_node(id);
         }
@@ -49,7 +50,7 @@ impl World {
     }
 
     /// I-38: closing ends at once, in whatever state the node is, and everybody who asked is told.
-    fn close_node(&mut self, id: NodeId) {
+    fn close_node(&mut self, id: Machine) {
         self.step(id, |node, now| node.close(now));
         let Some(live) = self.live_mut(id) else { return };
         let (state, open, coming) = (live.node.state(), live.open_calls.len(), live.lane.len());
@@ -63,7 +64,7 @@ impl World {
     }
 
     /// The log's last mark, unless the disk fails it, or dies of it.
-    fn close_log(&mut self, id: NodeId, end: End, writer: LogWriter<MemDisk>, dvlsn: Vlsn) -> End {
+    fn close_log(&mut self, id: Machine, end: End, writer: LogWriter<MemDisk>, dvlsn: Vlsn) -> End {
         let hung = self.process(id).hung;
         let poisoned = writer.is_poisoned();
         if poisoned {

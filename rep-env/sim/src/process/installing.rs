@@ -1,11 +1,12 @@
 //! A copy of the state is put in place, before anything else of a directory is looked at.
 
 use crate::disk::{Home, Unopened};
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::world::World;
 use rep_node::rep_stream::restore::{InstallError, Staging, install};
 use rep_store::{Databases, StateMachine, StoreError};
-use rep_vlsn::{Beginning, DurableCell, LogConfig, LogPoint, NodeId, begin_with};
+use rep_vlsn::{Beginning, DurableCell, LogConfig, LogPoint, begin_with};
 
 /// What came of it.
 struct Installed {
@@ -17,7 +18,7 @@ struct Installed {
 
 impl World {
     /// I-28: a copy that was durable is in place after this, or the attempt was interrupted.
-    pub(super) fn install(&mut self, id: NodeId, config: &LogConfig) -> Result<(), Unopened> {
+    pub(super) fn install(&mut self, id: Machine, config: &LogConfig) -> Result<(), Unopened> {
         let Installed { begun, rejected, outcome } = self.process(id).home.install(config);
         if let Some(why) = &rejected {
             self.rejects(id, why);
@@ -39,7 +40,7 @@ impl World {
     }
 
     /// A chunk is not what it was: because the disk was told to fail.
-    fn rejects(&mut self, id: NodeId, why: &str) {
+    fn rejects(&mut self, id: Machine, why: &str) {
         self.counts.copies_rejected += 1;
         self.note(id, &[79], || format!("n{} gives its copy up: {why}", id.get()));
         let excused = self.process(id).ails.is_some() || self.process(id).whole.is_none();
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// I-15 for a state that was copied: it is what the group had at that point.
-    pub(super) fn is_the_groups_state(&mut self, id: NodeId, store: &Databases) {
+    pub(super) fn is_the_groups_state(&mut self, id: Machine, store: &Databases) {
         if self.process(id).restored.is_none() {
             return;
         }
@@ -86,7 +87,7 @@ impl Home {
         };
         let installed = install(
             &mut staging,
-            |past| store_past(past).map_err(|error| self.explain_cell(&error)),
+            Databases::memory_in(&self.store).applied(),
             |chunks| {
                 let failed = |error: &dyn std::fmt::Display| error.to_string();
                 let mut chunks = chunks.map(|chunk| {
@@ -95,6 +96,7 @@ impl Home {
                 let mut store = Databases::memory_in(&self.store);
                 store.install(&mut chunks).map_err(|error| other(error.to_string()))
             },
+            |past| store_past(past).map_err(|error| self.explain_cell(&error)),
             |bytes| {
                 let beginning = Beginning::decode(bytes.to_vec().into());
                 let beginning = beginning.map_err(|error| other(error.to_string()))?;

@@ -6,22 +6,26 @@ use crate::disk::{self, Found, Unopened};
 use crate::driver::CHUNK_BYTES_MIN;
 use crate::faults::End;
 use crate::front::Front;
+use crate::machine::{Contacts, Machine};
 use crate::oracle::{Invariant, Noted, Violation};
 use crate::trace::digest;
 use crate::world::{Event, World};
-use rep_node::{ApplyPlan, Node, NodeConfig, Recovered, Seed, number_members};
+use rep_node::{
+    ApplyPlan, Membership, NO_NUMBER, Node, NodeConfig, Recovered, Seed, number_members,
+};
 use rep_store::{Databases, StateMachine};
-use rep_vlsn::{GroupId, Incarnation, NodeId, SyncPlan, Vlsn};
+use rep_vlsn::{GroupId, Incarnation, SyncPlan, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-fn listed(name: &String) -> Seed {
-    Seed { name: name.clone(), address: format!("sim:{name}") }
+fn listed(name: &str) -> Seed {
+    let address = Machine::named(name).map_or_else(|| name.to_owned(), Machine::address);
+    Seed { name: name.to_owned(), address }
 }
 
 impl World {
     /// Starts a process that is not running.
-    pub(crate) fn start(&mut self, id: NodeId) {
+    pub(crate) fn start(&mut self, id: Machine) {
         let process = self.process(id);
         if process.life != Life::Down {
             return;
@@ -47,7 +51,7 @@ impl World {
         }
     }
 
-    fn boot_crashed(&mut self, id: NodeId) {
+    fn boot_crashed(&mut self, id: Machine) {
         let (end, back) = self.tear_of(id);
         let disk = self.process(id).home.disk.clone();
         disk.power_cut(&mut end.fates());
@@ -57,18 +61,18 @@ impl World {
     }
 
     /// The disk fails, or has no space, even while the directory is opened.
-    fn boot_later(&mut self, id: NodeId) {
+    fn boot_later(&mut self, id: Machine) {
         let back = self.process(id).ails.unwrap_or(self.swarm.process.away);
         self.schedule.push(self.now + back, Event::Restart { id });
     }
 
     /// How a process ends whose disk lost power under it.
-    pub(crate) fn tear_of(&mut self, id: NodeId) -> (End, Option<Duration>) {
+    pub(crate) fn tear_of(&mut self, id: Machine) -> (End, Option<Duration>) {
         let torn = self.process_mut(id).torn.take();
         torn.expect("a disk dies in the middle of an operation only if that was ordered")
     }
 
-    fn boot_refused(&mut self, id: NodeId, why: String) {
+    fn boot_refused(&mut self, id: Machine, why: String) {
         self.note(id, &[2], || format!("n{} stays out: {why}", id.get()));
         if !self.oracle.is_spoilt(id) {
             let what = format!("{id} finds damage that nobody did: {why}");
@@ -79,8 +83,9 @@ impl World {
         self.calls_for_a_cure(id);
     }
 
-    fn boot(&mut self, id: NodeId, found: Found) {
-        let Found { incarnation, promise, past, past_value, fence, log, entries } = found;
+    fn boot(&mut self, id: Machine, found: Found) {
+        let Found { incarnation, promise, fence, vouched, past, past_value, place, log, entries } =
+            found;
         self.process_mut(id).incarnation = incarnation;
         self.oracle.born(id, incarnation);
         // What can be opened has been mended.
@@ -105,21 +110,32 @@ impl World {
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.view.last().vlsn);
         let checked = self.oracle.fence_opened(id, fence.term, fence.promised_to);
         self.check(checked);
+        let checked = self.oracle.vouch_opened(id, vouched);
+        self.check(checked);
         let checked = self.oracle.recovered(id, log.view.first(), entries, (applied.vlsn, dvlsn));
         self.check(checked);
         self.is_the_groups_state(id, &store);
+        let placed_in =
+            place.as_ref().and_then(|place| Some(Membership::decode(place).ok()?.group));
         let recovered = Recovered {
             fence,
-            founding: disk::founding(&log),
+            memberships: disk::memberships(&log),
             past: past_value,
+            place,
             log: log.view.clone(),
             applied,
             mark_dvlsn,
+            vouched,
         };
-        let config = self.node_config(id);
+        let mut config = self.node_config(id);
         let clock = Clock::starting(self.now, self.drift());
-        let node = match Node::new(config, recovered, Duration::ZERO) {
-            Ok(node) => node,
+        let number = recovered.number(&id.to_string(), config.incarnation, &config.members);
+        let made = number.and_then(|number| {
+            config.me = number;
+            Node::new(config, recovered, Duration::ZERO).map(|node| (number, node))
+        });
+        let (me, node) = match made {
+            Ok(made) => made,
             Err(error) if self.process(id).flags.is_some() => {
                 self.process_mut(id).life = Life::Broken(error.to_string());
                 return;
@@ -132,12 +148,14 @@ impl World {
         let plan = ApplyPlan::new(2 << 10, self.swarm.election_timeout * 2);
         let live = Live {
             front: Front::new(store.reader(), node.admission(Duration::ZERO)),
+            me,
+            contacts: Contacts::of(node.contacts()),
             node,
             writer: log.writer,
             reader: log.reader,
             tail: log.tail,
             promise,
-            fences: VecDeque::new(),
+            words: VecDeque::new(),
             promise_busy: false,
             log_busy: false,
             syncs: SyncPlan::new(self.swarm.heartbeat, 32 << 20),
@@ -157,8 +175,16 @@ impl World {
             apply: None,
             plan,
             lane: VecDeque::new(),
+            heard: BTreeMap::new(),
             open_calls: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            joining: None,
+            place: None,
+            placed_in,
+            removed: false,
+            turned_down: false,
             clock,
             wake: None,
             crash_in: None,
@@ -171,14 +197,22 @@ impl World {
         self.drain(id);
     }
 
-    fn node_config(&mut self, id: NodeId) -> NodeConfig {
+    fn node_config(&mut self, id: Machine) -> NodeConfig {
         let group = GroupId(self.mint());
         let seed = digest(self.process(id).run, &id.get().to_le_bytes()) ^ self.seed;
         let names_listed = self.process(id).flags.clone();
-        let names_listed = names_listed.unwrap_or_else(|| names(self.swarm.nodes));
-        let members = number_members(&names_listed.iter().map(listed).collect::<Vec<_>>());
+        let names_listed = match self.process(id).joins {
+            true => Vec::new(),
+            false => names_listed.unwrap_or_else(|| names(self.swarm.nodes)),
+        };
+        let members =
+            number_members(&names_listed.iter().map(|name| listed(name)).collect::<Vec<_>>());
         let incarnation = self.process(id).incarnation;
-        let mut config = NodeConfig::new("sim", id, incarnation, members, group, seed);
+        let mut config = NodeConfig::new("sim", NO_NUMBER, incarnation, members, group, seed);
+        if self.process(id).joins {
+            let others = self.ids().into_iter().filter(|other| *other != id);
+            config.joining = others.map(Machine::address).collect();
+        }
         // Wall clocks differ, and step between two runs: nothing may hang on them.
         config.epoch_ms = digest(seed, b"wall clock") % 2_000_000_000_000;
         let timing = &mut config.timing;

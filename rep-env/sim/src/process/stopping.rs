@@ -1,12 +1,12 @@
 //! A process, its clock or its disk stands still for a while, or a clock leaps.
 
+use crate::machine::Machine;
 use crate::world::{Event, World};
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 impl World {
     /// Stops a process (SIGSTOP): the world goes on without it.
-    pub(crate) fn stop_process(&mut self, id: NodeId, frozen: bool) {
+    pub(crate) fn stop_process(&mut self, id: Machine, frozen: bool) {
         if self.process(id).live.is_some() && !self.process(id).paused {
             self.counts.pauses += 1;
             self.note(id, &[4], || format!("n{} is stopped", id.get()));
@@ -18,7 +18,7 @@ impl World {
     }
 
     /// The clock of a process leaps ahead.
-    pub(crate) fn leap(&mut self, id: NodeId, by: Duration) {
+    pub(crate) fn leap(&mut self, id: Machine, by: Duration) {
         let now = self.now;
         self.process_mut(id).leapt = Some(now);
         let Some(live) = self.live_mut(id) else { return };
@@ -29,7 +29,7 @@ impl World {
     }
 
     /// The clock of a process did not move while it was stopped.
-    fn thaw(&mut self, id: NodeId, since: Duration) {
+    fn thaw(&mut self, id: Machine, since: Duration) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         live.clock.stood_still(since, now);
@@ -39,7 +39,7 @@ impl World {
     }
 
     /// What was to come at a time of this process' clock comes at another time of the world.
-    fn wake_anew(&mut self, id: NodeId) {
+    fn wake_anew(&mut self, id: Machine) {
         let (now, run) = (self.now, self.process(id).run);
         let Some(live) = self.live_mut(id) else { return };
         let due = live.syncs.next_timeout().map(|at| live.clock.world(at).max(now));
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Continues a stopped process: everything that it missed comes at once.
-    pub(crate) fn resume(&mut self, id: NodeId) {
+    pub(crate) fn resume(&mut self, id: Machine) {
         if !self.process(id).paused {
             return;
         }
@@ -71,14 +71,14 @@ impl World {
     }
 
     /// The disk takes orders and finishes none.
-    pub(crate) fn stop_disk(&mut self, id: NodeId) {
+    pub(crate) fn stop_disk(&mut self, id: Machine) {
         self.counts.hangs += 1;
         self.note(id, &[8], || format!("the disk of n{} hangs", id.get()));
         self.process_mut(id).hung = true;
     }
 
     /// A disk that hung finishes what it was asked for, in that order.
-    pub(crate) fn free_disk(&mut self, id: NodeId) {
+    pub(crate) fn free_disk(&mut self, id: Machine) {
         if !std::mem::take(&mut self.process_mut(id).hung) {
             return;
         }

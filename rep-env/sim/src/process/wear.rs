@@ -6,12 +6,12 @@
 
 use super::Life;
 use crate::faults::{Cure, How, Place, Slots};
+use crate::machine::Machine;
 use crate::world::{Event, World};
-use rep_vlsn::NodeId;
 
 impl World {
     /// Something wears on the disk of a process that is down; says whether anything did.
-    pub(crate) fn wear(&mut self, id: NodeId, place: Place, how: How) -> bool {
+    pub(crate) fn wear(&mut self, id: Machine, place: Place, how: How) -> bool {
         // What a failed sync left in memory alone cannot wear on the disk.
         let (process, member) = (self.process(id), self.oracle.member(id));
         // Nor what a copy is about to take the place of.
@@ -49,13 +49,13 @@ impl World {
     }
 
     /// A directory that is refused because of what wore there.
-    pub(super) fn calls_for_a_cure(&mut self, id: NodeId) {
+    pub(super) fn calls_for_a_cure(&mut self, id: Machine) {
         if let Some((_, back)) = self.process(id).cure {
             self.schedule.push(self.now + back, Event::Cured { id });
         }
     }
 
-    pub(crate) fn cured(&mut self, id: NodeId) {
+    pub(crate) fn cured(&mut self, id: Machine) {
         let process = self.process_mut(id);
         let Some((cure, _)) = process.cure.take().filter(|_| process.life != Life::Up) else {
             return;

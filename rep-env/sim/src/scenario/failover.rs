@@ -5,13 +5,13 @@
 //! to the first acknowledged write at the next master.
 
 use super::settled;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::process::Crash;
 use crate::run::Outcome;
 use crate::swarm::Swarm;
 use crate::world::World;
 use rep_node::{Durability, Outcome as Answer, Request};
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// What one failover took, in virtual time from the fault.
@@ -51,14 +51,14 @@ pub(super) fn freeze(world: &mut World) {
     world.prove_life();
 }
 
-fn settled_for_a_while(world: &mut World) -> Option<NodeId> {
+fn settled_for_a_while(world: &mut World) -> Option<Machine> {
     settled(world)?;
     let while_ns = world.rngs.process.below(world.swarm.chaos.as_nanos() as u64);
     world.run_for(Duration::from_nanos(while_ns));
     world.master()
 }
 
-fn measure(world: &mut World, old: NodeId, bound: Duration) {
+fn measure(world: &mut World, old: Machine, bound: Duration) {
     let (begun, elections) = (world.now, world.counts.elections);
     let limit = world.swarm.election_timeout_max() * 50;
     world.run_until(limit, |world| world.counts.elections > elections);
@@ -79,7 +79,8 @@ fn first_write(world: &mut World, limit: Duration) -> Option<Duration> {
     let request: Request =
         world.write_at(master, ("k", b"after"), Durability::default(), limit).ok()?;
     world.run_until(limit, |world| world.history.outcomes.contains_key(&request));
-    let committed = matches!(world.history.outcomes.get(&request), Some(Answer::Committed { .. }));
+    let committed =
+        matches!(world.history.outcomes.get(&request), Some((_, Answer::Committed { .. })));
     committed.then_some(world.now)
 }
 

@@ -2,17 +2,16 @@
 
 use super::reached;
 use crate::faults::{Action, Moment, Trap};
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::process::Crash;
 use crate::swarm::Swarm;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 /// Three members on a network that keeps its word; everything else as the seed draws it.
 pub(super) fn world(seed: u64) -> Swarm {
-    let mut swarm = Swarm::draw(seed);
-    swarm.nodes = 3;
+    let mut swarm = Swarm::draw_of(seed, Some(3));
     swarm.net.hostile = false;
     swarm.net.drop = 0.0;
     swarm.disk.slow = None;
@@ -69,7 +68,7 @@ pub(super) fn play(world: &mut World) {
     if !reached(world, limit, "a write of the third master", |world| world.counts.acked > before) {
         return;
     }
-    let holders = world.ids().into_iter().filter(|id: &NodeId| world.process(*id).live.is_some());
+    let holders = world.ids().into_iter().filter(|id: &Machine| world.process(*id).live.is_some());
     let short = holders.filter(|id| (world.oracle.member(*id).log.len() as u64) < acked).count();
     let checked = ensure(short == 0, Invariant::AckedCommitLoss, || {
         format!("{short} running members end below entry {acked}, which was acknowledged")

@@ -5,10 +5,10 @@
 
 use super::{reached, settled};
 use crate::faults::Shape;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::swarm::Swarm;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 pub(super) fn world(seed: u64) -> Swarm {
@@ -53,15 +53,15 @@ pub(crate) fn serves(world: &mut World, shape: Shape) -> bool {
 impl World {
     fn somebody_reaches_a_majority(&self) -> bool {
         let ids = self.ids();
-        let linked = |a: NodeId, b: NodeId| {
+        let linked = |a: Machine, b: Machine| {
             a == b || !(self.network.is_cut(a, b) || self.network.is_cut(b, a))
         };
-        let reach = |a: &NodeId| ids.iter().filter(|b| linked(*a, **b)).count();
+        let reach = |a: &Machine| ids.iter().filter(|b| linked(*a, **b)).count();
         ids.iter().any(|id| reach(id) >= self.swarm.majority())
     }
 
     fn mend_all(&mut self) {
-        let cuts: Vec<(NodeId, NodeId)> = self.network.cuts().collect();
+        let cuts: Vec<(Machine, Machine)> = self.network.cuts().collect();
         cuts.into_iter().for_each(|(from, to)| self.mend(from, to));
     }
 }

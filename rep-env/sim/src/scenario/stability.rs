@@ -2,9 +2,9 @@
 //! network and disks, and not for a member that was cut off and comes back.
 
 use super::{reached, settled};
+use crate::machine::Machine;
 use crate::swarm::Swarm;
 use crate::world::World;
-use rep_vlsn::NodeId;
 use std::time::Duration;
 
 pub(super) fn a_minute(seed: u64) -> Swarm {
@@ -12,7 +12,7 @@ pub(super) fn a_minute(seed: u64) -> Swarm {
 }
 
 /// From now on a raised fence is a violation.
-fn expect_no_election(world: &mut World) -> Option<NodeId> {
+fn expect_no_election(world: &mut World) -> Option<Machine> {
     let master = settled(world)?;
     let live = world.live_mut(master)?;
     world.faults.settled = Some(live.node.term());
@@ -34,7 +34,7 @@ pub(super) fn come_and_go(world: &mut World) {
     let Some(master) = expect_no_election(world) else { return };
     let end = world.now + world.swarm.chaos;
     while world.now < end && world.failure.is_none() {
-        let others: Vec<NodeId> = world.ids().into_iter().filter(|id| *id != master).collect();
+        let others: Vec<Machine> = world.ids().into_iter().filter(|id| *id != master).collect();
         let away = world.rngs.process.pick(&others);
         world.isolate(away);
         let timeouts = world.rngs.process.log_uniform(0.2, 12.0);

@@ -3,7 +3,7 @@
 use super::{PATIENCE, Stage, Told};
 use crate::history::{Asked, Call};
 use crate::workload::{Asking, database_of};
-use rep_node::{Durability, Outcome, ReadKind, Request};
+use rep_node::{Change, Durability, Outcome, ReadKind, Request};
 use rep_vlsn::LogPoint;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ impl Stage {
         let id = self.node(name)?;
         if let Some(live) = self.world.live_mut(id) {
             let admission = &live.front.admission;
-            if admission.writable && !live.front.admits(admission.term, how.acks) {
+            let queued = live.queued_bytes();
+            if admission.writable && !live.front.admits(admission.term, how.acks, queued) {
                 let (live_now, needed) = (admission.live, admission.need(how.acks));
                 return Ok(format!("refused: {live_now} of {needed} voters are live\n"));
             }
@@ -49,8 +50,8 @@ impl Stage {
         let Some(live) = self.world.live_mut(id) else { return Ok(Err("down\n".into())) };
         if live.front.open_to_writes().is_none() {
             let master = live.front.admission.master;
-            let hint =
-                master.map_or(String::new(), |master| format!("; {} is", self.name_of(master)));
+            let hint = master
+                .map_or(String::new(), |master| format!("; {} is", self.named_by(id, master)));
             return Ok(Err(format!("refused: {name} is not master{hint}\n")));
         }
         self.world.write_at(id, (key, value.as_bytes()), how, PATIENCE / 3).map(Ok)
@@ -70,22 +71,38 @@ impl Stage {
     }
 
     fn told(&self, request: Request) -> String {
-        match self.world.history.outcomes.get(&request) {
-            Some(Outcome::Committed { point }) => format!("committed at {point}\n"),
-            Some(Outcome::Read { at }) => format!("may read at {at}\n"),
-            Some(Outcome::RolledBack { point }) => format!("{point} was rolled back\n"),
-            Some(Outcome::Unknown { acked_by, needed, .. }) => {
+        let Some((by, outcome)) = self.world.history.outcomes.get(&request) else {
+            return "no outcome: its process is gone\n".into();
+        };
+        match outcome {
+            Outcome::Committed { point } => format!("committed at {point}\n"),
+            Outcome::Read { at } => format!("may read at {at}\n"),
+            Outcome::RolledBack { point } => format!("{point} was rolled back\n"),
+            Outcome::Unknown { acked_by, needed, .. } => {
                 format!("unknown: {} of {needed} hold it\n", acked_by.len())
             }
-            Some(Outcome::NotMaster { master }) => {
-                let hint =
-                    master.map_or(String::new(), |master| format!("; {} is", self.name_of(master)));
+            Outcome::NotMaster { master } => {
+                let hint = master
+                    .map_or(String::new(), |master| format!("; {} is", self.named_by(*by, master)));
                 format!("refused: not master{hint}\n")
             }
-            Some(Outcome::ReadTimeout) => "not in time\n".into(),
-            Some(other) => format!("{other:?}\n"),
-            None => "no outcome: its process is gone\n".into(),
+            Outcome::ReadTimeout => "not in time\n".into(),
+            other => format!("{other:?}\n"),
         }
+    }
+
+    pub(super) fn remove(&mut self, name: &str, whom: &str) -> Told {
+        let (id, whom) = (self.node(name)?, self.node(whom)?);
+        let Some(number) = self.world.number_of(id, whom) else { return Ok("not known\n".into()) };
+        let Some(request) = self.world.order(id, Change::Remove { id: number }, false) else {
+            return Ok("down\n".into());
+        };
+        self.world.run_until(PATIENCE, |world| world.told_of_changes.contains_key(&request));
+        Ok(match self.world.told_of_changes.get(&request) {
+            Some(Ok(at)) => format!("made at {at}\n"),
+            Some(Err(why)) => format!("not made: {why}\n"),
+            None => "no answer\n".into(),
+        })
     }
 
     pub(super) fn read(&mut self, name: &str, key: &str) -> Told {

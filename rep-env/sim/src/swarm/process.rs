@@ -70,6 +70,8 @@ pub enum Recipe {
     Flapping,
     /// A disk fails a sync, and later its machine loses power in the middle of another.
     WornDisk,
+    /// One of two members falls silent for longer than the designated one waits for it; both do; power fails as it comes back.
+    GoesAlone,
 }
 
 /// In one world in five somebody copies directories and puts them back: such a run may end before it is over.
@@ -143,6 +145,7 @@ impl ProcessSwarm {
 }
 
 impl Recipe {
+    /// What any world may have. Who goes alone is another's affair.
     pub(super) const ALL: [Recipe; 10] = [
         Recipe::LoneTail,
         Recipe::PromiseCrash,

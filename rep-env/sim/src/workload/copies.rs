@@ -13,7 +13,8 @@ impl World {
         self.note(node, &[80, u64::from(source.get())], || {
             format!("n{} is to fetch a copy from {source}", node.get())
         });
-        let taken = self.step(node, |node, now| node.restore_from(now, source).is_ok());
+        let Some(number) = self.number_of(node, source) else { return };
+        let taken = self.step(node, |node, now| node.restore_from(now, number).is_ok());
         self.counts.ordered += u64::from(taken == Some(true));
     }
 }

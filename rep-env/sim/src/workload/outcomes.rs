@@ -2,20 +2,21 @@
 
 use super::State;
 use crate::history::{Asked, Call, Key};
+use crate::machine::Machine;
 use crate::oracle::{Answer, Checked, Invariant, ensure};
 use crate::recording::is_promised;
 use crate::world::World;
 use rep_node::{Node, Outcome, Request};
-use rep_vlsn::{LogPoint, NodeId, Term};
+use rep_vlsn::{LogPoint, Term};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl World {
-    pub(crate) fn answer(&mut self, id: NodeId, request: Request, outcome: Outcome) {
+    pub(crate) fn answer(&mut self, id: Machine, request: Request, outcome: Outcome) {
         let Some(call) = self.history.calls.remove(&request) else { return };
         self.counts.told(&outcome);
         if call.client.is_none() {
-            self.history.outcomes.insert(request, outcome.clone());
+            self.history.outcomes.insert(request, (id, outcome.clone()));
         }
         self.record(id, request, &call.what, &outcome);
         let checked = self.judge(id, request, &call, outcome);
@@ -24,7 +25,7 @@ impl World {
     }
 
     /// What the caller knows now, for the judge at the end.
-    fn record(&mut self, id: NodeId, request: Request, what: &Asked, outcome: &Outcome) {
+    fn record(&mut self, id: Machine, request: Request, what: &Asked, outcome: &Outcome) {
         let shown = match (what, outcome) {
             (Asked::Linearizable { key, .. }, Outcome::Read { .. }) => self.shown(id, key),
             _ => None,
@@ -50,7 +51,7 @@ impl World {
         }
     }
 
-    fn judge(&mut self, id: NodeId, request: Request, call: &Call, outcome: Outcome) -> Checked {
+    fn judge(&mut self, id: Machine, request: Request, call: &Call, outcome: Outcome) -> Checked {
         let term_now = self.live_mut(id).map_or(call.term, |live| live.node.term());
         let answer = Answer { by: id, term: call.term, term_now, begun: call.begun, now: self.now };
         match (&call.what, outcome) {
@@ -112,6 +113,7 @@ impl World {
                 self.oracle.token_refused(id, point, *token)
             }
             (Asked::Linearizable { .. }, Outcome::NotMaster { master }) => {
+                let master = master.and_then(|master| self.machine_of(id, master));
                 if let Some((index, master)) = call.client.zip(master) {
                     self.clients[index].target = master;
                 }
@@ -128,13 +130,14 @@ impl World {
     }
 
     /// The term in which the node reigns, by its own account; the last of all if it does not.
-    fn reigns_in(&mut self, id: NodeId) -> Term {
-        let node = self.live_mut(id).map(|live| &live.node);
-        node.filter(|node| node.master() == Some(id)).map_or(Term::new(u64::MAX - 1), Node::term)
+    fn reigns_in(&mut self, id: Machine) -> Term {
+        let live = self.live_mut(id).filter(|live| live.node.master() == Some(live.me));
+        let node = live.map(|live| &live.node);
+        node.map_or(Term::new(u64::MAX - 1), Node::term)
     }
 
     /// A process is gone: what it had not answered is unknown.
-    pub(crate) fn lose_calls(&mut self, id: NodeId, open: BTreeSet<Request>) {
+    pub(crate) fn lose_calls(&mut self, id: Machine, open: BTreeSet<Request>) {
         for request in open {
             let Some(call) = self.history.calls.remove(&request) else { continue };
             debug_assert_eq!(call.node, id);
@@ -155,7 +158,7 @@ impl World {
     }
 
     /// Everything that a node shows at the end.
-    pub(crate) fn look_at_everything(&mut self, id: NodeId) -> Checked {
+    pub(crate) fn look_at_everything(&mut self, id: Machine) -> Checked {
         let keys: Vec<Key> = self.history.keys().cloned().collect();
         keys.iter().try_for_each(|key| self.look(id, key, LogPoint::NULL).map(drop))
     }

@@ -2,11 +2,12 @@
 
 use super::{Asking, database_of};
 use crate::history::{Asked, Call};
+use crate::machine::Machine;
 use crate::oracle::{Invariant, Violation, ensure};
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::ReadKind;
-use rep_vlsn::{LogPoint, NodeId};
+use rep_vlsn::LogPoint;
 
 impl World {
     pub(super) fn begin_read(&mut self, index: usize) {
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    fn read(&mut self, index: usize, node: NodeId, what: Asked) {
+    fn read(&mut self, index: usize, node: Machine, what: Asked) {
         let patience = self.patience();
         let now = self.now;
         let reachable = self.is_reachable(node);
@@ -70,7 +71,7 @@ impl World {
     }
 
     /// A read of what is applied here, whatever that is.
-    fn read_applied(&mut self, node: NodeId, key: &str) {
+    fn read_applied(&mut self, node: Machine, key: &str) {
         if self.is_reachable(node) {
             self.counts.reads_of_applied += 1;
             let checked = self.look(node, key, LogPoint::NULL).map(drop);
@@ -79,7 +80,7 @@ impl World {
     }
 
     /// What the node shows of a key, and the entry up to which it has applied.
-    pub(super) fn shown(&mut self, node: NodeId, key: &str) -> Option<(LogPoint, Option<Bytes>)> {
+    pub(super) fn shown(&mut self, node: Machine, key: &str) -> Option<(LogPoint, Option<Bytes>)> {
         let view = self.live_mut(node)?.front.reader.view().ok()?;
         let value = view.get(&database_of(key), key.as_bytes()).unwrap_or_default();
         Some((view.applied(), value))
@@ -89,7 +90,7 @@ impl World {
     /// applied.
     pub(super) fn look(
         &mut self,
-        node: NodeId,
+        node: Machine,
         key: &str,
         at: LogPoint,
     ) -> Result<LogPoint, Violation> {

@@ -2,8 +2,9 @@
 
 use super::World;
 use crate::history::{Asked, Call};
+use crate::machine::Machine;
 use crate::oracle::Checked;
-use rep_vlsn::{LogPoint, NodeId};
+use rep_vlsn::LogPoint;
 
 /// What a client has come to know of the log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +36,7 @@ impl World {
     }
 
     /// A read was served with a state up to `applied`.
-    pub(super) fn session_saw(&mut self, by: NodeId, call: &Call, applied: LogPoint) -> Checked {
+    pub(super) fn session_saw(&mut self, by: Machine, call: &Call, applied: LogPoint) -> Checked {
         let Some(index) = call.client else { return Ok(()) };
         self.clients[index].session.saw(applied);
         match call.what {
@@ -50,7 +51,7 @@ impl World {
     /// A write was acknowledged; `promised`: it is durable.
     pub(super) fn session_wrote(
         &mut self,
-        by: NodeId,
+        by: Machine,
         call: &Call,
         point: LogPoint,
         promised: bool,

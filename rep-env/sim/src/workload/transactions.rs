@@ -2,10 +2,11 @@
 
 use super::{Asking, Building, State, database_of};
 use crate::history::{Asked, Call, Txn};
+use crate::machine::Machine;
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::{Acks, Durability, Proposal, Request};
-use rep_vlsn::{Draft, Kind, LogPoint, NodeId, SyncClass};
+use rep_vlsn::{Draft, Kind, LogPoint, SyncClass};
 use std::time::Duration;
 
 impl World {
@@ -19,6 +20,7 @@ impl World {
         let Some(live) = self.live_mut(node) else { return };
         let Some(term) = live.front.open_to_writes() else {
             let hint = live.front.admission.master;
+            let hint = hint.and_then(|hint| self.machine_of(node, hint));
             self.clients[index].target =
                 hint.filter(|hint| *hint != node).unwrap_or_else(|| self.any_node());
             return self.client_later(index, self.swarm.load.pause);
@@ -55,7 +57,7 @@ impl World {
         if live.front.turn == Some(index) {
             live.front.turn = None;
         }
-        if paused || !live.front.admits(term, durability.acks) {
+        if paused || !live.front.admits(term, durability.acks, live.queued_bytes()) {
             // Definite: nothing was logged.
             self.counts.failed += 1;
             return self.client_later(index, self.swarm.load.pause);
@@ -100,7 +102,7 @@ impl World {
     /// Why it is not admitted, in words.
     pub(crate) fn write_at(
         &mut self,
-        node: NodeId,
+        node: Machine,
         (key, value): (&str, &[u8]),
         durability: Durability,
         patience: Duration,

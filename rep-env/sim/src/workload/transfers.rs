@@ -1,6 +1,7 @@
 //! Operators: now and then somebody wants another member to be master.
 
 use super::Asking;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::world::World;
 use rep_node::{NotTransferred, Request, Role, Transfer};
@@ -23,6 +24,7 @@ impl World {
             true => vec![self.any_node()],
             false => Vec::new(),
         };
+        let targets = targets.into_iter().filter_map(|it| self.number_of(node, it)).collect();
         let patience = self.swarm.election_timeout.mul_f64(self.rngs.load.log_uniform(0.05, 4.0));
         let force = self.rngs.load.chance(0.3);
         let now = self.now;
@@ -34,9 +36,9 @@ impl World {
     /// I-40: a wish is answered once, by its deadline, and a master that could not fulfil it is master still.
     pub(crate) fn transferred(
         &mut self,
-        id: NodeId,
+        id: Machine,
         request: Request,
-        outcome: &Result<NodeId, NotTransferred>,
+        outcome: Result<NodeId, NotTransferred>,
     ) {
         self.note(id, &[44, request.0], || {
             format!("n{} is asked for a transfer: {outcome:?}", id.get())
@@ -44,7 +46,7 @@ impl World {
         self.counts.transfer(outcome.is_ok());
         let Some(live) = self.live_mut(id) else { return };
         let (known, role) = (live.wishes.remove(&request).is_some(), live.node.role());
-        let kept = *outcome != Err(NotTransferred::NotCaughtUp) || role == Role::Leader;
+        let kept = outcome != Err(NotTransferred::NotCaughtUp) || role == Role::Leader;
         let checked = ensure(known && kept, Invariant::Handover, || {
             format!("{id} is {role:?} and answers wish {}, known {known}: {outcome:?}", request.0)
         });
@@ -52,7 +54,7 @@ impl World {
     }
 
     /// I-40: once a node has handled what is due, nobody is left waiting, and nobody's commits are.
-    pub(crate) fn wishes_end_in_time(&mut self, id: NodeId) {
+    pub(crate) fn wishes_end_in_time(&mut self, id: Machine) {
         let now = self.now;
         let Some(live) = self.live_mut(id).filter(|live| !live.wishes.is_empty()) else { return };
         let local = live.clock.local(now);

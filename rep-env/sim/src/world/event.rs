@@ -1,45 +1,50 @@
 //! What may happen, and whose affair it is.
 
-use crate::driver::CopyNews;
+use crate::driver::{CopyNews, Question, Told};
+use crate::machine::Machine;
 use crate::network::NetEvent;
 use rep_node::Link;
 use rep_node::output::SendRange;
-use rep_vlsn::{LogPoint, NodeId};
+use rep_vlsn::LogPoint;
 use std::time::Duration;
 
 /// Something that will happen.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Net(NetEvent),
-    Timer { id: NodeId, run: u64, at: Duration },
-    FenceStored { id: NodeId, run: u64 },
-    GroupWritten { id: NodeId, run: u64 },
-    GroupSynced { id: NodeId, run: u64 },
-    SyncDue { id: NodeId, run: u64 },
-    LogCut { id: NodeId, run: u64 },
-    PastKept { id: NodeId, run: u64 },
-    LogCleaned { id: NodeId, run: u64 },
-    SpaceTried { id: NodeId, run: u64 },
-    Applied { id: NodeId, run: u64 },
-    Lane { id: NodeId, run: u64 },
-    SendEntries { id: NodeId, run: u64, link: Link, range: Box<SendRange> },
-    Sent { id: NodeId, run: u64, link: Link, last: LogPoint, bytes: usize },
-    Restart { id: NodeId },
-    Cured { id: NodeId },
-    Resume { id: NodeId },
-    Mend { from: NodeId, to: NodeId },
+    Timer { id: Machine, run: u64, at: Duration },
+    WordStored { id: Machine, run: u64 },
+    GroupWritten { id: Machine, run: u64 },
+    GroupSynced { id: Machine, run: u64 },
+    SyncDue { id: Machine, run: u64 },
+    LogCut { id: Machine, run: u64 },
+    PastKept { id: Machine, run: u64 },
+    LogCleaned { id: Machine, run: u64 },
+    SpaceTried { id: Machine, run: u64 },
+    Applied { id: Machine, run: u64 },
+    Lane { id: Machine, run: u64 },
+    SendEntries { id: Machine, run: u64, link: Link, range: Box<SendRange> },
+    Sent { id: Machine, run: u64, link: Link, last: LogPoint, bytes: usize },
+    Restart { id: Machine },
+    Cured { id: Machine },
+    Resume { id: Machine },
+    Mend { from: Machine, to: Machine },
     Client { index: usize, wake: u64 },
-    DiskFreed { id: NodeId },
-    DiskQuick { id: NodeId },
-    SpaceBack { id: NodeId },
-    Reopen { id: NodeId, run: u64 },
+    DiskFreed { id: Machine },
+    DiskQuick { id: Machine },
+    SpaceBack { id: Machine },
+    Reopen { id: Machine, run: u64 },
     CopyDialled { link: u64 },
-    CopyNews { id: NodeId, run: u64, link: u64, news: CopyNews },
-    CopyDue { id: NodeId, run: u64, link: u64 },
-    CopyAsks { id: NodeId, run: u64 },
-    ChunkRead { id: NodeId, run: u64, link: u64 },
-    ChunkKept { id: NodeId, run: u64 },
-    CopyStored { id: NodeId, run: u64 },
+    CopyNews { id: Machine, run: u64, link: u64, news: CopyNews },
+    CopyDue { id: Machine, run: u64, link: u64 },
+    CopyAsks { id: Machine, run: u64 },
+    ChunkRead { id: Machine, run: u64, link: u64 },
+    ChunkKept { id: Machine, run: u64 },
+    CopyStored { id: Machine, run: u64 },
+    JoinAsks { id: Machine, run: u64, asked: u64 },
+    JoinAsked { to: Machine, question: Question },
+    JoinTold { id: Machine, run: u64, told: Told },
+    PlaceStored { id: Machine, run: u64 },
 }
 
 impl Event {
@@ -47,7 +52,7 @@ impl Event {
     pub(super) fn is_of_disk(&self) -> bool {
         matches!(
             self,
-            Event::FenceStored { .. }
+            Event::WordStored { .. }
                 | Event::GroupWritten { .. }
                 | Event::GroupSynced { .. }
                 | Event::LogCut { .. }
@@ -55,14 +60,15 @@ impl Event {
                 | Event::LogCleaned { .. }
                 | Event::ChunkKept { .. }
                 | Event::CopyStored { .. }
+                | Event::PlaceStored { .. }
         )
     }
 
     /// The run that the event belongs to: nobody else hears of it.
-    pub(crate) fn of_run(&self) -> Option<(NodeId, u64)> {
+    pub(crate) fn of_run(&self) -> Option<(Machine, u64)> {
         match self {
             Event::Timer { id, run, .. }
-            | Event::FenceStored { id, run }
+            | Event::WordStored { id, run }
             | Event::GroupWritten { id, run }
             | Event::GroupSynced { id, run }
             | Event::SyncDue { id, run }
@@ -79,6 +85,9 @@ impl Event {
             | Event::ChunkRead { id, run, .. }
             | Event::ChunkKept { id, run }
             | Event::CopyStored { id, run }
+            | Event::JoinAsks { id, run, .. }
+            | Event::JoinTold { id, run, .. }
+            | Event::PlaceStored { id, run }
             | Event::SendEntries { id, run, .. }
             | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
@@ -90,7 +99,8 @@ impl Event {
             | Event::DiskFreed { .. }
             | Event::DiskQuick { .. }
             | Event::SpaceBack { .. }
-            | Event::CopyDialled { .. } => None,
+            | Event::CopyDialled { .. }
+            | Event::JoinAsked { .. } => None,
         }
     }
 }

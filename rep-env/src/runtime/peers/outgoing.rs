@@ -4,6 +4,7 @@
 //! driver writes to the channel itself as long as nothing waits before it and there is room; only what remains is queued.
 //! All frames are handed over by drivers, one at a time, so a channel for which nothing is unsent stays so meanwhile.
 
+use crate::stats::PeerCounters;
 use crate::sync::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use rep_net::queue::{Lane, PushError, Queue};
@@ -26,6 +27,7 @@ pub(crate) struct Outgoing {
     /// Jobs that were queued and are not done.
     unsent: Arc<AtomicUsize>,
     channel: Arc<dyn Channel>,
+    counters: Arc<PeerCounters>,
 }
 
 /// What the channel's thread has to send.
@@ -56,9 +58,23 @@ pub(super) struct SentRun {
 }
 
 impl Outgoing {
-    pub(super) fn new(channel: Arc<dyn Channel>, bytes_max: usize) -> Self {
+    pub(super) fn new(
+        channel: Arc<dyn Channel>,
+        bytes_max: usize,
+        counters: Arc<PeerCounters>,
+    ) -> Self {
         let queue = Queue::new([Lane { items_max: ITEMS_MAX, bytes_max }]);
-        Outgoing { queue, unsent: Arc::default(), channel }
+        Outgoing { queue, unsent: Arc::default(), channel, counters }
+    }
+
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.counters.frames_sent.add(1);
+        self.counters.bytes_sent.add(bytes as u64);
+    }
+
+    pub(super) fn count_entries(&self, run: &SentRun) {
+        self.count_sent(run.bytes);
+        self.counters.sent.set(run.last.vlsn.get());
     }
 
     pub(super) fn into_channel(self) -> Arc<dyn Channel> {

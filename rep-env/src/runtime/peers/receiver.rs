@@ -31,7 +31,7 @@ fn receive(
     channel: &dyn Channel,
 ) -> Result<(), String> {
     let shared = &context.shared;
-    let counters = &shared.counters.peers[&link.peer];
+    let counters = shared.counters.peer(link.peer);
     let mut announced = link.service != Service::Peer;
     loop {
         let frame = match channel.receive(Instant::now() + LONG) {
@@ -92,7 +92,12 @@ fn batch_bytes(message: &Message) -> u64 {
         | Message::Pong { .. }
         | Message::ReadIndex { .. }
         | Message::ReadIndexReply { .. }
+        | Message::Acquaint(_)
+        | Message::RoundTrips(_)
         | Message::TurnedAway(_)
+        | Message::Vouch { .. }
+        | Message::Vouched { .. }
+        | Message::Stands { .. }
         | Message::GroupShutDown { .. }
         | Message::ToFeeder(_) => 0,
     }

@@ -14,10 +14,10 @@ pub(super) fn run(context: &Context, link: Link, outgoing: &Outgoing) {
         Job::Frame(frame) => {
             let bytes = frame.len();
             channel.send(frame)?;
-            context.count_sent(link, bytes);
+            outgoing.count_sent(bytes);
             Ok(None)
         }
-        Job::Entries(range) => send_entries(context, link, channel, range).map(Some),
+        Job::Entries(range) => send_entries(context, (link, outgoing), channel, range).map(Some),
         Job::Rest => channel.flush().map(|()| None),
     };
     outgoing.work(send, |input| context.shared.inbox.completed(input));
@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, link: Link, outgoing: &Outgoing) {
 /// Sends slices of the log behind a header; no record is encoded again.
 fn send_entries(
     context: &Context,
-    link: Link,
+    (link, outgoing): (Link, &Outgoing),
     channel: &dyn Channel,
     range: SendRange,
 ) -> Result<Input, NetError> {
@@ -43,7 +43,7 @@ fn send_entries(
     parts.push(Bytes::copy_from_slice(&range.header.encode()));
     parts.extend(run.slices);
     channel.send_parts(&parts)?;
-    context.count_entries(link, &sent);
+    outgoing.count_entries(&sent);
     Ok(Input::Sent { link, last: sent.last, bytes: sent.bytes })
 }
 

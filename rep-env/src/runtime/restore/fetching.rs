@@ -5,13 +5,13 @@
 use super::{RESTORE_SERVICE, config};
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Context;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use rep_net::{Address, Channel, NetError};
 use rep_node::rep_stream::PeerError;
 use rep_node::rep_stream::restore::{
     ChunkId, Manifest, RestoreEnd, RestoreSink, SinkOutput, SourceMessage, Staging, StagingError,
 };
-use rep_node::{FetchId, NodeState, RestoreNews, check_manifest};
+use rep_node::{FetchId, RestoreNews, check_manifest};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::{NodeId, Vlsn};
 use std::fmt::Debug;
@@ -34,6 +34,9 @@ pub(crate) trait Fetches: Send + Sync + Debug {
 
     /// The present fetch is over, if there is one.
     fn end(&self);
+
+    /// The member follows a stream, or reigns: what fetches have left is of no use any more.
+    fn clear_up(&self);
 }
 
 /// Fetches copies onto one disk. Clones are handles to the same.
@@ -54,6 +57,8 @@ struct Inner<D: Disk> {
     present: Mutex<Present>,
     /// Whether the store is built again from the log, which a copy is not.
     needs_whole_log: bool,
+    /// Whether chunks may be here that nobody needs.
+    may_have_chunks: AtomicBool,
 }
 
 /// The fetch that is wanted now.
@@ -74,13 +79,16 @@ pub(crate) struct Fetched {
 impl<D: Disk> Fetcher<D> {
     pub(crate) fn new(context: Arc<Context>, staging: Staging<D>, needs_whole_log: bool) -> Self {
         let (staging, present) = (Mutex::new(staging), Mutex::default());
-        Fetcher(Arc::new(Inner { context, staging, present, needs_whole_log }))
+        let may_have_chunks = AtomicBool::new(true);
+        Fetcher(Arc::new(Inner { context, staging, present, needs_whole_log, may_have_chunks }))
     }
 
     /// What the last fetch has brought, and where; to whoever opens the directory again.
     pub(crate) fn fetched(&self) -> (Option<Fetched>, MutexGuard<'_, Staging<D>>) {
-        let fetched = self.0.present.lock().fetched.take();
-        (fetched, self.0.staging.lock())
+        // In this order, so that nobody takes the chunks of what was fetched for chunks that nobody needs.
+        let staging = self.0.staging.lock();
+        let fetched = std::mem::take(&mut *self.0.present.lock()).fetched;
+        (fetched, staging)
     }
 }
 
@@ -90,6 +98,7 @@ impl<D: Disk> Fetches for Fetcher<D> {
             return Err("its store is built again from the log, which a copy is not".to_owned());
         }
         *self.0.present.lock() = Present { fetch: Some(fetch), channel: None, fetched: None };
+        self.0.may_have_chunks.store(true, Ordering::Relaxed);
         let own = Arc::clone(&self.0);
         let started = self.0.context.threads.start("rep-restore", move || {
             own.run(fetch, &sources, at_least);
@@ -101,6 +110,14 @@ impl<D: Disk> Fetches for Fetcher<D> {
         let Present { channel, .. } = std::mem::take(&mut *self.0.present.lock());
         channel.into_iter().for_each(|channel| channel.close());
     }
+
+    fn clear_up(&self) {
+        if self.0.may_have_chunks.swap(false, Ordering::Relaxed) {
+            let own = Arc::clone(&self.0);
+            // Without a thread for it they stay until the next time.
+            drop(self.0.context.threads.start("rep-restore", move || own.remove_chunks()));
+        }
+    }
 }
 
 impl<D: Disk> Inner<D> {
@@ -109,9 +126,9 @@ impl<D: Disk> Inner<D> {
         let mut why = "there is nobody to ask".to_owned();
         for source in sources {
             if !self.is_wanted(fetch) {
-                return self.tidy_up(&mut staging);
+                return;
             }
-            match self.fetch_from(fetch, *source, at_least, &mut staging) {
+            match self.fetch_from(fetch, (*source, at_least), &mut staging) {
                 Ok(fetched) => return self.complete(fetch, fetched),
                 Err(NotFetched::Here(error)) => {
                     why = error.to_string();
@@ -124,6 +141,16 @@ impl<D: Disk> Inner<D> {
                 }
             }
         }
+        self.fails(fetch, why);
+    }
+
+    /// It is not wanted any more from here on, unless another one is by now.
+    fn fails(&self, fetch: FetchId, why: String) {
+        let mut present = self.present.lock();
+        if present.fetch == Some(fetch) {
+            *present = Present::default();
+        }
+        drop(present);
         self.tell(fetch, RestoreNews::Failed { why });
     }
 
@@ -145,20 +172,21 @@ impl<D: Disk> Inner<D> {
         self.present.lock().fetch == Some(fetch)
     }
 
-    /// A member that follows a stream again has no use for chunks.
-    fn tidy_up(&self, staging: &mut Staging<D>) {
-        let shared = &self.context.shared;
-        let follows = matches!(shared.board.get().state, NodeState::Replica | NodeState::Master);
-        if follows && let Err(error) = staging.clear() {
-            tracing::warn!(node = %shared.name, %error, "chunks that nobody needs are left");
+    /// Waits for a fetch that is about to end. One that is wanted needs them after all.
+    fn remove_chunks(&self) {
+        let mut staging = self.staging.lock();
+        if self.present.lock().fetch.is_some() || staging.is_complete() {
+            return self.may_have_chunks.store(true, Ordering::Relaxed);
+        }
+        if let Err(error) = staging.keep_only(&[]) {
+            tracing::warn!(node = %self.context.shared.name, %error, "chunks that nobody needs are left");
         }
     }
 
     fn fetch_from(
         &self,
         fetch: FetchId,
-        source: NodeId,
-        at_least: Vlsn,
+        (source, at_least): (NodeId, Vlsn),
         staging: &mut Staging<D>,
     ) -> Result<Fetched, NotFetched> {
         let shared = &self.context.shared;

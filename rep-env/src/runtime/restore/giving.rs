@@ -1,7 +1,8 @@
 //! The service that gives copies: a thread of the listener a caller.
 //!
 //! The node says whether this member may give one, and pins its log; the thread that owns the state machine opens a snapshot,
-//! which it is then read from here. Whatever ends it, the pin and the snapshot go with this thread.
+//! which it is then read from here. Whatever ends it, the snapshot goes with this thread; and the pin too, but that the node waits for
+//! whoever was given the whole copy.
 
 use super::{Answer, Question, RESTORE_SERVICE, config, question};
 use crate::runtime::applier::Task;
@@ -12,11 +13,11 @@ use bytes::Bytes;
 use rep_net::queue::Queue;
 use rep_net::{Channel, Hello, NetError, RefuseReason, ServiceHandler};
 use rep_node::rep_stream::restore::{
-    Given, Manifest, Refusal, RestoreSource, SinkMessage, SourceMessage, SourceOutput,
+    Given, Manifest, Refusal, RestoreEnd, RestoreSource, SinkMessage, SourceMessage, SourceOutput,
 };
 use rep_node::{NotOffered, Offer, Pin};
 use rep_store::Snapshot;
-use rep_vlsn::{GroupId, Vlsn};
+use rep_vlsn::{GroupId, Incarnation, Vlsn};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,11 +39,16 @@ impl Giving {
         Giving { context, tasks, callers: AtomicUsize::new(0) }
     }
 
-    /// Gives a copy, and says why if it cannot.
-    fn give(&self, channel: &dyn Channel, group: GroupId) -> Result<(), Broken> {
+    /// Gives a copy, and says why if it cannot. The log is kept for whoever got it whole.
+    fn give(
+        &self,
+        channel: &dyn Channel,
+        group: GroupId,
+        taker: Incarnation,
+    ) -> Result<(), Broken> {
         let shared = &self.context.shared;
         let mut source = RestoreSource::new(config(shared), group, shared.clock.now());
-        let mut given = None;
+        let mut given: Option<Copy> = None;
         loop {
             while let Some(output) = source.poll_output() {
                 let now = shared.clock.now();
@@ -59,7 +65,12 @@ impl Giving {
                         Some(Err(_)) | None => source.refuse(Refusal::StoreFailed),
                     },
                     SourceOutput::Send(message) => self.send(channel, message)?,
-                    SourceOutput::Close(_) => return Ok(()),
+                    SourceOutput::Close(end) => {
+                        if let (RestoreEnd::Done, Some(copy)) = (end, &mut given) {
+                            copy.pinned.given_to = Some(taker);
+                        }
+                        return Ok(());
+                    }
                     other => unreachable!("an output that this version does not know: {other:?}"),
                 }
             }
@@ -89,7 +100,7 @@ impl Giving {
     fn open(&self, group: GroupId, at_least: Vlsn) -> Result<(Manifest, Copy), Refusal> {
         let offer = self.ask(|answer| Input::Offer { at_least, answer });
         let Offer { pin, .. } = offer.ok_or(Refusal::ShuttingDown)?.map_err(refusal)?;
-        let pinned = Pinned { context: Arc::clone(&self.context), pin };
+        let pinned = Pinned { context: Arc::clone(&self.context), pin, given_to: None };
         let (asked, answer) = question();
         if self.tasks.try_push(0, 0, Task::Snapshot(answer)).is_err() {
             return Err(Refusal::Busy);
@@ -104,7 +115,7 @@ impl Giving {
         let beginning = self.context.entries.beginning(point);
         let beginning = beginning.map_err(|error| self.no_snapshot(&error))?;
         self.context.shared.counters.restores_given.add(1);
-        Ok((Manifest::new(group, point, beginning, past), Copy { snapshot, _pinned: pinned }))
+        Ok((Manifest::new(group, point, beginning, past), Copy { snapshot, pinned }))
     }
 
     fn ask<T>(&self, ask: impl FnOnce(Answer<T>) -> Input) -> Option<T> {
@@ -122,7 +133,7 @@ impl Giving {
 /// A copy that is being given.
 struct Copy {
     snapshot: Box<dyn Snapshot>,
-    _pinned: Pinned,
+    pinned: Pinned,
 }
 
 impl Copy {
@@ -132,15 +143,17 @@ impl Copy {
     }
 }
 
-/// The log is kept from the copy's entry on until this is dropped.
+/// The log is kept from the copy's entry on until this is dropped, and longer if the copy was given to somebody.
 struct Pinned {
     context: Arc<Context>,
     pin: Pin,
+    given_to: Option<Incarnation>,
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        self.context.shared.inbox.control(Input::Unpin(self.pin));
+        let Pinned { pin, given_to, .. } = *self;
+        self.context.shared.inbox.control(Input::Unpin { pin, given_to });
     }
 }
 
@@ -169,7 +182,7 @@ impl ServiceHandler for Giving {
         if self.callers.load(Ordering::Relaxed) >= CALLERS_MAX {
             return Err(RefuseReason::Busy);
         }
-        self.context.check_member(hello)
+        self.context.check_holder(hello)
     }
 
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
@@ -179,7 +192,7 @@ impl ServiceHandler for Giving {
         if self.callers.fetch_add(1, Ordering::Relaxed) < CALLERS_MAX
             && let Some(group) = shared.group()
             && !shared.is_closing()
-            && let Err(error) = self.give(&*channel, group)
+            && let Err(error) = self.give(&*channel, group, Incarnation(hello.incarnation))
         {
             tracing::info!(node = %shared.name, to = %hello.node, %error, "a copy was not given to its end");
         }

@@ -12,16 +12,16 @@ use crate::runtime::home::{self, Home};
 use crate::runtime::inbox::Input;
 use crate::runtime::log_writer::{self, LogQueue};
 use crate::runtime::peers::{Context, Entries};
-use crate::runtime::promise_writer;
+use crate::runtime::promise_writer::{self, Word};
 use crate::runtime::start::make_node;
 use bytes::Bytes;
 use rep_net::queue::{Lane, Queue};
+use rep_node::Node;
 use rep_node::rep_stream::restore::{Chunks, InstallError, Staging, StagingError, install};
-use rep_node::{Fence, Node};
 use rep_store::{StateMachine, StoreError};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::tail::Tail;
-use rep_vlsn::{Beginning, LogPoint};
+use rep_vlsn::{Beginning, LogPoint, NodeId};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,23 +37,24 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
     (staging, machine): (&mut Staging<D>, &mut M),
     is_closing: IsClosing<'_>,
 ) -> Result<Option<LogPoint>, Error> {
-    let half_done = staging.is_installing();
+    let in_place = is_in_place(staging, machine);
     check_machine(staging, machine, path)?;
     let installed = install(
         staging,
-        |past| Ok(home::store_past(disk, past, path)?),
+        machine.applied(),
         |chunks| install_state(machine, chunks, is_closing),
+        |past| Ok(home::store_past(disk, past, path)?),
         |beginning| begin_log(disk, beginning, path, config),
     );
     match installed {
         Ok(installed) => Ok(installed),
         // The directory is what it was.
         Err(InstallError::GivenUp(error)) => {
-            tracing::warn!(%error, "a copy has rotted before it was put in place; it will be fetched again");
+            tracing::warn!(%error, "a copy is not whole any more; what it lacks will be fetched again");
             Ok(None)
         }
         Err(InstallError::State(Unplaced::Store(error @ StoreError::BadChunk { .. })))
-            if !half_done =>
+            if !in_place =>
         {
             tracing::error!(%error, "a copy is none of this store's, and is thrown away");
             staging.clear().map_err(|error| staging_error(&error, path))?;
@@ -65,6 +66,12 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
         Err(InstallError::Staging(error)) => Err(staging_error(&error, path)),
         Err(other) => Err(Error::Damaged { what: "copy", detail: other.to_string() }),
     }
+}
+
+/// Whether an earlier opening came as far as replacing the state: until then all is as it was, for it is replaced whole or not at all.
+fn is_in_place<D: Disk, M: StateMachine>(staging: &Staging<D>, machine: &M) -> bool {
+    let pending = staging.pending().ok().flatten();
+    staging.is_installing() && pending.is_none_or(|it| it.manifest.point == machine.applied())
 }
 
 /// Another engine may have been chosen since the copy was fetched, one that no copy can be given to.
@@ -134,7 +141,7 @@ pub(crate) fn staging<D: Disk>(
     config: &RepConfig,
 ) -> Result<Staging<D>, Error> {
     let staging = Staging::open(disk).map_err(|error| staging_error(&error, path))?;
-    Ok(staging.with_reserve_bytes(config.limits.disk_reserve_bytes))
+    Ok(staging.with_reserve_bytes(config.limits.disk_reserve_bytes).left_to_system())
 }
 
 fn staging_error(error: &StagingError, path: &Path) -> Error {
@@ -146,13 +153,13 @@ fn staging_error(error: &StagingError, path: &Path) -> Error {
 pub(crate) struct Disks {
     pub(crate) tail: Tail,
     pub(crate) log: LogQueue,
-    pub(crate) fences: Queue<Fence>,
+    pub(crate) words: Queue<Word>,
 }
 
 impl Drop for Disks {
     fn drop(&mut self) {
         self.log.close();
-        self.fences.close();
+        self.words.close();
     }
 }
 
@@ -160,7 +167,7 @@ impl Drop for Disks {
 #[derive(Debug)]
 pub(crate) struct Writers {
     log: LogQueue,
-    fences: Queue<Fence>,
+    words: Queue<Word>,
     ended: [Question<()>; 2],
 }
 
@@ -170,11 +177,11 @@ impl Writers {
         home: Home<D>,
         context: &Context,
     ) -> std::io::Result<(Disks, Writers)> {
-        let Home { promise, past, log, .. } = home;
+        let Home { cells, past, log, .. } = home;
         let rep_vlsn::recovery::Opened { writer, tail, .. } = log;
-        let fences = Lane { items_max: promise_writer::FENCES_MAX, bytes_max: 0 };
-        let disks = Disks { tail, log: LogQueue::new(), fences: Queue::new([fences]) };
-        let (log, fences) = (disks.log.clone(), disks.fences.clone());
+        let words = Lane { items_max: promise_writer::WORDS_MAX, bytes_max: 0 };
+        let disks = Disks { tail, log: LogQueue::new(), words: Queue::new([words]) };
+        let (log, words) = (disks.log.clone(), disks.words.clone());
         let (threads, shared) = (&context.threads, &context.shared);
         let ((log_ended, log_ends), own) = (question(), Arc::clone(shared));
         let commands = log.clone();
@@ -182,19 +189,19 @@ impl Writers {
             let _ends = log_ends;
             log_writer::run(writer, past, &commands, &own);
         })?;
-        let ((fences_ended, fences_end), own) = (question(), Arc::clone(shared));
-        let promises = fences.clone();
+        let ((words_ended, words_end), own) = (question(), Arc::clone(shared));
+        let written = words.clone();
         threads.start("rep-promise", move || {
-            let _ends = fences_end;
-            promise_writer::run(promise, &promises, &own);
+            let _ends = words_end;
+            promise_writer::run(cells, &written, &own);
         })?;
-        Ok((disks, Writers { log, fences, ended: [log_ended, fences_ended] }))
+        Ok((disks, Writers { log, words, ended: [log_ended, words_ended] }))
     }
 
     /// Lets them do what was asked of them, and waits until their files are nobody's.
     fn end(self) {
         self.log.close();
-        self.fences.close();
+        self.words.close();
         for ended in self.ended {
             let _ = ended.wait();
         }
@@ -205,17 +212,19 @@ impl Writers {
 #[derive(Debug)]
 pub(crate) struct Reopened {
     pub(crate) node: Node,
+    /// Its number, which may be another one.
+    pub(crate) me: NodeId,
     pub(crate) disks: Disks,
 }
 
 /// What a state machine's owner does to open the directory again, whatever disk lies below.
 pub(crate) trait Reopens<M: StateMachine>: Send {
-    /// Puts the copy in place that was fetched, and opens the directory again.
+    /// Puts the copy in place that was fetched, keeps the place in the group that it was given, and opens the directory again.
     ///
     /// # Errors
     ///
     /// What is wrong with it now: the member cannot go on.
-    fn reopen(&mut self, machine: &mut M) -> Result<(), Error>;
+    fn reopen(&mut self, machine: &mut M, place: Option<Bytes>) -> Result<(), Error>;
 }
 
 /// A directory that may have to be opened again.
@@ -230,10 +239,13 @@ pub(crate) struct Directory<D: Disk> {
 }
 
 impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
-    fn reopen(&mut self, machine: &mut M) -> Result<(), Error> {
+    fn reopen(&mut self, machine: &mut M, place: Option<Bytes>) -> Result<(), Error> {
         let fetcher = self.fetcher.clone();
         let (fetched, mut staging) = fetcher.fetched();
         self.writers.take().into_iter().for_each(Writers::end);
+        if let Some(place) = place {
+            home::store_place(&self.disk, &place, &self.path)?;
+        }
         let was_fetched = fetched.is_some();
         if let Some(fetched) = fetched
             && let Err(error) = staging.complete(&fetched.manifest, &fetched.order)
@@ -249,17 +261,16 @@ impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
         let home = Home::open(disk.clone(), &self.path, &self.config)?;
         let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());
         let clock = shared.clock.now();
-        let directory = &shared.directory;
         let unplaced = was_fetched && restored.is_none();
         let made = (machine.applied(), (restored, unplaced), clock);
-        let node = make_node(&self.config, &home, directory, &*entries, made)?;
+        let (node, me) = make_node(&self.config, &home, &*entries, made)?;
         self.context.entries.replace(entries);
         let started = Writers::start(home, &self.context);
         let (disks, writers) = started.map_err(|error| Error::Open {
             detail: format!("a thread cannot be started: {error}"),
         })?;
         self.writers = Some(writers);
-        shared.inbox.completed(Input::Reopened(Box::new(Reopened { node, disks })));
+        shared.inbox.completed(Input::Reopened(Box::new(Reopened { node, me, disks })));
         Ok(())
     }
 }

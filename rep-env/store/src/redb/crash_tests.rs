@@ -81,7 +81,9 @@ fn entry(vlsn: u64) -> Entry {
     let mut set = WriteSet::new();
     for part in 0..3 {
         let key = (vlsn * 31 + part * 7) % 40;
-        set.put(&"d".into(), &key.to_le_bytes(), &vec![vlsn as u8; 700]).unwrap();
+        // Every fifth value is cut, and the next one under its key may not be.
+        let length = if (vlsn + part).is_multiple_of(5) { 4_100 } else { 700 };
+        set.put(&"d".into(), &key.to_le_bytes(), &vec![vlsn as u8; length]).unwrap();
     }
     set.delete(&"d".into(), &(vlsn * 5 % 40).to_le_bytes()).unwrap();
     Entry::data(LogPoint::new(Term::new(1), Vlsn::new(vlsn)), 0, set.encode())
@@ -111,41 +113,132 @@ fn recorded() -> (Vec<Event>, BTreeMap<LogPoint, Digest>) {
 /// Whether the store of this file has a state it may have, and what it cost to find out.
 fn check(file: Vec<u8>, bounds: (LogPoint, LogPoint), digests: &BTreeMap<LogPoint, Digest>) {
     let recorder = Recorder { file: Arc::new(Mutex::new(file)), ..Recorder::default() };
-    let store = open(recorder);
+    let store = open(recorder.clone());
     let applied = store.applied();
     assert!((bounds.0..=bounds.1).contains(&applied), "{applied} is not within {bounds:?}");
     assert_eq!(store.digest().unwrap(), digests[&applied], "state and point parted at {applied}");
+    drop(store);
+    let file = engine::Database::builder().create_with_backend(recorder).unwrap();
+    assert!(!table_names(&file).iter().any(|name| name.starts_with("new.")), "tables are left");
+}
+
+fn table_names(file: &engine::Database) -> Vec<String> {
+    let txn = file.begin_read().unwrap();
+    txn.list_tables().unwrap().map(|table| table.name().to_owned()).collect()
+}
+
+/// Puts another state, of many transactions, in the place of one that is checkpointed; what was written, and both digests.
+fn replaced() -> (Vec<Event>, BTreeMap<LogPoint, Digest>) {
+    let mut other = Databases::memory().with_chunk_bytes_min(16 << 10);
+    (1..=20).map(entry).chain([large_entry(21)]).for_each(|entry| {
+        other.apply(&[entry], &mut Vec::new()).unwrap();
+    });
+    let recorder = Recorder::default();
+    let mut store = open(recorder.clone());
+    (1..=3).for_each(|vlsn| store.apply(&[entry(vlsn)], &mut Vec::new()).unwrap());
+    let old = store.checkpoint().unwrap();
+    let (old_digest, new) = (store.digest().unwrap(), other.applied());
+    recorder.events.lock().push(Event::Step { checkpointed: old, upto: new });
+    store.install(&mut chunks_of(&other)).unwrap();
+    recorder.events.lock().push(Event::Step { checkpointed: new, upto: new });
+    store.checkpoint().unwrap();
+    let digests = BTreeMap::from([(old, old_digest), (new, other.digest().unwrap())]);
+    (recorder.events.lock().clone(), digests)
+}
+
+/// More than one chunk, in two databases.
+fn large_entry(vlsn: u64) -> Entry {
+    let mut set = WriteSet::new();
+    for key in 0..50_u8 {
+        set.put(&"d".into(), &[key], &vec![key; 6_000]).unwrap();
+        set.put(&"e".into(), &[key], &vec![key; 300]).unwrap();
+    }
+    Entry::data(LogPoint::new(Term::new(1), Vlsn::new(vlsn)), 0, set.encode())
+}
+
+fn chunks_of(store: &Databases) -> impl Iterator<Item = Result<Bytes, StoreError>> + use<> {
+    let mut snapshot = store.snapshot().unwrap();
+    std::iter::from_fn(move || snapshot.next_chunk().transpose())
+}
+
+/// An error among the chunks comes when transactions of the new state have been committed: nothing is left of them.
+#[test]
+fn a_replacement_that_is_broken_off_leaves_the_old_state_and_no_table() {
+    let mut other = Databases::memory().with_chunk_bytes_min(16 << 10);
+    other.apply(&[large_entry(1)], &mut Vec::new()).unwrap();
+    let broken = StoreError::SourceFailed { reason: "gone".to_owned() };
+    let file = engine::Database::builder().create_with_backend(Recorder::default()).unwrap();
+    let mut redb = Redb::over(file).unwrap();
+    let digest = |redb: &Redb| redb.source().view().unwrap().digest().unwrap();
+    let before = digest(&redb);
+    let chunks = chunks_of(&other).filter(|chunk| chunk.as_ref().is_ok_and(|chunk| chunk[1] == 1));
+    crate::snapshot::install(&mut redb, &mut chunks.chain([Err(broken)])).unwrap_err();
+    assert_eq!(digest(&redb), before);
+    assert_eq!(table_names(&redb.file), ["rep"]);
+}
+
+/// Two pages for each pair of a little more than one would be the double of everything.
+#[test]
+fn pairs_of_a_page_and_a_little_waste_little() {
+    let file = engine::Database::builder().create_with_backend(Recorder::default()).unwrap();
+    let mut redb = Redb::over(file).unwrap();
+    let value = [7; 4 << 10];
+    let keys: Vec<[u8; 4]> = (0..500_u32).map(u32::to_be_bytes).collect();
+    let changes = keys.iter().map(|key| (&key[..], Some(&value[..]))).collect();
+    redb.apply(&[Run { database: "d", changes }], LogPoint::NULL).unwrap();
+    let txn = redb.file.begin_read().unwrap();
+    let pages = |name| txn.open_table(definition(name)).unwrap().stats().unwrap();
+    let (heads, tails) = (pages("db.d"), pages("tail.d"));
+    assert_eq!((heads.leaf_pages(), heads.fragmented_bytes() < 64 << 10), (500, true));
+    assert!(tails.leaf_pages() < 20, "{} pages of tails", tails.leaf_pages());
 }
 
 #[test]
 fn a_kill_at_any_write_leaves_a_whole_state() {
-    let (events, digests) = recorded();
-    let (mut file, mut bounds) = (Vec::new(), None);
-    for event in &events {
-        play(&mut file, event);
-        match event {
-            Event::Step { checkpointed, upto } => bounds = Some((*checkpointed, *upto)),
-            Event::Write(..) | Event::SetLength(_) | Event::Sync => {
-                bounds.into_iter().for_each(|bounds| check(file.clone(), bounds, &digests));
-            }
-        }
-    }
-    assert!(events.iter().filter(|event| matches!(event, Event::Sync)).count() > 10);
+    assert!(kill_at_any_write(&recorded()) > 10);
+}
+
+#[test]
+fn a_kill_at_any_write_of_a_replacement_leaves_the_old_state_or_the_new_one() {
+    assert!(kill_at_any_write(&replaced()) > 3);
 }
 
 #[test]
 fn a_power_cut_at_any_sync_leaves_a_whole_state() {
-    let (events, digests) = recorded();
+    cut_power_at_any_sync(&recorded());
+}
+
+#[test]
+fn a_power_cut_at_any_sync_of_a_replacement_leaves_the_old_state_or_the_new_one() {
+    cut_power_at_any_sync(&replaced());
+}
+
+/// How many syncs there were.
+fn kill_at_any_write((events, digests): &(Vec<Event>, BTreeMap<LogPoint, Digest>)) -> usize {
+    let (mut file, mut bounds) = (Vec::new(), None);
+    for event in events {
+        play(&mut file, event);
+        match event {
+            Event::Step { checkpointed, upto } => bounds = Some((*checkpointed, *upto)),
+            Event::Write(..) | Event::SetLength(_) | Event::Sync => {
+                bounds.into_iter().for_each(|bounds| check(file.clone(), bounds, digests));
+            }
+        }
+    }
+    events.iter().filter(|event| matches!(event, Event::Sync)).count()
+}
+
+fn cut_power_at_any_sync((events, digests): &(Vec<Event>, BTreeMap<LogPoint, Digest>)) {
     let (mut synced, mut bounds, mut dice) = (Vec::new(), None, 7_u64);
     let mut unsynced: Vec<&Event> = Vec::new();
-    for event in &events {
+    for event in events {
         match event {
             Event::Step { checkpointed, upto } => bounds = Some((*checkpointed, *upto)),
             Event::Write(..) | Event::SetLength(_) => unsynced.push(event),
             Event::Sync => {
                 for _ in 0..3 {
                     let Some(bounds) = bounds else { break };
-                    check(some_of(&synced, &unsynced, &mut dice), bounds, &digests);
+                    check(some_of(&synced, &unsynced, &mut dice), bounds, digests);
                 }
                 unsynced.drain(..).for_each(|event| play(&mut synced, event));
             }

@@ -194,6 +194,32 @@ pub(super) fn so_much_of_the_disk_is_left_to_others() {
     assert_ne!(full.state(), NodeState::Master);
 }
 
+/// Half of the cache may hold what is not yet in the file; what is more goes there long before it is made durable.
+#[cfg(feature = "redb")]
+#[test]
+pub(super) fn so_much_of_the_store_waits_in_memory() {
+    use std::os::unix::fs::MetadataExt;
+    let of = |bytes: u64| {
+        let (world, _) = group(1, |timing, limits| {
+            timing.checkpoint_interval = NEVER;
+            limits.checkpoint_bytes = 1 << 30;
+            limits.store_cache_bytes = bytes;
+        });
+        let value = "x".repeat(900 << 10);
+        for number in 0..8 {
+            world.put(&format!("key-{number}"), &value);
+        }
+        let env = world.env(0).clone();
+        eventually("all of it applied", || (env.stats().entries_applied > 8).then_some(()));
+        // What is allocated and holds nothing has no blocks.
+        let blocks = fs::metadata(world.home(0).join("store.redb")).unwrap().blocks();
+        (world, blocks * 512)
+    };
+    let ((_small_world, small), (_large_world, large)) = (of(1 << 20), of(1 << 30));
+    assert!(small > 6 << 20, "{small} bytes in the file");
+    assert!(large < 2 << 20, "{large} bytes in the file");
+}
+
 #[test]
 pub(super) fn a_copy_is_given_as_fast_as_told() {
     let of = |bytes_per_s: u64| {

@@ -1,12 +1,13 @@
 //! The end that gives: asks the node whether it may, and reads the store chunk by chunk.
 
 use super::{CopyNews, GIVES, TAKES};
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::world::{Event, World};
 use rep_node::rep_stream::restore::{Manifest, Refusal, RestoreSource, SinkMessage, SourceOutput};
 use rep_node::{NodeState, NotOffered, Pin, Role};
 use rep_store::{Snapshot, StateMachine};
-use rep_vlsn::{NodeId, Vlsn};
+use rep_vlsn::Vlsn;
 use std::time::Duration;
 
 /// A copy that is being given.
@@ -21,7 +22,7 @@ pub(crate) struct Giving {
 }
 
 impl World {
-    pub(super) fn begin_giving(&mut self, id: NodeId, link: u64, to: NodeId) {
+    pub(super) fn begin_giving(&mut self, id: Machine, link: u64, to: Machine) {
         let (now, config) = (self.now, self.copy_config());
         self.note(id, &[75, link], || format!("n{} is asked for a copy by {to}", id.get()));
         let Some(live) = self.live_mut(id) else { return };
@@ -34,7 +35,7 @@ impl World {
         self.pump_giving(id, link);
     }
 
-    pub(super) fn giver_hears(&mut self, id: NodeId, link: u64, news: CopyNews) {
+    pub(super) fn giver_hears(&mut self, id: Machine, link: u64, news: CopyNews) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
@@ -49,14 +50,14 @@ impl World {
         self.pump_giving(id, link);
     }
 
-    fn end_giving(&mut self, id: NodeId, link: u64) {
+    fn end_giving(&mut self, id: Machine, link: u64) {
         let giving = self.live_mut(id).and_then(|live| live.giving.remove(&link));
         if let Some(pin) = giving.and_then(|giving| giving.pin) {
             self.step(id, |node, _| node.unpin(pin));
         }
     }
 
-    pub(super) fn pump_giving(&mut self, id: NodeId, link: u64) {
+    pub(super) fn pump_giving(&mut self, id: Machine, link: u64) {
         loop {
             let run = self.process(id).run;
             let Some(live) = self.live_mut(id) else { return };
@@ -92,7 +93,7 @@ impl World {
         }
     }
 
-    fn open_copy(&mut self, id: NodeId, link: u64, at_least: Vlsn) {
+    fn open_copy(&mut self, id: Machine, link: u64, at_least: Vlsn) {
         let opened = self.opened_copy(id, link, at_least);
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
@@ -104,7 +105,7 @@ impl World {
         }
     }
 
-    fn opened_copy(&mut self, id: NodeId, link: u64, at_least: Vlsn) -> Result<Manifest, Refusal> {
+    fn opened_copy(&mut self, id: Machine, link: u64, at_least: Vlsn) -> Result<Manifest, Refusal> {
         let gone = Refusal::StoreFailed;
         let offer = self.step(id, |node, _| node.offer(at_least)).ok_or(gone)?;
         let offer = offer.map_err(refusal)?;
@@ -130,7 +131,7 @@ impl World {
     }
 
     /// I-29: who gives a copy is of one mind with its group, and its log is sound.
-    fn vouches(&mut self, id: NodeId) {
+    fn vouches(&mut self, id: Machine) {
         let Some(live) = self.live_mut(id) else { return };
         let sound = !live.writer.is_poisoned() && live.cut.is_none();
         let (role, state) = (live.node.role(), live.node.state());
@@ -141,7 +142,7 @@ impl World {
         self.check(checked);
     }
 
-    pub(crate) fn chunk_read(&mut self, id: NodeId, link: u64) {
+    pub(crate) fn chunk_read(&mut self, id: Machine, link: u64) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);

@@ -2,13 +2,14 @@
 
 use super::{CopyNews, GIVES, TAKES};
 use crate::faults::End;
+use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::process::Crash;
 use crate::world::{Event, World};
 use rep_node::rep_stream::restore::{
     ChunkId, Manifest, RestoreSink, SinkOutput, SourceMessage, Staging,
 };
-use rep_node::{FetchId, RestoreNews};
+use rep_node::{FetchId, RestoreNews, check_manifest};
 use rep_vlsn::{LogPoint, MemDisk, NodeId, Vlsn};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,12 +18,12 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Taking {
     fetch: FetchId,
-    sources: VecDeque<NodeId>,
+    sources: VecDeque<Machine>,
     at_least: Vlsn,
     staging: Option<Staging<MemDisk>>,
     /// The connection to the present source, and who that is.
     pub(super) link: Option<u64>,
-    source: Option<NodeId>,
+    source: Option<Machine>,
     pub(super) sink: Option<RestoreSink>,
     begun: bool,
     /// Chunks that the disk is to keep, in order.
@@ -36,7 +37,7 @@ impl World {
     /// An output.
     pub(in crate::driver) fn fetch(
         &mut self,
-        id: NodeId,
+        id: Machine,
         fetch: FetchId,
         sources: Vec<NodeId>,
         at_least: Vlsn,
@@ -45,12 +46,14 @@ impl World {
         self.note(id, &[70, fetch.0, at_least.get()], || {
             format!("n{} fetches a copy at {at_least} or later from {sources:?}", id.get())
         });
+        let sources =
+            sources.into_iter().filter_map(|source| self.machine_of(id, source)).collect();
         self.counts.fetches += 1;
         let run = self.process(id).run;
         let Some(live) = self.live_mut(id) else { return };
         live.taking = Some(Box::new(Taking {
             fetch,
-            sources: sources.into(),
+            sources,
             at_least,
             staging: None,
             link: None,
@@ -67,19 +70,19 @@ impl World {
     }
 
     /// An output: what is here stays.
-    pub(in crate::driver) fn fetch_no_more(&mut self, id: NodeId) {
+    pub(in crate::driver) fn fetch_no_more(&mut self, id: Machine) {
         let taking = self.live_mut(id).and_then(|live| live.taking.take());
         if let Some(link) = taking.and_then(|taking| taking.link) {
             self.close_copy(link, TAKES);
         }
     }
 
-    fn taking_mut(&mut self, id: NodeId) -> Option<&mut Taking> {
+    fn taking_mut(&mut self, id: Machine) -> Option<&mut Taking> {
         self.live_mut(id)?.taking.as_deref_mut()
     }
 
     /// The next source is dialled.
-    pub(crate) fn copy_asks(&mut self, id: NodeId) {
+    pub(crate) fn copy_asks(&mut self, id: Machine) {
         let disk = self.process(id).home.disk.clone();
         let Some(taking) = self.taking_mut(id) else { return };
         (taking.link, taking.sink, taking.begun, taking.due) = (None, None, false, None);
@@ -101,7 +104,7 @@ impl World {
         }
     }
 
-    fn fetch_fails(&mut self, id: NodeId, why: &str) {
+    fn fetch_fails(&mut self, id: Machine, why: &str) {
         let Some(taking) = self.live_mut(id).and_then(|live| live.taking.take()) else { return };
         if let Some(link) = taking.link {
             self.close_copy(link, TAKES);
@@ -110,26 +113,26 @@ impl World {
         self.tell_fetch(id, taking.fetch, RestoreNews::Failed { why: why.to_owned() });
     }
 
-    fn tell_fetch(&mut self, id: NodeId, fetch: FetchId, news: RestoreNews) {
+    fn tell_fetch(&mut self, id: Machine, fetch: FetchId, news: RestoreNews) {
         self.step(id, |node, now| node.handle_restore(now, fetch, news));
     }
 
     /// The present source gives nothing more.
-    fn source_fails(&mut self, id: NodeId, reason: String) {
+    fn source_fails(&mut self, id: Machine, reason: String) {
         let Some(taking) = self.taking_mut(id) else { return };
         let (fetch, by) = (taking.fetch, taking.source);
         if let Some(link) = taking.link.take() {
             self.close_copy(link, TAKES);
         }
         self.note(id, &[72], || format!("n{}: {by:?} gives no copy: {reason}", id.get()));
-        if let Some(by) = by {
+        if let Some(by) = by.and_then(|by| self.number_of(id, by)) {
             self.tell_fetch(id, fetch, RestoreNews::Refused { by, reason });
         }
         self.copy_asks(id);
     }
 
     /// The disk keeps nothing, or is gone with its machine.
-    fn cannot_keep(&mut self, id: NodeId, why: &str) {
+    fn cannot_keep(&mut self, id: Machine, why: &str) {
         if self.process(id).home.disk.crashed() {
             let (end, back) = self.tear_of(id);
             return self.end_and_back(id, end, back);
@@ -142,7 +145,7 @@ impl World {
         self.fetch_fails(id, why);
     }
 
-    pub(super) fn taker_hears(&mut self, id: NodeId, link: u64, news: CopyNews) {
+    pub(super) fn taker_hears(&mut self, id: Machine, link: u64, news: CopyNews) {
         match news {
             CopyNews::Opened => self.begin_taking(id),
             CopyNews::Unanswered => {
@@ -162,17 +165,17 @@ impl World {
         }
     }
 
-    fn begin_taking(&mut self, id: NodeId) {
+    fn begin_taking(&mut self, id: Machine) {
         let (now, config) = (self.now, self.copy_config());
         let Some(live) = self.live_mut(id) else { return };
-        let (local, group) = (live.clock.local(now), live.node.group());
+        let (local, group) = (live.clock.local(now), live.node.group().or(live.placed_in));
         let Some(taking) = live.taking.as_deref_mut() else { return };
         let Some(staging) = &mut taking.staging else { return };
         let have = match staging.ids() {
             Ok(have) => have,
             Err(error) => return self.cannot_keep(id, &error.to_string()),
         };
-        // Without an entry it does not know its group. Nor does a member that was wiped, which is none of the group's.
+        // Without an entry it knows only the group that has admitted it, if one has.
         let Some(group) = group else { return self.fetch_fails(id, "it has no group") };
         self.counts.chunks_had += have.len() as u64;
         let Some(taking) = self.taking_mut(id) else { return };
@@ -180,7 +183,7 @@ impl World {
         self.pump_taking(id);
     }
 
-    fn taker_is_told(&mut self, id: NodeId, link: u64, frame: bytes::Bytes) {
+    fn taker_is_told(&mut self, id: Machine, link: u64, frame: bytes::Bytes) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
@@ -194,7 +197,10 @@ impl World {
         self.pump_taking(id);
     }
 
-    pub(super) fn pump_taking(&mut self, id: NodeId) {
+    pub(super) fn pump_taking(&mut self, id: Machine) {
+        if let Some(why) = self.is_of_no_use(id) {
+            return self.source_fails(id, why);
+        }
         loop {
             let Some(taking) = self.taking_mut(id) else { return };
             let (Some(sink), Some(link)) = (&mut taking.sink, taking.link) else { return };
@@ -228,17 +234,28 @@ impl World {
         }
     }
 
-    fn note_beginning(&mut self, id: NodeId) {
+    /// Why what begins to come could not be put in place here: of a group that knows the directory no more, for one.
+    fn is_of_no_use(&mut self, id: Machine) -> Option<String> {
+        let incarnation = self.process(id).incarnation;
+        let live = self.live_mut(id)?;
+        let me = live.node.status(Duration::ZERO).me;
+        let taking = live.taking.as_deref()?;
+        let manifest = taking.sink.as_ref()?.manifest().filter(|_| !taking.begun)?;
+        check_manifest(manifest, me, incarnation).err()
+    }
+
+    fn note_beginning(&mut self, id: Machine) {
         let Some(taking) = self.taking_mut(id) else { return };
         let gives = taking.sink.as_ref().is_some_and(|sink| sink.manifest().is_some());
         if let (true, false, Some(source)) = (gives, taking.begun, taking.source) {
             taking.begun = true;
             let fetch = taking.fetch;
+            let Some(source) = self.number_of(id, source) else { return };
             self.tell_fetch(id, fetch, RestoreNews::Began { source });
         }
     }
 
-    fn keep_chunks(&mut self, id: NodeId) {
+    fn keep_chunks(&mut self, id: Machine) {
         let Some(taking) = self.taking_mut(id) else { return };
         if taking.busy || taking.keeping.is_empty() {
             return;
@@ -248,7 +265,7 @@ impl World {
         self.schedule.push(self.now + after, Event::ChunkKept { id, run });
     }
 
-    pub(crate) fn chunk_kept(&mut self, id: NodeId) {
+    pub(crate) fn chunk_kept(&mut self, id: Machine) {
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
@@ -278,7 +295,7 @@ impl World {
     }
 
     /// All of it is there; the node says whether it is taken.
-    fn has_it_all(&mut self, id: NodeId, manifest: Manifest, order: Vec<ChunkId>) {
+    fn has_it_all(&mut self, id: Machine, manifest: Manifest, order: Vec<ChunkId>) {
         self.note_beginning(id);
         let Some(taking) = self.taking_mut(id) else { return };
         let (fetch, point) = (taking.fetch, manifest.point);
@@ -291,7 +308,7 @@ impl World {
     }
 
     /// An output: from here on the member does nothing until it is opened again.
-    pub(in crate::driver) fn makes_way(&mut self, id: NodeId, point: LogPoint) {
+    pub(in crate::driver) fn makes_way(&mut self, id: Machine, point: LogPoint) {
         let checked = self.oracle.may_take(id, point);
         self.check(checked);
         let run = self.process(id).run;
@@ -302,7 +319,7 @@ impl World {
     }
 
     /// The copy is durable, and the member is opened again.
-    pub(crate) fn copy_stored(&mut self, id: NodeId) {
+    pub(crate) fn copy_stored(&mut self, id: Machine) {
         let Some(taking) = self.live_mut(id).and_then(|live| live.taking.take()) else { return };
         let (Some(mut staging), Some((manifest, order))) = (taking.staging, taking.whole) else {
             return;

@@ -1,0 +1,76 @@
+//! Rules of a monitor, each of which a planted bug breaks.
+
+use crate::harness::Group;
+use rep_node::rep_stream::{Connection, Handshake, RefuseReason};
+use rep_node::{FeederMessage, Link, MemberType, Message, ReplicaMessage, Service};
+use rep_vlsn::{NodeId, Term, Vlsn};
+use std::time::Duration;
+
+/// A group of so many, and a monitor.
+pub(crate) fn watched(names: &[&str]) -> (Group, NodeId) {
+    let mut group = Group::new(names);
+    group.start_all();
+    group.run_until("a master", |group| group.master().is_some());
+    let monitor = group.join_as("eye", MemberType::Monitor);
+    group.run_until("it knows the master", |group| {
+        group.node(monitor).master().is_some() && group.node(monitor).master() == group.master()
+    });
+    group.run_for(Duration::from_secs(1));
+    (group, monitor)
+}
+
+/// It would be a member's word that there is a later master.
+pub(crate) fn what_a_monitor_says_is_not_heeded() {
+    let (mut group, monitor) = watched(&["n1", "n2", "n3"]);
+    let master = group.the_master();
+    let term = group.node(master).term();
+    let later = Term::new(term.get() + 7);
+    let link = group.peer_link(master, monitor);
+    for message in [
+        Message::Heartbeat { term: later, round: 1, quorate: true },
+        Message::HeartbeatReply { term: later, round: 0 },
+    ] {
+        group.act(master, |node, now| node.handle_message(now, link, message).unwrap());
+    }
+    group.run_for(Duration::from_secs(1));
+    assert_eq!((group.master(), group.node(master).term()), (Some(master), term));
+}
+
+pub(crate) fn a_monitor_gives_no_answer_that_counts() {
+    let (mut group, _) = watched(&["n1"]);
+    group.run_for(Duration::from_secs(3));
+    assert!(group.count("heartbeat") > 0);
+    assert_eq!(group.count("heartbeat reply"), 0, "there is nobody else who could");
+    assert_eq!(group.count("election message"), 0);
+}
+
+pub(crate) fn a_monitor_is_refused_a_stream() {
+    let (mut group, monitor) = watched(&["n1", "n2", "n3"]);
+    let master = group.the_master();
+    let incarnation = group.machines[&monitor].incarnation;
+    let link = Link { peer: monitor, service: Service::Feeder, epoch: 1 << 40 };
+    let log = group.node(monitor).log().clone();
+    let handshake = Handshake {
+        connection: Connection { term: group.node(master).term(), epoch: link.epoch },
+        group: group.node(master).group(),
+        node: monitor,
+        incarnation,
+        first: log.first(),
+        last: log.last(),
+        synced: log.synced(),
+        dvlsn: Vlsn::NULL,
+        history: log.history().clone(),
+        attributes: Vec::new(),
+    };
+    let asks = Message::ToFeeder(ReplicaMessage::Handshake(handshake));
+    group.act(master, |node, now| {
+        node.handle_link_up(now, link, incarnation, false);
+        node.handle_message(now, link, asks).unwrap();
+    });
+    let refused = group.sent.get("feeder message").map(|(_, last)| last.clone());
+    let reason = match refused {
+        Some(Message::ToReplica(FeederMessage::Refused { reason, .. })) => Some(reason),
+        _ => None,
+    };
+    assert_eq!(reason, Some(RefuseReason::NotMember));
+}
