@@ -4,6 +4,7 @@ use crate::replicate::{Places, Results};
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Entries;
 use crate::runtime::restore::Answer;
+use crate::runtime::restore::loading::{LOADS_MAX, Load, Loaded};
 use crate::runtime::restore::reopening::Reopens;
 use crate::runtime::shared::Shared;
 use bytes::Bytes;
@@ -26,14 +27,18 @@ pub(crate) enum Task {
     Apply(Range),
     /// A copy is to be given to another member.
     Snapshot(Answer<Result<Box<dyn Snapshot>, StoreError>>),
+    /// A chunk of a copy that is being fetched is to be loaded beside the state.
+    Load(Load),
+    /// What was loaded is not needed any more.
+    Unload(Loaded),
     /// The directory is to be opened again, with the copy that was fetched.
     Reopen,
     /// The directory is to be opened again, as that of a member that this tells of.
     TakePlace(Bytes),
 }
 
-/// A range and a reopening, and as many snapshots as copies are given at a time.
-pub(crate) const TASKS_MAX: usize = 16;
+/// A range, a reopening and an unloading, as many snapshots as copies are given at a time, and the chunks of one that is taken.
+pub(crate) const TASKS_MAX: usize = 16 + LOADS_MAX;
 
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
@@ -82,6 +87,10 @@ impl<M: StateMachine> Applier<M> {
             match tasks.pop(due) {
                 Ok(Some(Task::Apply(range))) => self.apply(range)?,
                 Ok(Some(Task::Snapshot(answer))) => answer.give(self.machine.snapshot()),
+                Ok(Some(Task::Load(load))) => {
+                    load.carry_out(&mut self.machine).map_err(|error| error.to_string())?;
+                }
+                Ok(Some(Task::Unload(loaded))) => loaded.unload(&mut self.machine),
                 Ok(Some(Task::Reopen)) => self.reopen(None)?,
                 Ok(Some(Task::TakePlace(place))) => self.reopen(Some(place))?,
                 Ok(None) => {}

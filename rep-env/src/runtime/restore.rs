@@ -1,11 +1,12 @@
 //! Copies of the state for members that no log reaches any more (decision 24): the threads and the disk of it.
 //!
 //! What is to be done, and when, is said by `rep-node`; who says what to whom by `rep-stream`. Here is a service that gives
-//! copies ([`giving`]), a thread that fetches one ([`fetching`]), and the way in which a member opens itself again with what was
+//! copies ([`giving`]), a thread that fetches one ([`fetching`]) and has it loaded meanwhile ([`loading`]), and the way in which a member opens itself again with what was
 //! fetched ([`reopening`]), which the thread that owns the state machine goes.
 
 pub(crate) mod fetching;
 pub(crate) mod giving;
+pub(crate) mod loading;
 pub(crate) mod reopening;
 
 use crate::runtime::shared::Shared;
@@ -58,6 +59,14 @@ impl<T> Question<T> {
     /// Waits until it is answered, or nobody will.
     pub(crate) fn wait(self) -> Option<T> {
         self.0.pop(None).ok().flatten()
+    }
+
+    /// Waits until then; `None` if there is no answer yet, and `Some(None)` if there will be none.
+    pub(crate) fn wait_until(&self, deadline: Instant) -> Option<Option<T>> {
+        match self.0.pop(Some(deadline)) {
+            Ok(None) => None,
+            answered => Some(answered.ok().flatten()),
+        }
     }
 
     /// The same, unless `is_over` meanwhile, which nobody tells and is looked at now and then.

@@ -168,7 +168,7 @@ fn start_found<D: Disk, M: StateMachine>(
     let runtime =
         Runtime { shared: own, services, transport, threads: running, log, listener, places };
     let needs_whole_log = machine.is_rebuilt_from_the_log();
-    let fetcher = Fetcher::new(Arc::clone(&context), staging, needs_whole_log);
+    let fetcher = Fetcher::new(Arc::clone(&context), staging, tasks.clone(), needs_whole_log);
     let (told, log, running) = (Arc::clone(&config), Arc::clone(&entries), threads.clone());
     let scrubbed = config.home.is_some().then(|| disk.clone());
     let directory = reopening::Directory { disk, path, config, context, fetcher, writers: None };

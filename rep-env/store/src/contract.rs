@@ -40,6 +40,8 @@ pub fn check<S: Subject>(mut make: impl FnMut() -> S) {
     readers_see_one_point_while_batches_are_applied(&mut make);
     a_checkpoint_survives_reopening(&mut make());
     a_snapshot_installs_elsewhere(&mut make);
+    a_state_goes_on_while_another_is_loaded(&mut make);
+    what_was_loaded_in_vain_leaves_no_trace(&mut make);
     a_snapshot_is_not_moved_by_applies(&mut make);
     a_copy_goes_on_with_the_snapshot_of_another_machine(&mut make);
     a_damaged_snapshot_changes_nothing(&mut make);
@@ -289,6 +291,69 @@ pub fn a_copy_goes_on_with_the_snapshot_of_another_machine<S: Subject>(
         assert_eq!(digest_of(&other), states[&point]);
         apply(&mut other, &history[later..]);
     }
+}
+
+/// What is loaded ahead of an install is seen by nobody while the state goes on, and is then put in its place with the rest.
+pub fn a_state_goes_on_while_another_is_loaded<S: Subject>(make: &mut impl FnMut() -> S) {
+    let history = history(&make());
+    let states = digests(&mut make());
+    let chunks = chunks_at(&mut make(), &history[..40]);
+    for ahead in [1, chunks.len() / 2, chunks.len()] {
+        let mut subject = make();
+        let mut machine = subject.open();
+        if !load(&mut machine, &chunks[..ahead]) {
+            return;
+        }
+        for entry in &history[..10] {
+            apply(&mut machine, std::slice::from_ref(entry));
+            assert_eq!(digest_of(&machine), states[&entry.point], "it is as without");
+        }
+        machine.checkpoint().expect("a checkpoint");
+        let point = install(&mut machine, chunks[ahead..].to_vec()).expect("a whole snapshot");
+        assert_eq!((point, machine.applied()), (history[39].point, point));
+        drop(machine);
+        let mut machine = subject.open();
+        assert_eq!((machine.applied(), digest_of(&machine)), (point, states[&point]));
+        apply(&mut machine, &history);
+    }
+}
+
+/// What was loaded and is not wanted, or is none of the snapshot that is installed, leaves no trace.
+pub fn what_was_loaded_in_vain_leaves_no_trace<S: Subject>(make: &mut impl FnMut() -> S) {
+    let history = history(&make());
+    let states = digests(&mut make());
+    let (chunks, other) =
+        (chunks_at(&mut make(), &history[..40]), chunks_at(&mut make(), &history[..30]));
+    let mut subject = make();
+    let mut machine = subject.open();
+    apply(&mut machine, &history[..10]);
+    machine.checkpoint().expect("a checkpoint");
+    let before = (machine.applied(), digest_of(&machine));
+    let first = chunks[..1].to_vec();
+    if !load(&mut machine, &first) {
+        return;
+    }
+    install(&mut machine, chunks.clone()).expect_err("its first chunk is there already");
+    assert_eq!((machine.applied(), digest_of(&machine)), before);
+    load(&mut machine, &first);
+    machine.load(&first[0]).expect_err("the same again");
+    load(&mut machine, &first);
+    install(&mut machine, other[other.len() - 1..].to_vec()).expect_err("the end of another one");
+    assert_eq!((machine.applied(), digest_of(&machine)), before);
+    load(&mut machine, &chunks);
+    drop(machine);
+    let mut machine = subject.open();
+    assert_eq!((machine.applied(), digest_of(&machine)), before, "it was never installed");
+    load(&mut machine, &first);
+    machine.unload();
+    let point = install(&mut machine, other).expect("a whole snapshot");
+    assert_eq!(digest_of(&machine), states[&point]);
+}
+
+/// Whether the machine loads anything ahead of an install.
+fn load<M: StateMachine>(machine: &mut M, chunks: &[Bytes]) -> bool {
+    let loaded = |chunk: &Bytes| machine.load(chunk).expect("a chunk of a snapshot");
+    chunks.iter().map(loaded).fold(true, |all, one| all & one)
 }
 
 /// A snapshot that is not whole leaves the old state, also when the machine is opened again.

@@ -5,10 +5,11 @@
 
 use crate::engine::{Engine, ViewSource};
 use crate::memory::{Memory, MemoryHome};
-use crate::snapshot::{Cutting, DatabasesSnapshot, install};
+use crate::snapshot::{Cutting, DatabasesSnapshot, Receiver, install};
 use crate::state_machine::Chunks;
 use crate::write_set::{Run, runs_of};
 use crate::{Digest, Entry, Snapshot, StateMachine, StoreError, View};
+use bytes::Bytes;
 use rep_vlsn::{Kind, LogPoint, mutant};
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Databases {
     /// Counted by the snapshots that live.
     snapshots: Arc<()>,
     cutting: Cutting,
+    /// What was loaded of a snapshot.
+    loaded: Option<Receiver>,
 }
 
 impl Databases {
@@ -87,7 +90,8 @@ impl Databases {
     pub(crate) fn over(engine: Box<dyn Engine>) -> Self {
         let applied = engine.recovered();
         let snapshots = Arc::new(());
-        Databases { engine, applied, poisoned: false, snapshots, cutting: Cutting::USUAL }
+        let (cutting, loaded) = (Cutting::USUAL, None);
+        Databases { engine, applied, poisoned: false, snapshots, cutting, loaded }
     }
 
     /// The same with chunks of snapshots that are at least so long (64 KiB), and sixteen times at most: shorter ones make
@@ -156,8 +160,25 @@ impl StateMachine for Databases {
         Ok(Box::new(DatabasesSnapshot::of(view, self.cutting, Arc::clone(&self.snapshots))?))
     }
 
+    fn load(&mut self, chunk: &Bytes) -> Result<bool, StoreError> {
+        let mut receiver = self.loaded.take().unwrap_or_default();
+        let taken = self.change(|engine| receiver.take(chunk, engine));
+        match taken {
+            Ok(()) => self.loaded = Some(receiver),
+            Err(_) => self.engine.unload(),
+        }
+        taken.map(|()| true)
+    }
+
+    fn unload(&mut self) {
+        self.loaded = None;
+        self.engine.unload();
+    }
+
     fn install(&mut self, chunks: &mut Chunks<'_>) -> Result<LogPoint, StoreError> {
-        let point = self.change(|engine| install(engine, chunks))?;
+        let mut receiver = self.loaded.take().unwrap_or_default();
+        let installed = self.change(|engine| install(&mut receiver, engine, chunks));
+        let point = installed.inspect_err(|_| self.engine.unload())?;
         self.applied = point;
         Ok(point)
     }

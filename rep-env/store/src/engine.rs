@@ -18,7 +18,7 @@ pub(crate) type Pairs = Box<dyn Iterator<Item = Result<Pair, StoreError>> + Send
 
 /// Holds pairs by (database, key), and the point that they stand for.
 ///
-/// After an error of `apply`, `checkpoint` or [`Loading`] that [poisons](StoreError::poisons) it is not called again.
+/// After an error that [poisons](StoreError::poisons) it is not called again.
 pub(crate) trait Engine: Send {
     /// The point that the pairs stood for when the engine was opened.
     fn recovered(&self) -> LogPoint;
@@ -39,20 +39,18 @@ pub(crate) trait Engine: Send {
         false
     }
 
-    /// Begins to replace everything, see [`Loading`].
-    fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError>;
+    /// Adds pairs to a state that may take the place of the present one, which may go on meanwhile. Nobody sees them, and they end with
+    /// this value.
+    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError>;
+
+    /// Puts what was loaded in place of the old state, durably, at one stroke.
+    fn put_in_place(&mut self, applied: LogPoint) -> Result<(), StoreError>;
+
+    /// Forgets what was loaded. What cannot be removed now goes when something is loaded again, or at the next opening.
+    fn unload(&mut self);
 
     /// Gives views, for as long as anyone wants.
     fn source(&self) -> Arc<dyn ViewSource>;
-}
-
-/// A replacement of everything; dropped without `commit`, nothing happened.
-pub(crate) trait Loading {
-    /// Adds pairs.
-    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError>;
-
-    /// Puts the new state in place of the old one, durably.
-    fn commit(self: Box<Self>, applied: LogPoint) -> Result<(), StoreError>;
 }
 
 /// Gives views of what is applied.

@@ -16,7 +16,7 @@ mod keys;
 mod opening;
 mod view;
 
-use crate::engine::{Engine, Loading, ViewSource};
+use crate::engine::{Engine, ViewSource};
 use crate::write_set::Run;
 use crate::{StoreError, View};
 use ::fjall as engine;
@@ -33,6 +33,8 @@ pub(crate) struct Fjall {
     disk: engine::Database,
     current: Arc<Generation>,
     applied: LogPoint,
+    /// The next generation, while it is loaded.
+    loading: Option<Keyspace>,
     published: Arc<RwLock<View>>,
     /// Generations that some view may still show.
     living: Vec<Weak<Generation>>,
@@ -46,12 +48,20 @@ impl Fjall {
         let (current, applied) = generation::recover(&disk)?;
         let published = Arc::new(RwLock::new(view_of(&disk, &current, applied)));
         let living = vec![Arc::downgrade(&current)];
-        Ok(Fjall { disk, current, applied, published, living, _lock: lock })
+        Ok(Fjall { disk, current, applied, loading: None, published, living, _lock: lock })
     }
 
     fn publish(&mut self, applied: LogPoint) {
         self.applied = applied;
         *self.published.write() = view_of(&self.disk, &self.current, applied);
+    }
+
+    /// The keyspace of the next generation, which is made if there is none.
+    fn next(&mut self) -> Result<Keyspace, StoreError> {
+        if self.loading.is_none() {
+            self.loading = Some(generation::create(&self.disk, self.current.number + 1)?);
+        }
+        Ok(self.loading.clone().expect("it was just made"))
     }
 
     /// Puts a loaded generation in place of the present one, which lives as long as its views.
@@ -100,56 +110,34 @@ impl Engine for Fjall {
         true
     }
 
-    fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {
-        let number = self.current.number + 1;
-        let keyspace = generation::create(&self.disk, number)?;
-        Ok(Box::new(Replacement { fjall: self, number, keyspace: Some(keyspace) }))
+    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
+        let keyspace = self.next()?;
+        let mut batch = self.disk.batch();
+        write_runs(&mut batch, &keyspace, runs)?;
+        batch.commit().map_err(StoreError::engine("load pairs"))
+    }
+
+    fn put_in_place(&mut self, applied: LogPoint) -> Result<(), StoreError> {
+        let keyspace = self.next()?;
+        let mut batch = self.disk.batch();
+        write_applied(&mut batch, &keyspace, applied);
+        batch.commit().map_err(StoreError::engine("install"))?;
+        self.checkpoint()?;
+        self.loading = None;
+        let next = Arc::new(Generation::new(self.current.number + 1, keyspace));
+        self.succeed(next, applied)
+    }
+
+    fn unload(&mut self) {
+        // Should this fail, the next opening does it: a generation without an applied point is deleted there.
+        let Some(keyspace) = self.loading.take() else { return };
+        if let Err(error) = self.disk.delete_keyspace(keyspace) {
+            tracing::warn!(%error, "a replacement that was given up could not be deleted");
+        }
     }
 
     fn source(&self) -> Arc<dyn ViewSource> {
         Arc::clone(&self.published) as Arc<dyn ViewSource>
-    }
-}
-
-/// The next generation, while it is loaded.
-struct Replacement<'a> {
-    fjall: &'a mut Fjall,
-    number: u64,
-    /// Taken when it is complete.
-    keyspace: Option<Keyspace>,
-}
-
-impl Replacement<'_> {
-    fn keyspace(&self) -> &Keyspace {
-        self.keyspace.as_ref().expect("it is taken by `commit`, which is the end")
-    }
-}
-
-impl Loading for Replacement<'_> {
-    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
-        let mut batch = self.fjall.disk.batch();
-        write_runs(&mut batch, self.keyspace(), runs)?;
-        batch.commit().map_err(StoreError::engine("load pairs"))
-    }
-
-    fn commit(mut self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
-        let mut batch = self.fjall.disk.batch();
-        write_applied(&mut batch, self.keyspace(), applied);
-        batch.commit().map_err(StoreError::engine("install"))?;
-        self.fjall.checkpoint()?;
-        let Some(keyspace) = self.keyspace.take() else { return Ok(()) };
-        let next = Arc::new(Generation::new(self.number, keyspace));
-        self.fjall.succeed(next, applied)
-    }
-}
-
-impl Drop for Replacement<'_> {
-    fn drop(&mut self) {
-        // Should this fail, the next opening does it: a generation without an applied point is deleted there.
-        let Some(keyspace) = self.keyspace.take() else { return };
-        if let Err(error) = self.fjall.disk.delete_keyspace(keyspace) {
-            tracing::warn!(%error, "a replacement that was given up could not be deleted");
-        }
     }
 }
 

@@ -12,7 +12,7 @@
 mod key;
 pub(crate) mod tree;
 
-use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource};
+use crate::engine::{Engine, EngineView, Pairs, ViewSource};
 use crate::write_set::Run;
 use crate::{Database, StoreError, View};
 use bytes::Bytes;
@@ -80,6 +80,8 @@ impl State {
 
 pub(crate) struct Memory {
     shared: Arc<RwLock<State>>,
+    /// What was loaded to take its place.
+    loaded: State,
     /// Where checkpoints go; without one nothing outlives the store, and no checkpoint keeps old nodes.
     home: Option<MemoryHome>,
 }
@@ -87,13 +89,14 @@ pub(crate) struct Memory {
 impl Memory {
     /// Opens empty, for as long as it lives.
     pub(crate) fn ephemeral() -> Self {
-        Memory { shared: Arc::default(), home: None }
+        Memory { shared: Arc::default(), loaded: State::default(), home: None }
     }
 
     /// Opens at the last checkpoint of `home`.
     pub(crate) fn open(home: MemoryHome) -> Self {
         let state = home.0.lock().clone();
-        Memory { shared: Arc::new(RwLock::new(state)), home: Some(home) }
+        let shared = Arc::new(RwLock::new(state));
+        Memory { shared, loaded: State::default(), home: Some(home) }
     }
 }
 
@@ -120,29 +123,23 @@ impl Engine for Memory {
         self.home.is_some()
     }
 
-    fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {
-        Ok(Box::new(Replacement { memory: self, state: State::default() }))
+    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
+        runs.iter().for_each(|run| self.loaded.change(run));
+        Ok(())
+    }
+
+    fn put_in_place(&mut self, applied: LogPoint) -> Result<(), StoreError> {
+        let loaded = std::mem::take(&mut self.loaded);
+        *self.shared.write() = State { applied, ..loaded };
+        self.checkpoint()
+    }
+
+    fn unload(&mut self) {
+        self.loaded = State::default();
     }
 
     fn source(&self) -> Arc<dyn ViewSource> {
         Arc::clone(&self.shared) as Arc<dyn ViewSource>
-    }
-}
-
-struct Replacement<'a> {
-    memory: &'a mut Memory,
-    state: State,
-}
-
-impl Loading for Replacement<'_> {
-    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
-        runs.iter().for_each(|run| self.state.change(run));
-        Ok(())
-    }
-
-    fn commit(self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
-        *self.memory.shared.write() = State { applied, ..self.state };
-        self.memory.checkpoint()
     }
 }
 

@@ -11,9 +11,10 @@
 //! A database is a table, and beside it one of the tails of its longest values ([`pieces`]).
 
 mod flushing;
+mod loading;
 mod pieces;
 
-use crate::engine::{Engine, EngineView, Loading, Pairs, ViewSource, net_changes, sync_parent};
+use crate::engine::{Engine, EngineView, Pairs, ViewSource, net_changes, sync_parent};
 use crate::write_set::Run;
 use crate::{Database, StoreError, View};
 use ::redb as engine;
@@ -22,7 +23,7 @@ use engine::{
     Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata,
     TableDefinition, TableError, TableHandle, WriteTransaction,
 };
-use flushing::Flushing;
+use loading::Loading;
 use parking_lot::RwLock;
 use rep_vlsn::LogPoint;
 use std::collections::BTreeMap;
@@ -39,11 +40,6 @@ const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("rep");
 const PREFIX: &str = "db.";
 /// Before the name of a database: the tails of those of its values that are cut.
 const TAILS_PREFIX: &str = "tail.";
-/// Before the name of a table that is to take the place of another one: no reader looks there.
-const LOADING_PREFIX: &str = "new.";
-/// So many bytes of a new state are written by one transaction. One alone would have to read all of its pages again for their
-/// checksums when it ends, since memory does not hold them for so long. Tests have no such states.
-const LOADING_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 8 << 20 };
 
 type PairTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -52,6 +48,8 @@ pub(crate) struct Redb {
     /// Where the file is, if it is one.
     path: Option<PathBuf>,
     applied: LogPoint,
+    /// A state that is to take the place of this one.
+    loading: Option<Loading>,
     published: Arc<RwLock<View>>,
 }
 
@@ -71,9 +69,22 @@ impl Redb {
             Some(applied) => applied,
             None => found(&file)?,
         };
-        forget_loading(&file)?;
+        loading::forget(&file)?;
         let published = Arc::new(RwLock::new(view_of(&file, applied)?));
-        Ok(Redb { file, path: None, applied, published })
+        Ok(Redb { file, path: None, applied, loading: None, published })
+    }
+
+    /// What is being loaded, or the beginning of it.
+    fn take_loading(&mut self) -> Result<Loading, StoreError> {
+        match self.loading.take() {
+            Some(loading) => Ok(loading),
+            None => Loading::begin(&self.file, self.path.as_deref()),
+        }
+    }
+
+    /// One writes at a time.
+    fn pause_loading(&mut self) -> Result<(), StoreError> {
+        self.loading.as_mut().map_or(Ok(()), |loading| loading.pause(&self.file))
     }
 
     fn publish(&mut self, applied: LogPoint) -> Result<(), StoreError> {
@@ -90,6 +101,7 @@ impl Engine for Redb {
     }
 
     fn apply(&mut self, runs: &[Run<'_>], applied: LogPoint) -> Result<(), StoreError> {
+        self.pause_loading()?;
         let mut txn = begin(&self.file)?;
         txn.set_durability(Durability::None).map_err(StoreError::engine("begin a batch"))?;
         write_runs(&txn, runs, "")?;
@@ -99,115 +111,36 @@ impl Engine for Redb {
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.pause_loading()?;
         let txn = begin_durable(&self.file)?;
         write_applied(&txn, self.applied)?;
         txn.commit().map_err(StoreError::engine("checkpoint"))?;
         self.publish(self.applied)
     }
 
-    fn replace(&mut self) -> Result<Box<dyn Loading + '_>, StoreError> {
-        forget_loading(&self.file)?;
-        // Without it the end of the loading takes longer, and nothing else.
-        let flushing = self.path.as_deref().and_then(|path| Flushing::start(path).ok());
-        let txn = Some(begin(&self.file)?);
-        Ok(Box::new(Replacement { txn, redb: self, loaded: 0, flushing }))
+    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
+        let mut loading = self.take_loading()?;
+        loading.load(&self.file, runs)?;
+        self.loading = Some(loading);
+        Ok(())
+    }
+
+    fn put_in_place(&mut self, applied: LogPoint) -> Result<(), StoreError> {
+        let txn = self.take_loading()?.finish(&self.file)?;
+        write_applied(&txn, applied)?;
+        txn.commit().map_err(StoreError::engine("install"))?;
+        self.publish(applied)
+    }
+
+    fn unload(&mut self) {
+        // With its transaction, which has to end before another one can begin.
+        self.loading = None;
+        drop(loading::forget(&self.file));
     }
 
     fn source(&self) -> Arc<dyn ViewSource> {
         Arc::clone(&self.published) as Arc<dyn ViewSource>
     }
-}
-
-/// New tables beside the old ones, which one durable transaction puts in their place.
-struct Replacement<'a> {
-    redb: &'a mut Redb,
-    /// `None` when it is over.
-    txn: Option<WriteTransaction>,
-    /// Bytes of pairs in the present transaction.
-    loaded: u64,
-    /// Without a path there is nobody to do it, and the end does it all.
-    flushing: Option<Flushing>,
-}
-
-impl Replacement<'_> {
-    /// What has been loaded is committed, but not durably, and under names that nobody knows.
-    fn go_on(&mut self) -> Result<(), StoreError> {
-        if let Some(mut txn) = self.txn.take() {
-            txn.set_durability(Durability::None).map_err(StoreError::engine("begin to load"))?;
-            txn.commit().map_err(StoreError::engine("load"))?;
-        }
-        self.flushing.iter().for_each(Flushing::go_on);
-        self.txn = Some(begin(&self.redb.file)?);
-        self.loaded = 0;
-        Ok(())
-    }
-}
-
-impl Loading for Replacement<'_> {
-    fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
-        if self.loaded >= LOADING_BYTES {
-            self.go_on()?;
-        }
-        let pairs = runs.iter().flat_map(|run| &run.changes);
-        let bytes =
-            |(key, value): &(&[u8], Option<&[u8]>)| key.len() + value.map_or(0, <[u8]>::len);
-        self.loaded += pairs.map(|pair| bytes(pair) as u64).sum::<u64>();
-        let txn = self.txn.as_ref().expect("it is not over");
-        write_runs(txn, runs, LOADING_PREFIX)
-    }
-
-    fn commit(mut self: Box<Self>, applied: LogPoint) -> Result<(), StoreError> {
-        self.flushing.take().map_or(Ok(()), Flushing::finish)?;
-        let mut txn = self.txn.take().expect("it is not over");
-        make_durable(&mut txn)?;
-        delete_tables(&txn, PREFIX)?;
-        delete_tables(&txn, TAILS_PREFIX)?;
-        for new in tables(&txn, LOADING_PREFIX)? {
-            let old = new.name()[LOADING_PREFIX.len()..].to_owned();
-            txn.rename_table(new, definition(&old)).map_err(StoreError::engine("name a table"))?;
-        }
-        write_applied(&txn, applied)?;
-        txn.commit().map_err(StoreError::engine("install"))?;
-        self.redb.publish(applied)
-    }
-}
-
-impl Drop for Replacement<'_> {
-    fn drop(&mut self) {
-        if let Some(txn) = self.txn.take() {
-            drop(txn);
-            // If they cannot go now they go before the next replacement, or when the file is opened again.
-            drop(forget_loading(&self.redb.file));
-        }
-    }
-}
-
-/// Removes what an interrupted replacement has left.
-fn forget_loading(file: &engine::Database) -> Result<(), StoreError> {
-    let left = file.begin_read().map_err(StoreError::engine("begin to read"))?;
-    let left = left.list_tables().map_err(StoreError::engine("list tables"))?;
-    if !left.into_iter().any(|table| table.name().starts_with(LOADING_PREFIX)) {
-        return Ok(());
-    }
-    let mut txn = begin(file)?;
-    txn.set_durability(Durability::None).map_err(StoreError::engine("begin to write"))?;
-    delete_tables(&txn, LOADING_PREFIX)?;
-    txn.commit().map_err(StoreError::engine("drop what was left"))
-}
-
-fn delete_tables(txn: &WriteTransaction, prefix: &str) -> Result<(), StoreError> {
-    tables(txn, prefix)?.into_iter().try_for_each(|table| {
-        txn.delete_table(table).map(drop).map_err(StoreError::engine("drop a table"))
-    })
-}
-
-/// The tables whose names begin so.
-fn tables(
-    txn: &WriteTransaction,
-    prefix: &str,
-) -> Result<Vec<engine::UntypedTableHandle>, StoreError> {
-    let tables = txn.list_tables().map_err(StoreError::engine("list tables"))?;
-    Ok(tables.filter(|table| table.name().starts_with(prefix)).collect())
 }
 
 /// A read transaction, and the tables that somebody has opened in it.

@@ -22,7 +22,7 @@ pub(crate) use cutting::Cutting;
 pub use cutting::{CHUNK_BYTES, CHUNK_BYTES_MIN};
 
 use crate::digest::Digester;
-use crate::engine::{Engine, Loading, Pair};
+use crate::engine::{Engine, Pair};
 use crate::state_machine::Chunks;
 use crate::view::Range;
 use crate::write_set::{Run, WRITE_SET_BYTES_MAX, codec, runs_of};
@@ -169,57 +169,57 @@ impl fmt::Debug for DatabasesSnapshot {
     }
 }
 
-/// Replaces what `engine` holds by what the chunks say, if they are one whole snapshot.
+/// Replaces what `engine` holds by what it has loaded and these chunks say, if together they are one whole snapshot.
 pub(crate) fn install(
+    receiver: &mut Receiver,
     engine: &mut dyn Engine,
     chunks: &mut Chunks<'_>,
 ) -> Result<LogPoint, StoreError> {
-    let mut receiver = Receiver::default();
-    let mut loading = engine.replace()?;
-    for chunk in chunks {
-        if let Some(point) = receiver.take(&chunk?, &mut *loading)? {
-            loading.commit(point)?;
-            return Ok(point);
-        }
+    while receiver.whole.is_none() {
+        let chunk = chunks.next().ok_or(receiver.refuse("the snapshot ends early"))?;
+        receiver.take(&chunk?, engine)?;
     }
-    Err(receiver.refuse("the snapshot ends early"))
+    let point = receiver.whole.expect("it is whole");
+    engine.put_in_place(point)?;
+    Ok(point)
 }
 
-/// What has been seen of a snapshot.
-struct Receiver {
+/// What has been seen of a snapshot, and was loaded.
+pub(crate) struct Receiver {
     number: u32,
     pairs: u64,
     digester: Digester,
     last: Option<(String, Vec<u8>)>,
+    /// The snapshot's point, once all of it was seen.
+    whole: Option<LogPoint>,
 }
 
 impl Default for Receiver {
     fn default() -> Self {
-        Receiver { number: 0, pairs: 0, digester: Digester::new(), last: None }
+        Receiver { number: 0, pairs: 0, digester: Digester::new(), last: None, whole: None }
     }
 }
 
 impl Receiver {
-    /// Takes the next chunk; the last one says the point.
-    fn take(
-        &mut self,
-        chunk: &[u8],
-        loading: &mut dyn Loading,
-    ) -> Result<Option<LogPoint>, StoreError> {
+    /// Loads the next chunk; the last one says the point. After an error what was loaded is of no use.
+    pub(crate) fn take(&mut self, chunk: &[u8], engine: &mut dyn Engine) -> Result<(), StoreError> {
+        if self.whole.is_some() {
+            return Err(self.refuse("it comes after the last one"));
+        }
         let (kind, body, crc) = self.open(chunk)?;
         match kind {
             PAIRS => {
                 self.digester.chunk(chunk.len(), crc);
-                self.take_pairs(body, loading)?;
+                self.take_pairs(body, engine)?;
             }
-            END => return self.end(body).map(Some),
+            END => self.whole = Some(self.end(body)?),
             _ => return Err(self.refuse("unknown kind")),
         }
         self.number = self.number.checked_add(1).ok_or(self.refuse("too many chunks"))?;
-        Ok(None)
+        Ok(())
     }
 
-    fn take_pairs(&mut self, body: &[u8], loading: &mut dyn Loading) -> Result<(), StoreError> {
+    fn take_pairs(&mut self, body: &[u8], engine: &mut dyn Engine) -> Result<(), StoreError> {
         let mut runs = Vec::new();
         runs_of(body, &mut runs).map_err(|_| self.refuse("it holds no pairs"))?;
         let before = self.pairs;
@@ -227,7 +227,7 @@ impl Receiver {
         if self.pairs == before {
             return Err(self.refuse("it holds no pairs"));
         }
-        loading.load(&runs)
+        engine.load(&runs)
     }
 
     /// Kind, body and checksum of a chunk whose checksum is right.

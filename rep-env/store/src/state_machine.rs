@@ -106,8 +106,26 @@ pub trait StateMachine: Send + 'static {
     /// [`StoreError::Busy`] while too many are in the making.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// Loads the next chunk of a snapshot, which may be [installed](StateMachine::install) later, beside the present state: that stays what
+    /// it is, for readers too, and may go on. The chunks of one snapshot come in order from its first. What was loaded ends with
+    /// this value: after a crash there is nothing of it.
+    ///
+    /// `false` from a machine that cannot do so, the default: it has loaded nothing, and is given all chunks by `install`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadChunk`], and whatever the disk says. Nothing is loaded any more; the state is what it was.
+    fn load(&mut self, chunk: &Bytes) -> Result<bool, StoreError> {
+        let _ = chunk;
+        Ok(false)
+    }
+
+    /// Forgets what was loaded.
+    fn unload(&mut self) {}
+
     /// Replaces the whole state by that of a snapshot, durably, and gives its point. `chunks` are
-    /// those of one [`Snapshot`], in order; an error among them ends the attempt.
+    /// those of one [`Snapshot`], in order, without those that were [loaded](StateMachine::load) already; an error among them ends the attempt.
+    /// Nothing is loaded any more afterwards.
     ///
     /// The new point may be below the present one: whether that is wise is for the protocol to say.
     ///

@@ -31,6 +31,22 @@ pub fn install<D: Disk, E>(
     store_past: impl FnOnce(&[u8]) -> Result<(), E>,
     begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<Option<LogPoint>, InstallError<E>> {
+    install_rest(staging, (applied, 0), install_state, store_past, begin_log)
+}
+
+/// As [`install`], by a state machine that has loaded so many of the copy's chunks already, beside its state, from the bytes that the sink
+/// has named: it is given the others only, and the files of those are not read. What it has loaded, no crash leaves.
+///
+/// # Errors
+///
+/// As [`install`].
+pub fn install_rest<D: Disk, E>(
+    staging: &mut Staging<D>,
+    (applied, loaded): (LogPoint, usize),
+    install_state: impl FnOnce(&mut Chunks<'_>) -> Result<LogPoint, E>,
+    store_past: impl FnOnce(&[u8]) -> Result<(), E>,
+    begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
+) -> Result<Option<LogPoint>, InstallError<E>> {
     let pending = match staging.pending() {
         Ok(Some(pending)) => pending,
         Ok(None) => return Ok(None),
@@ -48,7 +64,8 @@ pub fn install<D: Disk, E>(
     if !mutant!("restore-begins-unmarked") {
         staging.begin_installing()?;
     }
-    let mut chunks = Watched { chunks: staging.chunks(order), failed: None };
+    let rest = order.get(loaded..).unwrap_or_default();
+    let mut chunks = Watched { chunks: staging.chunks(rest), failed: None };
     let installed = install_state(&mut chunks);
     let failed = chunks.failed.filter(|_| installed.is_err());
     let installed = match (installed, failed) {

@@ -143,7 +143,7 @@ impl<D: Disk> Staging<D> {
         if self.held.contains(&id) {
             return Ok(());
         }
-        self.find_room(chunk.len() as u64)?;
+        self.check_room("keep a chunk", chunk.len() as u64)?;
         self.make()?;
         self.write(&chunk_name(id), chunk)?;
         self.hold(id, chunk.len());
@@ -287,10 +287,15 @@ impl<D: Disk> Staging<D> {
         self.unsynced.1 += bytes as u64;
     }
 
-    fn find_room(&self, bytes: u64) -> Result<(), StagingError> {
+    /// Whether the disk has room for so many bytes, beside what is others'.
+    ///
+    /// # Errors
+    ///
+    /// [`StagingError::Full`], with `what` for the operation, and if the disk cannot say it.
+    pub fn check_room(&self, what: &'static str, bytes: u64) -> Result<(), StagingError> {
         let needed = self.reserve_bytes.saturating_add(bytes);
         match self.disk.free_bytes().map_err(during("ask for free space"))? {
-            Some(free) if free < needed => Err(StagingError::Full { what: "keep a chunk" }),
+            Some(free) if free < needed => Err(StagingError::Full { what }),
             Some(_) | None => Ok(()),
         }
     }

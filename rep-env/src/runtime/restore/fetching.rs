@@ -2,10 +2,14 @@
 //!
 //! What it has kept is worth keeping whatever ends it, so it ends at once when it is told to.
 
+use super::loading::{Ahead, Loaded};
 use super::{RESTORE_SERVICE, config};
+use crate::runtime::applier::Task;
 use crate::runtime::inbox::Input;
 use crate::runtime::peers::Context;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use bytes::Bytes;
+use rep_net::queue::Queue;
 use rep_net::{Address, Channel, NetError};
 use rep_node::rep_stream::PeerError;
 use rep_node::rep_stream::restore::{
@@ -22,6 +26,8 @@ use std::time::{Duration, Instant};
 const NEWS_EVERY: Duration = Duration::from_millis(100);
 /// While chunks are kept the next step is not the source's, and takes as long as the disk does.
 const LONG: Duration = Duration::from_secs(3600);
+/// While chunks wait to be loaded it is looked after them so often at least.
+const LOAD_EVERY: Duration = Duration::from_millis(5);
 
 /// What the node asks of whoever fetches, whatever disk lies below.
 pub(crate) trait Fetches: Send + Sync + Debug {
@@ -55,6 +61,9 @@ struct Inner<D: Disk> {
     /// Held by whoever fetches, from beginning to end.
     staging: Mutex<Staging<D>>,
     present: Mutex<Present>,
+    /// To the owner of the state machine.
+    tasks: Queue<Task>,
+    loaded: Loaded,
     /// Whether the store is built again from the log, which a copy is not.
     needs_whole_log: bool,
     /// Whether chunks may be here that nobody needs.
@@ -77,10 +86,26 @@ pub(crate) struct Fetched {
 }
 
 impl<D: Disk> Fetcher<D> {
-    pub(crate) fn new(context: Arc<Context>, staging: Staging<D>, needs_whole_log: bool) -> Self {
-        let (staging, present) = (Mutex::new(staging), Mutex::default());
-        let may_have_chunks = AtomicBool::new(true);
-        Fetcher(Arc::new(Inner { context, staging, present, needs_whole_log, may_have_chunks }))
+    pub(crate) fn new(
+        context: Arc<Context>,
+        staging: Staging<D>,
+        tasks: Queue<Task>,
+        needs_whole_log: bool,
+    ) -> Self {
+        Fetcher(Arc::new(Inner {
+            context,
+            staging: Mutex::new(staging),
+            present: Mutex::default(),
+            tasks,
+            loaded: Loaded::default(),
+            needs_whole_log,
+            may_have_chunks: AtomicBool::new(true),
+        }))
+    }
+
+    /// What the state machine has loaded of a copy.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.0.loaded
     }
 
     /// What the last fetch has brought, and where; to whoever opens the directory again.
@@ -178,6 +203,10 @@ impl<D: Disk> Inner<D> {
         if self.present.lock().fetch.is_some() || staging.is_complete() {
             return self.may_have_chunks.store(true, Ordering::Relaxed);
         }
+        let unload = || self.tasks.try_push(0, 0, Task::Unload(self.loaded.clone()));
+        if !self.loaded.is_empty() && unload().is_err() {
+            self.may_have_chunks.store(true, Ordering::Relaxed);
+        }
         if let Err(error) = staging.keep_only(&[]) {
             tracing::warn!(node = %self.context.shared.name, %error, "chunks that nobody needs are left");
         }
@@ -196,10 +225,15 @@ impl<D: Disk> Inner<D> {
         let have = staging.ids()?;
         let channel = self.dial(fetch, source)?;
         let sink = RestoreSink::new(config(shared), group, at_least, have, shared.clock.now());
-        let mut fetching = Fetching { sink, fetch, source, told: None, counted: (0, 0) };
+        let ahead = Ahead::new(self.tasks.clone(), self.loaded.clone());
+        let mut fetching = Fetching { sink, ahead, fetch, source, told: None, counted: (0, 0) };
         let outcome = self.take(&mut fetching, &*channel, staging);
         channel.close();
-        outcome
+        let fetched = outcome.inspect_err(|_| fetching.ahead.leave_off())?;
+        let is_over = || !self.is_wanted(fetch) || shared.is_closing();
+        let loaded = fetching.ahead.finish(&fetched.order, staging, is_over);
+        make_room(loaded, staging, &fetched.order)?;
+        Ok(fetched)
     }
 
     fn dial(&self, fetch: FetchId, source: NodeId) -> Result<Arc<dyn Channel>, NotFetched> {
@@ -233,7 +267,7 @@ impl<D: Disk> Inner<D> {
                 match output {
                     SinkOutput::Send(message) => channel.send(message.encode())?,
                     SinkOutput::Keep { id, chunk } => {
-                        keep(staging, id, &chunk, fetching.sink.order())?;
+                        fetching.keep(staging, id, chunk)?;
                         fetching.sink.handle_kept(clock.now());
                     }
                     SinkOutput::Complete { manifest, order } => {
@@ -245,8 +279,11 @@ impl<D: Disk> Inner<D> {
                 }
             }
             self.tell_progress(fetching)?;
+            fetching.load_on(staging)?;
             let due = fetching.sink.next_timeout().map(|(at, _)| clock.instant(at));
-            match channel.receive(due.unwrap_or_else(|| Instant::now() + LONG))? {
+            let soon = if fetching.lags() { LOAD_EVERY } else { LONG };
+            let soon = Instant::now() + soon;
+            match channel.receive(due.map_or(soon, |due| due.min(soon)))? {
                 Some(frame) => {
                     let message = SourceMessage::decode(frame)?;
                     fetching.sink.handle_message(clock.now(), message)?;
@@ -260,7 +297,7 @@ impl<D: Disk> Inner<D> {
     ///
     /// The copy cannot be put in place here.
     fn tell_progress(&self, fetching: &mut Fetching) -> Result<(), NotFetched> {
-        let Fetching { sink, fetch, source, told, counted } = fetching;
+        let Fetching { sink, fetch, source, told, counted, .. } = fetching;
         let shared = &self.context.shared;
         let Some(manifest) = sink.manifest() else { return Ok(()) };
         if told.is_none() {
@@ -283,28 +320,51 @@ impl<D: Disk> Inner<D> {
 }
 
 /// Where there is no room, what earlier attempts have left goes, unless this one needs it: the next one begins with that.
-fn keep<D: Disk>(
+fn make_room<D: Disk>(
+    done: Result<(), StagingError>,
     staging: &mut Staging<D>,
-    id: ChunkId,
-    chunk: &[u8],
     needed: &[ChunkId],
 ) -> Result<(), StagingError> {
-    let kept = staging.keep(id, chunk);
-    if let Err(StagingError::Full { .. }) = kept {
+    if let Err(StagingError::Full { .. }) = done {
         staging.keep_only(needed)?;
     }
-    kept
+    done
 }
 
 /// One source that is asked.
 struct Fetching {
     sink: RestoreSink,
+    ahead: Ahead,
     fetch: FetchId,
     source: NodeId,
     /// When progress was told last.
     told: Option<Duration>,
     /// What the counters know: chunks and bytes.
     counted: (u64, u64),
+}
+
+impl Fetching {
+    fn keep<D: Disk>(
+        &mut self,
+        staging: &mut Staging<D>,
+        id: ChunkId,
+        chunk: Bytes,
+    ) -> Result<(), StagingError> {
+        let kept = staging.keep(id, &chunk);
+        make_room(kept, staging, self.sink.order())?;
+        self.ahead.hold(self.sink.order(), chunk);
+        Ok(())
+    }
+
+    /// What it has of the copy is loaded while more comes.
+    fn load_on<D: Disk>(&mut self, staging: &mut Staging<D>) -> Result<(), StagingError> {
+        let loaded = self.ahead.go_on(self.sink.order(), staging);
+        make_room(loaded, staging, self.sink.order())
+    }
+
+    fn lags(&self) -> bool {
+        self.ahead.lags(self.sink.order())
+    }
 }
 
 /// Why a source gave nothing, or not all.

@@ -5,6 +5,7 @@
 //! another node takes the place of the one that has fallen silent. Handles, readers, channels' numbers and the clock go on.
 
 use super::fetching::Fetcher;
+use super::loading::Loaded;
 use super::{Question, question};
 use crate::config::RepConfig;
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::runtime::start::make_node;
 use bytes::Bytes;
 use rep_net::queue::{Lane, Queue};
 use rep_node::Node;
-use rep_node::rep_stream::restore::{Chunks, InstallError, Staging, StagingError, install};
+use rep_node::rep_stream::restore::{Chunks, InstallError, Staging, StagingError, install_rest};
 use rep_store::{StateMachine, StoreError};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::tail::Tail;
@@ -37,11 +38,25 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
     (staging, machine): (&mut Staging<D>, &mut M),
     is_closing: IsClosing<'_>,
 ) -> Result<Option<LogPoint>, Error> {
+    let nothing = Loaded::default();
+    install_loaded(disk, path, config, (staging, machine, &nothing), is_closing)
+}
+
+/// The same, of which the machine may have loaded a part already.
+fn install_loaded<D: Disk, M: StateMachine>(
+    disk: &D,
+    path: &Path,
+    config: &RepConfig,
+    (staging, machine, loaded): (&mut Staging<D>, &mut M, &Loaded),
+    is_closing: IsClosing<'_>,
+) -> Result<Option<LogPoint>, Error> {
     let in_place = is_in_place(staging, machine);
     check_machine(staging, machine, path)?;
-    let installed = install(
+    let order = staging.pending().ok().flatten().map(|pending| pending.order);
+    let loaded = loaded.settle(machine, &order.unwrap_or_default());
+    let installed = install_rest(
         staging,
-        machine.applied(),
+        (machine.applied(), loaded),
         |chunks| install_state(machine, chunks, is_closing),
         |past| Ok(home::store_past(disk, past, path)?),
         |beginning| begin_log(disk, beginning, path, config),
@@ -50,6 +65,7 @@ pub(crate) fn install_waiting<D: Disk, M: StateMachine>(
         Ok(installed) => Ok(installed),
         // The directory is what it was.
         Err(InstallError::GivenUp(error)) => {
+            machine.unload();
             tracing::warn!(%error, "a copy is not whole any more; what it lacks will be fetched again");
             Ok(None)
         }
@@ -255,8 +271,8 @@ impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
         }
         let shared = Arc::clone(&self.context.shared);
         let (disk, is_closing) = (&self.disk, || shared.is_closing());
-        let both = (&mut *staging, &mut *machine);
-        let restored = install_waiting(disk, &self.path, &self.config, both, &is_closing)?;
+        let all = (&mut *staging, &mut *machine, fetcher.loaded());
+        let restored = install_loaded(disk, &self.path, &self.config, all, &is_closing)?;
         drop(staging);
         let home = Home::open(disk.clone(), &self.path, &self.config)?;
         let entries: Arc<dyn Entries> = Arc::new(home.log.reader.clone());

@@ -163,9 +163,7 @@ fn a_replacement_that_was_not_finished_is_forgotten() {
     let entry = entry(2);
     let mut runs = Vec::new();
     crate::write_set::runs_of(&entry.payload, &mut runs).unwrap();
-    let mut loading = fjall.replace().unwrap();
-    loading.load(&runs).unwrap();
-    std::mem::forget(loading);
+    fjall.load(&runs).unwrap();
     fjall.checkpoint().unwrap();
     let copy = home.path().join("copy");
     common::copy(&path, &copy);

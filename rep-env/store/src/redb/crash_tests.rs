@@ -146,6 +146,37 @@ fn replaced() -> (Vec<Event>, BTreeMap<LogPoint, Digest>) {
     (recorder.events.lock().clone(), digests)
 }
 
+/// The same with most of the other state loaded ahead, while the old one goes on and is checkpointed.
+fn replaced_by_what_was_loaded() -> (Vec<Event>, BTreeMap<LogPoint, Digest>) {
+    let mut other = Databases::memory().with_chunk_bytes_min(4 << 10);
+    (1..=20).map(entry).chain([large_entry(21)]).for_each(|entry| {
+        other.apply(&[entry], &mut Vec::new()).unwrap();
+    });
+    let recorder = Recorder::default();
+    let mut store = open(recorder.clone());
+    let mut digests = BTreeMap::new();
+    let mut checkpointed = LogPoint::NULL;
+    let step = |checkpointed, upto| recorder.events.lock().push(Event::Step { checkpointed, upto });
+    let mut chunks = chunks_of(&other);
+    for vlsn in 1..=15 {
+        let entry = entry(vlsn);
+        step(checkpointed, entry.point);
+        store.apply(std::slice::from_ref(&entry), &mut Vec::new()).unwrap();
+        assert!(store.load(&chunks.next().expect("there are more").unwrap()).unwrap());
+        digests.insert(entry.point, store.digest().unwrap());
+        if vlsn % 4 == 0 {
+            checkpointed = store.checkpoint().unwrap();
+        }
+    }
+    digests.insert(other.applied(), other.digest().unwrap());
+    step(checkpointed, other.applied());
+    store.install(&mut chunks).unwrap();
+    step(other.applied(), other.applied());
+    store.checkpoint().unwrap();
+    digests.insert(LogPoint::NULL, open(Recorder::default()).digest().unwrap());
+    (recorder.events.lock().clone(), digests)
+}
+
 /// More than one chunk, in two databases.
 fn large_entry(vlsn: u64) -> Entry {
     let mut set = WriteSet::new();
@@ -172,7 +203,11 @@ fn a_replacement_that_is_broken_off_leaves_the_old_state_and_no_table() {
     let digest = |redb: &Redb| redb.source().view().unwrap().digest().unwrap();
     let before = digest(&redb);
     let chunks = chunks_of(&other).filter(|chunk| chunk.as_ref().is_ok_and(|chunk| chunk[1] == 1));
-    crate::snapshot::install(&mut redb, &mut chunks.chain([Err(broken)])).unwrap_err();
+    let mut receiver = crate::snapshot::Receiver::default();
+    let mut chunks = chunks.chain([Err(broken)]);
+    crate::snapshot::install(&mut receiver, &mut redb, &mut chunks).unwrap_err();
+    assert!(table_names(&redb.file).iter().any(|name| name.starts_with("new.")));
+    redb.unload();
     assert_eq!(digest(&redb), before);
     assert_eq!(table_names(&redb.file), ["rep"]);
 }
@@ -211,6 +246,14 @@ fn a_power_cut_at_any_sync_leaves_a_whole_state() {
 #[test]
 fn a_power_cut_at_any_sync_of_a_replacement_leaves_the_old_state_or_the_new_one() {
     cut_power_at_any_sync(&replaced());
+}
+
+/// In between lie states of which a checkpoint has made a half of the new one durable.
+#[test]
+fn a_kill_or_a_power_cut_while_a_state_is_loaded_beside_another_leaves_one_of_them() {
+    let run = replaced_by_what_was_loaded();
+    assert!(kill_at_any_write(&run) > 10);
+    cut_power_at_any_sync(&run);
 }
 
 /// How many syncs there were.
