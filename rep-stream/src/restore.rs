@@ -96,7 +96,7 @@ mod wire;
 pub use config::{BYTES_PER_S_MIN, CHUNKS_MAX, RestoreConfig};
 pub use digest::{ChunkId, DIGEST_BYTES, Digest16};
 pub use error::{InstallError, RestoreEnd, StagingError};
-pub use install::{Chunks, install, install_rest};
+pub use install::{Chunks, Present, install, install_over};
 pub use message::{
     BEGINNING_BYTES_MAX, CHUNK_BYTES_MAX, Given, IDS_PER_MESSAGE_MAX, Manifest, Refusal,
     SinkMessage, SourceMessage,

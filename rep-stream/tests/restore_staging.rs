@@ -9,10 +9,13 @@ mod restoring;
 use bytes::Bytes;
 use installing::{fetch, member, new, old, open, records};
 use rep_stream::restore::{
-    ChunkId, Chunks, InstallError, Manifest, Pending, Staging, StagingError, install,
+    ChunkId, Chunks, InstallError, Manifest, Pending, Present, Staging, StagingError, install,
+    install_over,
 };
 use rep_vlsn::{Disk, DiskFile, LogPoint, MemDisk, SyncFailure};
 use restoring::{GROUP, Rng, State, assert_holds, point};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn state(seed: u64) -> State {
     State::new(&mut Rng(seed), 30, 6)
@@ -558,4 +561,99 @@ fn the_files_are_as_they_were() {
     assert_eq!(hex(&cell[24..56]), ["0101000000000000", "5700000000000000", digest].concat());
     let Pending { manifest: read, order: names, .. } = reopen(&disk).pending().unwrap().unwrap();
     assert_eq!((read, names), (manifest, order.to_vec()));
+}
+
+/// A disk that knows what is free.
+#[derive(Clone, Debug)]
+struct Measured {
+    disk: MemDisk,
+    free_bytes: Arc<AtomicU64>,
+}
+
+impl Disk for Measured {
+    type File = <MemDisk as Disk>::File;
+
+    fn create(&self, name: &str) -> std::io::Result<Self::File> {
+        self.disk.create(name)
+    }
+
+    fn open(&self, name: &str) -> std::io::Result<Option<Self::File>> {
+        self.disk.open(name)
+    }
+
+    fn list(&self, dir: &str) -> std::io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> std::io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn create_dir(&self, dir: &str) -> std::io::Result<()> {
+        self.disk.create_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &str) -> std::io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+
+    fn free_bytes(&self) -> std::io::Result<Option<u64>> {
+        Ok(Some(self.free_bytes.load(Ordering::Relaxed)))
+    }
+}
+
+/// A state that is written to a disk without room for it fails half-way, at every opening anew: it is not begun.
+#[test]
+fn a_copy_without_room_for_its_state_is_given_up_until_there_is_some() {
+    const RESERVE: u64 = 1_000;
+    let state = state(14);
+    let bytes: u64 = state.chunks.iter().map(|chunk| chunk.len() as u64).sum();
+    let disk = Measured { disk: member(), free_bytes: Arc::new(AtomicU64::new(1 << 20)) };
+    let all = state.chunks.len();
+    let fetched = || {
+        let mut staging = Staging::open(disk.clone()).unwrap().with_reserve_bytes(RESERVE);
+        let had = staging.ids().unwrap();
+        for (id, chunk) in state.ids().into_iter().zip(&state.chunks) {
+            staging.keep(id, chunk).unwrap();
+        }
+        staging.complete(&state.manifest(), &state.ids()).unwrap();
+        (staging, had.len())
+    };
+    let place = |staging: &mut Staging<Measured>, loaded, free_bytes| {
+        disk.free_bytes.store(free_bytes, Ordering::Relaxed);
+        let present = Present { applied: LogPoint::NULL, loaded, takes_space: true };
+        let mut read = None;
+        let state = |chunks: &mut Chunks<'_>| {
+            read = Some(chunks.count());
+            Ok::<_, String>(state.point)
+        };
+        let placed = install_over(staging, present, state, |_| Ok(()), |_| Ok(()));
+        (placed, read)
+    };
+    let (mut staging, _) = fetched();
+    match place(&mut staging, 0, RESERVE + bytes) {
+        (Err(InstallError::GivenUp(error @ StagingError::NoRoom { .. })), None) => {
+            assert!(error.is_lack_of_space());
+            let needed =
+                format!("takes {} bytes of the disk, and {bytes} are free", bytes + bytes / 2);
+            assert!(error.to_string().contains(&needed), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut staging = Staging::open(disk.clone()).unwrap().with_reserve_bytes(RESERVE);
+    assert_eq!(place(&mut staging, 0, 0).0.unwrap(), None, "the old member opens");
+    // What was loaded already takes no more of it.
+    disk.free_bytes.store(RESERVE, Ordering::Relaxed);
+    let (mut staging, had) = fetched();
+    assert_eq!(had, all, "nothing has to come again");
+    let (placed, read) = place(&mut staging, all, RESERVE);
+    assert_eq!((placed.unwrap(), read), (Some(state.point), Some(0)));
+    disk.free_bytes.store(1 << 20, Ordering::Relaxed);
+    let (mut staging, _) = fetched();
+    let (placed, read) = place(&mut staging, 0, RESERVE + 2 * bytes);
+    assert_eq!((placed.unwrap(), read), (Some(state.point), Some(all)));
 }

@@ -175,6 +175,10 @@ impl StateMachine for Databases {
         self.engine.unload();
     }
 
+    fn takes_space(&self) -> bool {
+        self.engine.takes_space()
+    }
+
     fn install(&mut self, chunks: &mut Chunks<'_>) -> Result<LogPoint, StoreError> {
         let mut receiver = self.loaded.take().unwrap_or_default();
         let installed = self.change(|engine| install(&mut receiver, engine, chunks));

@@ -39,6 +39,11 @@ pub(crate) trait Engine: Send {
         false
     }
 
+    /// Whether the pairs lie on a disk.
+    fn takes_space(&self) -> bool {
+        true
+    }
+
     /// Adds pairs to a state that may take the place of the present one, which may go on meanwhile. Nobody sees them, and they end with
     /// this value.
     fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError>;

@@ -123,6 +123,10 @@ impl Engine for Memory {
         self.home.is_some()
     }
 
+    fn takes_space(&self) -> bool {
+        false
+    }
+
     fn load(&mut self, runs: &[Run<'_>]) -> Result<(), StoreError> {
         runs.iter().for_each(|run| self.loaded.change(run));
         Ok(())

@@ -123,6 +123,12 @@ pub trait StateMachine: Send + 'static {
     /// Forgets what was loaded.
     fn unload(&mut self) {}
 
+    /// Whether its state takes its length of a disk's space, so that a copy is put in its place only where there is room for both. A machine
+    /// that says nothing is not asked for room.
+    fn takes_space(&self) -> bool {
+        false
+    }
+
     /// Replaces the whole state by that of a snapshot, durably, and gives its point. `chunks` are
     /// those of one [`Snapshot`], in order, without those that were [loaded](StateMachine::load) already; an error among them ends the attempt.
     /// Nothing is loaded any more afterwards.

@@ -38,6 +38,18 @@ pub enum StagingError {
         /// The operation.
         what: &'static str,
     },
+    /// There is less space than this takes, beside what is others'. Nothing was written for it.
+    #[error(
+        "restore: {what}: that takes {bytes} bytes of the disk, and {free_bytes} are free beside the reserve"
+    )]
+    NoRoom {
+        /// The operation.
+        what: &'static str,
+        /// What it takes.
+        bytes: u64,
+        /// What there is, without the reserve.
+        free_bytes: u64,
+    },
     /// The disk's doing.
     #[error("restore: {what}: {source}")]
     Io {
@@ -76,7 +88,7 @@ pub enum InstallError<E> {
     /// The chunks cannot be got at. The next opening goes on.
     #[error(transparent)]
     Staging(#[from] StagingError),
-    /// The copy has rotted on the disk, and was given up: what is still good of it is kept, and the member fetches the rest
+    /// The copy has rotted on the disk, or there is no room for it now, and was given up: what is still good of it is kept, and the member fetches the rest
     /// again. Open as if there had been no copy.
     #[error("the copy was given up, to be fetched again: {0}")]
     GivenUp(StagingError),
@@ -105,6 +117,11 @@ pub enum InstallError<E> {
 }
 
 impl StagingError {
+    /// Whether it is space that lacks: somebody has to make some, and then it may be tried again.
+    pub fn is_lack_of_space(&self) -> bool {
+        matches!(self, StagingError::Full { .. } | StagingError::NoRoom { .. })
+    }
+
     /// The same about a file that could not be read, for somebody else.
     pub(super) fn told_again(&self) -> StagingError {
         match self {

@@ -5,6 +5,7 @@
 //! they all are done until the last one was. The state comes first, at one stroke: before it was replaced a copy that turns out to be
 //! spoilt can be given up, for the member is what it was, and after that its chunks are not needed any more.
 
+use super::digest::ChunkId;
 use super::error::{InstallError, StagingError};
 use super::staging::{ChunksOf, Pending, Staging};
 use bytes::Bytes;
@@ -31,18 +32,30 @@ pub fn install<D: Disk, E>(
     store_past: impl FnOnce(&[u8]) -> Result<(), E>,
     begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<Option<LogPoint>, InstallError<E>> {
-    install_rest(staging, (applied, 0), install_state, store_past, begin_log)
+    let present = Present { applied, loaded: 0, takes_space: false };
+    install_over(staging, present, install_state, store_past, begin_log)
 }
 
-/// As [`install`], by a state machine that has loaded so many of the copy's chunks already, beside its state, from the bytes that the sink
-/// has named: it is given the others only, and the files of those are not read. What it has loaded, no crash leaves.
+/// The state machine in whose place a copy is to be put.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    /// Where its state ends.
+    pub applied: LogPoint,
+    /// So many of the copy's chunks it has loaded already, beside its state, from the bytes that the sink has named: it is given the others
+    /// only, and the files of those are not read. No crash may leave any of what it has loaded.
+    pub loaded: usize,
+    /// Whether what it has still to load takes its space of the disk. Then the copy is given up for now if there is not so much.
+    pub takes_space: bool,
+}
+
+/// As [`install`], for a state machine that says more of itself.
 ///
 /// # Errors
 ///
-/// As [`install`].
-pub fn install_rest<D: Disk, E>(
+/// As [`install`]; [`InstallError::GivenUp`] also for [`StagingError::NoRoom`].
+pub fn install_over<D: Disk, E>(
     staging: &mut Staging<D>,
-    (applied, loaded): (LogPoint, usize),
+    present: Present,
     install_state: impl FnOnce(&mut Chunks<'_>) -> Result<LogPoint, E>,
     store_past: impl FnOnce(&[u8]) -> Result<(), E>,
     begin_log: impl FnOnce(&[u8]) -> Result<(), E>,
@@ -53,9 +66,14 @@ pub fn install_rest<D: Disk, E>(
         Err(error) => return Err(without_list(staging, error)),
     };
     let Pending { manifest, order } = &pending;
+    let Present { applied, loaded, takes_space } = present;
+    let rest = order.get(loaded..).unwrap_or_default();
     // An earlier opening may have come as far as that.
     let at_its_point = applied == manifest.point;
     let in_place = staging.is_installing() && at_its_point;
+    if takes_space && !in_place {
+        check_room(staging, rest).map_err(|error| give_up(staging, error))?;
+    }
     // A member whose state is suspected is given one of the same point. Nothing tells afterwards whether it was replaced, so from here on
     // no chunk may be lost with the power.
     if at_its_point && !in_place {
@@ -64,7 +82,6 @@ pub fn install_rest<D: Disk, E>(
     if !mutant!("restore-begins-unmarked") {
         staging.begin_installing()?;
     }
-    let rest = order.get(loaded..).unwrap_or_default();
     let mut chunks = Watched { chunks: staging.chunks(rest), failed: None };
     let installed = install_state(&mut chunks);
     let failed = chunks.failed.filter(|_| installed.is_err());
@@ -84,6 +101,13 @@ pub fn install_rest<D: Disk, E>(
     begin_log(&manifest.beginning).map_err(InstallError::Log)?;
     staging.clear()?;
     Ok(Some(installed))
+}
+
+/// A disk that runs full while the state is loaded would keep the member closed, at every opening anew.
+fn check_room<D: Disk>(staging: &Staging<D>, rest: &[ChunkId]) -> Result<(), StagingError> {
+    let bytes = staging.bytes_of(rest)?;
+    // Pages are not full.
+    staging.check_room("put the copy in place", bytes + bytes / 2)
 }
 
 /// Without its list nobody knows what the copy is of: if the state may have been replaced by it the member may be neither what it was nor

@@ -135,7 +135,7 @@ impl<D: Disk> Staging<D> {
     ///
     /// # Errors
     ///
-    /// [`StagingError::Full`], or what else the disk says: this chunk is not kept, all others are.
+    /// [`StagingError::NoRoom`], [`StagingError::Full`], or what else the disk says: this chunk is not kept, all others are.
     pub fn keep(&mut self, id: ChunkId, chunk: &[u8]) -> Result<(), StagingError> {
         if self.complete.is_some() {
             return Err(StagingError::AlreadyComplete);
@@ -291,13 +291,25 @@ impl<D: Disk> Staging<D> {
     ///
     /// # Errors
     ///
-    /// [`StagingError::Full`], with `what` for the operation, and if the disk cannot say it.
+    /// [`StagingError::NoRoom`], with `what` for the operation, and if the disk cannot say it.
     pub fn check_room(&self, what: &'static str, bytes: u64) -> Result<(), StagingError> {
-        let needed = self.reserve_bytes.saturating_add(bytes);
-        match self.disk.free_bytes().map_err(during("ask for free space"))? {
-            Some(free) if free < needed => Err(StagingError::Full { what }),
-            Some(_) | None => Ok(()),
+        let free = self.disk.free_bytes().map_err(during("ask for free space"))?;
+        let Some(free) = free else { return Ok(()) };
+        match free.saturating_sub(self.reserve_bytes) {
+            free_bytes if free_bytes < bytes || free < self.reserve_bytes => {
+                Err(StagingError::NoRoom { what, bytes, free_bytes })
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// What the files of these chunks hold. One that is not there holds nothing.
+    pub(super) fn bytes_of(&self, order: &[ChunkId]) -> Result<u64, StagingError> {
+        let length = |id: &ChunkId| {
+            let file = self.disk.open(&chunk_name(*id)).map_err(during("open"))?;
+            file.map_or(Ok(0), |file| file.len()).map_err(during("ask for a length"))
+        };
+        order.iter().map(length).sum()
     }
 
     /// Folder and cell. The cell has its size from the beginning, so that a full disk cannot keep it from being stored to.

@@ -325,7 +325,7 @@ fn make_room<D: Disk>(
     staging: &mut Staging<D>,
     needed: &[ChunkId],
 ) -> Result<(), StagingError> {
-    if let Err(StagingError::Full { .. }) = done {
+    if done.as_ref().is_err_and(StagingError::is_lack_of_space) {
         staging.keep_only(needed)?;
     }
     done

@@ -129,7 +129,7 @@ impl Ahead {
     ///
     /// # Errors
     ///
-    /// [`StagingError::Full`]: there is no room for the state.
+    /// [`StagingError::NoRoom`]: for the state, in which the chunk is to be.
     pub(super) fn go_on<D: Disk>(
         &mut self,
         order: &[ChunkId],
@@ -183,7 +183,7 @@ impl Ahead {
                 self.is_given_up = true;
                 break;
             };
-            staging.check_room("load a chunk", chunk.len() as u64)?;
+            staging.check_room("load a chunk of the copy", chunk.len() as u64)?;
             let ((asked, answer), bytes) = (question(), chunk.len());
             let load = Load { at, id: order[at], chunk, loaded: self.loaded.clone(), answer };
             if self.tasks.try_push(0, 0, Task::Load(load)).is_err() {

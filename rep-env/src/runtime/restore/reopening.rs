@@ -18,7 +18,9 @@ use crate::runtime::start::make_node;
 use bytes::Bytes;
 use rep_net::queue::{Lane, Queue};
 use rep_node::Node;
-use rep_node::rep_stream::restore::{Chunks, InstallError, Staging, StagingError, install_rest};
+use rep_node::rep_stream::restore::{
+    Chunks, InstallError, Present, Staging, StagingError, install_over,
+};
 use rep_store::{StateMachine, StoreError};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::tail::Tail;
@@ -54,9 +56,11 @@ fn install_loaded<D: Disk, M: StateMachine>(
     check_machine(staging, machine, path)?;
     let order = staging.pending().ok().flatten().map(|pending| pending.order);
     let loaded = loaded.settle(machine, &order.unwrap_or_default());
-    let installed = install_rest(
+    let takes_space = machine.takes_space();
+    let present = Present { applied: machine.applied(), loaded, takes_space };
+    let installed = install_over(
         staging,
-        (machine.applied(), loaded),
+        present,
         |chunks| install_state(machine, chunks, is_closing),
         |past| Ok(home::store_past(disk, past, path)?),
         |beginning| begin_log(disk, beginning, path, config),
@@ -66,7 +70,7 @@ fn install_loaded<D: Disk, M: StateMachine>(
         // The directory is what it was.
         Err(InstallError::GivenUp(error)) => {
             machine.unload();
-            tracing::warn!(%error, "a copy is not whole any more; what it lacks will be fetched again");
+            tracing::warn!(%error, "a copy is not put in place; what it lacks will be fetched again");
             Ok(None)
         }
         Err(InstallError::State(Unplaced::Store(error @ StoreError::BadChunk { .. })))
