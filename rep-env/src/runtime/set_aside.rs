@@ -20,14 +20,22 @@ pub(super) use asking::others_have_a_master;
 
 use super::home::{self, Home};
 use super::restore::reopening;
+#[cfg(feature = "redb")]
+use crate::config::StoreKind;
 use crate::config::{OnDamage, RepConfig};
 use crate::error::Error;
 use note::Note;
 use rep_node::rep_stream::restore::Staging;
+#[cfg(feature = "redb")]
+use rep_store::{Databases, StoreError};
 use rep_vlsn::FileDisk;
 use rep_vlsn::disk::Disk;
 use std::io;
 use std::path::Path;
+
+/// Enough to open a store and look at its head.
+#[cfg(feature = "redb")]
+const CHECK_CACHE_BYTES: usize = 1 << 20;
 
 /// What lies on a disk, before anything is made of it.
 #[derive(Debug)]
@@ -44,6 +52,7 @@ impl<D: Disk> Found<D> {
     pub(super) fn look(disk: &D, path: &Path, config: &RepConfig) -> Result<Self, Error> {
         home::identify(disk, path, config)?;
         let staging = reopening::staging(disk.clone(), path, config)?;
+        reopening::check_copy(&staging)?;
         let home = match staging.is_complete() {
             true => home::check_cells(disk, path).map(|()| None)?,
             false => Some(Home::open(disk.clone(), path, config)?),
@@ -89,7 +98,22 @@ fn open_after(
     }
     check_identity(disk, path)?;
     let found = Found::look(disk, path, config)?;
+    check_store(path, config)?;
     Ok(Found { damage: note.map(|note| note.to_string()), ..found })
+}
+
+/// The built-in store, if that is a file which says of itself that it is whole. It is opened once more later, which takes
+/// milliseconds; whatever else keeps it from being opened is said there.
+fn check_store(path: &Path, config: &RepConfig) -> Result<(), Error> {
+    #[cfg(feature = "redb")]
+    if config.store == StoreKind::Redb && path.join(home::STORE_FILE).exists() {
+        let opened = Databases::redb_with_cache(path.join(home::STORE_FILE), CHECK_CACHE_BYTES);
+        if let Err(error @ StoreError::Damaged { .. }) = opened {
+            return Err(Error::Damaged { what: "store", detail: error.to_string() });
+        }
+    }
+    let _ = (path, config);
+    Ok(())
 }
 
 /// An identity is the first thing in a directory, so what lies there without one has lost it, and would be taken for another's.

@@ -51,8 +51,8 @@ impl Databases {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`] if the file cannot be opened (another process has it, it is damaged, the
-    /// disk is full), [`StoreError::Format`] if another version wrote it.
+    /// [`StoreError::Engine`] if the file cannot be opened (another process has it, the disk is full), [`StoreError::Damaged`] if it
+    /// is no whole one, [`StoreError::Format`] if another version wrote it.
     #[cfg(feature = "redb")]
     pub fn redb(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         Databases::redb_with_cache(path, REDB_CACHE_BYTES)

@@ -4,7 +4,7 @@ use rep_vlsn::LogPoint;
 use std::error::Error;
 use std::sync::Arc;
 
-/// A refusal or a failure. After every one of them but [`StoreError::Engine`] and
+/// A refusal or a failure. After every one of them but [`StoreError::Engine`], [`StoreError::Damaged`] and
 /// [`StoreError::Poisoned`] the store is as it was before the call, and usable.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,7 +78,7 @@ pub enum StoreError {
         /// The format that this version writes.
         known: u32,
     },
-    /// The environment's: the engine failed (disk full, I/O error, damaged file). The store takes no
+    /// The environment's: the engine failed (disk full, I/O error). The store takes no
     /// more writes until it is opened again; the log has everything that was not checkpointed.
     #[error("store failed to {operation}: {source}")]
     Engine {
@@ -86,6 +86,15 @@ pub enum StoreError {
         operation: &'static str,
         /// What the engine said.
         source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The environment's: what the store's file holds is not what was written to it. To open it again does not help: the state has to
+    /// come from another member.
+    #[error("the store is damaged, as it showed when it was to {operation}: {detail}")]
+    Damaged {
+        /// What was tried.
+        operation: &'static str,
+        /// What the engine said.
+        detail: String,
     },
     /// An earlier write failed, so what the store holds is not known. Open it again.
     #[error("the store failed earlier and has to be opened again")]
@@ -103,6 +112,6 @@ impl StoreError {
 
     /// Whether the store may hold something else than before, so that it has to be opened again.
     pub(crate) fn poisons(&self) -> bool {
-        matches!(self, StoreError::Engine { .. })
+        matches!(self, StoreError::Engine { .. } | StoreError::Damaged { .. })
     }
 }

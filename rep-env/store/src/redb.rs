@@ -27,6 +27,7 @@ use loading::Loading;
 use parking_lot::RwLock;
 use rep_vlsn::LogPoint;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl Redb {
         let file = engine::Database::builder()
             .set_cache_size(cache_bytes)
             .create(path)
-            .map_err(StoreError::engine("open its file"))?;
+            .map_err(failed("open its file"))?;
         let redb = Redb { path: Some(path.to_owned()), ..Redb::over(file)? };
         sync_parent(path)?;
         Ok(redb)
@@ -103,10 +104,10 @@ impl Engine for Redb {
     fn apply(&mut self, runs: &[Run<'_>], applied: LogPoint) -> Result<(), StoreError> {
         self.pause_loading()?;
         let mut txn = begin(&self.file)?;
-        txn.set_durability(Durability::None).map_err(StoreError::engine("begin a batch"))?;
+        txn.set_durability(Durability::None).map_err(failed("begin a batch"))?;
         write_runs(&txn, runs, "")?;
         write_applied(&txn, applied)?;
-        txn.commit().map_err(StoreError::engine("commit a batch"))?;
+        txn.commit().map_err(failed("commit a batch"))?;
         self.publish(applied)
     }
 
@@ -114,7 +115,7 @@ impl Engine for Redb {
         self.pause_loading()?;
         let txn = begin_durable(&self.file)?;
         write_applied(&txn, self.applied)?;
-        txn.commit().map_err(StoreError::engine("checkpoint"))?;
+        txn.commit().map_err(failed("checkpoint"))?;
         self.publish(self.applied)
     }
 
@@ -128,7 +129,7 @@ impl Engine for Redb {
     fn put_in_place(&mut self, applied: LogPoint) -> Result<(), StoreError> {
         let txn = self.take_loading()?.finish(&self.file)?;
         write_applied(&txn, applied)?;
-        txn.commit().map_err(StoreError::engine("install"))?;
+        txn.commit().map_err(failed("install"))?;
         self.publish(applied)
     }
 
@@ -181,7 +182,7 @@ impl Opened {
             Ok(table) => Arc::new(table),
             // Not remembered: names that never existed would pile up.
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(StoreError::engine("open a table")(error)),
+            Err(error) => return Err(failed("open a table")(error)),
         };
         self.0.write().insert(database.to_owned(), Arc::clone(&table));
         Ok(Some(table))
@@ -191,7 +192,7 @@ impl Opened {
 impl EngineView for RedbView {
     fn get(&self, database: &str, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(table) = self.table(database)? else { return Ok(None) };
-        let Some(stored) = table.get_owned(key).map_err(StoreError::engine("read"))? else {
+        let Some(stored) = table.get_owned(key).map_err(failed("read"))? else {
             return Ok(None);
         };
         let may_go_on = pieces::may_go_on(key, stored.value());
@@ -207,10 +208,9 @@ impl EngineView for RedbView {
     ) -> Result<Pairs, StoreError> {
         let Some(table) = self.table(database)? else { return Ok(Box::new(std::iter::empty())) };
         let tails = self.tails(database)?;
-        let range =
-            table.range_owned::<&[u8]>((start, end)).map_err(StoreError::engine("read a range"))?;
+        let range = table.range_owned::<&[u8]>((start, end)).map_err(failed("read a range"))?;
         Ok(Box::new(range.map(move |item| {
-            let (key, stored) = item.map_err(StoreError::engine("read a range"))?;
+            let (key, stored) = item.map_err(failed("read a range"))?;
             let value = whole(tails.as_deref(), key.value(), stored.value())?;
             Ok((Bytes::copy_from_slice(key.value()), value))
         })))
@@ -218,11 +218,11 @@ impl EngineView for RedbView {
 
     fn len(&self, database: &str) -> Result<u64, StoreError> {
         let Some(table) = self.table(database)? else { return Ok(0) };
-        table.len().map_err(StoreError::engine("count"))
+        table.len().map_err(failed("count"))
     }
 
     fn databases(&self) -> Result<Vec<Database>, StoreError> {
-        let tables = self.txn.list_tables().map_err(StoreError::engine("list tables"))?;
+        let tables = self.txn.list_tables().map_err(failed("list tables"))?;
         let mut databases = Vec::new();
         for table in tables {
             let Some(name) = table.name().strip_prefix(PREFIX) else { continue };
@@ -239,7 +239,7 @@ impl EngineView for RedbView {
 fn whole(tails: Option<&PairTable>, key: &[u8], stored: &[u8]) -> Result<Bytes, StoreError> {
     if pieces::may_go_on(key, stored)
         && let Some(tails) = tails
-        && let Some(tail) = tails.get_owned(key).map_err(StoreError::engine("read a tail"))?
+        && let Some(tail) = tails.get_owned(key).map_err(failed("read a tail"))?
     {
         return Ok([stored, tail.value()].concat().into());
     }
@@ -247,13 +247,13 @@ fn whole(tails: Option<&PairTable>, key: &[u8], stored: &[u8]) -> Result<Bytes, 
 }
 
 fn view_of(file: &engine::Database, applied: LogPoint) -> Result<View, StoreError> {
-    let txn = file.begin_read().map_err(StoreError::engine("begin to read"))?;
+    let txn = file.begin_read().map_err(failed("begin to read"))?;
     let view = RedbView { txn, heads: Opened::default(), tails: Opened::default() };
     Ok(View::new(applied, Arc::new(view)))
 }
 
 fn begin(file: &engine::Database) -> Result<WriteTransaction, StoreError> {
-    file.begin_write().map_err(StoreError::engine("begin to write"))
+    file.begin_write().map_err(failed("begin to write"))
 }
 
 fn begin_durable(file: &engine::Database) -> Result<WriteTransaction, StoreError> {
@@ -263,7 +263,7 @@ fn begin_durable(file: &engine::Database) -> Result<WriteTransaction, StoreError
 }
 
 fn make_durable(txn: &mut WriteTransaction) -> Result<(), StoreError> {
-    txn.set_durability(Durability::Immediate).map_err(StoreError::engine("begin to write"))?;
+    txn.set_durability(Durability::Immediate).map_err(failed("begin to write"))?;
     txn.set_quick_repair(true);
     Ok(())
 }
@@ -273,8 +273,7 @@ fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>], prefix: &str) -> Result<
     // A page of a tree on disk is dear: keys in order visit each page once.
     for (database, changes) in net_changes(runs) {
         let name = [prefix, PREFIX, database].concat();
-        let mut table =
-            txn.open_table(definition(&name)).map_err(StoreError::engine("open a table"))?;
+        let mut table = txn.open_table(definition(&name)).map_err(failed("open a table"))?;
         let mut tails = Vec::new();
         for (key, value) in changes {
             let (head, tail) = match value.map(|value| pieces::cut(key, value)) {
@@ -285,7 +284,7 @@ fn write_runs(txn: &WriteTransaction, runs: &[Run<'_>], prefix: &str) -> Result<
                 Some(head) => table.insert(key, head),
                 None => table.remove(key),
             };
-            let before = before.map_err(StoreError::engine("write"))?;
+            let before = before.map_err(failed("write"))?;
             let had_tail = before.is_some_and(|before| pieces::may_go_on(key, before.value()));
             if tail.is_some() || had_tail {
                 tails.push((key, tail));
@@ -305,19 +304,19 @@ fn write_tails(
     if tails.is_empty() {
         return Ok(());
     }
-    let mut table = txn.open_table(definition(name)).map_err(StoreError::engine("open a table"))?;
+    let mut table = txn.open_table(definition(name)).map_err(failed("open a table"))?;
     tails.iter().try_for_each(|(key, tail)| {
         match tail {
             Some(tail) => table.insert(*key, *tail).map(drop),
             None => table.remove(*key).map(drop),
         }
-        .map_err(StoreError::engine("write a tail"))
+        .map_err(failed("write a tail"))
     })
 }
 
 fn write_applied(txn: &WriteTransaction, applied: LogPoint) -> Result<(), StoreError> {
-    let mut meta = txn.open_table(META).map_err(StoreError::engine("open a table"))?;
-    meta.insert("applied", &applied.encode()[..]).map_err(StoreError::engine("write"))?;
+    let mut meta = txn.open_table(META).map_err(failed("open a table"))?;
+    meta.insert("applied", &applied.encode()[..]).map_err(failed("write"))?;
     Ok(())
 }
 
@@ -331,23 +330,23 @@ fn write_format(file: &engine::Database, applied: LogPoint) -> Result<(), StoreE
     let txn = begin_durable(file)?;
     write_applied(&txn, applied)?;
     {
-        let mut meta = txn.open_table(META).map_err(StoreError::engine("open a table"))?;
+        let mut meta = txn.open_table(META).map_err(failed("open a table"))?;
         let format = FORMAT.to_le_bytes();
-        meta.insert("format", &format[..]).map_err(StoreError::engine("write"))?;
+        meta.insert("format", &format[..]).map_err(failed("write"))?;
     }
-    txn.commit().map_err(StoreError::engine("found its file"))
+    txn.commit().map_err(failed("found its file"))
 }
 
 /// The applied point of a file that is ours; `None` if nothing was ever written to it.
 fn recover(file: &engine::Database) -> Result<Option<LogPoint>, StoreError> {
-    let txn = file.begin_read().map_err(StoreError::engine("begin to read"))?;
+    let txn = file.begin_read().map_err(failed("begin to read"))?;
     let meta = match txn.open_table(META) {
         Ok(meta) => meta,
         Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-        Err(error) => return Err(StoreError::engine("open a table")(error)),
+        Err(error) => return Err(failed("open a table")(error)),
     };
     let field = |name: &str| {
-        let value = meta.get_owned(name).map_err(StoreError::engine("read"))?;
+        let value = meta.get_owned(name).map_err(failed("read"))?;
         Ok::<_, StoreError>(value.map(|value| value.value().to_vec()).unwrap_or_default())
     };
     let format = field("format")?.try_into().map_or(0, u32::from_le_bytes);
@@ -360,6 +359,20 @@ fn recover(file: &engine::Database) -> Result<Option<LogPoint>, StoreError> {
         // An older version would take the head of a value for all of it: from here on it cannot open the file.
         FORMAT_UNCUT => write_format(file, applied).map(|()| Some(applied)),
         _ => Err(StoreError::Format { found: format, known: FORMAT }),
+    }
+}
+
+/// What the engine said while it tried to do `operation`.
+fn failed<E: Into<engine::Error>>(operation: &'static str) -> impl FnOnce(E) -> StoreError {
+    move |error| match error.into() {
+        engine::Error::Corrupted(detail) => StoreError::Damaged { operation, detail },
+        // A file that is cut short, or that does not even begin like one.
+        engine::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
+            StoreError::Damaged { operation, detail: error.to_string() }
+        }
+        other => StoreError::engine(operation)(other),
     }
 }
 

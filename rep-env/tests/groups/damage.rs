@@ -31,6 +31,13 @@ fn rot_the_promise(home: &Path) -> (PathBuf, Vec<u8>) {
     ("promise".into(), fs::read(path).unwrap())
 }
 
+fn rot_the_store(home: &Path) -> (PathBuf, Vec<u8>) {
+    let path = home.join("store.redb");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xff; 64], 0).unwrap();
+    ("store.redb".into(), fs::read(path).unwrap())
+}
+
 /// A group with something in its log, of which member `at` is down.
 fn group_without(net: Net, at: &[usize]) -> World {
     let mut world = World::running(net, 3);
@@ -90,6 +97,12 @@ fn a_member_with_a_rotten_log_comes_back_as_a_new_one_while_the_group_writes() {
 #[test]
 fn a_member_with_a_rotten_promise_comes_back_as_a_new_one() {
     assert_comes_back(Net::Memory, rot_the_promise);
+}
+
+/// Its log may have forgotten what the store held, so that is not made anew from the log.
+#[test]
+fn a_member_with_a_rotten_store_comes_back_as_a_new_one() {
+    assert_comes_back(Net::Memory, rot_the_store);
 }
 
 /// Who founded a group alone is told by its flags to found one; after it was set aside it must not.

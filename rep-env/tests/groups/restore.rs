@@ -55,6 +55,9 @@ impl Left {
                 is_cleaned()
             });
         }
+        // Whoever is behind its master gives no copy.
+        let token = world.put("more", "and all of it is applied");
+        view_at(world.env(replica), token);
         Left { world, master, replica, lost, tune }
     }
 

@@ -85,8 +85,8 @@ impl Load {
         }
         answer.give(matches!(taken, Ok(true)));
         match taken {
-            Err(error @ (StoreError::Engine { .. } | StoreError::Poisoned)) => Err(error),
-            _ => Ok(()),
+            Err(StoreError::BadChunk { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

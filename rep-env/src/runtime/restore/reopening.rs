@@ -24,7 +24,7 @@ use rep_node::rep_stream::restore::{
 use rep_store::{StateMachine, StoreError};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::tail::Tail;
-use rep_vlsn::{Beginning, LogPoint, NodeId};
+use rep_vlsn::{Beginning, CellError, LogPoint, NodeId};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn install_loaded<D: Disk, M: StateMachine>(
             Err(error.into())
         }
         Err(InstallError::Staging(error)) => Err(staging_error(&error, path)),
-        Err(other) => Err(Error::Damaged { what: "copy", detail: other.to_string() }),
+        Err(other) => Err(damaged_copy(&other)),
     }
 }
 
@@ -149,7 +149,7 @@ fn begin_log<D: Disk>(
     config: &RepConfig,
 ) -> Result<(), Unplaced> {
     let beginning = Beginning::decode(Bytes::copy_from_slice(beginning))
-        .map_err(|error| Error::Damaged { what: "copy", detail: error.to_string() })?;
+        .map_err(|error| damaged_copy(&error))?;
     let begun = rep_vlsn::begin_with(disk, &home::log_config(config), &beginning);
     Ok(begun.map_err(|error| home::log_error(error, path))?)
 }
@@ -165,7 +165,30 @@ pub(crate) fn staging<D: Disk>(
 }
 
 fn staging_error(error: &StagingError, path: &Path) -> Error {
-    Error::Home { path: path.join("restore"), detail: error.to_string() }
+    match error {
+        // Nobody knows any more whether the state was about to be replaced.
+        StagingError::Cell(CellError::Damaged { .. }) => damaged_copy(error),
+        _ => Error::Home { path: path.join("restore"), detail: error.to_string() },
+    }
+}
+
+fn damaged_copy(error: &dyn fmt::Display) -> Error {
+    Error::Damaged { what: "copy", detail: error.to_string() }
+}
+
+/// Looks whether the directory is lost over a copy that has rotted while it was being put in place: without its list nobody knows what
+/// the half of it belongs to.
+///
+/// # Errors
+///
+/// [`Error::Damaged`]
+pub(crate) fn check_copy<D: Disk>(staging: &Staging<D>) -> Result<(), Error> {
+    match staging.pending() {
+        Err(error @ StagingError::Spoilt { .. }) if staging.is_installing() => {
+            Err(damaged_copy(&error))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The way to the disks of a running node. Dropped, what was asked of them is still done, and then their threads end.
@@ -298,5 +321,56 @@ impl<D: Disk, M: StateMachine> Reopens<M> for Directory<D> {
 impl<D: Disk> fmt::Debug for Directory<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Directory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
+mod tests {
+    use super::*;
+    use rep_node::rep_stream::restore::{ChunkId, Manifest};
+    use rep_vlsn::{GroupId, MemDisk, Term, Vlsn};
+
+    fn complete(disk: &MemDisk) -> Staging<MemDisk> {
+        let mut staging = Staging::open(disk.clone()).unwrap();
+        let point = LogPoint::new(Term::new(1), Vlsn::new(7));
+        let (entry, past) = (Bytes::from_static(b"entry"), Bytes::new());
+        let manifest = Manifest::new(GroupId([7; 16]), point, entry, past);
+        staging.keep(ChunkId::of(b"chunk"), b"chunk").unwrap();
+        staging.complete(&manifest, &[ChunkId::of(b"chunk")]).unwrap();
+        staging
+    }
+
+    fn rot_the_list(disk: &MemDisk) {
+        let files = disk.list("restore").unwrap();
+        let list = files.iter().find(|name| name.ends_with("list")).unwrap();
+        assert!(disk.flip_bit(&format!("restore/{list}"), 0));
+    }
+
+    /// Until then the member is what it was, and the copy is given up; after that it may be neither what it was nor what it was to become.
+    #[test]
+    fn a_list_that_rots_costs_the_directory_once_an_installing_has_begun() {
+        let disk = MemDisk::new();
+        let mut staging = complete(&disk);
+        let stopped = |_: &mut Chunks<'_>| Err("the power goes");
+        let present = Present { applied: LogPoint::NULL, loaded: 0, takes_space: true };
+        let unbegun = disk.image();
+        install_over(&mut staging, present, stopped, |_| Ok(()), |_| Ok(())).unwrap_err();
+        for (disk, is_lost) in [(unbegun, false), (disk, true)] {
+            let staging = Staging::open(disk.clone()).unwrap();
+            check_copy(&staging).unwrap();
+            rot_the_list(&disk);
+            let checked = check_copy(&staging);
+            assert_eq!(matches!(checked, Err(Error::Damaged { what: "copy", .. })), is_lost);
+        }
+    }
+
+    #[test]
+    fn without_its_cell_nobody_knows_whether_a_copy_was_being_put_in_place() {
+        let disk = MemDisk::new();
+        drop(complete(&disk));
+        let cell = disk.contents("restore/cell").unwrap();
+        (0..cell.len() as u64).step_by(8).for_each(|at| assert!(disk.flip_bit("restore/cell", at)));
+        let error = staging_error(&Staging::open(disk).unwrap_err(), Path::new("home"));
+        assert!(matches!(error, Error::Damaged { what: "copy", .. }), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 //! a crash leaves of them goes at the next opening, also what a checkpoint of the old state has made durable.
 
 use super::flushing::Flushing;
-use super::{PREFIX, TAILS_PREFIX, begin, begin_durable, engine, write_runs};
+use super::{PREFIX, TAILS_PREFIX, begin, begin_durable, engine, failed, write_runs};
 use crate::StoreError;
 use crate::write_set::Run;
 use engine::{
@@ -62,13 +62,13 @@ impl Loading {
     /// Lets somebody else write. What has been loaded is committed, but not durably, and under names that nobody knows.
     pub(super) fn pause(&mut self, file: &engine::Database) -> Result<(), StoreError> {
         let Some(mut txn) = self.txn.take() else { return Ok(()) };
-        txn.set_durability(Durability::None).map_err(StoreError::engine("begin to load"))?;
-        txn.commit().map_err(StoreError::engine("load"))?;
+        txn.set_durability(Durability::None).map_err(failed("begin to load"))?;
+        txn.commit().map_err(failed("load"))?;
         self.flushing.iter().for_each(Flushing::go_on);
         self.undurable_bytes += std::mem::take(&mut self.bytes);
         if self.undurable_bytes >= DURABLE_BYTES {
             self.undurable_bytes = 0;
-            begin_durable(file)?.commit().map_err(StoreError::engine("load"))?;
+            begin_durable(file)?.commit().map_err(failed("load"))?;
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Loading {
         for new in tables(&txn, LOADING_PREFIX)? {
             let old = new.name()[LOADING_PREFIX.len()..].to_owned();
             let old: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(&old);
-            txn.rename_table(new, old).map_err(StoreError::engine("name a table"))?;
+            txn.rename_table(new, old).map_err(failed("name a table"))?;
         }
         Ok(txn)
     }
@@ -99,25 +99,25 @@ fn bytes_of(runs: &[Run<'_>]) -> u64 {
 
 /// Removes what an interrupted loading has left.
 pub(super) fn forget(file: &engine::Database) -> Result<(), StoreError> {
-    let left = file.begin_read().map_err(StoreError::engine("begin to read"))?;
-    let left = left.list_tables().map_err(StoreError::engine("list tables"))?;
+    let left = file.begin_read().map_err(failed("begin to read"))?;
+    let left = left.list_tables().map_err(failed("list tables"))?;
     if !left.into_iter().any(|table| table.name().starts_with(LOADING_PREFIX)) {
         return Ok(());
     }
     let mut txn = begin(file)?;
-    txn.set_durability(Durability::None).map_err(StoreError::engine("begin to write"))?;
+    txn.set_durability(Durability::None).map_err(failed("begin to write"))?;
     delete_tables(&txn, LOADING_PREFIX)?;
-    txn.commit().map_err(StoreError::engine("drop what was left"))
+    txn.commit().map_err(failed("drop what was left"))
 }
 
 fn delete_tables(txn: &WriteTransaction, prefix: &str) -> Result<(), StoreError> {
-    tables(txn, prefix)?.into_iter().try_for_each(|table| {
-        txn.delete_table(table).map(drop).map_err(StoreError::engine("drop a table"))
-    })
+    tables(txn, prefix)?
+        .into_iter()
+        .try_for_each(|table| txn.delete_table(table).map(drop).map_err(failed("drop a table")))
 }
 
 /// The tables whose names begin so.
 fn tables(txn: &WriteTransaction, prefix: &str) -> Result<Vec<UntypedTableHandle>, StoreError> {
-    let tables = txn.list_tables().map_err(StoreError::engine("list tables"))?;
+    let tables = txn.list_tables().map_err(failed("list tables"))?;
     Ok(tables.filter(|table| table.name().starts_with(prefix)).collect())
 }
