@@ -48,7 +48,8 @@ pub struct Opened<D: Disk> {
     pub view: LogView,
     /// The group, if the log has begun.
     pub group: Option<GroupId>,
-    /// What the marks said: the highest synced point and dvlsn that were ever noted and are still here.
+    /// What the marks said: the highest synced point and dvlsn that were ever noted and are still here. `None` if none of them
+    /// claims anything.
     pub marks: Option<Mark>,
     /// What there was to be done.
     pub report: RecoveryReport,
@@ -232,7 +233,7 @@ impl<D: Disk> Recovered<D> {
         if let Some(at) = self.report.torn_at {
             tracing::warn!(first_missing = %at, "cut a torn tail");
         }
-        Ok(Some(Active { segment: end.segment, end: end.offset, len }))
+        Ok(Some(Active::at(end.segment, end.offset, len)))
     }
 
     /// The cell says what is now true: no cut is pending, and a log with files has begun.

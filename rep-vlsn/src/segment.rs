@@ -42,6 +42,12 @@ impl Mark {
         }
     }
 
+    /// Whether it says anything at all.
+    pub(crate) fn claims(&self) -> bool {
+        let nothing = Mark { epoch: Epoch::default(), synced: Vlsn::NULL, dvlsn: Vlsn::NULL };
+        *self != nothing
+    }
+
     pub(crate) fn encode(self, seed: u32, offset: u64) -> [u8; MARK_BYTES] {
         let mut out = [0; MARK_BYTES];
         out[0..4].copy_from_slice(&MARK_TAG.to_le_bytes());

@@ -10,6 +10,7 @@
 //! A write or sync that failed poisons the writer. Nobody knows what the disk holds then, and asking it
 //! again would only make it say "fine" about pages that it has dropped.
 
+mod ahead;
 mod plan;
 mod truncate;
 
@@ -72,6 +73,17 @@ pub(crate) struct Active<F> {
     /// Where the next mark or record goes.
     pub(crate) end: u64,
     pub(crate) len: u64,
+    /// Up to here the file's space has been written to, with zeros if with nothing else; or up to `end`, if that is further on.
+    zeroed: u64,
+    /// Where the end was when [`LogWriter::write_ahead`] was last called.
+    looked: u64,
+}
+
+impl<F> Active<F> {
+    /// A segment of which nothing is known to be written behind `end`.
+    pub(crate) fn at(segment: Arc<Segment<F>>, end: u64, len: u64) -> Self {
+        Active { segment, end, len, zeroed: end, looked: end }
+    }
 }
 
 /// A group that has been handed to the operating system.
@@ -347,7 +359,7 @@ impl<D: Disk> LogWriter<D> {
         let segment = Arc::new(Segment { header, file });
         self.files.write().segments.insert(first, Arc::clone(&segment));
         self.untold = Some(Section::of_segment(&header));
-        self.active = Some(Active { segment, end: SEGMENT_HEADER_BYTES as u64, len });
+        self.active = Some(Active::at(segment, SEGMENT_HEADER_BYTES as u64, len));
         Ok(())
     }
 

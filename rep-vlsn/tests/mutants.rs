@@ -142,11 +142,13 @@ fn found(name: &str, suite: fn()) -> bool {
 /// One test, because the set of planted bugs belongs to the process.
 #[test]
 fn every_planted_bug_is_found_and_without_one_nothing_is() {
-    let suites: [(&str, fn()); 13] = [
+    let suites: [(&str, fn()); 15] = [
         ("vlsn-skip-log-sync", lives),
         ("vlsn-skip-cut-cell", lives),
         ("vlsn-keep-stale-tail", lives),
         ("vlsn-no-epoch", lives),
+        ("vlsn-zeros-over-data", lives),
+        ("vlsn-cut-leaves-bytes", lives),
         ("vlsn-stale-index", lives),
         ("log-membership-forgotten", lives),
         ("vlsn-skip-cell-sync", cells),

@@ -82,6 +82,7 @@ fn write_on(mut writer: LogWriter<MemDisk>, tail: &Tail, commands: &mpsc::Receiv
         if let Some(written) = writer.write_group(Vlsn::NULL).unwrap() {
             let synced = writer.sync().unwrap();
             assert_eq!((synced.point, synced.epoch), (written.last, written.epoch));
+            writer.write_ahead().unwrap();
         }
     }
 }

@@ -46,6 +46,7 @@ pub const PROBES: &[&str] = &[
     "vlsn-torn-tail",
     "vlsn-walk-without-the-index",
     "vlsn-write-overtaken-by-a-cut",
+    "vlsn-zeros-ahead",
 ];
 
 /// Probes that no world can meet, each with its reason.

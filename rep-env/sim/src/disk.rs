@@ -215,6 +215,8 @@ pub(crate) fn log_config(swarm: &DiskSwarm) -> LogConfig {
     config.group_bytes_max = swarm.tail_bytes.max(512);
     config.index_stride = 4;
     config.checkpoint_bytes = swarm.checkpoint_bytes;
+    // Few, since memory is not the faster for them; none in a third of the worlds.
+    config.ahead_bytes = swarm.checkpoint_bytes.min(2 << 10);
     config
 }
 

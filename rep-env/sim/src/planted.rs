@@ -110,6 +110,7 @@ pub const TABLE: &[Mutant] = &[
         "rep-stream",
         "a replica takes a watermark beyond what it has matched",
     ),
+    mutant("vlsn-cut-leaves-bytes", "rep-vlsn", "what a truncation cuts is left in the file"),
     mutant("vlsn-keep-stale-tail", "rep-vlsn", "what lies behind a torn tail is kept"),
     mutant(
         "vlsn-no-epoch",
@@ -124,6 +125,11 @@ pub const TABLE: &[Mutant] = &[
     mutant("vlsn-skip-cell-sync", "rep-vlsn", "a cell is written and not synced"),
     mutant("vlsn-skip-cut-cell", "rep-vlsn", "a truncation overwrites before it is noted"),
     mutant("vlsn-skip-log-sync", "rep-vlsn", "the log says synced and did not sync"),
+    mutant(
+        "vlsn-zeros-over-data",
+        "rep-vlsn",
+        "zeros are written ahead over entries that outran them",
+    ),
     mutant(
         "overlay-oldest-wins",
         "rep-store",

@@ -255,6 +255,8 @@ fn sync<D: Disk>(
     shared.counters.log_syncs.add(1);
     let persisted = Persisted::Log { point: synced.point, epoch: synced.epoch };
     shared.inbox.completed(Input::Persisted(persisted));
+    // For the groups to come, while nobody waits for this one any more.
+    writer.write_ahead()?;
     Ok(Done::Other)
 }
 

@@ -335,9 +335,10 @@ impl<F: DiskFile> Scan<F> {
         self.trailing = None;
     }
 
-    /// Keeps the highest of each claim: all of them stay true.
+    /// Keeps the highest of each claim: all of them stay true. A mark that claims nothing is as good as none; the index file
+    /// does not tell the two apart.
     fn learn(&mut self, mark: Option<Mark>) {
-        self.marks = highest(self.marks, mark);
+        self.marks = highest(self.marks, mark.filter(Mark::claims));
     }
 
     fn end_at(&mut self, scanner: &Scanner<F>, erase: bool) {

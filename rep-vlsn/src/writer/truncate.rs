@@ -80,11 +80,13 @@ impl<D: Disk> LogWriter<D> {
         self.forget_after(keep.vlsn, &end.segment);
         self.remove_after(end.segment.first())?;
         let len = end.segment.file.len().during("length of segment")?;
-        end.segment.file.set_len(end.offset).during("cut segment")?;
+        if !mutant!("vlsn-cut-leaves-bytes") {
+            end.segment.file.set_len(end.offset).during("cut segment")?;
+        }
         end.segment.file.allocate(len).during("allocate segment")?;
         end.segment.file.sync().during("sync")?;
         self.store_cut(None)?;
-        self.active = Some(super::Active { segment: end.segment, end: end.offset, len });
+        self.active = Some(super::Active::at(end.segment, end.offset, len));
         self.last_mark = None;
         self.history.truncate(keep.vlsn);
         self.last = keep;

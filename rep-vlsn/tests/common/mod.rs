@@ -89,6 +89,7 @@ pub(crate) fn tiny() -> LogConfig {
     config.group_bytes_max = 2000;
     config.index_stride = 4;
     config.checkpoint_bytes = 300;
+    config.ahead_bytes = 400;
     config
 }
 

@@ -185,6 +185,9 @@ impl World {
             assert_eq!(record.point(), synced.point);
         }
         self.synced = vlsn;
+        if self.rng.below(4) > 0 {
+            self.opened().writer.write_ahead()?;
+        }
         Ok(())
     }
 

@@ -173,6 +173,7 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-stream", "restore_wire", LONG),
     ("rep-stream", "scripted", LONG),
     ("rep-stream", "segments", LONG),
+    ("rep-vlsn", "ahead", LONG),
     ("rep-vlsn", "beginning", LONG),
     ("rep-vlsn", "bytes", LONG),
     ("rep-vlsn", "crash", LONG),

@@ -293,7 +293,12 @@ impl World {
             return;
         }
         self.step(id, |node, now| node.handle_persisted(now, Persisted::Log { point, epoch }));
-        self.log_writer(id);
+        let Some(live) = self.live_mut(id) else { return };
+        let ahead = live.writer.write_ahead().map_err(|error| error.to_string());
+        match self.unless_crashed(id, ahead) {
+            Ok(_) => self.log_writer(id),
+            Err(why) => self.disk_failed(id, PersistFailed::Log, why),
+        }
     }
 
     /// I-7 from below: the writer says that its log is synced, and the disk agrees.
