@@ -230,8 +230,10 @@ impl Restarting {
         Party::new(&n1, address, Arc::new(n1.clone()))
     }
 
-    fn restart(&mut self) {
+    /// Nothing of the first process's end is heard: not that it closes `its_end` either.
+    fn restart(&mut self, its_end: Arc<dyn Channel>) {
         self.relay.cut();
+        drop(its_end);
         let before = self.n1.take().unwrap();
         let address = before.address().to_string();
         drop(before);
@@ -247,8 +249,8 @@ impl Restarting {
 #[test]
 fn a_process_that_was_started_again_ends_the_channels_of_the_one_before() {
     let mut bank = Restarting::new();
-    let dialled = bank.dial().0;
-    bank.restart();
+    let (dialled, accepted) = bank.dial();
+    bank.restart(accepted);
     let lost = dialled.receive(Instant::now() + LONG / 2);
     assert!(
         matches!(lost, Err(NetError::Lost { kind: io::ErrorKind::ConnectionReset, .. })),
@@ -260,8 +262,8 @@ fn a_process_that_was_started_again_ends_the_channels_of_the_one_before() {
 #[test]
 fn a_call_over_a_connection_that_has_just_died_is_made_again() {
     let mut bank = Restarting::new();
-    let _before = bank.dial().0;
-    bank.restart();
+    let (_before, accepted) = bank.dial();
+    bank.restart(accepted);
     // Nobody has noticed anything yet.
     say_and_hear(&bank.dial());
 }
