@@ -82,8 +82,7 @@ impl AckTable {
     ///
     /// # Errors
     ///
-    /// If it acknowledged more than that before: from now on it counts for nothing, until
-    /// [`AckTable::readmit`].
+    /// If it acknowledged more than that before: from now on that incarnation counts for nothing. Its member comes back in another one.
     pub fn reconnected(
         &mut self,
         member: NodeId,
@@ -100,11 +99,6 @@ impl AckTable {
         }
         entry.received = entry.received.min(at);
         Ok(())
-    }
-
-    /// A suspended member has been admitted anew: it starts from nothing.
-    pub fn readmit(&mut self, member: NodeId, incarnation: Incarnation) {
-        self.members.insert(member, Member::new(incarnation));
     }
 
     /// A member has cut its log after `to`.

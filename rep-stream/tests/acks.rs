@@ -61,7 +61,7 @@ fn another_incarnation_counts_for_nothing_until_it_connects_and_then_from_nothin
 }
 
 #[test]
-fn a_rolled_back_image_counts_for_nothing_until_readmitted() {
+fn a_rolled_back_image_counts_for_nothing_until_it_is_somebody_new() {
     let mut acks = table(&[9, 7]);
     let node = NodeId::new(2);
     let image = RolledBackImage { acked: at(7), now: at(5) };
@@ -71,8 +71,9 @@ fn a_rolled_back_image_counts_for_nothing_until_readmitted() {
     assert_eq!(acks.durable(nodes(1..=2), 2), Vlsn::NULL);
     let again = RolledBackImage { acked: at(7), now: at(9) };
     assert_eq!(acks.reconnected(node, FIRST, at(9)), Err(again), "catching up is no excuse");
-    acks.readmit(node, FIRST);
-    assert!(acks.observe(node, FIRST, at(9), at(9)));
+    assert_eq!(acks.reconnected(node, SECOND, at(0)), Ok(()));
+    assert!(!acks.is_suspended(node));
+    assert!(acks.observe(node, SECOND, at(9), at(9)));
     assert_eq!(acks.durable(nodes(1..=2), 2), Vlsn::new(9));
 }
 

@@ -326,6 +326,7 @@ impl Node {
                 self.refused_by(peer, image.to_string());
                 self.fed_lost(peer);
                 self.drop_link(peer, Slot::Fed);
+                self.tell_image(now, peer, image.acked);
             }
         }
     }

@@ -21,6 +21,7 @@ mod feeding;
 mod following;
 mod founding;
 mod handover;
+mod images;
 mod links;
 pub mod membership;
 pub mod message;

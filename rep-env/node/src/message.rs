@@ -36,6 +36,13 @@ pub enum TurnedAway {
     Twin,
     /// This directory was a member's, and that was removed. It is named, since the word may come late, to another directory of that name.
     Removed(Incarnation),
+    /// This directory has acknowledged more than it holds: it is an older image of itself.
+    Image {
+        /// Which directory. The word may come late, to another one of that name.
+        incarnation: Incarnation,
+        /// Up to where the master had counted its log as synced.
+        counted: LogPoint,
+    },
 }
 
 impl TurnedAway {
@@ -43,15 +50,29 @@ impl TurnedAway {
         match self {
             TurnedAway::Twin => words(TURNED_AWAY, &[1], &[]),
             TurnedAway::Removed(incarnation) => words(TURNED_AWAY, &[2], &incarnation.0),
+            TurnedAway::Image { incarnation, counted } => {
+                words(TURNED_AWAY, &[3, counted.term.get(), counted.vlsn.get()], &incarnation.0)
+            }
         }
     }
 
     fn decode(body: &[u8]) -> Result<Self, PeerError> {
-        let removed = body.get(8..).and_then(|rest| <[u8; 16]>::try_from(rest).ok());
-        match (body.get(..8).map(|code| numbers(code, 0)).transpose()?, removed) {
-            (Some([1]), None) if body.len() == 8 => Ok(TurnedAway::Twin),
-            (Some([2]), Some(incarnation)) => Ok(TurnedAway::Removed(Incarnation(incarnation))),
-            _ => Err(PeerError::Malformed("an unknown reason to be turned away")),
+        let directory = || {
+            let last = body.last_chunk().copied().map(Incarnation);
+            last.ok_or(PeerError::Malformed("wrong length"))
+        };
+        match body.first_chunk().map(|code| u64::from_le_bytes(*code)) {
+            Some(1) => numbers::<1>(body, 0).map(|_| TurnedAway::Twin),
+            Some(2) => {
+                let [_] = numbers(body, 16)?;
+                Ok(TurnedAway::Removed(directory()?))
+            }
+            Some(3) => {
+                let [_, term, vlsn] = numbers(body, 16)?;
+                let counted = LogPoint::new(Term::new(term), Vlsn::new(vlsn));
+                Ok(TurnedAway::Image { incarnation: directory()?, counted })
+            }
+            Some(_) | None => Err(PeerError::Malformed("an unknown reason to be turned away")),
         }
     }
 }
@@ -64,6 +85,10 @@ impl fmt::Display for TurnedAway {
                 "another process with this node's data directory (a copy of it?) is connected there; only one may run"
             ),
             TurnedAway::Removed(_) => write!(f, "this node was removed from the group"),
+            TurnedAway::Image { counted, .. } => write!(
+                f,
+                "this directory is an older image of itself: it had acknowledged all up to {counted}"
+            ),
         }
     }
 }

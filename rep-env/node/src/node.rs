@@ -462,6 +462,7 @@ impl Node {
             self.because(match reason {
                 HaltReason::GroupShutDown { .. } => "the group was shut down",
                 HaltReason::Removed => "removed from the group",
+                HaltReason::OlderImage { .. } => "an older image of its directory",
                 _ => "halted",
             });
             self.outputs.push_back(Output::Halt(reason));

@@ -362,6 +362,15 @@ pub enum HaltReason {
     },
     /// It was removed from the group.
     Removed,
+    /// Its directory is an older image of itself: it has acknowledged, and may have promised, what it does not know of any more.
+    OlderImage {
+        /// The master that remembers.
+        by: NodeId,
+        /// Up to where that had counted this log as synced.
+        counted: LogPoint,
+        /// Where this log ends.
+        ends: LogPoint,
+    },
     /// The promise could not be written: this node can neither vote nor follow.
     PromiseFailed {
         /// What the disk said.
@@ -379,6 +388,10 @@ impl fmt::Display for HaltReason {
             HaltReason::Removed => write!(
                 f,
                 "this member was removed from the group; to come back, it joins with an empty directory"
+            ),
+            HaltReason::OlderImage { by, counted, ends } => write!(
+                f,
+                "this directory is an older image of itself: the master {by} had counted its log up to {counted}, and it ends at {ends}"
             ),
             HaltReason::GroupShutDown { by } => write!(f, "the group was shut down by {by}"),
             HaltReason::PromiseFailed { why } => write!(f, "the promise cannot be written: {why}"),

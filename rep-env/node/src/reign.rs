@@ -50,6 +50,8 @@ pub(crate) struct Reign {
     round: u64,
     sent: VecDeque<Round>,
     answered: BTreeMap<NodeId, u64>,
+    /// Members that are older images of themselves, and since when that is known.
+    images: BTreeMap<NodeId, Duration>,
     confirmed_round: u64,
     /// Mastership was confirmed by a commit quorum at this moment, measured from what it answered.
     confirmed: Duration,
@@ -83,6 +85,12 @@ impl Reign {
     fn read_index(&self, dvlsn: Vlsn) -> Option<Vlsn> {
         let begun = self.is_begun(dvlsn) || mutant!("reads-before-term-start");
         begun.then_some(dvlsn)
+    }
+
+    /// Whether a commit quorum without `image` has confirmed the reign since that is known as an older image.
+    pub(crate) fn stands_without(&mut self, image: NodeId, now: Duration) -> bool {
+        let known = *self.images.entry(image).or_insert(now);
+        self.confirmed > known
     }
 
     /// An entry is about to be written. If all before it is durable, the wait for progress begins here.
@@ -141,6 +149,7 @@ impl Node {
             round: 0,
             sent: VecDeque::new(),
             answered: BTreeMap::new(),
+            images: BTreeMap::new(),
             confirmed_round: 0,
             confirmed: now,
             next_heartbeat: now,
@@ -278,6 +287,9 @@ impl Node {
         };
         if round > reign.round {
             return Err(PeerError::Malformed("a reply to a heartbeat that was never sent"));
+        }
+        if reign.acks.is_suspended(peer) && !mutant!("reign-heard-by-an-image") {
+            return Ok(());
         }
         let answered = reign.answered.entry(peer).or_default();
         *answered = (*answered).max(round);

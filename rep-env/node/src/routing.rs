@@ -452,7 +452,11 @@ impl Node {
         match why {
             TurnedAway::Removed(whom) if whom != self.config.incarnation => {}
             TurnedAway::Removed(_) if self.is_member(open) => self.was_removed(),
-            TurnedAway::Removed(_) | TurnedAway::Twin => {
+            TurnedAway::Image { incarnation, .. } if incarnation != self.config.incarnation => {}
+            TurnedAway::Image { counted, .. } if self.is_member(open) => {
+                self.is_image(open.link.peer, counted);
+            }
+            TurnedAway::Removed(_) | TurnedAway::Image { .. } | TurnedAway::Twin => {
                 self.refused_by(open.link.peer, why.to_string())
             }
         }

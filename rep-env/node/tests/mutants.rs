@@ -10,6 +10,8 @@ mod changes;
 mod copies;
 #[path = "harness/group.rs"]
 mod harness;
+#[path = "harness/images.rs"]
+mod images;
 #[path = "harness/joining.rs"]
 mod joining;
 #[path = "harness/pairs.rs"]

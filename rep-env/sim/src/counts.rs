@@ -47,6 +47,7 @@ counts! {
     cures "cures" "Members that came back after they had been refused their directory.";
     images "images put back" "Directories replaced by an older copy.";
     images_refused "images refused" "Older images that came to a master who had counted more of them.";
+    images_set_aside "images set aside" "Older images that were told so, and came back as somebody new.";
     given_up "given up" "Runs that were over when an image that nobody remembered had cost something, or rot that no mark vouched for any more.";
     out_of_space "out of space" "Times that a log had to wait for space.";
     cleanings "cleanings" "Times that files were removed at a log's head.";

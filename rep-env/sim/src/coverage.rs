@@ -26,6 +26,7 @@ pub const PROBES: &[&str] = &[
     "node-disk-failed-under-a-master",
     "node-early-checkpoint",
     "node-gave-up-a-silent-link",
+    "node-found-itself-an-image",
     "node-told-a-removed-member",
     "node-turned-a-twin-away",
     "node-drains-for-an-heir",
@@ -265,6 +266,7 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::JoinAsked { .. }
         | Event::Restart { .. }
         | Event::Cured { .. }
+        | Event::SetAside { .. }
         | Event::Resume { .. }
         | Event::Mend { .. }
         | Event::Client { .. }

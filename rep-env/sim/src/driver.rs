@@ -305,6 +305,9 @@ impl World {
             let checked = self.oracle.was_removed(id);
             return self.check(checked);
         }
+        if let HaltReason::OlderImage { .. } = reason {
+            return self.found_to_be_an_image(id);
+        }
         let failed = matches!(reason, HaltReason::PromiseFailed { .. });
         let checked = ensure(failed, Invariant::ErrorHonesty, || format!("{id} halts: {reason}"));
         self.check(checked);

@@ -218,6 +218,7 @@ impl World {
             Event::Sent { id, link, last, bytes, .. } => self.sent(id, link, last, bytes),
             Event::Restart { id } => self.start(id),
             Event::Cured { id } => self.cured(id),
+            Event::SetAside { id, .. } => self.sets_image_aside(id),
             Event::Resume { id } => self.resume(id),
             Event::Mend { from, to } => self.unblock(from, to),
             Event::Client { index, wake } => self.client_acts(index, wake),

@@ -1,8 +1,10 @@
 //! What becomes of a member that came back with an older image of its directory.
 
+use crate::faults::End;
 use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
-use crate::world::World;
+use crate::process::Crash;
+use crate::world::{Event, World};
 use rep_node::{Link, Message, ReplicaMessage};
 use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
 
@@ -46,6 +48,28 @@ impl World {
         let other = self.other_end(id, link)?;
         self.oracle.went_back(other).then_some(())?;
         (self.counted(id, link.peer) > at.vlsn).then_some(*at)
+    }
+
+    /// I-37: it was told that its directory is an older image of itself, and it is one. Whoever started it opens it again when the others have
+    /// had a master for two election timeouts, and that sets it aside.
+    pub(super) fn found_to_be_an_image(&mut self, id: Machine) {
+        let is_one = self.oracle.went_back(id);
+        let checked = ensure(is_one, Invariant::ErrorHonesty, || {
+            format!("{id} is told that it is an older image, and all that it had is there")
+        });
+        self.check(checked);
+        self.live_mut(id).into_iter().for_each(|live| live.removed = true);
+        let run = self.process(id).run;
+        let after = self.swarm.election_timeout_max() * 2;
+        self.schedule.push(self.now + after, Event::SetAside { id, run });
+    }
+
+    /// An image that was told so comes back as somebody new.
+    pub(crate) fn sets_image_aside(&mut self, id: Machine) {
+        self.counts.images_set_aside += 1;
+        self.end_process(id, End { how: Crash::Kill, fate: 0, silent: false });
+        self.empty_home(id);
+        self.start(id);
     }
 
     /// I-9: what comes back with less than was counted of it is refused, for as long as that master reigns.

@@ -27,6 +27,7 @@ pub(crate) enum Event {
     Sent { id: Machine, run: u64, link: Link, last: LogPoint, bytes: usize },
     Restart { id: Machine },
     Cured { id: Machine },
+    SetAside { id: Machine, run: u64 },
     Resume { id: Machine },
     Mend { from: Machine, to: Machine },
     Client { index: usize, wake: u64 },
@@ -86,6 +87,7 @@ impl Event {
             | Event::ChunkKept { id, run }
             | Event::CopyStored { id, run }
             | Event::JoinAsks { id, run, .. }
+            | Event::SetAside { id, run }
             | Event::JoinTold { id, run, .. }
             | Event::PlaceStored { id, run }
             | Event::SendEntries { id, run, .. }

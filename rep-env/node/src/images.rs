@@ -1,0 +1,42 @@
+//! Members that come back with an older image of their directory.
+//!
+//! Such a one has acknowledged, and may have promised, what it does not know of any more. Who remembers is the master that has counted more
+//! of it than it holds: it takes nothing from it, and tells it as soon as a commit quorum without it has confirmed the reign. Then
+//! it falls silent for good, and its member comes back as somebody new (decision 28). While the reign needs it, it is not told:
+//! a group that cannot do without it would be without a master.
+
+use crate::links::Slot;
+use crate::message::{Message, TurnedAway};
+use crate::node::Node;
+use crate::output::HaltReason;
+use rep_fsm::{Role, Signal};
+use rep_vlsn::{LogPoint, NodeId, mutant, sometimes};
+use std::time::Duration;
+
+impl Node {
+    /// A member ends behind what was `counted` of it.
+    pub(crate) fn tell_image(&mut self, now: Duration, peer: NodeId, counted: LogPoint) {
+        let stands = self.reign.as_mut().is_some_and(|reign| reign.stands_without(peer, now));
+        let open = self.links.get(peer, Slot::Peer).copied();
+        let Some(open) = open.filter(|_| stands || mutant!("image-told-in-haste")) else { return };
+        let incarnation = open.incarnation;
+        self.send(open.link, Message::TurnedAway(TurnedAway::Image { incarnation, counted }));
+    }
+
+    /// A member has counted more of this log than it holds.
+    pub(crate) fn is_image(&mut self, by: NodeId, counted: LogPoint) {
+        let ends = self.log.last();
+        // The word may come late: to a master that was elected since, or to a log that has it all by now.
+        if self.is_over() || self.reign.is_some() || ends >= counted {
+            return;
+        }
+        sometimes!(true, "node-found-itself-an-image");
+        self.unfollow();
+        if matches!(self.role(), Role::Replica | Role::Candidate) {
+            self.because("an older image of its directory");
+            self.step_role(Signal::PlacementDeselected);
+            self.observe();
+        }
+        self.halt(HaltReason::OlderImage { by, counted, ends });
+    }
+}

@@ -1,0 +1,64 @@
+//! Older images of a member's directory, and what its master and it make of that.
+
+use super::harness::Group;
+use rep_node::{Event, HaltReason, NodeState, Outcome};
+use rep_vlsn::NodeId;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// A group whose master has counted more of the first of the others than that holds by now; it is down.
+fn with_an_image() -> (Group, NodeId, [NodeId; 2]) {
+    let mut group = Group::new(&["n1", "n2", "n3"]);
+    group.start_all();
+    group.run_until("all are in sync", |group| {
+        let follows = |id: &NodeId| group.node(*id).state() == NodeState::Replica;
+        group.master().is_some() && group.ids().iter().filter(|id| follows(id)).count() == 2
+    });
+    let master = group.master().unwrap();
+    let others: Vec<NodeId> = group.ids().into_iter().filter(|id| *id != master).collect();
+    let image = group.machines[&others[0]].records.clone();
+    let request = group.propose(master, "not in the image");
+    group.run_for(Duration::from_secs(1));
+    assert!(matches!(group.outcome(master, request), Some(Outcome::Committed { .. })));
+    group.crash(others[0]);
+    let machine = group.machines.get_mut(&others[0]).unwrap();
+    machine.records = image;
+    machine.synced = machine.records.len();
+    machine.applied = machine.records.last().unwrap().point();
+    (group, master, [others[0], others[1]])
+}
+
+fn terms_over(group: &Group, id: NodeId) -> usize {
+    let over = |event: &&Event| matches!(event, Event::TermOver { .. });
+    group.machines[&id].events.iter().filter(over).count()
+}
+
+pub(crate) fn an_older_image_that_its_master_remembers_falls_silent() {
+    let (mut group, master, [image, other]) = with_an_image();
+    group.start(image);
+    group.run_until("it is told", |group| {
+        let halted = &group.machines[&image].halted;
+        matches!(halted, Some(HaltReason::OlderImage { by, .. }) if *by == master)
+    });
+    let request = group.propose(master, "without it");
+    group.run_for(Duration::from_secs(1));
+    assert!(matches!(group.outcome(master, request), Some(Outcome::Committed { .. })));
+    assert_eq!(terms_over(&group, master), 0, "the other one is enough");
+    // It votes for nobody either.
+    group.crash(master);
+    group.run_for(LONG);
+    assert_ne!(group.node(other).state(), NodeState::Master);
+}
+
+pub(crate) fn an_older_image_does_not_keep_its_master() {
+    let (mut group, master, [image, other]) = with_an_image();
+    group.isolate(other);
+    group.start(image);
+    group.run_for(LONG);
+    assert!(terms_over(&group, master) > 0, "an image's answers confirm no reign");
+    // Whoever is needed is not told, and is taken as it is where it is not remembered any more: nothing is lost by it.
+    assert_eq!(group.machines[&image].halted, None);
+    group.run_until("a master again", |group| group.master().is_some());
+    assert!(group.payloads(group.master().unwrap()).contains(&"not in the image".to_owned()));
+}
