@@ -208,7 +208,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         report::stats_of(self.shared(), self.shared().ask_status().as_ref())
     }
 
-    /// What has rotted in the home while this member ran, in words. Unless it is the only copy of its group's data it has then halted;
+    /// What has rotted in the home while this member ran, in words; or that the whole home is an older image of itself, as the master remembers. Unless it is the only copy of its group's data it has then halted;
     /// closed and opened again, its home is set aside, and it comes back as a new member (see [`OnDamage`]).
     pub fn damage_found(&self) -> Option<String> {
         self.shared().scrubbing.damage()

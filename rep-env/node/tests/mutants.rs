@@ -40,6 +40,8 @@ fn rules() {
     changes::a_change_waits_for_the_begin_of_the_term();
     copies::every_commit_waits_for_just_what_it_asked();
     copies::an_old_terms_commit_waits_until_it_is_durable();
+    images::an_older_image_that_its_master_remembers_falls_silent();
+    images::an_older_image_does_not_keep_its_master();
     pairs::the_designated_one_goes_on_and_takes_the_other_back();
     pairs::the_other_one_is_never_elected_alone();
     pairs::it_asks_the_other_first();
@@ -75,6 +77,7 @@ fn every_planted_bug_is_noticed() {
         "dur-received-for-sync",
         "dur-ack-unwritten",
         "election-designated-in-haste",
+        "image-told-in-haste",
         "members-change-before-term-start",
         "members-id-reused",
         "members-promote-before-caught-up",
@@ -86,6 +89,7 @@ fn every_planted_bug_is_noticed() {
         "monitor-is-fed",
         "monitor-is-heeded",
         "quorum-designated-not-asked",
+        "reign-heard-by-an-image",
         "relay-never-passed-over",
         "relay-sends-the-undurable",
         "restore-from-a-source-in-doubt",

@@ -30,7 +30,10 @@ fn golden() -> Vec<(Message, Vec<u8>)> {
         (Message::TurnedAway(TurnedAway::Twin), frame(8, &[1], &[])),
         (Message::TurnedAway(TurnedAway::Removed(Incarnation([7; 16]))), frame(8, &[2], &[7; 16])),
         (
-            Message::TurnedAway(TurnedAway::Image { incarnation: Incarnation([7; 16]), counted: point }),
+            Message::TurnedAway(TurnedAway::Image {
+                incarnation: Incarnation([7; 16]),
+                counted: point,
+            }),
             frame(8, &[3, 0x0102, 0x0708], &[7; 16]),
         ),
         (Message::GroupShutDown { term }, frame(9, &[0x0102], &[])),

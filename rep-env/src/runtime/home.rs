@@ -1,6 +1,6 @@
 //! What a node is when it is not running: a directory, or for an ephemeral one a disk in memory.
 //!
-//! `LOCK` (held through the disk), the cells `identity`, `promise`, `vouch`, `past`, `place` and `cut`, the log, the store. The identity is
+//! `LOCK` (held through the disk), the cells `identity`, `promise`, `vouch`, `past`, `place`, `disowned` and `cut`, the log, the store. The identity is
 //! written once: a directory of another node or group is refused and left as it is. What is damaged is refused too: a node that
 //! forgot what it promised or what it held would vote as if it never had. What becomes of it then: [`set_aside`](super::set_aside).
 
@@ -22,7 +22,10 @@ const VOUCH_CELL: &str = "vouch";
 pub(crate) const PAST_CELL: &str = "past";
 pub(crate) const PLACE_CELL: &str = "place";
 /// Every cell but the identity, also that of the log.
-pub(crate) const CELLS: [&str; 5] = [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, CUT_CELL];
+pub(crate) const CELLS: [&str; 6] =
+    [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, DISOWNED_CELL, CUT_CELL];
+/// It holds why the directory must not be opened again as what it was: it is an older image of itself.
+const DISOWNED_CELL: &str = "disowned";
 const CUT_CELL: &str = "cut";
 const IDENTITY_VERSION: u8 = 1;
 
@@ -62,6 +65,7 @@ pub(crate) struct Cells<D: Disk> {
     pub(crate) promise: DurableCell<D>,
     pub(crate) vouch: DurableCell<D>,
     pub(crate) place: DurableCell<D>,
+    pub(crate) disowned: DurableCell<D>,
 }
 
 impl<D: Disk> Home<D> {
@@ -69,6 +73,7 @@ impl<D: Disk> Home<D> {
     pub(crate) fn open(disk: D, path: &Path, config: &RepConfig) -> Result<Self, Error> {
         let incarnation = identify(&disk, path, config)?;
         recover::refuse_half_done(&disk, path)?;
+        let disowned = refuse_disowned(&disk, path)?;
         let (promise, value) = open_cell(&disk, PROMISE_CELL, path)?;
         let promised = value.is_some();
         let fence = match value {
@@ -85,7 +90,7 @@ impl<D: Disk> Home<D> {
         let (place, place_value) = open_cell(&disk, PLACE_CELL, path)?;
         let (vouch, value) = open_cell(&disk, VOUCH_CELL, path)?;
         let vouched = value.map_or(Ok(LogPoint::NULL), |value| decode_point(&value))?;
-        let cells = Cells { promise, vouch, place };
+        let cells = Cells { promise, vouch, place, disowned };
         let log = rep_vlsn::recovery::open(disk, log_config(config))
             .map_err(|error| log_error(error, path))?;
         check_whole(&log, promised)?;
@@ -138,8 +143,19 @@ pub(crate) fn decode_identity(value: &[u8]) -> Option<Identity> {
 
 /// Looks at the cells alone, which a copy that waits to be put in place does not replace.
 pub(super) fn check_cells<D: Disk>(disk: &D, path: &Path) -> Result<(), Error> {
+    refuse_disowned(disk, path)?;
     let cells = [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL];
     cells.into_iter().try_for_each(|name| open_cell(disk, name, path).map(drop))
+}
+
+/// The cell, if nothing has been written into it.
+fn refuse_disowned<D: Disk>(disk: &D, path: &Path) -> Result<DurableCell<D>, Error> {
+    match open_cell(disk, DISOWNED_CELL, path)? {
+        (cell, None) => Ok(cell),
+        (_, Some(why)) => {
+            Err(Error::Damaged { what: "home", detail: String::from_utf8_lossy(&why).into_owned() })
+        }
+    }
 }
 
 /// Every entry of a log was preceded by a promise or a followed term on this disk. A log without any is what is left of a

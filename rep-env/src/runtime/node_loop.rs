@@ -408,6 +408,14 @@ impl NodeLoop {
                 let by = self.shared.directory.name_of(by);
                 self.shared.end(format!("the group was shut down by {by}"));
             }
+            Output::Halt(reason @ HaltReason::OlderImage { .. }) => {
+                let why = reason.to_string();
+                if words.try_push(0, 0, Word::Disowned(why.clone())).is_err() {
+                    self.no_room_for_words(now);
+                }
+                self.shared.scrubbing.disowned(&why);
+                self.shared.fail(format!("damage was found: {why}"));
+            }
             Output::Halt(reason) => self.shared.fail(reason.to_string()),
             Output::Fetch { fetch, sources, at_least } => {
                 if let Err(why) = fetches.begin(fetch, sources, at_least) {

@@ -23,6 +23,8 @@ pub(crate) enum Word {
     Vouch(LogPoint),
     /// What the directory was told of its group. Nobody waits for it.
     Place(Bytes),
+    /// Why the directory is to be set aside. Nobody waits for it either: who does not find it is told again.
+    Disowned(String),
 }
 
 /// Runs until the queue is closed.
@@ -44,6 +46,9 @@ pub(crate) fn run<D: Disk>(mut cells: Cells<D>, words: &Queue<Word>, shared: &Sh
             }
             Word::Place(place) => {
                 store(&mut cells.place, &place, shared);
+            }
+            Word::Disowned(why) => {
+                store(&mut cells.disowned, why.as_bytes(), shared);
             }
         }
     }

@@ -62,6 +62,11 @@ impl Scrubbing {
         self.news.lock().damage.as_ref().map(|(what, _)| what.clone())
     }
 
+    /// The whole home is not what it was.
+    pub(crate) fn disowned(&self, why: &str) {
+        self.found(why, false);
+    }
+
     /// Something has rotted; tells whether it was not known yet.
     fn found(&self, what: &str, goes_on: bool) -> bool {
         let mut news = self.news.lock();

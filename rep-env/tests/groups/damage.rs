@@ -105,6 +105,48 @@ fn a_member_with_a_rotten_store_comes_back_as_a_new_one() {
     assert_comes_back(Net::Memory, rot_the_store);
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+/// It would be elected, or help somebody to be, without what it acknowledged and lacks.
+#[test]
+fn an_older_copy_of_a_home_is_found_by_its_master_and_comes_back_as_a_new_member() {
+    let mut world = World::steady(Net::Memory, 3);
+    let (master, at) = (world.master(), world.replica());
+    let before = world.put("alice", "the first of all");
+    world.assert_everywhere(before, "alice", "the first of all");
+    world.close(at);
+    let (home, older) = (world.home(at), tempfile::tempdir().unwrap());
+    copy(&home, older.path());
+    world.open(at);
+    let token = world.put("alice", "2");
+    world.assert_everywhere(token, "alice", "2");
+    world.close(at);
+    fs::remove_dir_all(&home).unwrap();
+    copy(older.path(), &home);
+    let image = world.open(at);
+    let found = eventually("what its master remembers", || image.damage_found());
+    assert!(found.contains("an older image of itself"), "{found}");
+    eventually("silence", || (image.state() == NodeState::Shutdown).then_some(()));
+    let refused = image.begin().map(drop).unwrap_err();
+    assert!(matches!(&refused, Error::Halted { reason } if reason.contains(&found)), "{refused}");
+    world.close(at);
+    let back = world.open(at);
+    number_of_the_voter(&world, at, at as u32 + 1);
+    eventually("a follower", || (back.state() == NodeState::Replica).then_some(()));
+    assert_eq!(world.master(), master, "the others did without it");
+    let token = world.put("alice", "3");
+    world.assert_everywhere(token, "alice", "3");
+    assert!(home.join("damaged-1/identity").exists());
+}
+
 /// Who founded a group alone is told by its flags to found one; after it was set aside it must not.
 #[test]
 fn who_founded_the_group_alone_asks_those_whom_its_log_names() {
