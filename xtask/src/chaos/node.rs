@@ -20,6 +20,8 @@ const REDIS_PORT: u16 = 6379;
 const DEATH_LIMIT: Duration = Duration::from_secs(30);
 /// Small segments, as the disks are small, and so that their ends are met often.
 const SEGMENT: &str = "segment_bytes=1MiB";
+/// What its log leaves free: the default is more than such a disk has.
+pub(super) const DISK_RESERVE: u64 = 8 << 20;
 
 /// What all nodes of a group are started with.
 #[derive(Clone, Debug)]
@@ -113,7 +115,8 @@ impl Node {
         command.args(["--members", &members.join(",")]);
         command.arg("--home").arg(self.disk.home());
         command.args(["--resp", &self.redis(), "--resp-allow-plaintext", "--allow-plaintext"]);
-        command.args(["--store", &self.launch.store, "--set", SEGMENT, "--end-with-stdin"]);
+        command.args(["--store", &self.launch.store, "--end-with-stdin"]);
+        command.args(["--set", SEGMENT, "--set", &format!("disk_reserve_bytes={DISK_RESERVE}")]);
     }
 
     /// SIGKILL. What it had written stays, synced or not.

@@ -1,16 +1,15 @@
 //! Disks are full, fail, vanish and hang.
 
+use super::super::node::DISK_RESERVE;
 use super::super::scene::{Scene, Whom, bound_within};
 use super::super::tools;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use std::time::{Duration, Instant};
 
 /// How long until a node has to have noticed.
 const NOTICE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a node may take to come back by itself when there is room again, before it is started anew.
-const BY_ITSELF: Duration = Duration::from_secs(2);
-/// Room that a full disk still has, at most.
-const LEFT_MAX: usize = 256 << 10;
+/// How long a node may take to come back by itself when there is room again.
+const BY_ITSELF: Duration = Duration::from_secs(10);
 /// Seconds for which a disk hangs: less than a `disk_stall`, and more.
 const HANGS: [u64; 3] = [1, 3, 8];
 /// How long a thaw may be late.
@@ -20,12 +19,12 @@ const SYNC_MAX: usize = 20;
 
 const ROLES: [Whom; 2] = [Whom::Master, Whom::Replica];
 
-/// No room is left while much is written; later there is room again.
+/// No room is left for the log while much is written, and half of its reserve for the store; later there is room again.
 pub(crate) fn full(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let whom = scene.turn(&ROLES);
     let victim = scene.victims(whom)?[0];
-    let left = scene.chance.below(LEFT_MAX) as u64;
-    scene.node(victim).disk.fill(left)?;
+    let more = scene.chance.below(DISK_RESERVE as usize / 2) as u64;
+    scene.node(victim).disk.fill(DISK_RESERVE / 2 + more)?;
     scene.journal.write_bulk(true);
     let noticed = scene.noticed(victim, NOTICE_LIMIT)?;
     scene.journal.write_bulk(false);
@@ -35,12 +34,11 @@ pub(crate) fn full(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.served(whom, Instant::now())?;
     scene.node(victim).disk.free()?;
     let back = Instant::now();
-    if scene.group.await_sync(back, BY_ITSELF).is_ok() {
-        scene.figures.note("came back by itself when there was room");
-        return scene.synced(whom, back);
-    }
-    scene.figures.note("had to be started again when there was room");
-    start_again(scene, whom, victim)
+    scene
+        .group
+        .await_sync(back, BY_ITSELF)
+        .context("there is room again, and the node is not back")?;
+    scene.synced(whom, back)
 }
 
 /// One sync says EIO, and all later ones say that all is well: it was not, and nothing may be acknowledged on their word.
