@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LAG_MAX: u64 = 200;
 
 /// How a member begins to say that its disk failed it (`rep-node`, `problems`).
-const FAILURES: [&str; 2] = ["halted: ", "the log failed"];
+const FAILURES: [&str; 3] = ["halted: ", "the log failed", "the disk is full: "];
 
 /// One member's answer.
 #[derive(Clone, Debug)]
