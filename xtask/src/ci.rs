@@ -95,7 +95,7 @@ fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
     // They wait for each other far more than they compute: nine tenths of the time of a group's tests is its timeouts.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cargo.env("RUST_TEST_THREADS", (2 * cores).to_string());
+        cargo.env("RUST_TEST_THREADS", (3 * cores).to_string());
     }
     limited(&mut cargo, tally)
 }

@@ -150,6 +150,7 @@ pub(super) const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("rep-node", "gales", LONG),
     ("rep-node", "group", LONG),
     ("rep-node", "handover", LONG),
+    ("rep-node", "images", LONG),
     ("rep-node", "membership", LONG),
     ("rep-node", "mutants", MUTANTS),
     ("rep-node", "patience", LONG),
