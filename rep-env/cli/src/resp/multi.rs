@@ -96,12 +96,13 @@ impl Multi {
         Reply::Status("QUEUED")
     }
 
-    /// `DISCARD`: forgets the commands, and what was watched.
+    /// `DISCARD`: forgets the commands, and what was watched. Outside of `MULTI` it is an error, and has no effect.
     pub(super) fn discard(&mut self) -> Reply {
-        match std::mem::take(self).open {
-            Some(_) => Reply::OK,
-            None => Reply::error("ERR DISCARD without MULTI"),
+        if !self.is_open() {
+            return Reply::error("ERR DISCARD without MULTI");
         }
+        *self = Multi::default();
+        Reply::OK
     }
 
     /// `EXEC`: what is to be carried out, or why nothing is.

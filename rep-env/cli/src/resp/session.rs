@@ -181,10 +181,11 @@ impl<'p> Session<'p> {
         let Some(Stop::View(wants)) = self.stop.take() else { return };
         match (view, wants) {
             (Ok(view), Wants::Read(read)) => {
-                self.view = (!self.newer_bytes).then(|| view.clone());
+                self.share(&view);
                 self.read_in(view, read, asks);
             }
             (Ok(view), Wants::Watch(keys)) => {
+                self.share(&view);
                 let reply = self.watch_in(&view, keys);
                 self.row.answer(reply.unwrap_or_else(|error| failure::unread(&error)));
             }
@@ -418,6 +419,12 @@ impl<'p> Session<'p> {
         self.newer_bytes = false;
         self.stop = Some(Stop::View(wants));
         asks.looks.push((self.id, consistency));
+    }
+
+    /// The reads behind it see this view, or a newer one. Those behind a `WATCH` too: what they see must not be older than
+    /// what `EXEC` compares with, or a write between the two would be overwritten by who never saw it.
+    fn share(&mut self, view: &View) {
+        self.view = (!self.newer_bytes).then(|| view.clone());
     }
 
     fn read_in(&mut self, view: View, read: Read, asks: &mut Asks) {

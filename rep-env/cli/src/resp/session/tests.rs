@@ -79,8 +79,17 @@ impl Talk {
     /// What is answered to one command.
     fn ask(&mut self, line: &str) -> String {
         self.say(line);
+        self.answers()
+    }
+
+    fn answers(&mut self) -> String {
         self.settle();
         String::from_utf8_lossy(&self.out.split()).into_owned()
+    }
+
+    /// What can be seen now.
+    fn view(&self) -> View {
+        self.port.env.read(Consistency::Linearizable).wait().unwrap()
     }
 
     /// Does what can be done at once.
@@ -330,4 +339,33 @@ fn a_command_that_fails_does_not_spoil_those_that_share_its_transaction() {
     assert_eq!(replies[0], "+OK");
     assert!(replies[1].starts_with("-ERR ") && replies[2].starts_with("-ERR value"), "{replies:?}");
     assert_eq!(replies[3..], ["+OK", "*3", "$1", "x", "$1", "x", "$-1", ""]);
+}
+
+/// `GET` had a view from before another client's write, `WATCH` one from after it. The `GET` behind the `WATCH` was answered
+/// from the first, `EXEC` compared with the second: the write between them was overwritten by one who had never seen it.
+#[test]
+fn a_read_behind_a_watch_sees_what_is_watched() {
+    let mut talk = Talk::new();
+    talk.ask("SET watched 1");
+    talk.session.arrived(b"GET x\r\nWATCH watched\r\nGET watched\r\n");
+    // The first read has its view, the watch asks for one.
+    let before = talk.view();
+    talk.session.advance(Instant::now(), &mut talk.asks);
+    talk.asks.looks.clear();
+    talk.session.seen(Ok(before), &mut talk.asks);
+    talk.session.advance(Instant::now(), &mut talk.asks);
+    assert!(matches!(talk.session.stop, Some(Stop::View(Wants::Watch(_)))));
+    Talk::new().ask("SET watched 2");
+    assert_eq!(talk.answers(), "$-1\r\n+OK\r\n$1\r\n2\r\n");
+    let exec = "MULTI\r\nSET watched 3\r\nEXEC";
+    assert_eq!(talk.ask(exec), "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+}
+
+#[test]
+fn a_discard_without_multi_forgets_nothing_that_is_watched() {
+    let mut talk = Talk::new();
+    talk.ask("WATCH kept");
+    assert!(talk.ask("DISCARD").contains("without MULTI"));
+    Talk::new().ask("SET kept 1");
+    assert_eq!(talk.ask("MULTI\r\nSET kept 2\r\nEXEC"), "+OK\r\n+QUEUED\r\n*-1\r\n");
 }
