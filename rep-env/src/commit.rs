@@ -1,6 +1,6 @@
 //! What a commit promises, and how its caller learns whether the promise was kept.
 
-use crate::error::Error;
+use crate::error::{Error, Unacknowledged};
 use crate::sync::{Flaw, broken};
 use crate::waiter::{Seat, Slot, deadline};
 use rep_vlsn::{GroupId, LogPoint};
@@ -68,7 +68,8 @@ impl CommitHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::InsufficientAcks`]: the outcome is unknown. Any other: the transaction has no effect, ever.
+    /// [`Error::InsufficientAcks`]: the outcome is unknown. Any other: the transaction has no effect, ever; [`Error::RolledBack`], if another master's
+    /// entry took its place; [`Error::NotMaster`] or [`Error::DiskFull`], if the term was over before it was logged; [`Error::Closed`].
     pub fn wait(self) -> Result<CommitToken, Error> {
         self.slot.wait(None).expect("there is no deadline")
     }
@@ -125,6 +126,7 @@ impl CommitPromise {
         Err(match self.logged {
             Some(token) => Error::InsufficientAcks {
                 token,
+                why: Unacknowledged::Ended,
                 needed: 0,
                 acked_by: Vec::new(),
                 missing: Vec::new(),

@@ -30,6 +30,12 @@ pub enum Error {
         /// Who is master, as far as this node knows.
         master: Option<Member>,
     },
+    /// The environment: this node's disk is full, so it gave up its mastership, and it knows no other master. Nothing was logged. It goes on by itself
+    /// once there is space.
+    #[error(
+        "this node's disk is full, so it takes no writes, and no other master is known; nothing was logged: make space there, or try again in a moment"
+    )]
+    DiskFull,
     /// The environment: fewer members are live than the durability asks for. Nothing was logged.
     #[error("{live} live members, {needed} are needed for {policy}; nothing was logged. {}", missing_words(.missing))]
     InsufficientReplicas {
@@ -44,11 +50,13 @@ pub enum Error {
     },
     /// The environment: it is logged here, and not enough members said in time that they hold it as it asked. It may
     /// still become durable, or be lost: the outcome is unknown.
-    #[error("entry {} is logged, but {}; the outcome is unknown: a read at least at its token tells", .token.point(), acks_words(*.needed, .acked_by, .missing))]
+    #[error("entry {} is logged, but {}; the outcome is unknown: a read at least at its token tells", .token.point(), acks_words(*.why, *.needed, .acked_by, .missing))]
     InsufficientAcks {
         /// The entry.
         token: CommitToken,
-        /// Acknowledgements that it needs, the master's own included; 0 if its mastership ended before they came.
+        /// Why no more of them were waited for.
+        why: Unacknowledged,
+        /// Acknowledgements that it needs, the master's own included; 0 if this node could no longer tell, nor who did.
         needed: usize,
         /// Who acknowledged it, this node included if its own copy is as was asked.
         acked_by: Vec<String>,
@@ -163,7 +171,7 @@ pub enum Error {
         why: NotChanged,
     },
     /// The node that was to be a member is none.
-    #[error("the node at {address} is no member: {why}")]
+    #[error("the node at {address} was not added: {why}; see to that, and add it again")]
     NotAdded {
         /// Where it was asked.
         address: String,
@@ -237,7 +245,7 @@ pub enum Error {
         detail: String,
     },
     /// The environment: the home directory cannot be used as it should.
-    #[error("the home cannot be used, {path}: {detail}", path = .path.display())]
+    #[error("the home cannot be used, {path}: {detail}; see to that, or choose another", path = .path.display())]
     Home {
         /// The directory, or the file in it.
         path: PathBuf,
@@ -273,10 +281,10 @@ pub enum Error {
         /// How it shows.
         detail: String,
     },
-    /// The environment: the store holds entries that the log does not, so the directory was put together by hand or
-    /// restored in part. It needs a restore from another member, which this version does not do.
+    /// The environment: the store holds entries that the log does not, so the directory was put together by hand, or an older image of a part of it
+    /// was put back. What it holds is not the group's for certain; a member with an empty directory gets it all from the others.
     #[error(
-        "the store has applied {applied}, the log ends at {log_last}: this directory needs a restore"
+        "the store has applied {applied}, the log ends at {log_last}, so they are of different moments: move this directory away, and start with an empty one"
     )]
     StoreAheadOfLog {
         /// The store's last entry, `term.vlsn`.
@@ -291,13 +299,13 @@ pub enum Error {
         detail: String,
     },
     /// The node refuses to open with what it was given.
-    #[error("cannot open: {detail}")]
+    #[error("cannot open: {detail}; see to that, and open it again")]
     Open {
         /// Why.
         detail: String,
     },
     /// A question over the ADMIN service got no usable answer.
-    #[error("asked at {address}, {}: {detail}", if *.unreachable { "where nobody answers" } else { "and no usable answer came" })]
+    #[error("asked at {address}, {}: {detail}", if *.unreachable { "where nobody answers; ask another member" } else { "and no usable answer came; see what it says" })]
     Admin {
         /// Who was asked.
         address: String,
@@ -329,12 +337,38 @@ fn lag_words(lag: Option<u64>) -> String {
     lag.map_or("nobody knows how far".to_owned(), |lag| format!("{lag} entries behind"))
 }
 
-fn acks_words(needed: usize, acked_by: &[String], missing: &[String]) -> String {
+/// Why enough acknowledgements of an entry were not waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unacknowledged {
+    /// They did not come within `ack_timeout`.
+    Late,
+    /// This node's mastership ended, and within `ack_timeout` it did not learn what became of the entry.
+    Deposed,
+    /// This environment was closed, or has halted.
+    Ended,
+}
+
+fn acks_words(
+    why: Unacknowledged,
+    needed: usize,
+    acked_by: &[String],
+    missing: &[String],
+) -> String {
+    let end = match why {
+        Unacknowledged::Late => "in time",
+        Unacknowledged::Deposed => "before this node's mastership ended",
+        Unacknowledged::Ended => "before this environment was closed or halted",
+    };
     if needed == 0 {
-        return "this node's mastership ended before enough members had acknowledged it".to_owned();
+        return format!("too few members had acknowledged it {end}");
     }
-    let got = acked_by.len();
-    format!("{got} of {needed} acknowledged it in time, and not {}", missing.join(", "))
+    let not = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(", and not {}", missing.join(", "))
+    };
+    format!("{} of {needed} acknowledged it {end}{not}", acked_by.len())
 }
 
 /// What to do about an [`Error`].
@@ -369,6 +403,7 @@ impl Error {
             }
             Error::InsufficientAcks { token, .. } => Verdict::OutcomeUnknown(*token),
             Error::NotMaster { master: None }
+            | Error::DiskFull
             | Error::HoldsNoData { master: None, .. }
             | Error::InsufficientReplicas { .. }
             | Error::NoMaster { .. }
@@ -407,6 +442,11 @@ impl Error {
             | Error::Open { .. }
             | Error::Admin { .. } => Verdict::GiveUp,
         }
+    }
+
+    /// Nobody in the group is called so.
+    pub(crate) fn no_member(name: &str) -> Self {
+        Error::Invalid { what: format!("{name:?} is no member; `rep members` lists them") }
     }
 
     pub(crate) fn config(option: &'static str, problem: impl Into<String>) -> Self {

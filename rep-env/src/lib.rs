@@ -48,7 +48,7 @@ mod waiter;
 pub use commit::{CommitHandle, CommitToken};
 pub use config::{RepConfig, StoreKind};
 pub use environment::ReplicatedEnvironment;
-pub use error::{Error, Verdict};
+pub use error::{Error, Unacknowledged, Verdict};
 pub use events::{StateEvent, StateEvents};
 pub use member::Member;
 pub use membership::{GroupMember, Joining, MemberUpdate, Membership, NewMember, Stage};

@@ -55,8 +55,8 @@ impl<T> ReadHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadTimeout`], [`Error::TooManyReads`], [`Error::NotMaster`], [`Error::RolledBack`], [`Error::OtherGroup`], [`Error::Closed`] or
-    /// [`Error::Store`]; never an older view than was asked for.
+    /// [`Error::ReadTimeout`], [`Error::TooManyReads`], [`Error::NotMaster`] or [`Error::DiskFull`], [`Error::HoldsNoData`], [`Error::RolledBack`],
+    /// [`Error::OtherGroup`], [`Error::Halted`], [`Error::Closed`] or [`Error::Store`]; never an older view than was asked for.
     pub fn wait(self) -> Result<T, Error> {
         self.slot.wait(None).expect("there is no deadline")?;
         (self.see)()

@@ -2,9 +2,10 @@
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use rep_fsm::{NodeState, Role};
-use rep_vlsn::NodeId;
+use rep_vlsn::{NodeId, Vlsn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A picture of a running node, in numbers. Counters begin at zero when the environment is opened.
@@ -75,6 +76,12 @@ pub struct Stats {
     pub scrubbed_bytes: u64,
     /// Times that damage was found so.
     pub damage_found: u64,
+    /// Times that entries which this node held, and no commit quorum did, were cut away because a master's history has others in their place.
+    pub rollbacks: u64,
+    /// These entries.
+    pub entries_rolled_back: u64,
+    /// The first and last of them, the last time.
+    pub rolled_back: Option<(u64, u64)>,
     /// Turns of whoever drove the node.
     pub steps: u64,
     /// Changes of the visible state.
@@ -153,13 +160,15 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
+            rolled_back: Mutex<Option<(u64, u64)>>,
             peers: Mutex<BTreeMap<NodeId, Arc<PeerCounters>>>,
         }
 
         impl Counters {
             /// The counters alone; whoever knows more fills in the rest.
             pub(crate) fn picture(&self) -> Stats {
-                Stats { $($name: self.$name.get(),)* ..Stats::default() }
+                let rolled_back = *self.rolled_back.lock();
+                Stats { $($name: self.$name.get(),)* rolled_back, ..Stats::default() }
             }
         }
     };
@@ -196,6 +205,8 @@ counters!(
     scrubs,
     scrubbed_bytes,
     damage_found,
+    rollbacks,
+    entries_rolled_back,
     steps,
     state_changes,
     crowned,
@@ -220,6 +231,14 @@ impl Counters {
     /// Those of one member; looked up once a channel, and counted by without a look.
     pub(crate) fn peer(&self, id: NodeId) -> Arc<PeerCounters> {
         Arc::clone(self.peers.lock().entry(id).or_default())
+    }
+
+    /// These entries are gone from the log.
+    pub(crate) fn rolled_back(&self, dropped: &RangeInclusive<Vlsn>) {
+        let (first, last) = (dropped.start().get(), dropped.end().get());
+        *self.rolled_back.lock() = Some((first, last));
+        self.entries_rolled_back.add(last + 1 - first);
+        self.rollbacks.add(1);
     }
 
     /// Numbers are never used again: what was counted of those whom nobody knows any more goes.

@@ -57,10 +57,11 @@ impl Drop for Held<'_> {
 impl<'env> WriteTxn<'env> {
     /// Waits for the turn until `begin_timeout`.
     pub(crate) fn begin(shared: &'env Shared, reader: &'env Reader) -> Result<Self, Error> {
-        let deadline = Instant::now() + shared.timing.begin_timeout;
+        let now = Instant::now();
+        let deadline = now + shared.timing.begin_timeout;
         shared.wait_writable(deadline)?;
         let ticket = shared.turn.take(deadline)?;
-        WriteTxn::with_turn(Held { shared, ticket }, reader, deadline)
+        WriteTxn::with_turn(Held { shared, ticket }, reader, (now, deadline))
     }
 
     /// Begins if nobody has the turn, and waits for nothing.
@@ -68,12 +69,16 @@ impl<'env> WriteTxn<'env> {
         let now = Instant::now();
         shared.wait_writable(now)?;
         let ticket = shared.turn.try_take()?;
-        WriteTxn::with_turn(Held { shared, ticket }, reader, now)
+        WriteTxn::with_turn(Held { shared, ticket }, reader, (now, now))
     }
 
     /// A new master has entries of its predecessors in its log that its store may not have yet, and of which no overlay
     /// knows. So the first transaction of a term waits until the term's own first entry is applied.
-    fn with_turn(held: Held<'env>, reader: &'env Reader, deadline: Instant) -> Result<Self, Error> {
+    fn with_turn(
+        held: Held<'env>,
+        reader: &'env Reader,
+        (began, deadline): (Instant, Instant),
+    ) -> Result<Self, Error> {
         let shared = held.shared;
         loop {
             let heard = shared.bell.heard();
@@ -82,7 +87,7 @@ impl<'env> WriteTxn<'env> {
                 return Ok(WriteTxn { held, reader, pending, term });
             }
             if !shared.bell.wait(heard, deadline) {
-                return Err(shared.not_caught_up());
+                return Err(shared.not_caught_up(began));
             }
         }
     }
@@ -173,8 +178,8 @@ impl<'env> WriteTxn<'env> {
     ///
     /// # Errors
     ///
-    /// Nothing was logged: [`Error::NotMaster`], [`Error::InsufficientReplicas`], [`Error::Busy`], [`Error::TxnExpired`],
-    /// [`Error::Unsupported`], [`Error::Halted`], [`Error::Closed`].
+    /// Nothing was logged: [`Error::NotMaster`], [`Error::DiskFull`], [`Error::InsufficientReplicas`], [`Error::HandingOver`], [`Error::Busy`],
+    /// [`Error::TxnExpired`], [`Error::Halted`], [`Error::Closed`].
     pub fn commit_with(self, durability: Durability) -> Result<CommitHandle, Error> {
         self.commit_within(durability, Patience::AsConfigured)
     }

@@ -3,6 +3,7 @@
 use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::stats::{ReplicaStats, Stats, role_name, state_name};
+use crate::sync::Ordering;
 use rep_net::Transport;
 use rep_node::{MemberStatus, MemberType, NodeStatus, Progress};
 use rep_vlsn::Incarnation;
@@ -128,7 +129,7 @@ pub(crate) fn of(
     problems.extend(shared.failure().map(|failure| format!("halted: {failure}")));
     problems.extend(shared.shipments.problems(status.dvlsn));
     problems.extend(shared.scrubbing.problems());
-    problems.extend(overlay_full(stats.overlay_bytes, shared.limits.overlay_bytes_max));
+    problems.extend(full_budgets(shared, stats.overlay_bytes));
     let expires = transport.proof_expires();
     problems.extend(expires.and_then(|expires| expiring(expires, SystemTime::now())));
     problems.dedup();
@@ -182,11 +183,16 @@ fn expiring(expires: SystemTime, now: SystemTime) -> Option<String> {
     (days < EXPIRY_DAYS).then(|| format!("certificate: it expires in {days} days: renew it"))
 }
 
-/// What only the driver knows of why writes wait.
-fn overlay_full(bytes: u64, bytes_max: u64) -> Option<String> {
-    let words =
-        format!("writes wait: {bytes} of {bytes_max} bytes are committed and not applied yet");
-    (bytes >= bytes_max).then_some(words)
+/// What only the driver knows of why writes wait. A budget takes what fits into it, and so is hardly ever full to the byte: it is full when
+/// somebody waits for it.
+fn full_budgets(shared: &Shared, overlay_bytes: u64) -> impl Iterator<Item = String> {
+    let wait = shared.overlay_waiting.load(Ordering::Relaxed) > 0;
+    let of = |bytes, bytes_max, what| format!("writes wait: {bytes} of {bytes_max} bytes {what}");
+    let overlay_max = shared.limits.overlay_bytes_max;
+    let overlay = wait.then(|| of(overlay_bytes, overlay_max, "are committed and not applied yet"));
+    let disk = shared.credit.full();
+    let disk = disk.map(|bytes| of(bytes, shared.credit.bytes_max(), "wait for this node's disk"));
+    overlay.into_iter().chain(disk)
 }
 
 /// The counters, and what the node knows of the other members.
@@ -239,17 +245,5 @@ fn progress_name(progress: &Progress) -> &'static str {
         Progress::Restore => "restore",
         Progress::Closed => "closed",
         _ => "other",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_overlay_is_why_writes_wait() {
-        assert_eq!(overlay_full(7, 8), None);
-        let words = "writes wait: 8 of 8 bytes are committed and not applied yet";
-        assert_eq!(overlay_full(8, 8).as_deref(), Some(words));
     }
 }

@@ -12,10 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A group of three on disks in memory.
 fn group() -> Vec<(ReplicatedEnvironment, MemDisk)> {
+    group_of(&["n1=a", "n2=b", "n3=c"])
+}
+
+fn group_of(members: &[&str]) -> Vec<(ReplicatedEnvironment, MemDisk)> {
     let hub = Hub::default();
     let open = |number: usize| {
         let config = RepConfig::builder("bank", format!("n{number}"))
-            .members(["n1=a", "n2=b", "n3=c"])
+            .members(members.iter().copied())
             .transport(hub.transport())
             .home("(memory)")
             .store(crate::StoreKind::Memory)
@@ -26,7 +30,7 @@ fn group() -> Vec<(ReplicatedEnvironment, MemDisk)> {
         let started = start_on(disk.clone(), path, config, runtime::databases, None).unwrap();
         (ReplicatedEnvironment::of(started), disk)
     };
-    (1..=3).map(open).collect()
+    (1..=members.len()).map(open).collect()
 }
 
 /// Looks until there is something to see.
@@ -72,4 +76,24 @@ fn a_master_whose_disk_is_full_gives_its_place_and_is_a_member_again_when_there_
     let alice = view.get(&env.database("accounts"), b"alice").unwrap();
     assert_eq!(alice.as_deref(), Some(&b"elsewhere"[..]));
     group.iter().for_each(|(env, _)| env.close().unwrap());
+}
+
+/// It was told "no master is known, try again", of which it can make nothing.
+#[test]
+fn who_writes_at_a_member_whose_disk_is_full_is_told_of_the_disk() {
+    let group = group_of(&["n1=a"]);
+    let (env, disk) = &group[master(&group)];
+    disk.fill(true);
+    let value = vec![7; 200 << 10];
+    let refused = eventually("a refusal", || match put(env, &value) {
+        Err(error @ Error::DiskFull) => Some(error),
+        Ok(_) | Err(Error::InsufficientAcks { .. } | Error::NotMaster { .. }) => None,
+        Err(error) => panic!("{error}"),
+    });
+    assert!(refused.to_string().contains("disk is full"), "{refused}");
+    let order = env.remove_member("n1", PATIENCE, false).unwrap_err();
+    assert_eq!(order, Error::DiskFull);
+    disk.fill(false);
+    eventually("a write", || put(env, b"again").ok());
+    env.close().unwrap();
 }

@@ -113,8 +113,11 @@ fn config(home: &Path, close_timeout: Duration) -> RepConfig {
 }
 
 fn open_hung(home: &Path, gate: &Arc<Mutex<()>>) -> ReplicatedEnvironment {
+    open_as(home, gate, config(home, Duration::from_millis(100)))
+}
+
+fn open_as(home: &Path, gate: &Arc<Mutex<()>>, config: RepConfig) -> ReplicatedEnvironment {
     let disk = Hung { disk: FileDisk::open(home).unwrap(), gate: Arc::clone(gate) };
-    let config = config(home, Duration::from_millis(100));
     let started = start_on(disk, home.into(), config, runtime::databases, None).unwrap();
     let env = ReplicatedEnvironment::of(started);
     env.wait_for_master(PATIENCE).unwrap();
@@ -158,7 +161,11 @@ fn a_log_stuck_in_its_disk_is_left_and_named_and_keeps_the_directory_and_nobody_
         (named(env.close().unwrap_err()) == ["rep-log"]).then_some(())
     });
     let outcome = pending.wait_for(PATIENCE).expect("whoever waits is told");
-    assert!(matches!(outcome, Err(Error::InsufficientAcks { .. })), "{outcome:?}");
+    let Err(error @ Error::InsufficientAcks { why: crate::Unacknowledged::Ended, .. }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert!(error.to_string().contains("closed or halted"), "{error}");
     assert_eq!(begin_put(&env).unwrap_err(), Error::Closed);
     let locked = ReplicatedEnvironment::open(config(home.path(), PATIENCE)).unwrap_err();
     assert!(matches!(locked, Error::Locked { .. }), "it may write yet: {locked}");
@@ -179,4 +186,43 @@ fn the_last_drop_does_not_wait_for_a_stuck_log() {
     drop(hanging);
     let again = || ReplicatedEnvironment::open(config(home.path(), PATIENCE)).ok();
     eventually("the directory", again).close().unwrap();
+}
+
+/// A budget was called full at its last byte only, where it hardly ever comes: nobody was told why all writes waited.
+#[test]
+fn a_budget_that_somebody_waits_for_is_why_writes_wait() {
+    const MIB: u64 = 1 << 20;
+    for (overlay, unsynced, words) in [
+        (MIB, 8 * MIB, "committed and not applied yet"),
+        (8 * MIB, MIB, "wait for this node's disk"),
+    ] {
+        let (home, gate) = (tempfile::tempdir().unwrap(), Arc::new(Mutex::new(())));
+        let mut config = config(home.path(), PATIENCE);
+        (config.limits.overlay_bytes_max, config.limits.unsynced_bytes_max) = (overlay, unsynced);
+        (config.timing.busy_wait, config.timing.disk_stall) = (PATIENCE, 60 * PATIENCE);
+        let env = open_as(home.path(), &gate, config);
+        let problems = || {
+            let client = AdminClient::connect(&*env.runtime().transport, "here", PATIENCE).unwrap();
+            client.status(PATIENCE).unwrap().problems.join("; ")
+        };
+        eventually("nothing to say", || problems().is_empty().then_some(()));
+        let hanging = gate.lock().unwrap();
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut handles = Vec::new();
+                for key in [b"a", b"b"] {
+                    let mut txn = env.begin()?;
+                    txn.put(&env.database("accounts"), key, &vec![7; 600 << 10])?;
+                    handles.push(txn.commit()?);
+                }
+                handles.into_iter().try_for_each(|handle| handle.wait().map(drop))
+            });
+            let why = eventually("a reason", || Some(problems()).filter(|it| it.contains(words)));
+            assert!(why.contains("of 1048576 bytes"), "{why}");
+            drop(hanging);
+            assert_eq!(writer.join().unwrap(), Ok(()));
+        });
+        eventually("no reason", || problems().is_empty().then_some(()));
+        env.close().unwrap();
+    }
 }

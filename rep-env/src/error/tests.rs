@@ -29,6 +29,8 @@ walk! {
         Verdict::Redirect(member()), ["not the master", "the master is n2 at place-2"];
     Error::NotMaster { master: None } => Error::NotMaster { master: None },
         after(AFTER_ELECTION), ["not the master", "no master is known", "try again"];
+    Error::DiskFull => Error::DiskFull,
+        after(AFTER_ELECTION), ["disk is full", "nothing was logged", "make space"];
     Error::HoldsNoData { master: Some(_), .. } => Error::HoldsNoData {
             kind: MemberType::Monitor, master: Some(member()) },
         Verdict::Redirect(member()), ["of type monitor", "holds no data", "the master is n2"];
@@ -39,7 +41,7 @@ walk! {
             policy: Acks::All, needed: 2, live: 1, missing: vec!["n2".into()] },
         after(AFTER_ELECTION), ["n2", "nothing was logged", "Bring them back"];
     Error::InsufficientAcks { .. } => Error::InsufficientAcks {
-            token: token(), needed: 2, acked_by: vec!["n1".into()], missing: vec!["n2".into()] },
+            token: token(), why: Unacknowledged::Late, needed: 2, acked_by: vec!["n1".into()], missing: vec!["n2".into()] },
         Verdict::OutcomeUnknown(token()), ["n2", "unknown", "a read at least at its token tells"];
     Error::RolledBack { .. } => Error::RolledBack { token: token() },
         after(SOON), ["another master", "no effect", "written again"];
@@ -52,7 +54,7 @@ walk! {
     Error::NotChanged { .. } => Error::NotChanged { why: NotChanged::IsMaster },
         Verdict::GiveUp, ["not changed", "hand the mastership over first"];
     Error::NotAdded { .. } => Error::NotAdded { address: "h:1".into(), why: "it is called \"n7\"".into() },
-        Verdict::GiveUp, ["the node at h:1", "it is called \"n7\""];
+        Verdict::GiveUp, ["the node at h:1", "it is called \"n7\"", "add it again"];
     Error::StillLearning { .. } => Error::StillLearning { name: "n4".into(), waited: SOON, lag: Some(7) },
         after(AFTER_ELECTION), ["n4 is a learner still", "7 entries behind", "goes on by itself"];
     Error::TxnExpired { .. } => Error::TxnExpired { timeout: SOON },
@@ -96,7 +98,7 @@ walk! {
     Error::Listen { .. } => Error::Listen { address: "1.2.3.4:5".into(), detail: "in use".into() },
         Verdict::GiveUp, ["1.2.3.4:5", "in use", "choose another"];
     Error::Home { .. } => Error::Home { path: "d".into(), detail: "no space".into() },
-        Verdict::GiveUp, ["the home cannot be used", "no space"];
+        Verdict::GiveUp, ["the home cannot be used", "no space", "choose another"];
     Error::Locked { .. } => Error::Locked { path: "d".into() },
         after(SOON), ["by another environment", "close that first"];
     Error::AnotherIdentity { .. } => Error::AnotherIdentity {
@@ -105,17 +107,17 @@ walk! {
     Error::Damaged { .. } => Error::Damaged { what: "promise", detail: "both slots".into() },
         Verdict::GiveUp, ["promise is damaged", "repair it, or start as a new member"];
     Error::StoreAheadOfLog { .. } => Error::StoreAheadOfLog { applied: "1.9".into(), log_last: "1.8".into() },
-        Verdict::GiveUp, ["1.9", "1.8", "needs a restore"];
+        Verdict::GiveUp, ["1.9", "1.8", "start with an empty one"];
     Error::Store { .. } => Error::Store { detail: "no space".into() },
         Verdict::GiveUp, ["the store failed", "no space", "open the environment again"];
     Error::Open { .. } => Error::Open { detail: "no threads left".into() },
-        Verdict::GiveUp, ["cannot open", "no threads left"];
+        Verdict::GiveUp, ["cannot open", "no threads left", "open it again"];
     Error::Admin { unreachable: true, .. } => Error::Admin {
             address: "a:1".into(), detail: "refused".into(), unreachable: true },
-        Verdict::GiveUp, ["a:1", "nobody answers", "refused"];
+        Verdict::GiveUp, ["a:1", "nobody answers", "refused", "ask another member"];
     Error::Admin { unreachable: false, .. } => Error::Admin {
             address: "a:1".into(), detail: "nonsense".into(), unreachable: false },
-        Verdict::GiveUp, ["a:1", "no usable answer", "nonsense"];
+        Verdict::GiveUp, ["a:1", "no usable answer", "nonsense", "see what it says"];
 }
 
 fn member() -> Member {
@@ -166,14 +168,24 @@ fn who_is_missing_is_named_and_so_is_what_to_do() {
 fn an_unknown_outcome_names_who_did_not_acknowledge_or_says_why_nobody_can_tell() {
     let point = LogPoint::new(Term::new(2), Vlsn::new(7));
     let token = CommitToken::new(GroupId::default(), point);
-    let unknown = |needed, acked_by: &[&str], missing: &[&str]| {
+    let unknown = |why, needed, acked_by: &[&str], missing: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (acked_by, missing) = (names(acked_by), names(missing));
-        Error::InsufficientAcks { token, needed, acked_by, missing }
+        Error::InsufficientAcks { token, why, needed, acked_by, missing }
     };
-    let error = unknown(3, &["n1", "n2"], &["n3"]);
+    let error = unknown(Unacknowledged::Late, 3, &["n1", "n2"], &["n3"]);
     assert!(error.to_string().contains("2 of 3 acknowledged it in time, and not n3"), "{error}");
     assert_eq!(error.verdict(), Verdict::OutcomeUnknown(token));
-    let over = unknown(0, &[], &[]).to_string();
-    assert!(over.contains("this node's mastership ended"), "{over}");
+    let over = unknown(Unacknowledged::Deposed, 3, &["n1"], &["n2", "n3"]).to_string();
+    assert!(
+        over.contains("1 of 3 acknowledged it before this node's mastership ended, and not n2, n3"),
+        "{over}"
+    );
+    let over = unknown(Unacknowledged::Deposed, 0, &[], &[]).to_string();
+    assert!(
+        over.contains("too few members had acknowledged it before this node's mastership"),
+        "{over}"
+    );
+    let over = unknown(Unacknowledged::Ended, 0, &[], &[]).to_string();
+    assert!(over.contains("before this environment was closed or halted;"), "{over}");
 }

@@ -67,6 +67,12 @@ impl Credit {
         self.state.lock().unsynced
     }
 
+    /// What fills it while somebody waits for room, queued and unsynced bytes; `None` while nobody does.
+    pub(crate) fn full(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.waiting > 0).then_some(state.queued + state.unsynced)
+    }
+
     /// Waits until `bytes` may be queued. What alone is over the bound enters when nothing else is there.
     pub(crate) fn enter(
         &self,

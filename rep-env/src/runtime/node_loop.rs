@@ -3,7 +3,7 @@
 
 use crate::admin::Wish;
 use crate::commit::CommitPromise;
-use crate::error::Error;
+use crate::error::{Error, Unacknowledged};
 use crate::events::GROUP_SHUT_DOWN;
 use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
@@ -18,6 +18,7 @@ use crate::runtime::restore::reopening::{Disks, Reopened};
 use crate::runtime::shared::Shared;
 use crate::runtime::shown::Positions;
 use crate::runtime::threads::Threads;
+use crate::sync::Ordering;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{
@@ -443,6 +444,8 @@ impl NodeLoop {
             Event::TermOver { term } => shared.pipeline.end(term),
             Event::Founded { group } => shared.learn_group(group),
             Event::Restored { .. } => shared.counters.restores.add(1),
+            Event::DiskFull { full } => shared.disk_full.store(full, Ordering::SeqCst),
+            Event::RolledBack { dropped } => shared.counters.rolled_back(&dropped),
             // Told to the log above; `status` shows what lasts.
             _ => {}
         }
@@ -536,7 +539,9 @@ fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) -> 
         Outcome::Unknown { point, acked_by, missing, needed } => {
             let (acked_by, missing) = (shared.names_of(acked_by), shared.names_of(missing));
             let token = shared.token(point);
-            let error = Error::InsufficientAcks { token, needed, acked_by, missing };
+            let deposed = needed == 0;
+            let why = if deposed { Unacknowledged::Deposed } else { Unacknowledged::Late };
+            let error = Error::InsufficientAcks { token, why, needed, acked_by, missing };
             (&counters.commits_unknown, Err(error))
         }
         Outcome::RolledBack { point } => {

@@ -58,6 +58,10 @@ pub(crate) struct Shared {
     pub(crate) recorded: Mutex<Option<Membership>>,
     /// While this node wants to be admitted: why it is not yet.
     pub(crate) joining: Mutex<Option<String>>,
+    /// Commits that wait for room in the overlay.
+    pub(crate) overlay_waiting: AtomicU64,
+    /// There is no space for what waits for this node's disk.
+    pub(crate) disk_full: AtomicBool,
     /// Why this node comes back, if it is one after a damaged directory.
     pub(crate) damage: Mutex<Option<String>>,
 }
@@ -97,6 +101,8 @@ impl Shared {
             recorded: Mutex::new(None),
             joining: Mutex::new(None),
             damage: Mutex::new(None),
+            overlay_waiting: AtomicU64::new(0),
+            disk_full: AtomicBool::new(false),
             timing,
             limits,
             directory,
@@ -292,7 +298,10 @@ impl Shared {
 
     pub(crate) fn not_master(&self, master: Option<NodeId>) -> Error {
         let other = master.filter(|master| *master != self.directory.me());
-        Error::NotMaster { master: other.and_then(|master| self.directory.member(master)) }
+        match other.and_then(|master| self.directory.member(master)) {
+            None if self.disk_full.load(Ordering::SeqCst) => Error::DiskFull,
+            master => Error::NotMaster { master },
+        }
     }
 
     pub(crate) fn names_of(&self, ids: impl IntoIterator<Item = NodeId>) -> Vec<String> {

@@ -8,6 +8,7 @@ use crate::commit::{CommitHandle, CommitPromise, CommitToken};
 use crate::error::Error;
 use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
+use crate::sync::Ordering;
 use rep_node::{Acks, Admission, Durability, NodeState};
 use rep_store::overlay::Pending;
 use rep_store::{Reader, WriteSet};
@@ -30,6 +31,7 @@ impl Shared {
 
     /// As [`Shared::writable`], waiting while this node is the master and only has to catch up with its predecessors.
     pub(super) fn wait_writable(&self, deadline: Instant) -> Result<Admission, Error> {
+        let began = Instant::now();
         loop {
             let heard = self.bell.heard();
             let reigns = self.admission.load().state == NodeState::Master;
@@ -38,14 +40,15 @@ impl Shared {
                 decided => return decided,
             }
             if !self.bell.wait(heard, deadline) {
-                return Err(self.not_caught_up());
+                return Err(self.not_caught_up(began));
             }
         }
     }
 
-    pub(super) fn not_caught_up(&self) -> Error {
+    /// It was waited for since then.
+    pub(super) fn not_caught_up(&self, began: Instant) -> Error {
         let why = "this master has not applied yet what its predecessors left".to_owned();
-        Error::NoMaster { waited: self.timing.begin_timeout, why }
+        Error::NoMaster { waited: began.elapsed(), why }
     }
 
     /// A picture in which this node may still write in `term`.
@@ -148,7 +151,10 @@ impl Shared {
             self.writable_in(term)?;
             let held = self.pipeline.room_for(bytes, bytes_max, reader)?;
             let Some(held) = held else { return Ok(()) };
-            if !self.bell.wait(heard, deadline) {
+            self.overlay_waiting.fetch_add(1, Ordering::Relaxed);
+            let news = self.bell.wait(heard, deadline);
+            self.overlay_waiting.fetch_sub(1, Ordering::Relaxed);
+            if !news {
                 self.counters.refused_busy.add(1);
                 return Err(Error::Busy {
                     what: "the overlay of committed writes",

@@ -5,7 +5,7 @@ use crate::world::{World, eventually, get, put, steady, view_at};
 use rep_env::net::Address;
 use rep_env::{
     Acks, CommitHandle, CommitToken, Consistency, Durability, Error, NodeState,
-    ReplicatedEnvironment, SyncClass, Verdict,
+    ReplicatedEnvironment, SyncClass, Unacknowledged, Verdict,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +99,10 @@ fn a_commit_whose_place_was_taken_is_rolled_back() {
         let error = pending.wait().unwrap_err();
         let Error::RolledBack { token } = &error else { panic!("{error}") };
         assert_eq!(token.point().vlsn, place);
+        // Who does not hold a handle is told of the loss too, with its number.
+        let stats = stage.env().stats();
+        assert_eq!((stats.rollbacks, stats.entries_rolled_back), (1, 1));
+        assert_eq!(stats.rolled_back, Some((place.get(), place.get())));
         assert!(matches!(error.verdict(), Verdict::RetryHere { .. }), "{error}");
         stage.world.assert_everywhere(kept, "alice", "0");
     }
@@ -120,7 +124,9 @@ fn a_commit_nobody_acknowledged_in_time_is_unknown_and_names_who_did_not() {
 }
 
 fn unknown(stage: &Stage, error: &Error) -> CommitToken {
-    let Error::InsufficientAcks { token, needed, acked_by, missing } = error else {
+    let Error::InsufficientAcks { token, why: Unacknowledged::Late, needed, acked_by, missing } =
+        error
+    else {
         panic!("{error}")
     };
     let names: Vec<&str> = stage.others().map(ReplicatedEnvironment::name).collect();

@@ -21,7 +21,7 @@ pub(crate) fn refused(error: &Error) -> Reply {
 /// A write that was handed to the log and got this answer.
 pub(crate) fn unresolved(error: &Error) -> Reply {
     match error {
-        Error::NotMaster { .. } | Error::HoldsNoData { .. } => refused(error),
+        Error::NotMaster { .. } | Error::HoldsNoData { .. } | Error::DiskFull => refused(error),
         Error::RolledBack { .. } => {
             Reply::Error(format!("TRYAGAIN {error}; another master's history took its place"))
         }
@@ -50,7 +50,10 @@ fn readonly(master: &Member) -> Reply {
 
 fn without_effect(error: &Error) -> Reply {
     Reply::Error(match error {
-        Error::NotMaster { .. } | Error::HoldsNoData { .. } | Error::NoMaster { .. } => {
+        Error::NotMaster { .. }
+        | Error::HoldsNoData { .. }
+        | Error::NoMaster { .. }
+        | Error::DiskFull => {
             format!("MASTERDOWN no master is known here; nothing happened ({error})")
         }
         Error::InsufficientReplicas { .. } => format!("NOREPLICAS {error}"),
@@ -121,6 +124,7 @@ mod tests {
         let unknown = [
             Error::InsufficientAcks {
                 token: token(),
+                why: rep_env::Unacknowledged::Late,
                 needed: 2,
                 acked_by: Vec::new(),
                 missing: Vec::new(),
@@ -134,12 +138,14 @@ mod tests {
         }
         assert_eq!(word(&unresolved(&Error::RolledBack { token: token() })), "TRYAGAIN");
         assert_eq!(word(&unresolved(&Error::NotMaster { master: None })), "MASTERDOWN");
+        assert_eq!(word(&unresolved(&Error::DiskFull)), "MASTERDOWN");
     }
 
     #[test]
     fn what_was_never_logged_is_never_called_unknown() {
         let refusals = [
             (Error::NotMaster { master: None }, "MASTERDOWN"),
+            (Error::DiskFull, "MASTERDOWN"),
             (
                 Error::InsufficientReplicas {
                     policy: rep_env::Acks::SimpleMajority,
