@@ -20,6 +20,7 @@ pub(crate) use proving::Proving;
 
 use crate::error::Error;
 use crate::member::{ATTRIBUTES_BYTES_MAX, Attributes, attributes_bytes};
+pub(crate) use entry::check_reachable;
 use entry::{Entered, Entry, Place};
 #[cfg(feature = "quic")]
 use rep_net::QuicTransport;
@@ -314,6 +315,7 @@ impl RepConfigBuilder {
         self.check_attributes()?;
         let store = self.choose_store()?;
         check_type(self.member_type)?;
+        self.check_founder()?;
         self.check_shipping()?;
         let place = Place {
             advertise: self.advertise.as_deref(),
@@ -354,6 +356,25 @@ impl RepConfigBuilder {
             proving: self.proving,
             listener: self.listener,
         })
+    }
+
+    /// Who founds a group is recorded by those who are not told what it would like to be.
+    fn check_founder(&self) -> Result<(), Error> {
+        if self.entry.join.is_some() {
+            return Ok(());
+        }
+        if self.member_type != MemberType::Electable {
+            let problem =
+                format!("who founds a group is electable; to be {}, join one", self.member_type);
+            return Err(Error::config(TYPE, problem));
+        }
+        if self.priority != PRIORITY_DEFAULT {
+            let problem = format!(
+                "who founds a group has {PRIORITY_DEFAULT}; `rep update-member` says otherwise once it is founded, and who joins may ask for another"
+            );
+            return Err(Error::config("priority", problem));
+        }
+        Ok(())
     }
 
     /// Whether the caller's transport is none of ours.
@@ -492,12 +513,37 @@ mod tests {
         let lone = || RepConfig::builder("bank", "n1").ephemeral().listen("0.0.0.0:7001");
         let founder = lone().advertise("h:7001").bootstrap().build().unwrap();
         assert_eq!((&*founder.members["n1"], &*founder.advertise), ("h:7001", "h:7001"));
-        let joiner = lone().join(["a:1", ""]).priority(3).build().unwrap();
+        let joiner = lone().advertise("h:7001").join(["a:1", ""]).priority(3).build().unwrap();
         assert_eq!(joiner.join.as_deref(), Some(&["a:1".to_owned()][..]));
-        assert_eq!((&*joiner.advertise, joiner.members.len()), ("0.0.0.0:7001", 0));
+        assert_eq!((&*joiner.advertise, joiner.members.len()), ("h:7001", 0));
         assert_eq!(joiner.listen, Address::new("0.0.0.0:7001"));
-        let waiting = lone().join([""]).build().unwrap();
+        let waiting = lone().advertise("h:7001").join([""]).build().unwrap();
         assert_eq!(waiting.join, Some(Vec::new()), "it waits to be added");
+    }
+
+    /// It was recorded as it stood, and each member took it for itself.
+    #[test]
+    fn an_address_that_means_every_host_is_no_members() {
+        for nowhere in ["0.0.0.0:7001", "[::]:7001", "[::ffff:0.0.0.0]:7001", ":7001", "h:0"] {
+            let lone = || RepConfig::builder("bank", "n1").ephemeral().listen(nowhere);
+            assert_eq!(refused(lone().join(["a:1"])), "advertise", "{nowhere}");
+            assert_eq!(refused(lone().bootstrap()), "advertise", "{nowhere}");
+            assert_eq!(refused(lone().advertise(nowhere).bootstrap()), "advertise", "{nowhere}");
+            assert_eq!(refused(lone().members([format!("n1={nowhere}")])), "members", "{nowhere}");
+            assert!(lone().advertise("h:7001").join(["a:1"]).build().is_ok(), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn what_a_founder_would_like_to_be_is_refused_and_not_ignored() {
+        let lone = || RepConfig::builder("bank", "n1").ephemeral().listen("h:7001");
+        for founder in [&builder as &dyn Fn() -> RepConfigBuilder, &|| lone().bootstrap()] {
+            assert_eq!(refused(founder().priority(3)), "priority");
+            assert_eq!(refused(founder().member_type(MemberType::Secondary)), "type");
+            assert!(founder().priority(0).member_type(MemberType::Electable).build().is_ok());
+        }
+        let joiner = lone().join(["a:1"]).priority(3).member_type(MemberType::Secondary);
+        assert!(joiner.build().is_ok());
     }
 
     #[test]

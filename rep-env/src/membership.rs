@@ -8,13 +8,14 @@ pub(crate) mod adding;
 
 pub use adding::{Joining, NewMember, Stage};
 
+use crate::config::check_reachable;
 use crate::environment::ReplicatedEnvironment;
 use crate::error::Error;
 use crate::member::Attributes;
 use crate::orders::Order;
 use crate::runtime::inbox::Input;
 use crate::runtime::shared::Shared;
-use rep_node::{Change, ChangeRequest, Changed, MemberType, NotChanged, Quorums};
+use rep_node::{Change, ChangeRequest, Changed, Member, MemberType, NotChanged, Quorums};
 use rep_store::StateMachine;
 use rep_vlsn::NodeId;
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,8 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`]; [`Error::Invalid`] if nobody is called so; [`Error::NotChanged`]; [`Error::Closed`], [`Error::Halted`].
+    /// [`Error::NotMaster`]; [`Error::Invalid`] if nobody is called so, as only the master can tell; [`Error::NotChanged`]; [`Error::Closed`],
+    /// [`Error::Halted`].
     pub fn remove_member(
         &self,
         name: &str,
@@ -148,7 +150,7 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     ///
     /// # Errors
     ///
-    /// As [`remove_member`](Self::remove_member).
+    /// As [`remove_member`](Self::remove_member); [`Error::NotChanged`] too if nobody can be reached at that address, or another member is.
     pub fn update_member(
         &self,
         name: &str,
@@ -255,11 +257,16 @@ impl Shared {
         self.change(Change::Quorums(quorums), timeout, force)
     }
 
+    /// The number of a member. Who follows may not have heard of it yet: the master alone says that there is no such member.
     pub(crate) fn number_of(&self, name: &str) -> Result<NodeId, Error> {
-        let recorded = self.recorded.lock();
-        let member = recorded.as_ref().and_then(|group| group.named(name));
-        let unknown = || Error::Invalid { what: format!("{name:?} is no member") };
-        member.map(|member| member.id).ok_or_else(unknown)
+        self.check_open()?;
+        let known = self.recorded.lock().as_ref().and_then(|it| it.named(name).map(|it| it.id));
+        known.map_or_else(|| Err(self.unless_sent_on(Error::no_member(name))), Ok)
+    }
+
+    /// What is wrong with an order, as far as this node knows; one that is not the master sends on to it instead.
+    pub(crate) fn unless_sent_on(&self, wrong: Error) -> Error {
+        self.check_master().err().unwrap_or(wrong)
     }
 
     fn change(&self, change: Change, timeout: Duration, force: bool) -> Result<Membership, Error> {
@@ -274,6 +281,7 @@ impl Shared {
         force: bool,
     ) -> Result<rep_node::Membership, Error> {
         self.check_open()?;
+        self.check_place(&change)?;
         let (request, deadline) = self.order(timeout);
         let (order, slot) = Order::<Changed>::new();
         let change = ChangeRequest::new(request, change, deadline).forced(force);
@@ -283,6 +291,29 @@ impl Shared {
             Some(Err(NotChanged::NotMaster { master })) => Err(self.not_master(master)),
             Some(Err(NotChanged::Closed)) | None => Err(self.over()),
             Some(Err(why)) => Err(Error::NotChanged { why }),
+        }
+    }
+
+    /// Whether others can reach a member where this would record it, and would reach no other one there.
+    fn check_place(&self, change: &Change) -> Result<(), Error> {
+        let (address, name, id) = match change {
+            Change::Add(it) => (&it.address, Some(&it.name), None),
+            Change::Update { id, address: Some(address), .. } => (address, None, Some(*id)),
+            _ => return Ok(()),
+        };
+        // A directory that takes the place of another has its name.
+        let is_own = |member: &Member| name == Some(&member.name) || id == Some(member.id);
+        let recorded = self.recorded.lock();
+        let mut others = recorded.iter().flat_map(|group| group.members.values());
+        let taken = others.find(|other| other.address == *address && !is_own(other));
+        let taken =
+            taken.map(|other| format!("{} is at {address}; remove or move it first", other.name));
+        drop(recorded);
+        match check_reachable(address).err().or(taken) {
+            Some(what) => {
+                Err(self.unless_sent_on(Error::NotChanged { why: NotChanged::Invalid { what } }))
+            }
+            None => Ok(()),
         }
     }
 }

@@ -113,12 +113,7 @@ impl Shared {
         force: bool,
     ) -> Result<Member, Error> {
         self.check_open()?;
-        let number = |name: &&str| {
-            self.directory
-                .id_of(name)
-                .ok_or_else(|| Error::Invalid { what: format!("{name:?} is no member") })
-        };
-        let targets = targets.iter().map(number).collect::<Result<_, _>>()?;
+        let targets = targets.iter().map(|name| self.number_of(name)).collect::<Result<_, _>>()?;
         let (request, deadline) = self.order(timeout);
         let (order, slot) = Order::<Transferred>::new();
         let transfer = Transfer::new(request, targets, deadline, force);
@@ -132,15 +127,13 @@ impl Shared {
 
     pub(crate) fn restore_from(&self, source: &str) -> Result<(), Error> {
         self.check_open()?;
-        let invalid = |what| Error::Invalid { what };
-        let number = self.directory.id_of(source);
-        let source = number.ok_or_else(|| invalid(format!("{source:?} is no member")))?;
+        let source = self.directory.id_of(source).ok_or_else(|| Error::no_member(source))?;
         let (asked, answer) = question();
         self.inbox.control(Input::RestoreFrom { source, answer });
         match asked.wait() {
             Some(Ok(())) => Ok(()),
             Some(Err(NotRestored::Closed)) | None => Err(self.over()),
-            Some(Err(why)) => Err(invalid(why.to_string())),
+            Some(Err(why)) => Err(Error::Invalid { what: why.to_string() }),
         }
     }
 

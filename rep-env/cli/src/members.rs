@@ -4,8 +4,10 @@ use crate::orders::{PATIENCE, at_the_master};
 use crate::print::print;
 use crate::trust::Trust;
 use anyhow::bail;
-use rep_env::admin::AdminClient;
-use rep_env::{GroupMember, MemberType, MemberUpdate, Membership, NewMember, NodeId, Quorums};
+use rep_env::admin::{AdminClient, StatusReport};
+use rep_env::{
+    Error, GroupMember, Member, MemberType, MemberUpdate, Membership, NewMember, NodeId, Quorums,
+};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -218,12 +220,10 @@ pub(crate) fn update(args: &UpdateArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn set_quorums(args: &QuorumsArgs) -> anyhow::Result<ExitCode> {
     let at = &args.at;
-    let quorums = match (&args.designated, args.election, args.commit) {
-        (Some(name), _, _) => Quorums::Designated(number_of(&at.membership()?, name)?),
-        (None, Some(election), Some(commit)) => Quorums::Sizes { election, commit },
-        (None, _, _) => Quorums::Majority,
-    };
-    at.order(|client| client.set_quorums(quorums, at.timeout(), args.force))?;
+    let quorums = at.order(|client| {
+        let quorums = quorums_of(args, client)?;
+        client.set_quorums(quorums, at.timeout(), args.force).map(|_| quorums)
+    })?;
     print(&match quorums {
         Quorums::Majority => "more than half of the voters, for both\n".to_owned(),
         Quorums::Sizes { election, commit } => {
@@ -237,9 +237,50 @@ pub(crate) fn set_quorums(args: &QuorumsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn number_of(membership: &Membership, name: &str) -> anyhow::Result<NodeId> {
-    match membership.named(name) {
-        Some(member) => Ok(NodeId::new(member.id)),
-        None => bail!("{name:?} is no member"),
+/// What is asked for, in the words of whoever is asked.
+fn quorums_of(args: &QuorumsArgs, client: &AdminClient) -> Result<Quorums, Error> {
+    Ok(match (&args.designated, args.election, args.commit) {
+        (Some(name), _, _) => {
+            let number = number_of(&client.membership(PATIENCE)?, name);
+            Quorums::Designated(match number {
+                Some(number) => number,
+                None => return Err(nobody(name, client.status(PATIENCE)?)),
+            })
+        }
+        (None, Some(election), Some(commit)) => Quorums::Sizes { election, commit },
+        (None, _, _) => Quorums::Majority,
+    })
+}
+
+fn number_of(membership: &Membership, name: &str) -> Option<NodeId> {
+    membership.named(name).map(|member| NodeId::new(member.id))
+}
+
+/// Who follows may not have heard of a new member yet, and sends on to the master, which has.
+fn nobody(name: &str, asked: StatusReport) -> Error {
+    unless_sent_on(name, asked.me.id, asked.master)
+}
+
+fn unless_sent_on(name: &str, asked: u32, master: Option<Member>) -> Error {
+    match master {
+        Some(master) if master.id == asked => {
+            Error::Invalid { what: format!("{name:?} is no member") }
+        }
+        master => Error::NotMaster { master },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_master_alone_says_that_there_is_no_such_member() {
+        let text = r#"{"name":"n1","id":1,"address":"h:1","attributes":{}}"#;
+        let master: Member = serde_json::from_str(text).unwrap();
+        let at = |asked| unless_sent_on("n4", asked, Some(master.clone()));
+        assert!(matches!(at(1), Error::Invalid { .. }));
+        assert_eq!(at(2), Error::NotMaster { master: Some(master.clone()) });
+        assert_eq!(unless_sent_on("n4", 2, None), Error::NotMaster { master: None });
     }
 }

@@ -3,7 +3,7 @@
 use super::check_name;
 use crate::error::Error;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 /// What was said of it.
 #[derive(Debug, Default)]
@@ -90,11 +90,24 @@ impl Place<'_> {
         let own = said.or_else(bound).ok_or_else(|| {
             Error::config("listen", format!("missing; {way} does not say where this node is"))
         })?;
-        if own.ends_with(":0") {
-            let problem = format!("{own} tells nobody where this node is: give it a port");
-            return Err(Error::config("advertise", problem));
+        match check_reachable(&own) {
+            Ok(()) => Ok(own),
+            Err(why) => Err(Error::config("advertise", format!("{why}; advertise one that does"))),
         }
-        Ok(own)
+    }
+}
+
+/// Whether an address can say where one node is. Every host that dials an unspecified one (`0.0.0.0`) reaches itself.
+///
+/// # Errors
+///
+/// Why it cannot, in words.
+pub(crate) fn check_reachable(address: &str) -> Result<(), String> {
+    let numbers = address.parse::<SocketAddr>();
+    let is_any = numbers.is_ok_and(|address| address.ip().to_canonical().is_unspecified());
+    match is_any || address.starts_with(':') || address.ends_with(":0") {
+        true => Err(format!("{address} tells nobody where this node is, host and port")),
+        false => Ok(()),
     }
 }
 
@@ -107,6 +120,8 @@ fn parse_members(members: &[String]) -> Result<BTreeMap<String, String>, Error> 
         if address.is_empty() {
             return Err(malformed());
         }
+        check_reachable(address)
+            .map_err(|why| Error::config("members", format!("{name}: {why}")))?;
         if parsed.insert(name.to_owned(), address.to_owned()).is_some() {
             return Err(Error::config("members", format!("{name:?} is listed twice")));
         }

@@ -114,7 +114,7 @@ static IDENTITY: &[OptionInfo] = &[
             default: "this node's address in `members`, else `listen`",
             bound: ADDRESS,
         },
-        effect: "Where the others reach the node, if not where it listens; has to be as in `members`.",
+        effect: "Where the others reach the node, if not where it listens; has to be as in `members`, and no `0.0.0.0`.",
     },
     OptionInfo {
         name: "home",
@@ -144,12 +144,12 @@ static IDENTITY: &[OptionInfo] = &[
     OptionInfo {
         name: TYPE,
         kind: OptionKind::Text { default: "`electable`", bound: TYPES },
-        effect: "What the node asks to be when it joins: a voter, as soon as it has caught up; a copy that never votes; a vote without data; or neither, to watch. In code: `member_type`.",
+        effect: "What the node asks to be when it joins: a voter, as soon as it has caught up; a copy that never votes; a vote without data; or neither, to watch. Who founds a group is electable. In code: `member_type`.",
     },
     OptionInfo {
         name: "priority",
         kind: OptionKind::Number { default: PRIORITY_DEFAULT },
-        effect: "How much the node is preferred as master, among equals, from when it joins: the greater wins.",
+        effect: "How much the node is preferred as master, among equals, from when it joins: the greater wins. Who founds a group has 0.",
     },
     OptionInfo {
         name: "store",

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::runtime::shared::Shared;
 use crate::waiter::deadline;
 use rep_net::Transport;
-use rep_node::{Change, MemberType, Newcomer};
+use rep_node::{Change, Member, MemberType, Newcomer};
 use rep_vlsn::NodeId;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -50,6 +50,24 @@ impl NewMember {
     pub fn priority(mut self, priority: u32) -> Self {
         self.priority = Some(priority);
         self
+    }
+
+    /// Whether a member is already what is asked for.
+    fn check_same(&self, member: &Member) -> Result<(), String> {
+        let Member { name, kind, priority, .. } = member;
+        let becomes = if *kind == MemberType::Learner { MemberType::Electable } else { *kind };
+        match () {
+            () if self.name.as_ref().is_some_and(|expected| expected != name) => {
+                Err(format!("it is called {name:?}, and a member already"))
+            }
+            () if self.kind.is_some_and(|wanted| wanted != becomes) => Err(format!(
+                "{name} is a member already, of type {kind}: remove it, empty its directory, and add it again"
+            )),
+            () if self.priority.is_some_and(|wanted| wanted != *priority) => Err(format!(
+                "{name} is a member already, of priority {priority}: update the member"
+            )),
+            () => Ok(()),
+        }
     }
 
     /// What it asks the group for, once it is known who it is.
@@ -126,6 +144,7 @@ pub(crate) fn begin(
     let recorded = shared.recorded.lock().clone();
     let known = recorded.as_ref().and_then(|it| it.of_incarnation(told.wish.incarnation));
     if let (Some(member), Some(group)) = (known, &recorded) {
+        new.check_same(member).map_err(not_added)?;
         tell(group);
         return Ok(Joining {
             shared: Arc::clone(shared),

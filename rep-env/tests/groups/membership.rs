@@ -195,7 +195,19 @@ fn a_node_that_waits_is_added_by_an_order_and_the_order_can_be_given_twice() {
     assert!(matches!(waiting.add_member(&new, PATIENCE), Err(Error::NotMaster { .. })));
     let member = master.add_member(&new, PATIENCE).unwrap();
     assert_eq!((&*member.name, member.id, member.kind), ("n2", 2, MemberType::Electable));
-    assert_eq!(master.add_member(&new, PATIENCE), Ok(member));
+    assert_eq!(master.add_member(&new, PATIENCE), Ok(member.clone()));
+    // What it is and what is asked for, if anything.
+    let same = new.clone().kind(MemberType::Electable).priority(0);
+    assert_eq!(master.add_member(&same, PATIENCE), Ok(member));
+    for (other, why) in [
+        (new.clone().named("n7"), "it is called \"n2\""),
+        (new.clone().kind(MemberType::Secondary), "of type electable"),
+        (new.clone().priority(3), "of priority 0"),
+    ] {
+        let error = master.add_member(&other, PATIENCE).unwrap_err();
+        assert!(matches!(error, Error::NotAdded { .. }), "{error:?}");
+        assert!(error.to_string().contains(why), "{error}");
+    }
     let token = world.put("alice", "1");
     world.assert_everywhere(token, "alice", "1");
     let nowhere = NewMember::at("nowhere");
@@ -375,6 +387,68 @@ fn what_would_harm_the_group_is_refused_and_says_why() {
     assert_eq!(world.listed().len(), 3);
 }
 
+/// `rep remove REPLICA n4` right after the master had n4: the replica had not heard of it, and said that there is no n4.
+#[test]
+fn who_is_not_the_master_sends_on_whoever_orders_by_a_name_that_it_does_not_know() {
+    let world = World::steady(Net::Memory, 2);
+    let (master, replica) = (world.env(world.master()), world.env(world.replica()));
+    let ask = |env: &ReplicatedEnvironment| {
+        let moved = MemberUpdate::default().address("elsewhere");
+        [
+            env.remove_member("n4", PATIENCE, false).map(drop),
+            env.update_member("n4", moved, PATIENCE).map(drop),
+            env.designate("n4", PATIENCE).map(drop),
+            env.transfer_master(&["n4"], PATIENCE, false).map(drop),
+        ]
+    };
+    for refused in ask(replica) {
+        let Err(Error::NotMaster { master: Some(member) }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(member.name, master.name());
+    }
+    for refused in ask(master) {
+        let error = refused.unwrap_err();
+        assert!(error.to_string().contains("\"n4\" is no member"), "{error}");
+    }
+}
+
+#[test]
+fn a_member_is_recorded_only_where_it_can_be_reached_and_no_other_is() {
+    let mut world = World::new(Net::Memory, 2);
+    let master = world.bootstrap(0);
+    world.join(1, &[0]);
+    world.wait_for(1, MemberType::Electable);
+    let moved = |to: &str| {
+        master.update_member("n2", MemberUpdate::default().address(to), PATIENCE).map(drop)
+    };
+    for (place, why) in [
+        ("0.0.0.0:7001", "nobody where this node is"),
+        ("[::]:7001", "nobody where this node is"),
+        (&*world.address(0), "n1 is at place-1"),
+    ] {
+        let error = moved(place).unwrap_err();
+        assert!(
+            matches!(error, Error::NotChanged { why: NotChanged::Invalid { .. } }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    assert_eq!(moved(&world.address(1)), Ok(()), "it is there already");
+    // Another directory under another name, which says that it is where n2 is.
+    let twin = rep_env::RepConfig::builder("bank", "n3")
+        .listen("place-of-the-twin")
+        .advertise(world.address(1))
+        .join([""])
+        .transport(world.hub.transport())
+        .ephemeral();
+    let twin = ReplicatedEnvironment::open(twin.build().unwrap()).unwrap();
+    let error = master.add_member(&NewMember::at("place-of-the-twin"), PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("n2 is at place-2"), "{error}");
+    twin.close().unwrap();
+    assert_eq!(world.listed().len(), 2);
+}
+
 #[test]
 fn a_removal_that_would_leave_too_few_is_refused_unless_it_is_forced() {
     let mut world = World::running(Net::Memory, 3);
@@ -412,6 +486,30 @@ pub(crate) fn a_secondary_has_a_copy_and_no_vote() {
     world.close(1);
     // Nobody misses its vote.
     world.put("alice", "2");
+}
+
+/// Two are left whose logs are the same, and it takes both to elect one of them.
+#[test]
+pub(crate) fn of_equals_the_one_that_is_preferred_is_elected() {
+    for preferred in [1, 2] {
+        let mut world = World::new(Net::Memory, 3);
+        world.bootstrap(0);
+        for at in [1, 2] {
+            let config = world.own_config(at).join([world.address(0)]);
+            let config = config.priority(if at == preferred { 5 } else { 0 });
+            world.open_as(at, config.build().unwrap());
+            world.wait_for(at, MemberType::Electable);
+        }
+        if world.master() != 0 {
+            eventually("the founder as master", || {
+                world.env(world.master()).transfer_master(&["n1"], PATIENCE, true).ok()
+            });
+        }
+        let token = world.put("alice", "1");
+        world.assert_everywhere(token, "alice", "1");
+        world.close(0);
+        assert_eq!(world.master(), preferred);
+    }
 }
 
 /// With one copy left and the arbiter the group goes on; and the copy that was away is not elected with the arbiter's vote before it has what it
