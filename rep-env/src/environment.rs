@@ -33,6 +33,7 @@ pub struct ReplicatedEnvironment<M: StateMachine = Databases> {
     owned: Arc<Owned>,
     reader: M::Reader,
     results: Arc<Results<M::Output>>,
+    config: Arc<RepConfig>,
 }
 
 impl ReplicatedEnvironment<Databases> {
@@ -58,7 +59,8 @@ impl ReplicatedEnvironment<Databases> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`], which names the master; [`Error::BeginTimeout`], which names who has the turn;
+    /// [`Error::NotMaster`], which names the master, or [`Error::HoldsNoData`], which does so too; [`Error::DiskFull`]; [`Error::BeginTimeout`], which
+    /// names who has the turn; [`Error::NoMaster`] at a new master that has not applied in time what its predecessors left; [`Error::Store`];
     /// [`Error::Halted`], [`Error::Closed`].
     pub fn begin(&self) -> Result<WriteTxn<'_>, Error> {
         WriteTxn::begin(self.shared(), &self.reader)
@@ -68,8 +70,8 @@ impl ReplicatedEnvironment<Databases> {
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin), with [`Error::TurnTaken`] instead of a wait for the turn, and [`Error::NoMaster`] at a new master that
-    /// has not applied yet what its predecessors left; both pass by themselves.
+    /// As [`begin`](Self::begin), with [`Error::TurnTaken`] instead of a wait for the turn, and [`Error::NoMaster`] at once; both pass by
+    /// themselves.
     pub fn try_begin(&self) -> Result<WriteTxn<'_>, Error> {
         WriteTxn::try_begin(self.shared(), &self.reader)
     }
@@ -96,8 +98,8 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     }
 
     fn of(started: Started<M>) -> Self {
-        let Started { runtime, reader, results } = started;
-        ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader, results }
+        let Started { runtime, reader, results, config } = started;
+        ReplicatedEnvironment { owned: Arc::new(Owned::new(runtime)), reader, results, config }
     }
 
     /// Logs `payload` as one entry for the state machine; the handle gives its token and the machine's result. It takes its
@@ -170,6 +172,12 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     /// The members, this node among them.
     pub fn members(&self) -> Vec<Member> {
         self.shared().directory.all()
+    }
+
+    /// What this environment was opened with. What has come of it since may differ: where it listens says [`local_addr`](Self::local_addr), what
+    /// the group records of it [`membership`](Self::membership).
+    pub fn config(&self) -> &RepConfig {
+        &self.config
     }
 
     /// This node's name.
@@ -298,6 +306,7 @@ impl<M: StateMachine> Clone for ReplicatedEnvironment<M> {
             owned: Arc::clone(&self.owned),
             reader: self.reader.clone(),
             results: Arc::clone(&self.results),
+            config: Arc::clone(&self.config),
         }
     }
 }

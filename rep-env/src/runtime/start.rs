@@ -45,6 +45,7 @@ pub(crate) struct Started<M: StateMachine> {
     pub(crate) runtime: Runtime,
     pub(crate) reader: M::Reader,
     pub(crate) results: Arc<Results<M::Output>>,
+    pub(crate) config: Arc<RepConfig>,
 }
 
 /// Opens and starts a node. `make` makes the state machine, once the home is locked.
@@ -187,7 +188,7 @@ fn start_found<D: Disk, M: StateMachine>(
         shared.loop_ended(None);
         return Err(error);
     }
-    Ok(Started { runtime, reader, results })
+    Ok(Started { runtime, reader, results, config: told })
 }
 
 fn start_threads<D: Disk, M: StateMachine>(

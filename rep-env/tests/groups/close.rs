@@ -274,6 +274,10 @@ fn every_method_of_a_closed_environment_has_an_answer() {
         ("n1", "bank", group, 1)
     );
     assert_eq!(env.local_addr(), world.address(0));
+    assert_eq!((&*env.config().name, &*env.config().advertise), ("n1", &*world.address(0)));
+    assert_eq!(env.membership().unwrap().members.len(), 1);
+    assert!(env.master().is_none_or(|master| master.name == "n1"));
+    assert_eq!(env.stats().commits_durable, 1);
     assert_eq!(env.vlsn_range().unwrap().end(), &token.point().vlsn);
     assert_eq!(env.subscribe().map(|event| event.new).collect::<Vec<_>>(), [NodeState::Shutdown]);
     let read = env.read(Consistency::AtLeast(token)).wait();

@@ -27,7 +27,7 @@ pub(crate) fn refusal(connection: &mut Connection, line: &str) -> (String, Strin
 }
 
 #[test]
-fn keys_are_set_read_counted_and_removed() {
+pub(crate) fn keys_are_set_read_counted_and_removed() {
     let (_group, mut c) = one();
     assert_eq!(ask(&mut c, "PING"), Ok(Value::SimpleString("PONG".into())));
     assert_eq!(ask(&mut c, "ECHO x"), Ok(Value::BulkString(b"x".into())));

@@ -77,7 +77,7 @@ fn port_0_is_any_free_one_and_is_told() {
 }
 
 #[test]
-fn what_would_be_open_to_everybody_has_to_be_asked_for() {
+pub(crate) fn what_would_be_open_to_everybody_has_to_be_asked_for() {
     let group = Group::new(3);
     let (code, _, stderr) = run(group.serve(0).args(["--resp", "0.0.0.0:0"]));
     assert_eq!(code, Some(1));
@@ -92,7 +92,7 @@ fn what_would_be_open_to_everybody_has_to_be_asked_for() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_anything_runs() {
+pub(crate) fn what_cannot_work_is_refused_before_anything_runs() {
     let group = Group::new(3);
     let (code, _, stderr) = run(group.serve(0).args(["--resp-advertise", "a:1"]));
     assert_eq!(code, Some(1), "{stderr}");

@@ -18,7 +18,7 @@ fn locked() -> Group {
 }
 
 #[test]
-fn nothing_is_answered_before_the_password() {
+pub(crate) fn nothing_is_answered_before_the_password() {
     let group = locked();
     let mut c = group.connect(0);
     for line in ["GET k", "SET k v", "PING", "INFO", "MULTI", "EXEC", "COMMAND", "CONFIG GET save"]

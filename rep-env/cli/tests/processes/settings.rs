@@ -1,7 +1,9 @@
 //! `rep serve --config`, `--set`, and the page that lists what they know.
 
+use crate::commands::refusal;
 use crate::group::{Group, eventually, rep, wait};
 use crate::line::run;
+use crate::{commands, line, password};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,57 @@ fn the_page_of_options_is_what_the_binary_says() {
     let (code, text, _) = run(rep().arg("options"));
     assert_eq!(code, Some(0));
     assert!(text.contains("heartbeat (time)\n    A master sends"), "{text}");
+}
+
+/// Which test sees which key that `rep serve` knows beside the environment's options, whose tests are in `rep-env`.
+const SEEN: &[(&str, fn())] = &[
+    ("resp", commands::keys_are_set_read_counted_and_removed),
+    ("resp_advertise", clients_are_sent_where_the_redis_port_says_that_it_is),
+    ("resp_password_file", password::nothing_is_answered_before_the_password),
+    ("resp_allow_plaintext", line::what_would_be_open_to_everybody_has_to_be_asked_for),
+    ("transport", line::what_cannot_work_is_refused_before_anything_runs),
+    ("tls_ca", certificates),
+    ("tls_identity", certificates),
+    ("tls_revoked", certificates),
+    ("tls_dns_suffix", certificates_of_hosts),
+];
+
+/// Without the feature there is nothing to see.
+fn certificates() {
+    #[cfg(feature = "tls")]
+    crate::tls::a_group_with_certificates_runs_is_asked_and_takes_new_ones();
+}
+
+fn certificates_of_hosts() {
+    #[cfg(feature = "tls")]
+    crate::tls::so_it_is_where_certificates_name_hosts();
+}
+
+#[test]
+fn every_key_of_serve_alone_is_seen_by_a_test() {
+    let (_, said, _) = run(rep().args(["options", "--markdown"]));
+    let own = said.lines().filter(|line| line.contains("`rep serve` only"));
+    let own: Vec<&str> = own.filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(own, SEEN.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+}
+
+#[test]
+fn clients_are_sent_where_the_redis_port_says_that_it_is() {
+    let mut group = Group::new(2);
+    let place = |name: &str| format!("redis-of-{name}:6379");
+    for at in 0..2 {
+        let port = group.resp[at].rsplit_once(':').unwrap().1.to_owned();
+        group.resp[at] = format!("0.0.0.0:{port}");
+        let place = place(&group.name(at));
+        group.start_with(at, &["--resp-allow-plaintext", "--resp-advertise", &place]);
+    }
+    eventually("a redirection", || {
+        let master = group.master();
+        let mut at_replica = group.connect(1 - master);
+        let name = group.name(master);
+        let (_, detail) = refusal(&mut at_replica, "GET k");
+        (detail == format!("{name} {}", place(&name))).then_some(())
+    });
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn log(path: &Path) -> String {
 }
 
 #[test]
-fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
+pub(crate) fn a_group_with_certificates_runs_is_asked_and_takes_new_ones() {
     let certs = Certs::of(&["n1", "n2", "n3", "@ops"]);
     let mut group = Group::new(3);
     (0..3).for_each(|at| start(&mut group, at, &certs));
@@ -134,7 +134,7 @@ fn orders_are_taken_from_an_administrator_and_questions_from_members_too() {
 }
 
 #[test]
-fn so_it_is_where_certificates_name_hosts() {
+pub(crate) fn so_it_is_where_certificates_name_hosts() {
     let nodes = ["n1", "n2", "n3", "other", "@ops"];
     an_administrator_alone_orders(&Certs::under(Some("db.example"), &nodes));
 }

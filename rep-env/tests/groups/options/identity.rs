@@ -1,8 +1,8 @@
 //! Who a node is, where it is, and what it keeps.
 
-use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, view_at};
+use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, held_port, put, view_at};
 use rep_env::net::TcpTransport;
-use rep_env::{Error, RepConfig, ReplicatedEnvironment, StoreKind, admin};
+use rep_env::{Error, MemberType, RepConfig, ReplicatedEnvironment, StoreKind, admin};
 use std::sync::Arc;
 
 fn another_identity(group: &str, name: &str) -> Error {
@@ -40,8 +40,33 @@ pub(super) fn a_node_listens_where_it_is_told() {
     assert_eq!(admin::status(&env.local_addr(), PATIENCE).unwrap().me.name, "n1");
 }
 
+/// Members listen on every address of theirs, and are dialled by the name that they say.
 #[test]
-pub(super) fn an_advertised_address_that_nobody_was_told_of_is_refused() {
+pub(super) fn a_node_that_listens_elsewhere_is_reached_where_it_says() {
+    let mut world = World::new(Net::Memory, 2);
+    let held = [held_port(), held_port()];
+    let place = |at: usize| format!("localhost:{}", held[at].1.port());
+    let config = |world: &World, at: usize| {
+        RepConfig::builder("bank", format!("n{}", at + 1))
+            .listen(format!("0.0.0.0:{}", held[at].1.port()))
+            .advertise(place(at))
+            .allow_plaintext()
+            .home(world.home(at))
+    };
+    let founder = config(&world, 0).bootstrap().build().unwrap();
+    world.open_as(0, founder).wait_for_master(PATIENCE).unwrap();
+    let joiner = config(&world, 1).join([place(0)]).build().unwrap();
+    let joiner = world.open_as(1, joiner);
+    assert_eq!(joiner.local_addr(), format!("0.0.0.0:{}", held[1].1.port()));
+    world.wait_for(1, MemberType::Electable);
+    let token = world.put("alice", "1");
+    world.assert_everywhere(token, "alice", "1");
+    let recorded = joiner.membership().unwrap().members.into_iter().map(|member| member.address);
+    assert_eq!(recorded.collect::<Vec<_>>(), [place(0), place(1)]);
+}
+
+#[test]
+fn an_advertised_address_that_nobody_was_told_of_is_refused() {
     let config = || RepConfig::builder("bank", "n1").members(["n1=here:1"]).ephemeral();
     assert_eq!(config().advertise("here:1").build().unwrap().advertise, "here:1");
     let error = config().advertise("elsewhere:1").build().unwrap_err();
