@@ -217,7 +217,7 @@ impl RepConfigBuilder {
         self
     }
 
-    /// What becomes of a home whose log, or one of whose cells, is found damaged. Default: it is set aside, and this node joins its
+    /// What becomes of a home whose log, redb store or half-placed copy, or one of whose cells, is found damaged. Default: it is set aside, and this node joins its
     /// group as a new member.
     pub fn on_damage(mut self, on_damage: OnDamage) -> Self {
         self.on_damage = on_damage;

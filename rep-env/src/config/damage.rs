@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 
-/// What becomes of a home whose log, or one of whose cells, fails its checksum; or which a master has found to be an older image of itself. Either way no byte of it is thrown away.
+/// What becomes of a home whose log, redb store or half-placed copy, or one of whose cells, is damaged; or which a master has found to be an older image of
+/// itself. Either way no byte of it is thrown away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDamage {

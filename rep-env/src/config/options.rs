@@ -159,7 +159,7 @@ static IDENTITY: &[OptionInfo] = &[
     OptionInfo {
         name: ON_DAMAGE,
         kind: OptionKind::Text { default: "`rejoin`", bound: ON_DAMAGE_VALUES },
-        effect: "What becomes of a home whose log, or one of whose cells, is damaged: it is set aside in `damaged-1` and the node comes back as a new member, or the node does not open. A group of one has nobody to come back to: there it does not open.",
+        effect: "What becomes of a home whose log, redb store or half-placed copy, or one of whose cells, is damaged: it is set aside in `damaged-1` and the node comes back as a new member, or the node does not open. A group of one has nobody to come back to: there it does not open.",
     },
     OptionInfo {
         name: FEED_FROM,
