@@ -248,7 +248,8 @@ impl Node {
     fn begin_fetch(&mut self, now: Duration) {
         let Some(restoring) = &self.restoring else { return };
         let order = restoring.order;
-        let at_least = restoring.at_least;
+        let anything = mutant!("restore-asks-for-anything");
+        let at_least = if anything { Vlsn::NULL } else { restoring.at_least };
         let sources = match order {
             Some((source, _)) => vec![source],
             None => self.sources(),

@@ -20,6 +20,7 @@ mod writers;
 
 pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Taking};
 pub(crate) use joining::{Joining, Question, Told};
+pub(crate) use vouching::Pace;
 pub(crate) use writers::Word;
 
 use crate::faults::{End, Fault, Moment};
@@ -194,6 +195,7 @@ impl World {
         let made =
             live.node.membership().filter(|it| is_master && it.at.vlsn > held).and_then(Roll::of);
         self.oracle.coming = made.map(|roll| (id, roll));
+        self.keep_pace(id, &mark);
         let checked = self.oracle.watermark(id, mark);
         self.oracle.coming = None;
         self.check(checked);

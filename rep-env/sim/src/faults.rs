@@ -19,6 +19,7 @@ mod fault;
 mod images;
 mod inflict;
 mod orders;
+mod pending_word;
 mod recipes;
 mod traps;
 

@@ -16,10 +16,16 @@ pub struct Mutant {
     pub site: &'static str,
     /// What goes wrong when it is on.
     pub what: &'static str,
+    /// The bug that is planted along with it: in the layer that makes up for it by design, so that alone it harms nobody.
+    pub with: Option<&'static str>,
 }
 
 const fn mutant(name: &'static str, site: &'static str, what: &'static str) -> Mutant {
-    Mutant { name, site, what }
+    Mutant { name, site, what, with: None }
+}
+
+const fn with(other: &'static str, mutant: Mutant) -> Mutant {
+    Mutant { with: Some(other), ..mutant }
 }
 
 /// Every planted bug, in the order of the report.
@@ -215,10 +221,13 @@ pub const TABLE: &[Mutant] = &[
         "rep-vlsn",
         "what a full disk has no room for counts as written",
     ),
-    mutant(
-        "restore-goes-backwards",
-        "rep-node",
-        "a copy that is below the member's own last entry is taken",
+    with(
+        "restore-asks-for-anything",
+        mutant(
+            "restore-goes-backwards",
+            "rep-node",
+            "a copy that is below the member's own last entry is taken",
+        ),
     ),
     mutant("restore-pin-ignored", "rep-node", "a log is cleaned past a copy that is being given"),
     mutant(
@@ -354,6 +363,7 @@ static ENABLED: OnceLock<&'static Mutant> = OnceLock::new();
 #[cfg(rep_mutants)]
 fn plant(mutant: &'static Mutant) -> Result<(), String> {
     rep_vlsn::mutants::enable(mutant.name);
+    mutant.with.into_iter().for_each(rep_vlsn::mutants::enable);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ mod wear;
 
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
-use crate::driver::{Giving, Joining, Question, Taking, Word};
+use crate::driver::{Giving, Joining, Pace, Question, Taking, Word};
 use crate::faults::{Cure, End};
 use crate::front::Front;
 use crate::machine::Contacts;
@@ -97,6 +97,8 @@ pub(crate) struct Process {
     pub(crate) torn: Option<(End, Option<Duration>)>,
     /// A copy of the state lies there, durably and whole, and is to be put in place.
     pub(crate) whole: Option<LogPoint>,
+    /// A chunk of a copy has rotted, and no opening has looked at it since.
+    pub(crate) chunk_rots: bool,
     /// One was put in place, and no node has heard of it yet.
     pub(crate) restored: Option<LogPoint>,
     /// Numbers of links: never one twice, over all runs.
@@ -137,6 +139,10 @@ pub(crate) struct Live {
     pub(crate) makes_way: bool,
     /// The log waits for space.
     pub(crate) waits_for_space: bool,
+    /// Somebody reads since before the last cut: from where on, and of which log. Until something comes there.
+    pub(crate) late_reader: Option<(Vlsn, Epoch)>,
+    /// How its entries become durable, if it is master and there is an arbiter.
+    pub(crate) pace: Pace,
     /// First and last entry that the last cut dropped.
     pub(crate) dropped: Option<(u64, u64)>,
     pub(crate) store: Databases,
@@ -211,6 +217,7 @@ impl Process {
             failed: false,
             torn: None,
             whole: None,
+            chunk_rots: false,
             restored: None,
             links: 0,
         }

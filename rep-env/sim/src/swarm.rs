@@ -24,7 +24,7 @@ pub use process::{ProcessSwarm, Recipe};
 
 use crate::machine::Machine;
 use crate::rng::Rng;
-use disk::wears;
+use disk::{copies_rot, wears};
 use load::LANE;
 use net::storms;
 use process::{crashes, images, twins};
@@ -118,11 +118,41 @@ impl Swarm {
         swarm.members.take_in(roles);
         // One member alone admits no arbiter.
         swarm.members.arbiter &= nodes > 1;
+        if swarm.members.arbiter {
+            swarm.vouch(&mut Rng::split(seed, "vouching"));
+        }
+        swarm.disk.copies_rot = copies_rot(&mut Rng::split(seed, "copies rot"));
         swarm.disk.wears_per_s = wears(&mut Rng::split(seed, "wear"), election_timeout);
+        swarm.scatter(&mut Rng::split(seed, "scattered tails"));
         if nodes == 2 && !swarm.members.arbiter {
             swarm.designate(&mut Rng::split(seed, "designated"));
         }
         swarm
+    }
+
+    /// Half of the tails that are logged alone lie in many files, so that a cut has many steps at which power may fail.
+    fn scatter(&mut self, rng: &mut Rng) {
+        if self.process.recipe == Some(Recipe::LoneTail) && rng.chance(0.5) {
+            self.disk.segment_bytes = 512;
+            self.disk.payload_bytes_max = 400;
+            self.disk.tail_bytes = self.disk.tail_bytes.max(8 << 10);
+            self.load.clients = 4;
+            self.load.pause = self.load.pause.min(self.heartbeat / 2);
+        }
+    }
+
+    /// Mostly an arbiter is asked at bad moments; and in every other world what it is asked comes late, or again.
+    fn vouch(&mut self, rng: &mut Rng) {
+        if rng.chance(0.6) {
+            self.process.recipe = Some(Recipe::PendingWord);
+        }
+        if rng.chance(0.5) {
+            self.net.hostile = true;
+            self.net.duplicate = rng.log_uniform(0.05, 0.3);
+            self.net.reorder = rng.log_uniform(0.1, 0.5);
+            self.net.delay = self.net.delay.max(self.election_timeout / 60);
+            self.load.pause = self.load.pause.min(self.heartbeat / 5);
+        }
     }
 
     /// Mostly somebody is designated, and mostly falls silent whom that one can do without, or both do, for long.
@@ -248,6 +278,10 @@ mod tests {
         }
         for recipe in Recipe::ALL {
             assert!(worlds.iter().any(|world| world.process.recipe == Some(recipe)), "{recipe:?}");
+        }
+        for recipe in [Recipe::GoesAlone, Recipe::PendingWord] {
+            let draws = |seed| Swarm::draw(seed).process.recipe == Some(recipe);
+            assert!((0..1_000).any(draws), "{recipe:?}");
         }
         let quiet = worlds.iter().filter(|world| world.process.kills_per_s == 0.0).count();
         assert!((150..350).contains(&quiet), "each fault is off in about half of the worlds");

@@ -183,6 +183,7 @@ fn times(fault: &Fault) -> [Option<Duration>; 2] {
         Fault::Full { lasts, back, .. } => [Some(lasts), Some(back)],
         Fault::Slow { takes, lasts, .. } => [Some(takes), Some(lasts)],
         Fault::Image { .. }
+        | Fault::SpoilChunk { .. }
         | Fault::Mend { .. }
         | Fault::Reset { .. }
         | Fault::HalfOpen { .. }

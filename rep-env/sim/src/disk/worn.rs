@@ -11,6 +11,9 @@ const CELL_HEADER_BYTES: usize = 24;
 const SEGMENT_HEADER_BYTES: usize = 80;
 const MARK_BYTES: usize = 32;
 const MARK_BEGINS: &[u8] = b"MARK";
+/// Where a copy of the state waits, and how the names of its chunks end.
+const COPY_DIR: &str = "restore";
+const CHUNK_ENDS: &str = ".chunk";
 
 /// Bytes that something took the place of.
 #[derive(Clone, Debug)]
@@ -42,6 +45,15 @@ impl Home {
         for Worn { file, at, before } in worn.iter().rev() {
             self.disk.scribble(file, *at, before);
         }
+    }
+
+    /// A bit flips in one chunk of a copy; which that was, if there are any.
+    pub(crate) fn spoil_chunk(&self, chunk: u64, bit: u64) -> Option<String> {
+        let files = rep_vlsn::Disk::list(&self.disk, COPY_DIR).unwrap_or_default();
+        let chunks = files.into_iter().filter(|file| file.ends_with(CHUNK_ENDS));
+        let chunks = chunks.filter_map(|file| self.whole(&format!("{COPY_DIR}/{file}")));
+        let worn = self.wear_stretch(nth(chunks.collect(), chunk)?, How::Flip(bit), None)?;
+        Some(worn.file)
     }
 
     fn wear_stretch(&self, stretch: Stretch, how: How, astray: Option<&[u8]>) -> Option<Worn> {

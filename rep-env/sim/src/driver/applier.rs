@@ -2,9 +2,11 @@
 
 use crate::machine::Machine;
 use crate::oracle::{Checked, Invariant, Violation, ensure};
+use crate::trace::digest;
 use crate::world::{Event, World};
-use rep_store::{Entry, StateMachine};
-use rep_vlsn::{ReadError, Vlsn};
+use bytes::Bytes;
+use rep_store::{Databases, Entry, StateMachine};
+use rep_vlsn::{LogPoint, ReadError, Record, Vlsn};
 use std::time::Duration;
 
 impl World {
@@ -65,6 +67,31 @@ impl World {
         if kept {
             self.checkpointed(id);
         }
+    }
+
+    /// I-14: whoever hands the store an entry again that it holds changes nothing. Any of them is as good as another.
+    pub(crate) fn applies_nothing_again(
+        &mut self,
+        id: Machine,
+        store: &mut Databases,
+        entries: &[(LogPoint, Bytes)],
+    ) {
+        let applied = store.applied();
+        let known = entries.partition_point(|(point, _)| *point <= applied);
+        let lot = digest(self.process(id).run ^ self.seed, &id.get().to_le_bytes());
+        let Some(at) = lot.checked_rem(known as u64) else { return };
+        let Ok(record) = Record::split_from(&mut entries[at as usize].1.clone()) else { return };
+        let state = |store: &Databases| (store.applied(), store.digest().ok());
+        let before = state(store);
+        let done = store.apply(&[Entry::of(&record)], &mut Vec::new());
+        let checked =
+            ensure(done.is_ok() && state(store) == before, Invariant::AppliedBound, || {
+                format!(
+                    "{id} is handed entry {} again, and its store is another: {done:?}",
+                    record.point()
+                )
+            });
+        self.check(checked);
     }
 
     /// What is durable cannot be read: the environment closes, as its runtime has it.

@@ -76,6 +76,8 @@ impl World {
                 self.acts(id, *term, "asks an arbiter");
                 let checked = self.oracle.asks_to_vouch(id, *point);
                 self.check(checked);
+                let checked = self.lacks_copies(id, *term, *point);
+                self.check(checked);
                 return None;
             }
             Message::Vouched { term, point } => {

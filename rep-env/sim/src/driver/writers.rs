@@ -80,6 +80,7 @@ impl World {
         if leads && records.first().is_some_and(|first| first.point().vlsn == Vlsn::FIRST) {
             self.founds_again();
         }
+        self.reader_is_too_late(id, last.vlsn);
         let mut opened = false;
         for record in &records {
             let point = record.point();
@@ -107,6 +108,19 @@ impl World {
             (false, _) => Moment::Received,
         };
         self.spring(id, moment);
+    }
+
+    /// I-5 for whoever began to read before a cut: what has come in the place of what was cut is not given to it.
+    fn reader_is_too_late(&mut self, id: Machine, last: Vlsn) {
+        let Some(live) = self.live_mut(id) else { return };
+        let Some((from, epoch)) = live.late_reader.take_if(|(from, _)| *from <= last) else {
+            return;
+        };
+        let read = live.reader.read(from, last, usize::MAX, epoch);
+        let checked = ensure(read.is_err(), Invariant::LogMatching, || {
+            format!("who reads {id} since before a cut is given {from}..={last} of after it")
+        });
+        self.check(checked);
     }
 
     /// A group is founded. If all whom the flags name were wiped since the first one was, and nobody has told them of that, they are right to.
@@ -283,7 +297,8 @@ impl World {
         let current = synced.epoch == live.tail.epoch();
         let (point, epoch) = (synced.point, synced.epoch);
         if current {
-            self.oracle.synced(id, point, mark);
+            let checked = self.oracle.synced(id, point, mark);
+            self.check(checked);
             self.is_on_disk(id, point);
         }
         self.note(id, &[24, point.vlsn.get()], || {
@@ -320,6 +335,7 @@ impl World {
         let checked = self.oracle.truncated(id, keep, known);
         self.check(checked);
         let Some(live) = self.live_mut(id) else { return };
+        live.late_reader = Some((keep.vlsn.next(), live.tail.epoch()));
         live.tail.truncate(keep, epoch);
         live.cut = Some((keep, epoch));
         live.dropped = Some((keep.vlsn.get() + 1, last));
@@ -332,6 +348,10 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         live.log_busy = false;
         let Some((keep, epoch)) = live.cut.take() else { return };
+        if self.spring(id, Moment::CutBegins) {
+            return;
+        }
+        let Some(live) = self.live_mut(id) else { return };
         let done = live.writer.truncate(keep, epoch);
         if let Err(LogError::Full { .. }) = done {
             live.cut = Some((keep, epoch));
@@ -346,7 +366,8 @@ impl World {
         live.unsynced_since = None;
         let (point, last_crc, epoch) = (done.point, done.last_crc, done.epoch);
         self.is_on_disk(id, point);
-        self.oracle.synced(id, point, Noted::default());
+        let checked = self.oracle.synced(id, point, Noted::default());
+        self.check(checked);
         self.note(id, &[26, point.vlsn.get()], || format!("n{} has cut after {point}", id.get()));
         if self.spring(id, Moment::Cut) {
             return;

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     /// The process is gone, and something on its disk that is no entry is not what it was. Who is refused its directory for that
     /// gets what `cure` says, after `back` again.
     Wear { id: Machine, place: Place, how: How, end: End, back: Duration, cure: Cure },
+    /// A bit flips in a chunk of the copy that lies there: the chunk and the bit of these numbers, modulo how many there are.
+    SpoilChunk { id: Machine, chunk: u64, bit: u64 },
     /// The next operation of a kind fails; if that shows, somebody restarts the process after `back`.
     Ail { id: Machine, ailment: Ailment, back: Duration },
     /// The disk has no space for `lasts`; if that shows, somebody restarts the process after `back`.
@@ -82,6 +84,7 @@ impl Fault {
             | Fault::PutBack { id, .. }
             | Fault::Rot { id, .. }
             | Fault::Wear { id, .. }
+            | Fault::SpoilChunk { id, .. }
             | Fault::Ail { id, .. }
             | Fault::Full { id, .. }
             | Fault::Slow { id, .. }

@@ -55,6 +55,7 @@ impl World {
                 }
                 self.later(Some(back), Event::Restart { id });
             }
+            Fault::SpoilChunk { id, chunk, bit } => self.spoil_chunk(id, chunk, bit),
             Fault::Ail { id, ailment, back } => self.sicken(id, ailment, back),
             Fault::Full { id, lasts, back } => {
                 self.fill_up(id, back);

@@ -29,6 +29,7 @@ impl World {
             Recipe::Flapping => self.flapping(),
             Recipe::WornDisk => self.worn_disk(),
             Recipe::GoesAlone => self.goes_alone(),
+            Recipe::PendingWord => self.pending_word(),
         };
         let exact = recipe == Recipe::Flapping;
         let pause = if exact { pause } else { self.away(Some(pause)) };
@@ -81,8 +82,9 @@ impl World {
                         back: None,
                     });
                 }
-                if self.rngs.process.chance(0.5) {
-                    let (moment, action) = (Moment::Cutting, Action::Tear);
+                if self.rngs.process.chance(0.7) {
+                    let moment = self.rngs.process.pick(&[Moment::Cutting, Moment::CutBegins]);
+                    let action = Action::Tear;
                     self.set_trap(Trap {
                         moment,
                         action,

@@ -19,6 +19,8 @@ pub(crate) enum Moment {
     Written,
     Synced,
     Cutting,
+    /// The next thing that the disk does is the first step of a cut. No trap of chance waits for it.
+    CutBegins,
     Cut,
     AckSent,
     ReadySent,

@@ -44,7 +44,7 @@ pub(super) fn group() -> Oracle {
 /// A member has an entry, on its disk.
 pub(super) fn holds(oracle: &mut Oracle, id: Machine, point: LogPoint) {
     assert!(oracle.appended(id, point, Bytes::from(point.to_string())).is_ok());
-    oracle.synced(id, point, Noted::default());
+    assert!(oracle.synced(id, point, Noted::default()).is_ok());
 }
 
 /// The same of several members; and the first, master of the entry's term, says that it is durable.
@@ -159,7 +159,7 @@ pub(super) fn two_states_at_one_point() -> Said {
 pub(super) fn a_log_shorter_than_its_mark() -> Said {
     let mut oracle = group();
     assert!(oracle.appended(N1, FIRST, Bytes::from_static(b"one")).is_ok());
-    oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::NULL });
+    assert!(oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::NULL }).is_ok());
     said(oracle.recovered(N1, Vlsn::FIRST, Vec::new(), (Vlsn::NULL, Vlsn::NULL)))
 }
 
@@ -209,12 +209,21 @@ pub(super) fn a_copy_from_before() -> Said {
 
 /// Rules that share a number with one of the table.
 pub(super) const OTHERS: &[Row] = &[
+    (Invariant::AckAfterSync, a_sync_of_what_was_cut),
     (Invariant::DvlsnTruthful, opens_with_less_than_was_noted),
     (Invariant::DvlsnTruthful, opens_with_what_nobody_has),
     (Invariant::AckedCommitLoss, what_was_durable_went_by_itself),
     (Invariant::PurgeSafety, what_a_member_needs_is_cleaned),
     (Invariant::RestoreAtomic, a_state_that_nobody_had),
 ];
+
+/// It began before the cut, and vouches for what has come since.
+fn a_sync_of_what_was_cut() -> Said {
+    let mut oracle = group();
+    [FIRST, SECOND].into_iter().for_each(|point| holds(&mut oracle, N1, point));
+    assert!(oracle.truncated(N1, FIRST, FIRST.vlsn).is_ok());
+    said(oracle.synced(N1, SECOND, Noted::default()))
+}
 
 fn a_state_that_nobody_had() -> Said {
     said(group().restored(N1, FIRST))
@@ -229,7 +238,7 @@ fn what_a_member_needs_is_cleaned() -> Said {
 /// The mark of a synced group told 1, and the node comes back with 0.
 fn opens_with_less_than_was_noted() -> Said {
     let mut oracle = durable(FIRST, &[N1, N2]);
-    oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::FIRST });
+    assert!(oracle.synced(N1, FIRST, Noted { upto: 1, dvlsn: Vlsn::FIRST }).is_ok());
     comes_back_with(&mut oracle, Vlsn::NULL)
 }
 

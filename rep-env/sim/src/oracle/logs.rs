@@ -49,13 +49,21 @@ impl Oracle {
         })
     }
 
-    /// A sync has returned: entries up to `point` are on disk, and so is the group's mark.
-    pub(crate) fn synced(&mut self, node: Machine, point: LogPoint, mark: Noted) {
+    /// A sync has returned: entries up to `point` are on disk, and so is the group's mark. A sync that began before a cut vouches for
+    /// nothing that it dropped, nor for what has come in its place.
+    pub(crate) fn synced(&mut self, node: Machine, point: LogPoint, mark: Noted) -> Checked {
+        let upto = point.vlsn.get() as usize;
+        let log = &self.member(node).log;
+        let held = upto == 0 || log.get(upto - 1).is_some_and(|entry| entry.term == point.term);
+        ensure(held, Invariant::AckAfterSync, || {
+            format!("{node} says that it has synced {point}, which its log does not hold")
+        })?;
         let member = self.member_mut(node);
-        member.durable = point.vlsn.get() as usize;
+        member.durable = upto;
         member.written = member.written.max(member.durable);
         member.marked = mark.upto;
         member.noted = member.noted.max(mark.dvlsn.get());
+        Ok(())
     }
 
     /// The tail is cut. What it drops is gone for the node at once, and from the disk a little later.

@@ -136,7 +136,7 @@ impl Roll {
     }
 
     /// The one of them that does not.
-    pub(super) fn arbiter(&self) -> Option<Listed> {
+    pub(crate) fn arbiter(&self) -> Option<Listed> {
         self.members.values().copied().find(|listed| listed.part == Part::Arbiter)
     }
 

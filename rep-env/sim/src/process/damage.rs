@@ -2,7 +2,7 @@
 
 use super::Life;
 use crate::disk;
-use crate::faults::{Cure, Damage};
+use crate::faults::{Cure, Damage, Fault};
 use crate::machine::Machine;
 use crate::world::World;
 use rep_vlsn::Incarnation;
@@ -27,6 +27,25 @@ impl World {
         process.incarnation = Incarnation::default();
         self.passengers.wipe(id);
         self.oracle.wiped(id, Incarnation::default());
+    }
+
+    /// In some worlds a copy that is whole rots before it is put in place.
+    pub(crate) fn copy_may_rot(&mut self, id: Machine) {
+        self.moment_passes();
+        let (share, made) = (self.swarm.disk.copies_rot, self.faults.makes_its_own());
+        if made && share > 0.0 && self.rngs.outputs.chance(share) {
+            let (chunk, bit) = (self.rngs.outputs.next_u64(), self.rngs.outputs.next_u64());
+            self.inflict(Fault::SpoilChunk { id, chunk, bit });
+        }
+    }
+
+    /// A bit flips in a chunk of the copy that lies there, if one does.
+    pub(crate) fn spoil_chunk(&mut self, id: Machine, chunk: u64, bit: u64) {
+        if let Some(file) = self.process(id).home.spoil_chunk(chunk, bit) {
+            self.counts.rots += 1;
+            self.note(id, &[98, bit], || format!("{file} of n{} rots", id.get()));
+            self.process_mut(id).chunk_rots = true;
+        }
     }
 
     /// An entry at or below the last mark is damaged. Not on a disk that has failed a sync: the mark that vouches for the entry may

@@ -31,6 +31,7 @@ impl World {
             let checked = self.oracle.restored(id, point);
             self.check(checked);
         }
+        self.process_mut(id).chunk_rots = false;
         let lost = self.process(id).whole.filter(|_| outcome.is_ok());
         let checked = ensure(lost.is_none(), Invariant::RestoreAtomic, || {
             format!("{id} had a whole copy of {lost:?}, and opens without it")
@@ -43,7 +44,8 @@ impl World {
     fn rejects(&mut self, id: Machine, why: &str) {
         self.counts.copies_rejected += 1;
         self.note(id, &[79], || format!("n{} gives its copy up: {why}", id.get()));
-        let excused = self.process(id).ails.is_some() || self.process(id).whole.is_none();
+        let process = self.process(id);
+        let excused = process.ails.is_some() || process.whole.is_none() || process.chunk_rots;
         let checked = ensure(excused, Invariant::RestoreAtomic, || {
             format!("{id} finds its whole copy rotten, and nobody touched it: {why}")
         });

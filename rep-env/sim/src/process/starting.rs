@@ -3,18 +3,18 @@
 use super::{Life, Live, names};
 use crate::clock::Clock;
 use crate::disk::{self, Found, Unopened};
-use crate::driver::CHUNK_BYTES_MIN;
+use crate::driver::{CHUNK_BYTES_MIN, Pace};
 use crate::faults::End;
 use crate::front::Front;
 use crate::machine::{Contacts, Machine};
-use crate::oracle::{Invariant, Noted, Violation};
+use crate::oracle::{Invariant, Noted, Violation, ensure};
 use crate::trace::digest;
 use crate::world::{Event, World};
 use rep_node::{
     ApplyPlan, Membership, NO_NUMBER, Node, NodeConfig, Recovered, Seed, number_members,
 };
 use rep_store::{Databases, StateMachine};
-use rep_vlsn::{GroupId, Incarnation, SyncPlan, Vlsn};
+use rep_vlsn::{GroupId, Incarnation, MemDisk, Opened, SyncPlan, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl World {
             let what = format!("{id} opens a directory that is damaged");
             return self.fail(Violation { invariant: Invariant::CorruptionIsNotACrash, what });
         }
-        let store = Databases::memory_in(&self.process(id).home.store)
+        let mut store = Databases::memory_in(&self.process(id).home.store)
             .with_chunk_bytes_min(CHUNK_BYTES_MIN);
         let (applied, mark_dvlsn) =
             (store.applied(), log.marks.map_or(Vlsn::NULL, |mark| mark.dvlsn));
@@ -112,6 +112,8 @@ impl World {
         self.check(checked);
         let checked = self.oracle.vouch_opened(id, vouched);
         self.check(checked);
+        self.applies_nothing_again(id, &mut store, &entries);
+        self.stays_mended(id, &log);
         let checked = self.oracle.recovered(id, log.view.first(), entries, (applied.vlsn, dvlsn));
         self.check(checked);
         self.is_the_groups_state(id, &store);
@@ -170,6 +172,8 @@ impl World {
             giving: BTreeMap::new(),
             makes_way: false,
             waits_for_space: false,
+            late_reader: None,
+            pace: Pace::default(),
             dropped: None,
             store,
             apply: None,
@@ -195,6 +199,20 @@ impl World {
         process.life = Life::Up;
         self.seat_passenger(id);
         self.drain(id);
+    }
+
+    /// I-16: an opening removes what lies behind a torn tail. Another one, whatever comes between, finds nothing more to cut.
+    fn stays_mended(&mut self, id: Machine, log: &Opened<MemDisk>) {
+        if log.report.torn_at.is_none() {
+            return;
+        }
+        let config = disk::log_config(&self.swarm.disk);
+        let again = rep_vlsn::open(self.process(id).home.disk.image(), config);
+        let cut = again.map(|again| again.report.torn_at).map_err(|error| error.to_string());
+        let checked = ensure(cut == Ok(None), Invariant::CorruptionIsNotACrash, || {
+            format!("{id} has cut a torn tail, and would cut again: {cut:?}")
+        });
+        self.check(checked);
     }
 
     fn node_config(&mut self, id: Machine) -> NodeConfig {

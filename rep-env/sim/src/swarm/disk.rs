@@ -26,6 +26,8 @@ pub struct DiskSwarm {
     pub fills_per_s: f64,
     /// Something on a disk that is no entry wears (cells, index, marks, headers), per second of virtual time.
     pub wears_per_s: f64,
+    /// Share of the copies of the state that rot once they are whole, before they are put in place.
+    pub copies_rot: f64,
     /// Bytes of entries that may wait for a disk before writes are refused.
     pub unsynced_bytes_max: u64,
     /// Bytes of a segment of which the index file is told at once.
@@ -45,6 +47,11 @@ pub struct DiskSwarm {
 /// In half of the worlds something wears now and then.
 pub(super) fn wears(rng: &mut Rng, election_timeout: Duration) -> f64 {
     rate(rng, election_timeout, 0.2, 2.0)
+}
+
+/// In one world of four copies rot.
+pub(super) fn copies_rot(rng: &mut Rng) -> f64 {
+    rng.pick(&[0.0, 0.0, 0.0, 0.3])
 }
 
 impl Default for DiskSwarm {
@@ -71,6 +78,7 @@ impl DiskSwarm {
             errors_per_s: rate(rng, election_timeout, 0.2, 6.0),
             fills_per_s: rate(rng, election_timeout, 0.2, 3.0),
             wears_per_s: 0.0,
+            copies_rot: 0.0,
             unsynced_bytes_max: rng.pick(&[2 << 10, 64 << 20, 64 << 20]),
             checkpoint_bytes: rng.pick(&[1, 1 << 10, 4 << 20]),
             segment_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10]),
@@ -103,6 +111,7 @@ impl DiskSwarm {
             errors_per_s: 0.0,
             fills_per_s: 0.0,
             wears_per_s: 0.0,
+            copies_rot: 0.0,
             unsynced_bytes_max: 64 << 20,
             checkpoint_bytes: 4 << 20,
             segment_bytes: 64 << 10,

@@ -72,6 +72,8 @@ pub enum Recipe {
     WornDisk,
     /// One of two members falls silent for longer than the designated one waits for it; both do; power fails as it comes back.
     GoesAlone,
+    /// An arbiter is asked to vouch; its disk hangs, and before it has written that down the next master asks for its promise.
+    PendingWord,
 }
 
 /// In one world in five somebody copies directories and puts them back: such a run may end before it is over.

@@ -339,6 +339,7 @@ impl World {
             }
         }
         self.note(id, &[74], || format!("n{} is opened again", id.get()));
+        self.copy_may_rot(id);
         self.end_process(id, End { how: Crash::Kill, fate: 0, silent: false });
         self.start(id);
     }
