@@ -11,8 +11,11 @@ use bytes::Bytes;
 use rep_net::queue::Queue;
 use rep_node::ApplyPlan;
 use rep_store::{Entry, Snapshot, StateMachine, StoreError};
-use rep_vlsn::{Kind, LogPoint, Vlsn};
+use rep_vlsn::error::ReadError;
+use rep_vlsn::{Batch, Kind, LogPoint, Vlsn};
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A range to be applied; one is on its way at a time.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,10 @@ pub(crate) enum Task {
 
 /// A range, a reopening and an unloading, as many snapshots as copies are given at a time, and the chunks of one that is taken.
 pub(crate) const TASKS_MAX: usize = 16 + LOADS_MAX;
+
+/// How often an entry is read again that the disk did not give, and after what pause: some errors pass, and a member that halts at each of them is away for nothing.
+const READ_AGAIN_MAX: usize = 10;
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
@@ -67,7 +74,7 @@ impl<M: StateMachine> Applier<M> {
         Arc::clone(&self.results) as Arc<dyn Places>
     }
 
-    /// Runs until the queue is closed, or the store fails.
+    /// Runs until the queue is closed, or the store or the log fails.
     pub(crate) fn run(mut self, tasks: &Queue<Task>) {
         let ended = Ended {
             results: Arc::clone(&self.results),
@@ -115,15 +122,14 @@ impl<M: StateMachine> Applier<M> {
                 tracing::info!(node = %self.shared.name, %error, "the directory is not opened again before the end");
                 Ok(())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(of_store(error)),
         }
     }
 
     fn apply(&mut self, range: Range) -> Result<(), String> {
         let mut from = range.from;
         while from <= range.to {
-            let batch = self.entries.settled(from, range.to, ApplyPlan::BATCH_BYTES);
-            let batch = batch.map_err(|error| format!("the log cannot be read: {error}"))?;
+            let batch = self.read(from, range.to)?;
             let entries: Vec<Entry> = batch.records().iter().map(Entry::of).collect();
             self.apply_batch(&entries)?;
             self.done(batch.last(), entries.len(), batch.byte_len());
@@ -132,11 +138,28 @@ impl<M: StateMachine> Applier<M> {
         Ok(())
     }
 
+    /// The next entries. None is ever passed over: one that has rotted ends this member, also if it is the only copy.
+    fn read(&self, from: Vlsn, to: Vlsn) -> Result<Batch, String> {
+        let mut tries = 0;
+        loop {
+            match self.entries.settled(from, to, ApplyPlan::BATCH_BYTES) {
+                Err(ReadError::Io(_)) if tries < READ_AGAIN_MAX => {
+                    tries += 1;
+                    self.shared.scrubbing.goes_on_after(READ_AGAIN_AFTER);
+                }
+                Err(error @ ReadError::Damaged { .. }) => {
+                    return Err(format!("damage was found: log: {error}, and is not applied yet"));
+                }
+                read => return read.map_err(of_log),
+            }
+        }
+    }
+
     /// Applies, and gives each result to whoever waits for it: one for each data entry that was not applied before.
     fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), String> {
         let before = self.machine.applied().vlsn;
         let mut outputs = Vec::new();
-        self.machine.apply(entries, &mut outputs).map_err(|error| error.to_string())?;
+        self.machine.apply(entries, &mut outputs).map_err(of_store)?;
         let fresh =
             entries.iter().filter(|entry| entry.kind == Kind::Data && entry.point.vlsn > before);
         for (entry, output) in fresh.zip(outputs) {
@@ -156,20 +179,27 @@ impl<M: StateMachine> Applier<M> {
     }
 
     fn checkpoint(&mut self) -> Result<(), String> {
-        let point = self.machine.checkpoint().map_err(|error| error.to_string())?;
+        let point = self.machine.checkpoint().map_err(of_store)?;
         self.shared.counters.checkpoints.add(1);
         self.plan.note_checkpoint();
         if self.machine.is_rebuilt_from_the_log() {
             return Ok(());
         }
-        let segments = self.entries.segments();
-        let segments = segments.map_err(|error| format!("the log cannot be measured: {error}"))?;
+        let segments = self.entries.segments().map_err(of_log)?;
         // To the node, what a sink has still to get is not in the store yet.
         let bytes_max = self.shared.limits.log_retention_bytes;
         let point = self.shared.shipments.hold(point, &segments, bytes_max);
         self.shared.inbox.completed(Input::Checkpointed { point, segments });
         Ok(())
     }
+}
+
+fn of_store(error: impl Display) -> String {
+    format!("the store failed: {error}")
+}
+
+fn of_log(error: ReadError) -> String {
+    format!("the log cannot be read: {error}")
 }
 
 /// Says that nothing more is applied, also if it was a panic of the state machine that ended it: who waits for a result
@@ -185,7 +215,7 @@ impl<O: Send> Drop for Ended<O> {
         self.results.end();
         self.tasks.close_and_discard();
         if std::thread::panicking() {
-            self.shared.inbox.completed(Input::ApplyFailed("it panicked".to_owned()));
+            self.shared.inbox.completed(Input::ApplyFailed(of_store("it panicked")));
         }
     }
 }

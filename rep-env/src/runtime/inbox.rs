@@ -43,6 +43,7 @@ pub(crate) enum Input {
         point: LogPoint,
         segments: Vec<SegmentSize>,
     },
+    /// Nothing more is applied, and why.
     ApplyFailed(String),
     /// What lies in the home is not what was written, in words.
     DamageFound(String),

@@ -15,6 +15,7 @@ use crate::runtime::peers::{Peers, RangeSent};
 use crate::runtime::promise_writer::Word;
 use crate::runtime::restore::fetching::Fetches;
 use crate::runtime::restore::reopening::{Disks, Reopened};
+use crate::runtime::scrubber;
 use crate::runtime::shared::Shared;
 use crate::runtime::shown::Positions;
 use crate::runtime::threads::Threads;
@@ -159,6 +160,9 @@ impl NodeLoop {
         if self.node.next_timeout().is_some_and(|(at, _)| at <= now) {
             self.node.handle_timeout(now);
         }
+        if let Some(what) = scrubber::outgrown(&self.shared) {
+            self.damage_found(now, &what);
+        }
         self.carry_out(now);
         if self.results_due.is_some_and(|at| at <= now) {
             let (wakers, next) = self.hands.places.give_up(now);
@@ -188,7 +192,7 @@ impl NodeLoop {
                 node.handle_checkpointed(now, point, &segments)
             }
             Input::DiskFull(full) => node.handle_disk_full(now, full),
-            Input::ApplyFailed(why) => self.store_failed(now, &why),
+            Input::ApplyFailed(why) => self.apply_failed(now, why),
             Input::DamageFound(what) => self.damage_found(now, &what),
             Input::Sent { link, last, bytes } => node.handle_sent(now, link, last, bytes),
             Input::SendFailed { link, why } => node.handle_send_failed(now, link, why),
@@ -281,8 +285,8 @@ impl NodeLoop {
     }
 
     /// A copy that cannot apply what the others do is no copy: it stops being a member, loudly.
-    fn store_failed(&mut self, now: Duration, why: &str) {
-        self.shared.fail(format!("the store failed: {why}"));
+    fn apply_failed(&mut self, now: Duration, why: String) {
+        self.shared.fail(why);
         self.node.close(now);
     }
 

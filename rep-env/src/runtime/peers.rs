@@ -5,6 +5,7 @@
 //! on a PEER channel, each way, is the runtime's own: the sender's attributes.
 
 pub(crate) mod announce;
+mod current_log;
 mod outgoing;
 mod receiver;
 mod sender;
@@ -29,6 +30,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use current_log::{CurrentLog, Watch};
 pub(crate) use outgoing::Outgoing;
 
 /// The name under which a service is asked for.
@@ -57,51 +59,6 @@ pub(crate) trait Entries: Send + Sync + Debug {
 
     /// An entry as the beginning of another log, encoded.
     fn beginning(&self, point: LogPoint) -> Result<Bytes, ReadError>;
-}
-
-/// The log that there is now: a member that is given a copy begins another one.
-#[derive(Debug)]
-pub(crate) struct CurrentLog(Mutex<Arc<dyn Entries>>);
-
-impl CurrentLog {
-    pub(crate) fn new(entries: Arc<dyn Entries>) -> Arc<Self> {
-        Arc::new(CurrentLog(Mutex::new(entries)))
-    }
-
-    pub(crate) fn replace(&self, entries: Arc<dyn Entries>) {
-        let old = std::mem::replace(&mut *self.0.lock(), entries);
-        drop(old);
-    }
-
-    pub(crate) fn get(&self) -> Arc<dyn Entries> {
-        Arc::clone(&self.0.lock())
-    }
-}
-
-impl Entries for CurrentLog {
-    fn first(&self) -> Vlsn {
-        self.get().first()
-    }
-
-    fn scrub(&self) -> Box<dyn Scrubs> {
-        self.get().scrub()
-    }
-
-    fn run(&self, from: Vlsn, to: Vlsn, bytes_max: usize, epoch: Epoch) -> Result<Run, ReadError> {
-        self.get().run(from, to, bytes_max, epoch)
-    }
-
-    fn settled(&self, from: Vlsn, to: Vlsn, bytes_max: usize) -> Result<Batch, ReadError> {
-        self.get().settled(from, to, bytes_max)
-    }
-
-    fn segments(&self) -> Result<Vec<SegmentSize>, ReadError> {
-        self.get().segments()
-    }
-
-    fn beginning(&self, point: LogPoint) -> Result<Bytes, ReadError> {
-        self.get().beginning(point)
-    }
 }
 
 impl<D: Disk> Entries for LogReader<D> {

@@ -134,7 +134,7 @@ fn start_found<D: Disk, M: StateMachine>(
     let threads = Threads::new();
     let transport = transport_of(&config);
     let reader = machine.reader();
-    let entries = CurrentLog::new(entries);
+    let entries = CurrentLog::new(entries, Arc::clone(&shared) as _);
     let context = Context::new(
         Arc::clone(&shared),
         threads.clone(),

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Writes numbered keys at whoever is master, until it is told to stop.
-struct Load {
+pub(crate) struct Load {
     envs: Arc<Mutex<Vec<ReplicatedEnvironment>>>,
     stop: Arc<AtomicBool>,
     writer: Option<JoinHandle<Written>>,
@@ -28,7 +28,7 @@ struct Written {
 }
 
 impl Load {
-    fn at(world: &World) -> Load {
+    pub(crate) fn at(world: &World) -> Load {
         let envs = Arc::new(Mutex::new(world.running_envs().cloned().collect::<Vec<_>>()));
         let stop = Arc::new(AtomicBool::new(false));
         let (own, ended) = (Arc::clone(&envs), Arc::clone(&stop));
@@ -37,12 +37,12 @@ impl Load {
     }
 
     /// From now on these are the ones to write at.
-    fn follow(&self, world: &World) {
+    pub(crate) fn follow(&self, world: &World) {
         *self.envs.lock().unwrap() = world.running_envs().cloned().collect();
     }
 
     /// Every write that was acknowledged is everywhere; which errors the others met.
-    fn assert_kept(mut self, world: &World) -> Vec<Error> {
+    pub(crate) fn assert_kept(mut self, world: &World) -> Vec<Error> {
         self.stop.store(true, Ordering::SeqCst);
         let Written { acked, failed } = self.writer.take().unwrap().join().unwrap();
         let last = acked.last().expect("something was acknowledged").1;
