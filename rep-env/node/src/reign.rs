@@ -161,7 +161,8 @@ impl Node {
         self.beat(now);
     }
 
-    /// Opens the term as soon as the log is whole: a group that is born here is founded first.
+    /// Opens the term as soon as the log is whole, and so many are there that its first entry can become durable: a group that is born
+    /// here is founded first.
     pub(crate) fn begin_term(&mut self, now: Duration) {
         let Some(reign) = self.reign.as_ref().filter(|reign| !reign.has_opened()) else { return };
         if self.truncating {
@@ -169,6 +170,9 @@ impl Node {
         }
         let (term, me) = (reign.term, self.config.me);
         let overridden = self.override_of(&reign.promisers);
+        if overridden.is_none() && !self.may_be_durable(reign) {
+            return;
+        }
         let mut records = Vec::new();
         if self.membership().is_none() {
             let members = founding::founding_members(&self.config, &reign.promisers);
@@ -195,6 +199,16 @@ impl Node {
         let reign = self.reign.as_mut().expect("reigns");
         reign.opened = Some(opened);
         reign.progress = now;
+    }
+
+    /// Whether a commit quorum has promised this term or answered in it. Elections may take fewer: without this rule a group that elects and never
+    /// commits would write an entry with each master, for as long as that lasts.
+    fn may_be_durable(&self, reign: &Reign) -> bool {
+        let counts = |(id, incarnation): &(&NodeId, &Incarnation)| {
+            self.electorate.counts(**id, **incarnation)
+        };
+        let promised = reign.promisers.iter().filter(counts).count();
+        reign.confirmed_round > 0 || promised >= self.electorate.commit_need
     }
 
     pub(crate) fn stamp_after(
@@ -326,6 +340,7 @@ impl Node {
             // The proposer waits for just this word, and solicits another term if it comes late.
             let peers: Vec<Link> = self.links.peers().map(|open| open.link).collect();
             peers.into_iter().for_each(|link| self.herald(link));
+            self.begin_term(now);
         }
     }
 

@@ -119,6 +119,10 @@ impl Stage {
                 done()
             }
             ["remove", name, whom] => self.remove(name, whom),
+            ["quorums", name, election, commit] => {
+                let size = |size: &str| size.parse().map_err(|_| unknown());
+                self.quorums(name, (size(election)?, size(commit)?))
+            }
             ["members", name] => self.members(name),
             ["run", time] => {
                 self.world.run_for(duration(time).ok_or_else(unknown)?);

@@ -2,8 +2,9 @@
 
 use super::{PATIENCE, Stage, Told};
 use crate::history::{Asked, Call};
+use crate::machine::Machine;
 use crate::workload::{Asking, database_of};
-use rep_node::{Change, Durability, Outcome, ReadKind, Request};
+use rep_node::{Change, Durability, Outcome, Quorums, ReadKind, Request};
 use rep_vlsn::LogPoint;
 use std::time::Duration;
 
@@ -94,7 +95,16 @@ impl Stage {
     pub(super) fn remove(&mut self, name: &str, whom: &str) -> Told {
         let (id, whom) = (self.node(name)?, self.node(whom)?);
         let Some(number) = self.world.number_of(id, whom) else { return Ok("not known\n".into()) };
-        let Some(request) = self.world.order(id, Change::Remove { id: number }, false) else {
+        self.change(id, Change::Remove { id: number })
+    }
+
+    pub(super) fn quorums(&mut self, name: &str, (election, commit): (usize, usize)) -> Told {
+        let id = self.node(name)?;
+        self.change(id, Change::Quorums(Quorums::Sizes { election, commit }))
+    }
+
+    fn change(&mut self, id: Machine, change: Change) -> Told {
+        let Some(request) = self.world.order(id, change, false) else {
             return Ok("down\n".into());
         };
         self.world.run_until(PATIENCE, |world| world.told_of_changes.contains_key(&request));
