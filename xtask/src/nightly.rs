@@ -51,6 +51,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
             done(coverage(workspace))
         }),
         step(
+            "churn",
+            minutes(40),
+            "cargo xtask sim --scene churn --hours 1 --seeds 200",
+            move |_| done(churn(workspace)),
+        ),
+        step(
             "miri",
             minutes(30),
             "cargo xtask miri --filter the suite that failed",
@@ -116,6 +122,18 @@ fn simulate(workspace: &Workspace, minutes: f64) -> anyhow::Result<()> {
         seeds: Some(u64::MAX >> 1),
         seed: Some(sim::fresh_seed().to_string()),
         minutes: Some(minutes),
+        ..sim::Args::default()
+    };
+    sim::run(workspace, &args)
+}
+
+/// Groups that live for years: an hour each, none of which may outgrow its disk.
+fn churn(workspace: &Workspace) -> anyhow::Result<()> {
+    let args = sim::Args {
+        seeds: Some(200),
+        seed: Some(sim::fresh_seed().to_string()),
+        scene: Some("churn".to_owned()),
+        hours: Some(1.0),
         ..sim::Args::default()
     };
     sim::run(workspace, &args)

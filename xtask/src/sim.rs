@@ -20,15 +20,15 @@ pub(crate) struct Args {
     /// Stop after this many minutes, whatever is left
     #[arg(long)]
     pub(crate) minutes: Option<f64>,
-    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, kill, freeze
+    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, churn, kill, freeze
     #[arg(long)]
     pub(crate) scene: Option<String>,
     /// No fault at all: loaded groups, none of which may elect a second master
     #[arg(long)]
     pub(crate) healthy: bool,
-    /// Virtual hours of each healthy group
-    #[arg(long, requires = "healthy", default_value_t = 1.0)]
-    pub(crate) hours: f64,
+    /// Virtual hours of each healthy group, or of the scene churn (1)
+    #[arg(long)]
+    pub(crate) hours: Option<f64>,
     /// Plant this bug first, in a build of its own
     #[arg(long)]
     pub(crate) mutant: Option<String>,
@@ -74,9 +74,8 @@ pub(crate) fn command(workspace: &Workspace, args: &Args) -> Command {
         option("--minutes", args.minutes.map(|minutes| minutes.to_string())).into_iter().flatten(),
     );
     cargo.args(option("--scene", args.scene.clone()).into_iter().flatten());
-    cargo.args(
-        option("--hours", args.healthy.then(|| args.hours.to_string())).into_iter().flatten(),
-    );
+    cargo.args(args.healthy.then_some("--healthy"));
+    cargo.args(option("--hours", args.hours.map(|hours| hours.to_string())).into_iter().flatten());
     cargo.args(option("--mutant", args.mutant.clone()).into_iter().flatten());
     cargo.args(option("--replay", args.replay.clone()).into_iter().flatten());
     cargo.args(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [--scene NAME] [--members N] [--twice] [--trace]
        rep-sim --healthy [--hours H] [--seeds N] [--seed S] [--jobs J] [--trace]
+       rep-sim --scene churn [--hours H] [--seeds N] [--seed S] [--jobs J] [--trace]
        rep-sim --replay FILE [--mutant NAME] [--trace]
        rep-sim --list-mutants
 
@@ -14,10 +15,11 @@ usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [
   --minutes M     start no seed after this many minutes
   --jobs J        threads (2)
   --mutant NAME   plant this bug first (needs a build with --cfg rep_mutants)
-  --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, kill, freeze
+  --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, churn,
+                  kill, freeze
   --members N     worlds of so many members only, each seed run once
   --healthy       no fault at all: loaded groups, none of which may elect a second master
-  --hours H       virtual hours of each healthy group (1)
+  --hours H       virtual hours of each healthy group, or of the scene churn (1)
   --shrink S      make a failing seed small, for S seconds at most (60; 0 with --mutant or a scene)
   --save DIR      write the case of a failing seed to this directory
   --replay FILE   play the case in this file
@@ -36,7 +38,9 @@ pub(crate) struct Args {
     pub(crate) mutant: Option<String>,
     pub(crate) scene: Option<String>,
     pub(crate) members: Option<u32>,
-    pub(crate) healthy: Option<f64>,
+    pub(crate) healthy: bool,
+    /// Virtual hours of a run, where that is asked.
+    pub(crate) hours: Option<f64>,
     /// How long a failure may be made smaller.
     pub(crate) shrink: Option<f64>,
     pub(crate) save: Option<PathBuf>,
@@ -57,7 +61,8 @@ impl Args {
             mutant: None,
             scene: None,
             members: None,
-            healthy: None,
+            healthy: false,
+            hours: None,
             shrink: None,
             save: None,
             replay: None,
@@ -75,8 +80,8 @@ impl Args {
                 "--mutant" => args.mutant = Some(value()?),
                 "--scene" => args.scene = Some(scene(value()?)?),
                 "--members" => args.members = Some(number(&value()?)?.clamp(1, 7) as u32),
-                "--healthy" => args.healthy = args.healthy.or(Some(1.0)),
-                "--hours" => args.healthy = Some(decimal(&value()?)?),
+                "--healthy" => args.healthy = true,
+                "--hours" => args.hours = Some(decimal(&value()?)?),
                 "--shrink" => args.shrink = Some(decimal(&value()?)?),
                 "--save" => args.save = Some(value()?.into()),
                 "--replay" => args.replay = Some(value()?.into()),
@@ -97,8 +102,13 @@ impl Args {
         if args.coverage && args.members.is_some() {
             return Err("--coverage looks at worlds of every size".to_owned());
         }
+        // Hours alone are those of healthy groups.
+        args.healthy |= args.hours.is_some() && args.scene.is_none();
+        if args.hours.is_some() && args.scene.as_deref().is_some_and(|scene| scene != "churn") {
+            return Err("that scene has a length of its own".to_owned());
+        }
         if args.seeds == 0 {
-            args.seeds = if args.healthy.is_some() { 4 } else { 2_000 };
+            args.seeds = if args.healthy { 4 } else { 2_000 };
         }
         Ok(Some(args))
     }

@@ -52,6 +52,7 @@ const TABLE: &[Row] = &[
     (Invariant::RestoreAtomic, lived::who_makes_way_goes_on),
     (Invariant::RestoreNotBackwards, known::a_copy_from_before),
     (Invariant::PurgeSafety, known::what_the_store_needs_is_cleaned),
+    (Invariant::LogBounded, known::a_log_that_takes_too_much),
     (Invariant::LoneOverride, designated::elected_alone_it_counts_the_other_still),
     (Invariant::ForeignMachine, lived::a_machine_that_comes_back_with_more),
     (Invariant::BoundedQueues, lived::more_fences_than_may_wait),

@@ -86,13 +86,15 @@ fn work(args: &Args, begun: Instant, next: &AtomicU64, stop: &AtomicBool, totals
 
 fn one(args: &Args, seed: u64, at: u64) -> Result<Outcome, Box<Failure>> {
     let detail = if args.trace { Detail::Print } else { Detail::Hash };
-    if let Some(hours) = args.healthy {
-        return scenario::run_healthy(seed, Duration::from_secs_f64(hours * 3_600.0), detail);
+    let time = Duration::from_secs_f64(args.hours.unwrap_or(1.0) * 3_600.0);
+    if args.healthy {
+        return scenario::run_healthy(seed, time, detail);
     }
     if let Some(members) = args.members {
         return run_seed_among(seed, members, detail);
     }
     match &args.scene {
+        Some(scene) if scene == "churn" => scenario::run_churn(seed, time, detail),
         Some(scene) => scenario::run_scene(scene, seed, detail),
         None if !args.trace && (args.twice || at.is_multiple_of(TWICE_EVERY)) => {
             run_seed_twice(seed)

@@ -31,7 +31,7 @@ pub use invariant::{Class, Invariant, Violation};
 use crate::machine::Machine;
 pub(crate) use answers::Answer;
 use bytes::Bytes;
-pub(crate) use cleaning::Needs;
+pub(crate) use cleaning::{LogBound, Needs};
 use elections::{Elections, Run};
 use images::Forgotten;
 pub(crate) use logs::{Noted, Watermark};

@@ -11,6 +11,8 @@ mod starting;
 mod stopping;
 mod wear;
 
+pub(crate) use starting::CHECKPOINT_BYTES;
+
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
 use crate::driver::{Giving, Joining, Pace, Question, Taking, Word};

@@ -1,6 +1,7 @@
 //! Scenes played to many seeds: a fixed plot, random timing.
 
 mod arbiter;
+mod churn;
 mod designated;
 mod failover;
 mod lone_tail;
@@ -35,6 +36,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "outputs", world: outputs::world, act: outputs::play },
     Scene { name: "arbiter", world: arbiter::world, act: arbiter::play },
     Scene { name: "designated", world: designated::world, act: designated::play },
+    Scene { name: "churn", world: churn::world, act: churn::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },
     Scene { name: "freeze", world: failover::world, act: failover::freeze },
 ];
@@ -65,6 +67,17 @@ pub fn run_healthy(seed: u64, time: Duration, detail: Detail) -> Result<Outcome,
     let hours = time.as_secs_f64() / 3_600.0;
     let played = play(seed, Swarm::healthy(seed, time), detail, stability::stay_settled);
     told(played, &format!("--healthy --hours {hours}"))
+}
+
+/// Plays the scene "churn" for so much virtual time.
+///
+/// # Errors
+///
+/// As [`run_seed`](crate::run_seed).
+pub fn run_churn(seed: u64, time: Duration, detail: Detail) -> Result<Outcome, Box<Failure>> {
+    let hours = time.as_secs_f64() / 3_600.0;
+    let played = play(seed, Swarm::churn(seed, time), detail, churn::play);
+    told(played, &format!("--scene churn --hours {hours}"))
 }
 
 /// A failure of a scene is played again by its name.

@@ -203,6 +203,25 @@ impl Swarm {
         swarm
     }
 
+    /// A group that lives for years, in `time`: members join, leave, move and are wiped, processes and machines fail now and then, masters
+    /// are handed over and copies ordered. Logs have small files and small bounds, so that they are cleaned all the time.
+    pub fn churn(seed: u64, time: Duration) -> Self {
+        let mut swarm = Swarm::healthy(seed, time);
+        let rng = &mut Rng::split(seed, "churn");
+        swarm.nodes = rng.pick(&[3, 3, 3, 4, 5]);
+        swarm.disk.slow = None;
+        swarm.members.live_for_years(rng);
+        swarm.process.wear_out(rng, swarm.nodes);
+        swarm.disk.stay_small(rng);
+        swarm.load.clients = rng.between(1, 3) as u32;
+        swarm.load.pause = Duration::from_nanos(rng.log_uniform(1e8, 5e8) as u64);
+        swarm.load.keys = rng.between(1, 8);
+        swarm.load.weak = 0.0;
+        swarm.load.transfers = rng.pick(&[0.001, 0.005]);
+        swarm.load.copies = rng.pick(&[0.0005, 0.002]);
+        swarm
+    }
+
     /// What a killed master may cost: a stagger, some fifteen messages and half a dozen syncs. One step in fifty takes
     /// ten times its mean here, so that two of them may be among those; but nobody may wait for a silence.
     pub fn kill_bound(&self) -> Duration {

@@ -1,7 +1,8 @@
 //! The head of the log: what is kept of it elsewhere, and what is removed.
 
 use crate::machine::Machine;
-use crate::oracle::{Invariant, Needs, ensure};
+use crate::oracle::{Invariant, LogBound, Needs, ensure};
+use crate::process::CHECKPOINT_BYTES;
 use crate::world::World;
 use bytes::Bytes;
 use rep_node::{PersistFailed, Persisted};
@@ -38,6 +39,24 @@ impl World {
                 )
             },
         );
+        self.check(checked);
+    }
+
+    /// I-47, asked whenever the log has grown. A log that has failed is cleaned no more, and written no more.
+    pub(super) fn judge_log_size(&mut self, id: Machine) {
+        let disk = &self.swarm.disk;
+        if !disk.judged {
+            return;
+        }
+        let bound = LogBound {
+            retention: disk.retention_bytes,
+            checkpoint: CHECKPOINT_BYTES,
+            unsynced: disk.unsynced_bytes_max,
+            segment: disk.segment_bytes,
+        };
+        let Some(live) = self.process(id).live.as_ref() else { return };
+        let Ok(segments) = live.reader.segments() else { return };
+        let checked = self.oracle.takes(id, bytes_of(&segments), &bound);
         self.check(checked);
     }
 

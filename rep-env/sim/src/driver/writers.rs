@@ -211,6 +211,7 @@ impl World {
                 live.mark = Noted { upto: durable, dvlsn };
                 let last = written.last;
                 self.oracle.written(id, last);
+                self.judge_log_size(id);
                 self.note(id, &[23, last.vlsn.get()], || {
                     format!("n{} has written up to {last}", id.get())
                 });

@@ -82,6 +82,7 @@ impl World {
             5..=7 => {
                 Order::Update { whom, priority: rng.between(0, 3) as u32, moves: rng.chance(0.5) }
             }
+            _ if self.swarm.members.majorities => Order::Quorums { sizes: None },
             _ => Order::Quorums { sizes: rng.chance(0.7).then(|| any_sizes(rng, voters)) },
         };
         self.inflict(Fault::Order { at, order });

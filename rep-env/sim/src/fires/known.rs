@@ -3,7 +3,7 @@
 use super::Row;
 use crate::machine::Machine;
 use crate::oracle::{
-    Answer, Checked, Invariant, Needs, Noted, Oracle, Part, Roll, Violation, Watermark,
+    Answer, Checked, Invariant, LogBound, Needs, Noted, Oracle, Part, Roll, Violation, Watermark,
 };
 use bytes::Bytes;
 use rep_node::{Acks, Durability};
@@ -67,6 +67,13 @@ fn answer(by: Machine, term: Term, at: u64) -> Answer {
 pub(super) fn what_the_store_needs_is_cleaned() -> Said {
     let needs = Needs { checkpoint: Vlsn::FIRST, beyond_bounds: true };
     said(group().cleans(N1, SECOND.vlsn, needs))
+}
+
+/// Twice what is kept for others, a checkpoint, what waits for the disk and three files: a byte more is too much.
+pub(super) fn a_log_that_takes_too_much() -> Said {
+    let bound = LogBound { retention: 100, checkpoint: 10, unsynced: 5, segment: 20 };
+    assert!(group().takes(N1, 275, &bound).is_ok());
+    said(group().takes(N1, 276, &bound))
 }
 
 pub(super) fn two_masters_of_a_term() -> Said {

@@ -13,7 +13,39 @@ pub(crate) struct Needs {
     pub(crate) beyond_bounds: bool,
 }
 
+/// What a log may take of a disk at most (decision 20).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogBound {
+    /// Bytes that are kept for others.
+    pub(crate) retention: u64,
+    /// Bytes after which a checkpoint is due.
+    pub(crate) checkpoint: u64,
+    /// Bytes that may wait for the disk.
+    pub(crate) unsynced: u64,
+    /// Bytes of a file.
+    pub(crate) segment: u64,
+}
+
+impl LogBound {
+    /// Twice what is kept for others: a copy may be given, or its taker be fed.
+    fn bytes_max(&self) -> u64 {
+        let LogBound { retention, checkpoint, unsynced, segment } = *self;
+        let kept = retention.saturating_mul(2);
+        [checkpoint, unsynced, segment.saturating_mul(3)]
+            .into_iter()
+            .fold(kept, u64::saturating_add)
+    }
+}
+
 impl Oracle {
+    /// I-47: a log takes so many bytes of its disk.
+    pub(crate) fn takes(&self, node: Machine, bytes: u64, bound: &LogBound) -> Checked {
+        let most = bound.bytes_max();
+        ensure(bytes <= most, Invariant::LogBounded, || {
+            format!("the log of {node} takes {bytes} bytes, {most} are its bound")
+        })
+    }
+
     /// A node is about to remove entries before `before`.
     pub(crate) fn cleans(&mut self, node: Machine, before: Vlsn, needs: Needs) -> Checked {
         let Needs { checkpoint, beyond_bounds } = needs;

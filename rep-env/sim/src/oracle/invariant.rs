@@ -115,6 +115,7 @@ invariants! {
     ChangeAnswered "I-44" "change-answered" Safety "Who asks for a change of the membership is told once, by the deadline, and what is said to be made is durable.";
     VouchKept "I-45" "vouch-kept" Safety "What an arbiter vouches for was asked for, is on its disk before it says so and of the term of its fence, and never goes back.";
     VouchAsked "I-46" "vouch-asked" Safety "A master asks an arbiter to vouch only for what its own disk holds and the arbiter's vote makes durable.";
+    LogBounded "I-47" "log-bounded" Safety "The directory of a log takes no more than what is kept for others, for a checkpoint and for the disk, and three files.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

@@ -18,6 +18,9 @@ use rep_vlsn::{GroupId, Incarnation, MemDisk, Opened, SyncPlan, Vlsn};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+/// So many bytes are applied between two checkpoints of a store at most.
+pub(crate) const CHECKPOINT_BYTES: u64 = 2 << 10;
+
 fn listed(name: &str) -> Seed {
     let address = Machine::named(name).map_or_else(|| name.to_owned(), Machine::address);
     Seed { name: name.to_owned(), address }
@@ -147,7 +150,7 @@ impl World {
                 return self.fail(Violation { invariant: Invariant::ErrorHonesty, what });
             }
         };
-        let plan = ApplyPlan::new(2 << 10, self.swarm.election_timeout * 2);
+        let plan = ApplyPlan::new(CHECKPOINT_BYTES, self.swarm.election_timeout * 2);
         let live = Live {
             front: Front::new(store.reader(), node.admission(Duration::ZERO)),
             me,

@@ -40,6 +40,8 @@ pub struct DiskSwarm {
     pub retention_bytes: u64,
     /// and for how long.
     pub retention_age: Duration,
+    /// What a log takes of its disk is judged (I-47): where no disk is slow or full, and nobody writes what need not be durable.
+    pub judged: bool,
     /// Payload padding: entries up to this long.
     pub payload_bytes_max: u64,
 }
@@ -101,6 +103,17 @@ impl DiskSwarm {
         };
     }
 
+    /// Logs whose bounds are reached within seconds.
+    pub(super) fn stay_small(&mut self, rng: &mut Rng) {
+        self.unsynced_bytes_max = 16 << 10;
+        self.checkpoint_bytes = rng.pick(&[1 << 10, 4 << 10]);
+        self.segment_bytes = rng.pick(&[1 << 10, 4 << 10]);
+        self.tail_bytes = rng.pick(&[1 << 10, 8 << 10, 64 << 10]);
+        self.payload_bytes_max = rng.pick(&[60, 400]);
+        self.retention_bytes = rng.pick(&[0, 8 << 10, 32 << 10]);
+        self.judged = true;
+    }
+
     pub(super) fn calm() -> Self {
         DiskSwarm {
             write: Duration::from_micros(20),
@@ -119,6 +132,7 @@ impl DiskSwarm {
             payload_bytes_max: 8,
             retention_bytes: u64::MAX,
             retention_age: Duration::MAX,
+            judged: false,
         }
     }
 }

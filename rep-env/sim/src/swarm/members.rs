@@ -26,6 +26,8 @@ pub struct MembersSwarm {
     pub secondaries: u32,
     /// An operator has a member designated, or nobody any more.
     pub designates_per_s: f64,
+    /// Operators choose no quorums by hand.
+    pub majorities: bool,
 }
 
 /// Machines beyond the founders, at most.
@@ -48,6 +50,16 @@ impl MembersSwarm {
             forced: rng.pick(&[0.0, 0.0, 0.2]),
             ..MembersSwarm::default()
         }
+    }
+
+    /// Somebody joins, leaves or moves once or twice a minute. Quorums are majorities: one that needs everybody waits for whoever is wiped for ever.
+    pub(super) fn live_for_years(&mut self, rng: &mut Rng) {
+        self.spares = rng.pick(&[1, 2, 3]);
+        self.secondaries = rng.pick(&[0, 0, 1]).min(self.spares - 1);
+        self.join = true;
+        self.recruits_per_s = 1.0 / rng.pick(&[5.0, 20.0]);
+        self.orders_per_s = 1.0 / rng.pick(&[15.0, 40.0]);
+        self.majorities = true;
     }
 
     /// In three of four worlds of two members one is designated, soon after the founding.

@@ -123,6 +123,17 @@ impl ProcessSwarm {
         }
     }
 
+    /// Somebody is wiped or fails every minute or two, and is back a moment or a minute later.
+    pub(super) fn wear_out(&mut self, rng: &mut Rng, nodes: u32) {
+        let every = |rng: &mut Rng, low: f64, high: f64| 1.0 / rng.log_uniform(low, high);
+        self.wipes_per_s = every(rng, 40.0, 200.0);
+        self.kills_per_s = every(rng, 60.0, 400.0);
+        self.power_cuts_per_s = every(rng, 100.0, 400.0);
+        self.closes_per_s = every(rng, 100.0, 400.0);
+        self.away = Duration::from_nanos(rng.log_uniform(2e8, 3e10) as u64);
+        self.damaged_max = (nodes - 1) / 2;
+    }
+
     pub(super) fn calm() -> Self {
         ProcessSwarm {
             kills_per_s: 0.0,
