@@ -164,7 +164,10 @@ impl Faults {
 
     /// Has whoever waits look again.
     fn tell(&self) {
-        drop(self.state.lock());
+        // Who has looked and does not wait yet has the lock: it waits before it is told.
+        if !broken("faults-told-past-the-lock") {
+            drop(self.state.lock());
+        }
         self.changed.notify_all();
     }
 }
@@ -234,7 +237,7 @@ impl Transport for FaultyTransport {
 #[cfg(all(test, rep_loom))]
 mod models {
     use super::*;
-    use rep_explore::{break_line, explore, thread};
+    use rep_explore::{AtomicBool, Ordering, break_line, explore, thread};
 
     /// Two wait for the end of two cuts, each in one direction.
     fn a_cut_ends_for_all() {
@@ -254,6 +257,35 @@ mod models {
     #[test]
     fn loom_whoever_waits_for_the_end_of_a_cut_is_woken() {
         explore(a_cut_ends_for_all);
+    }
+
+    /// Who waits for the end of a cut is closed upon, as [`FaultyChannel`] does it: something is set, and all are told to look.
+    fn a_close_ends_a_wait() {
+        let faults = Faults::new(Weather::calm(1));
+        let address: Address = "n2".into();
+        let _cut = faults.cut(&address);
+        let closed = Arc::new(AtomicBool::new(false));
+        let (waiting, seen, at) = (Arc::clone(&faults), Arc::clone(&closed), address.clone());
+        let waiting = thread::spawn(move || {
+            let may_pass =
+                |state: &State| seen.load(Ordering::Acquire) || !state.is_cut(&at, Direction::Out);
+            waiting.wait_until(None, may_pass)
+        });
+        closed.store(true, Ordering::Release);
+        faults.tell();
+        assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn loom_who_is_closed_upon_waits_for_no_cut() {
+        explore(a_close_ends_a_wait);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_who_is_told_past_the_lock_sleeps_for_ever() {
+        break_line("faults-told-past-the-lock");
+        explore(a_close_ends_a_wait);
     }
 
     #[test]

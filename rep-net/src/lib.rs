@@ -9,6 +9,7 @@
 
 mod calling;
 pub mod channel;
+mod closing;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod error;

@@ -2,10 +2,10 @@
 //!
 //! Under `--cfg rep_loom` and `--cfg rep_shuttle` the lock and the condition variable are rep-explore's, so that a test is run
 //! through every order, or through many orders, in which threads could have met. `Arc` and the atomics stay the standard
-//! library's: what is explored (the queue, turns, cuts, endpoints of a mesh, and of QUIC the outbox, the pool, what is waited for) keeps all of its state under
+//! library's: what is explored (the queue, turns, cuts, endpoints of a mesh, a listener's close and its workers, and of QUIC the outbox, the pool, what is waited for) keeps all of its state under
 //! locks and uses atomics for nothing.
 
-// What is set once, counted or flagged orders nothing that a model would have to try.
+// What is set once, counted or flagged orders nothing that a model would have to try: nobody waits for it but under a lock.
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::limits::Limits;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, broken};
 
 /// The threads that one listener has started.
 pub(crate) struct Workers {
@@ -136,7 +136,7 @@ impl Place {
     pub(crate) fn serve(&self, stop: Stop) -> bool {
         let mut state = self.workers.state.lock();
         state.half_open.remove(&self.id);
-        if state.closing {
+        if state.closing && !broken("worker-serves-after-the-stop") {
             return false;
         }
         state.serving.insert(self.id, stop);
@@ -151,5 +151,42 @@ impl Drop for Place {
         // A stop may hold the last handle of a channel, and dropping that closes it; not under our lock.
         drop(state);
         drop(stops);
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use rep_explore::{break_line, explore, thread};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A caller is accepted as the listener is closed: its channel is not handed over, or it is closed.
+    fn nobody_is_left_open() {
+        let workers = Workers::new(&Limits::default());
+        let place = Place { workers: Arc::clone(&workers), id: 1 };
+        workers.state.lock().half_open.insert(1, (None, Box::new(|| {})));
+        let closed = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&closed);
+        let caller = thread::spawn(move || {
+            let serves = place.serve(Box::new(move || stop.store(true, Ordering::Relaxed)));
+            (serves, place)
+        });
+        workers.stop();
+        let (serves, place) = caller.join().unwrap();
+        assert!(!serves || closed.load(Ordering::Relaxed), "it serves on after the close");
+        drop(place);
+        assert!(workers.state.lock().serving.is_empty());
+    }
+
+    #[test]
+    fn loom_who_is_accepted_as_the_listener_closes_is_stopped_or_turned_away() {
+        explore(nobody_is_left_open);
+    }
+
+    #[test]
+    #[should_panic(expected = "serves on after the close")]
+    fn loom_twin_who_is_accepted_after_the_stop_is_found() {
+        break_line("worker-serves-after-the-stop");
+        explore(nobody_is_left_open);
     }
 }

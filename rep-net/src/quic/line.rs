@@ -19,15 +19,15 @@ use crate::quic::faults;
 use crate::quic::link::{Link, code};
 use crate::quic::outbox::Outbox;
 use crate::quic::pump::pump;
-use crate::quic::waiting::wait;
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::quic::waiting::{Awaited, wait};
+use crate::sync::{AtomicBool, Ordering};
 use crate::turn::Turn;
 
 /// One stream of a link. Its bounds are those of a Hello until they are widened.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) outbox: Arc<Outbox>,
-    receiving: Mutex<Receiving>,
+    receiving: Awaited<Receiving>,
     /// One receiver at a time; the others wait until their own deadlines.
     turn: Turn<()>,
     closed: AtomicBool,
@@ -43,8 +43,6 @@ struct Receiving {
     over: Option<NetError>,
     /// By which code the peer broke it off, if it did.
     broken_off: Option<VarInt>,
-    /// Who waits for the next frame.
-    waiting: Option<Waker>,
     /// How much is taken in at most when the line is closed.
     window_bytes: usize,
 }
@@ -63,12 +61,11 @@ impl Line {
         link.opened();
         Self {
             outbox,
-            receiving: Mutex::new(Receiving {
+            receiving: Awaited::new(Receiving {
                 stream: receive,
                 decoder: FrameDecoder::new(first_bytes_max, first_bytes_max + FRAME_HEADER_BYTES),
                 over: None,
                 broken_off: None,
-                waiting: None,
                 window_bytes,
             }),
             turn: Turn::new(()),
@@ -80,7 +77,8 @@ impl Line {
 
     /// The Hello is accepted.
     pub(super) fn widen(&self, limits: &Limits) {
-        self.receiving.lock().decoder.set_bounds(limits.frame_bytes_max, limits.read_block_bytes);
+        let (bytes_max, block_bytes) = (limits.frame_bytes_max, limits.read_block_bytes);
+        self.receiving.with(|receiving| receiving.decoder.set_bounds(bytes_max, block_bytes));
     }
 
     pub(super) fn send(&self, frame: Bytes) -> Result<(), NetError> {
@@ -90,7 +88,7 @@ impl Line {
     /// The next frame, or `None` if it was not complete by the deadline.
     pub(super) fn receive(&self, deadline: Instant) -> Result<Option<Bytes>, NetError> {
         let Some(turn) = self.turn.take(deadline) else { return Ok(None) };
-        let next = poll_fn(|context| self.receiving.lock().poll_frame(context));
+        let next = poll_fn(|context| self.receiving.poll(context, Receiving::poll_frame));
         let received = wait(next, Some(deadline));
         self.turn.give_back(turn);
         received.transpose()
@@ -98,7 +96,7 @@ impl Line {
 
     /// By which code the peer broke the stream off, if it did.
     pub(super) fn broken_off(&self) -> Option<VarInt> {
-        self.receiving.lock().broken_off
+        self.receiving.with(|receiving| receiving.broken_off)
     }
 
     pub(super) fn close(&self) {
@@ -115,12 +113,7 @@ impl Line {
             return;
         }
         end(&self.outbox);
-        let waiting = {
-            let mut receiving = self.receiving.lock();
-            receiving.close();
-            receiving.waiting.take()
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.receiving.end(Receiving::close);
         self.link.closed();
     }
 }
@@ -155,7 +148,6 @@ impl Receiving {
                 return Poll::Ready(Err(over.clone()));
             }
             if self.poll_read(context).is_pending() {
-                self.waiting = Some(context.waker().clone());
                 return Poll::Pending;
             }
         }

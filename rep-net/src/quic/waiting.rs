@@ -80,41 +80,64 @@ impl Wake for Bell {
     }
 }
 
+/// Something that one waits for, and that others may end: the engine wakes who waits for what comes, and this who waits for what ends.
+#[derive(Debug)]
+pub(super) struct Awaited<T> {
+    state: Mutex<(T, Option<Waker>)>,
+}
+
+impl<T> Awaited<T> {
+    pub(super) fn new(it: T) -> Self {
+        Self { state: Mutex::new((it, None)) }
+    }
+
+    /// Has a look; who finds nothing is woken when it ends.
+    pub(super) fn poll<R>(
+        &self,
+        context: &mut Context<'_>,
+        look: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        let mut state = self.state.lock();
+        let found = look(&mut state.0, context);
+        if found.is_pending() {
+            state.1 = Some(context.waker().clone());
+        }
+        found
+    }
+
+    /// For what nobody waits for.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.state.lock().0)
+    }
+
+    /// Ends it, and has whoever waits look again.
+    pub(super) fn end(&self, end: impl FnOnce(&mut T)) {
+        let mut state = self.state.lock();
+        end(&mut state.0);
+        let waiting = state.1.take();
+        drop(state);
+        if !broken("awaited-ends-in-silence") {
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
 #[cfg(all(test, rep_loom))]
 mod models {
     use super::*;
     use rep_explore::{break_line, explore, explore_returns, thread};
     use std::future::poll_fn;
 
-    /// Something that another thread brings, and wakes who looked before.
-    #[derive(Default)]
-    struct Parcel(Mutex<(bool, Option<Waker>)>);
-
-    impl Parcel {
-        fn bring(&self) {
-            let mut state = self.0.lock();
-            state.0 = true;
-            let waker = state.1.take();
-            drop(state);
-            waker.into_iter().for_each(Waker::wake);
-        }
-
-        fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-            let mut state = self.0.lock();
-            if state.0 {
-                return Poll::Ready(());
-            }
-            state.1 = Some(context.waker().clone());
-            Poll::Pending
-        }
-    }
-
     fn what_is_brought_is_seen() {
-        let (bell, parcel) = (Arc::new(Bell::default()), Arc::new(Parcel::default()));
+        let (bell, awaited) = (Arc::new(Bell::default()), Arc::new(Awaited::new(false)));
         let waker = Waker::from(Arc::clone(&bell));
-        let bringing = Arc::clone(&parcel);
-        let bringing = thread::spawn(move || bringing.bring());
-        let seen = bell.drive(&waker, pin!(poll_fn(|context| parcel.poll(context))), None);
+        let bringing = Arc::clone(&awaited);
+        let bringing = thread::spawn(move || bringing.end(|brought| *brought = true));
+        let look = |brought: &mut bool, _: &mut Context<'_>| match brought {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        };
+        let seen = bell.drive(&waker, pin!(poll_fn(|context| awaited.poll(context, look))), None);
         assert_eq!(seen, Some(()));
         bringing.join().unwrap();
     }
@@ -128,6 +151,13 @@ mod models {
     #[should_panic(expected = "deadlock")]
     fn loom_twin_a_bell_that_is_hushed_after_the_look_is_slept_over() {
         break_line("bell-hushed-after-the-look");
+        explore(what_is_brought_is_seen);
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn loom_twin_an_end_that_wakes_nobody_is_found() {
+        break_line("awaited-ends-in-silence");
         explore(what_is_brought_is_seen);
     }
 }

@@ -10,6 +10,7 @@ use socket2::SockRef;
 
 use crate::calling::{Guest, calling_peer, judge_hello, malformed};
 use crate::channel::Channel;
+use crate::closing::Closing;
 use crate::error::{NetError, TlsError};
 use crate::hello::Answer;
 use crate::limits::Limits;
@@ -18,7 +19,7 @@ use crate::service::{Admitted, ServiceTable};
 use crate::socket::connect::{bind, configure};
 use crate::socket::cover::{Covering, Side};
 use crate::socket::handshake::{Handshake, HandshakeError};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::Mutex;
 use crate::transport::{Address, Listener};
 use crate::workers::{NotStarted, Place, Workers, join_all};
 
@@ -62,8 +63,7 @@ pub(crate) fn start(
         limits: limits.clone(),
         workers: Workers::new(limits),
         seats: Seats::new(limits),
-        closing: Mutex::new(false),
-        closing_set: Condvar::default(),
+        closing: Closing::default(),
     });
     let listening = SocketListening {
         address: first.into(),
@@ -99,8 +99,7 @@ impl Listener for SocketListening {
 
     fn close(&self) {
         let reception = &self.reception;
-        *reception.closing.lock() = true;
-        reception.closing_set.notify_all();
+        reception.closing.begin();
         self.sockets.iter().for_each(|socket| wake_acceptor(socket));
         join_all(std::mem::take(&mut self.acceptors.lock()));
         reception.workers.stop();
@@ -139,8 +138,7 @@ struct Reception {
     limits: Limits,
     workers: Arc<Workers>,
     seats: Arc<Seats>,
-    closing: Mutex<bool>,
-    closing_set: Condvar,
+    closing: Closing,
 }
 
 impl Reception {
@@ -148,7 +146,7 @@ impl Reception {
         let mut backoff = BACKOFF.0;
         loop {
             let accepted = socket.accept();
-            if *self.closing.lock() {
+            if self.closing.has_begun() {
                 return;
             }
             match accepted {
@@ -164,24 +162,13 @@ impl Reception {
                     ) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a call; trying again");
-                    if self.wait_closing(backoff) {
+                    if self.closing.pause(Instant::now() + backoff) {
                         return;
                     }
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
             }
         }
-    }
-
-    /// Waits; true if the listener was closed meanwhile.
-    fn wait_closing(&self, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
-        let mut closing = self.closing.lock();
-        let mut passed = false;
-        while !*closing && !passed {
-            (closing, passed) = self.closing_set.wait_until(closing, Some(until));
-        }
-        *closing
     }
 
     /// Gives a call to a thread of its own, at once.
