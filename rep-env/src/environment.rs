@@ -1,10 +1,11 @@
 //! The environment: one member of one group, in this process.
 
+use crate::admin::AppliedDigest;
 use crate::admin::report;
-use crate::admin::{AdminClient, AppliedDigest};
 use crate::config::{OnDamage, RepConfig};
 use crate::error::Error;
 use crate::events::StateEvents;
+use crate::join::JoinClient;
 use crate::member::Member;
 use crate::read::{Consistency, ReadHandle};
 use crate::replicate::{ReplicateHandle, Results};
@@ -235,9 +236,9 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
             if shared.is_closing() {
                 return Err(Error::Closed);
             }
-            let client = AdminClient::connect_as(transport, &shared.name, &member.address, timeout);
-            let master =
-                client.and_then(|client| client.status(timeout)).map(|report| report.master);
+            let me_there = (&*shared.group_name, &*shared.name);
+            let client = JoinClient::connect(transport, me_there, &member.address, timeout);
+            let master = client.and_then(|client| client.master(timeout));
             if master.is_ok_and(|master| master.is_some_and(|master| master.id != me)) {
                 return Ok(true);
             }

@@ -314,6 +314,14 @@ pub enum Error {
         /// Nobody could be reached there at all.
         unreachable: bool,
     },
+    /// A question over the ADMIN service was asked with a certificate that is no administrator's.
+    #[error("asked at {address}, with a certificate that is no administrator's: {detail}")]
+    NotAdministrator {
+        /// Who was asked.
+        address: String,
+        /// Its words.
+        detail: String,
+    },
 }
 
 fn master_words(master: &Option<Member>) -> String {
@@ -440,7 +448,8 @@ impl Error {
             | Error::StoreAheadOfLog { .. }
             | Error::Store { .. }
             | Error::Open { .. }
-            | Error::Admin { .. } => Verdict::GiveUp,
+            | Error::Admin { .. }
+            | Error::NotAdministrator { .. } => Verdict::GiveUp,
         }
     }
 

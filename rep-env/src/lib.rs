@@ -27,11 +27,13 @@ pub mod config;
 pub mod environment;
 pub mod error;
 pub mod events;
+mod join;
 pub mod member;
 pub mod membership;
 #[cfg(all(test, rep_loom))]
 mod models;
 mod orders;
+mod questions;
 pub mod read;
 pub mod recover;
 pub mod replicate;

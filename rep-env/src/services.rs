@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub const CALLERS_MAX: usize = 64;
 
 /// Names that are, or will be, the node's own.
-const RESERVED: [&str; 4] = ["peer", "feeder", "admin", "restore"];
+const RESERVED: [&str; 5] = ["peer", "feeder", "admin", "restore", "join"];
 
 /// Everything that an application has registered.
 pub(crate) struct Services {

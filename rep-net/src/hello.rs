@@ -32,7 +32,8 @@
 //! | | refused: `u16` lowest and `u16` highest version spoken here (0, 0 unless that is the reason), name detail (at most 1024 bytes) |
 //!
 //! Codes: 1 wrong group, 2 unknown service, 3 version mismatch, 4 wrong node, 5 busy, 6 not a member, 7 closing, 8 malformed Hello, 9 the
-//! name announced is not the name proved, 10 nothing is proved about this group, 11 the caller has too many channels, 255 other. A code that a reader does not know counts as 255.
+//! name announced is not the name proved, 10 nothing is proved about this group, 11 the caller has too many channels, 12 not an administrator,
+//! 255 other. A code that a reader does not know counts as 255.
 
 use std::fmt;
 
@@ -260,6 +261,12 @@ pub enum RefuseReason {
     /// The caller has as many channels there as one peer may have at a time. Close some.
     #[error("the caller has as many channels there as it may have")]
     TooManyChannels,
+    /// The service is for administrators, and the caller is none.
+    #[error("not an administrator: {detail}")]
+    NotAdministrator {
+        /// More about it.
+        detail: String,
+    },
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
@@ -279,6 +286,7 @@ impl RefuseReason {
             Self::NotProved => 9,
             Self::GroupNotProved => 10,
             Self::TooManyChannels => 11,
+            Self::NotAdministrator { .. } => 12,
             Self::Other(_) => 255,
         }
     }
@@ -286,7 +294,10 @@ impl RefuseReason {
     fn detail(&self) -> &str {
         match self {
             Self::WrongNode { node } => node,
-            Self::NotMember { detail } | Self::Malformed { detail } | Self::Other(detail) => detail,
+            Self::NotMember { detail }
+            | Self::NotAdministrator { detail }
+            | Self::Malformed { detail }
+            | Self::Other(detail) => detail,
             Self::WrongGroup
             | Self::UnknownService
             | Self::VersionMismatch { .. }
@@ -314,6 +325,7 @@ impl RefuseReason {
             9 => Self::NotProved,
             10 => Self::GroupNotProved,
             11 => Self::TooManyChannels,
+            12 => Self::NotAdministrator { detail },
             // A later version may have reasons that we do not know; its words still reach the operator.
             _ => Self::Other(detail),
         })

@@ -175,6 +175,7 @@ fn every_reason_comes_back_and_an_unknown_one_keeps_its_words() {
         RefuseReason::WrongNode { node: detail.clone() },
         RefuseReason::Busy,
         RefuseReason::NotMember { detail: detail.clone() },
+        RefuseReason::NotAdministrator { detail: detail.clone() },
         RefuseReason::Closing,
         RefuseReason::Malformed { detail: detail.clone() },
         RefuseReason::NotProved,

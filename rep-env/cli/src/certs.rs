@@ -6,8 +6,8 @@
 //!
 //! - `ca.pem`: the authorities that are trusted, the one that signs first. Every member needs it; it is no secret.
 //! - `ca.key`: the key of the one that signs. It belongs on no member's machine.
-//! - `@NAME.pem`: the same of an administrator, whose orders the members take.
 //! - `NODE.pem`: a member's certificate and its key, in one file, so that a renewal replaces both at once. A secret of that member.
+//! - `@NAME.pem`: the same of an administrator: members answer nobody else's questions, and take nobody else's orders.
 //! - `revoked.pem`: what is trusted no more although it has not expired (a CRL of each authority). Every member needs it, if it exists.
 
 mod authority;
@@ -59,7 +59,7 @@ enum Command {
     Issue {
         #[command(flatten)]
         named: Named,
-        /// For somebody who administers the group and is no member of it: orders are taken from these alone
+        /// For somebody who administers the group and is no member of it: questions are answered to these alone, and orders taken
         #[arg(long)]
         admin: bool,
     },
@@ -174,7 +174,7 @@ fn init(dir: &Directory, group: &str, days: u32, now: SystemTime) -> anyhow::Res
     dir.write_secret(files::CA_KEY, &authority.key_pem(), Access::New)?;
     dir.write_public(files::CA, authority.pem(), Access::New)?;
     Ok(format!(
-        "made an authority for group {group}: {} (for every member) and {} (keep it off their machines)\nnext: rep certs issue NODE\n",
+        "made an authority for group {group}: {} (for every member) and {} (keep it off their machines)\nnext: rep certs issue NODE for each member, and rep certs issue --admin NAME for whoever asks them (rep status) and orders\n",
         dir.path(files::CA).display(),
         dir.path(files::CA_KEY).display()
     ))

@@ -38,7 +38,7 @@ impl Transport {
     }
 }
 
-/// For members that speak TLS or QUIC: the same files that `rep serve` is given.
+/// For members that speak TLS or QUIC: the files that `rep serve` is given, but for an administrator's identity.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Trust {
     /// What the member speaks [default: tls if certificates are given, else tcp]
@@ -51,7 +51,7 @@ pub(crate) struct Trust {
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE.pem", requires = "tls_identity")]
     tls_ca: Option<PathBuf>,
-    /// A certificate of the group and its private key, to be let in with
+    /// An administrator's certificate and its private key (`rep certs issue --admin`): members answer nobody else
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE.pem", requires = "tls_ca")]
     tls_identity: Option<PathBuf>,
@@ -99,7 +99,7 @@ mod proven {
     #[cfg(feature = "quic")]
     use rep_env::net::QuicTransport;
     use rep_env::net::tls::{CertificateInfo, TlsConfigError};
-    use rep_env::net::{Limits, TlsConfig, TlsTransport};
+    use rep_env::net::{Identity, Limits, TlsConfig, TlsTransport};
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -172,14 +172,16 @@ mod proven {
             }
         }
 
-        /// Asks a member, under the name that the certificate has.
+        /// Asks a member, under the name that the certificate has: an administrator's, if it has one.
         pub(crate) fn connect(
             &self,
             address: &str,
             patience: Duration,
         ) -> Result<AdminClient, Error> {
             let certificate = self.certificate();
-            let name = certificate.identities.first().map_or("", |identity| identity.node());
+            let names = || certificate.identities.iter().map(Identity::node);
+            let administrator = names().find(|name| Identity::administrator_of(name).is_some());
+            let name = administrator.or_else(|| names().next()).unwrap_or_default();
             match self {
                 Proven::Tls(tls) => AdminClient::connect_as(tls, name, address, patience),
                 #[cfg(feature = "quic")]

@@ -1,15 +1,13 @@
 //! The asking side.
 
-use super::{ADMIN_SERVICE, AppliedDigest, Reply, Request, StatusReport, decode, encode};
+use super::{ADMIN_SERVICE, AppliedDigest, Reply, Request, StatusReport, VERSION};
 use crate::error::Error;
 use crate::member::Member;
 use crate::membership::{GroupMember, MemberUpdate, Membership, NewMember};
-use crate::waiter::deadline;
-use bytes::Bytes;
-use rep_net::{Address, Channel, DialError, Hello, Limits, NetError, TcpTransport, Transport};
+use crate::questions::Asking;
+use rep_net::{Hello, Limits, TcpTransport, Transport};
 use rep_node::Quorums;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Asks the node at `address` (`host:port` of this host, over plain TCP) for its account of itself. For others there is
 /// [`AdminClient::connect`], with a transport of the caller's choice.
@@ -33,15 +31,9 @@ pub fn digest(address: &str, timeout: Duration) -> Result<AppliedDigest, Error> 
 /// Beyond its own deadline an order is waited for so long.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a node that asks another one looks whether it is being closed.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// An open channel for questions, over any transport.
+/// An open channel for questions and orders, over any transport.
 #[derive(Debug)]
-pub struct AdminClient {
-    channel: Arc<dyn Channel>,
-    address: String,
-}
+pub struct AdminClient(Asking);
 
 impl AdminClient {
     /// Reaches whoever listens at `address`.
@@ -57,11 +49,12 @@ impl AdminClient {
         Self::connect_as(transport, "", address, timeout)
     }
 
-    /// The same under a name: over TLS, one that the caller's certificate has.
+    /// The same under a name: over TLS and QUIC, an administrator's that the caller's certificate has
+    /// ([`Identity::administrator`](rep_net::Identity::administrator)).
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`].
+    /// [`Error::NotAdministrator`] if it has another; [`Error::Admin`].
     pub fn connect_as(
         transport: &dyn Transport,
         name: &str,
@@ -69,10 +62,7 @@ impl AdminClient {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let hello = Hello::new("", ADMIN_SERVICE).from_node(name, [0; 16]);
-        let channel = transport
-            .dial(&Address::new(address), &hello, deadline(timeout))
-            .map_err(|error| dial_error(address, &error))?;
-        Ok(AdminClient { channel, address: address.to_owned() })
+        Asking::dial(transport, &hello, (address, VERSION), timeout).map(AdminClient)
     }
 
     /// The node's account of itself.
@@ -225,48 +215,12 @@ impl AdminClient {
         }
     }
 
-    pub(super) fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
-        self.send(&request)?;
-        self.understood(self.channel.receive(deadline(timeout)), timeout)
+    fn ask(&self, request: Request, timeout: Duration) -> Result<Reply, Error> {
+        self.0.ask(&request, timeout)
     }
 
-    /// The same, unless `is_over` meanwhile, which nobody tells and is looked at now and then: a node that is closed waits for its threads.
-    pub(super) fn ask_unless(
-        &self,
-        request: Request,
-        timeout: Duration,
-        is_over: &dyn Fn() -> bool,
-    ) -> Result<Reply, Error> {
-        self.send(&request)?;
-        let until = deadline(timeout);
-        while !is_over() {
-            match self.channel.receive(until.min(Instant::now() + LOOK_EVERY)) {
-                Ok(None) if Instant::now() < until => {}
-                answered => return self.understood(answered, timeout),
-            }
-        }
-        Err(self.failed("nobody waits for its answer any more".to_owned()))
-    }
-
-    fn send(&self, request: &Request) -> Result<(), Error> {
-        self.channel.send(encode(request)).map_err(|error| self.failed(error.to_string()))
-    }
-
-    fn understood(
-        &self,
-        answered: Result<Option<Bytes>, NetError>,
-        timeout: Duration,
-    ) -> Result<Reply, Error> {
-        match answered {
-            Ok(Some(frame)) => decode(&frame)
-                .map_err(|bad| self.failed(format!("its answer is not understood: {bad}"))),
-            Ok(None) => Err(self.failed(format!("no answer within {timeout:?}"))),
-            Err(error) => Err(self.failed(error.to_string())),
-        }
-    }
-
-    pub(super) fn unexpected(&self, reply: Reply) -> Error {
-        self.failed(match reply {
+    fn unexpected(&self, reply: Reply) -> Error {
+        self.0.failed(match reply {
             Reply::Refused(why) => why,
             Reply::Status(_)
             | Reply::Digest(_)
@@ -275,35 +229,11 @@ impl AdminClient {
             | Reply::NotMaster(_)
             | Reply::Restoring
             | Reply::Membership(_)
-            | Reply::Introduction(_)
-            | Reply::Admitted(_)
-            | Reply::Entered
             | Reply::Added(_) => "it answered another question".to_owned(),
         })
-    }
-
-    fn failed(&self, detail: String) -> Error {
-        Error::Admin { address: self.address.clone(), detail, unreachable: false }
     }
 }
 
 fn ms(timeout: Duration) -> u64 {
     timeout.as_millis() as u64
-}
-
-impl Drop for AdminClient {
-    fn drop(&mut self) {
-        self.channel.close();
-    }
-}
-
-fn dial_error(address: &str, error: &DialError) -> Error {
-    let unreachable = matches!(
-        error,
-        DialError::Refused { .. }
-            | DialError::TimedOut { .. }
-            | DialError::Unreachable { .. }
-            | DialError::HungUp { .. }
-    );
-    Error::Admin { address: address.to_owned(), detail: error.to_string(), unreachable }
 }

@@ -2,6 +2,7 @@
 //! that made it.
 
 use super::*;
+use crate::admin::AdminClient;
 use crate::runtime::start_on;
 use bytes::Bytes;
 use rep_net::mem::Hub;

@@ -1,8 +1,8 @@
 //! How a running node is made a member: it is asked who it is, becomes a learner, and is told so; the rest comes by itself.
 
 use super::{GroupMember, Membership};
-use crate::admin::{AdminClient, Introduction, Wish};
 use crate::error::Error;
+use crate::join::{Introduction, JoinClient, Wish};
 use crate::runtime::shared::Shared;
 use crate::waiter::deadline;
 use rep_net::Transport;
@@ -71,11 +71,10 @@ impl NewMember {
     }
 
     /// What it asks the group for, once it is known who it is.
-    fn introduced(&self, told: &Introduction, group: &str) -> Result<Newcomer, String> {
-        let Introduction { group_name, wish, is_unborn } = told;
+    fn introduced(&self, told: &Introduction) -> Result<Newcomer, String> {
+        let Introduction { wish, is_unborn } = told;
         let Wish { name, address, .. } = wish;
         match () {
-            () if group_name != group => Err(format!("it is of the group {group_name:?}")),
             () if self.name.as_ref().is_some_and(|expected| expected != name) => {
                 Err(format!("it is called {name:?}"))
             }
@@ -132,8 +131,8 @@ pub(crate) fn begin(
     let is_over = || shared.is_closing();
     // Only the master goes to the trouble.
     shared.check_master()?;
-    let client =
-        AdminClient::connect_as(transport, &shared.name, address, patience()).map_err(words)?;
+    let me = (&*shared.group_name, &*shared.name);
+    let client = JoinClient::connect(transport, me, address, patience()).map_err(words)?;
     let told = client.introduction(patience(), &is_over).map_err(words)?;
     // Whoever asks to be admitted hears it in any case; this is for one that waits, and may not have heard it the first time.
     let tell = |made: &rep_node::Membership| {
@@ -152,7 +151,7 @@ pub(crate) fn begin(
             name: member.name.clone(),
         });
     }
-    let newcomer = new.introduced(&told, &shared.group_name).map_err(not_added)?;
+    let newcomer = new.introduced(&told).map_err(not_added)?;
     let (name, incarnation) = (newcomer.name.clone(), newcomer.incarnation);
     let made = shared.change_membership(Change::Add(newcomer), left(), false)?;
     let Some(id) = made.of_incarnation(incarnation).map(|member| member.id) else {

@@ -7,8 +7,8 @@
 use super::home;
 use super::inbox::Input;
 use super::peers::Context;
-use crate::admin::{AdminClient, Answered, Wish};
 use crate::error::Error;
+use crate::join::{Answered, JoinClient, Wish};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,11 +87,9 @@ impl Asker {
         let shared = &self.context.shared;
         let transport = &*self.context.transport;
         let patience = shared.timing.dial_timeout;
-        AdminClient::connect_as(transport, &shared.name, address, patience)?.join(
-            &shared.group_name,
-            self.wish.clone(),
-            &|| !self.is_wanted(),
-        )
+        let me = (&*shared.group_name, &*shared.name);
+        JoinClient::connect(transport, me, address, patience)?
+            .join(self.wish.clone(), &|| !self.is_wanted())
     }
 
     /// Up to half as long again, so that many who join do not ask in step; shorter if all is over.

@@ -1,10 +1,10 @@
 //! The node, and what one turn of whoever drives it does: gives it what has come, carries out what it says, and publishes what
 //! others may look at. Nothing here waits: a driver may be any thread, a caller's too.
 
-use crate::admin::Wish;
 use crate::commit::CommitPromise;
 use crate::error::{Error, Unacknowledged};
 use crate::events::GROUP_SHUT_DOWN;
+use crate::join::Wish;
 use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
 use crate::replicate::Places;

@@ -15,9 +15,10 @@ use super::shared::Shared;
 use super::shipper;
 use super::threads::Threads;
 use super::{Admin, Runtime};
-use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource, Wish};
+use crate::admin::{ADMIN_SERVICE, AppliedDigest, DigestSource};
 use crate::config::{RepConfig, StoreKind};
 use crate::error::Error;
+use crate::join::{JOIN_SERVICE, Join, Wish};
 use crate::replicate::{Places, Results};
 use crate::services::Services;
 use crate::shipping::Archive;
@@ -147,19 +148,16 @@ fn start_found<D: Disk, M: StateMachine>(
     // between finds an inbox that is not read yet.
     let digest = digest.map(|digest| bind_digest(digest, reader.clone()));
     let wish = wish(&config, home.incarnation);
-    let admin = Admin::new(
-        Arc::clone(&shared),
-        home.incarnation,
-        digest,
-        Arc::clone(&transport),
-        (wish.clone(), config.join.as_ref().is_some_and(Vec::is_empty)),
-    );
+    let admin = Admin::new(Arc::clone(&shared), home.incarnation, digest, Arc::clone(&transport));
+    let awaits = config.join.as_ref().is_some_and(Vec::is_empty);
+    let proves_names = transport.proof_expires().is_some();
+    let join = Join::new(Arc::clone(&shared), (wish.clone(), awaits), proves_names);
     let table = Arc::new(ServiceTable::new());
     let tasks = Queue::new([Lane { items_max: TASKS_MAX, bytes_max: 0 }]);
     let giving = Giving::new(Arc::clone(&context), tasks.clone());
     let socket = config.listener.take();
     let config = Arc::new(config);
-    let handlers = Handlers { admin, giving, table: Arc::clone(&table) };
+    let handlers = Handlers { admin, join, giving, table: Arc::clone(&table) };
     let listener = listen(&config, socket, &context, handlers)?;
     let services = Services::new(table, Arc::clone(&shared), threads.clone());
     let results = Arc::new(Results::new());
@@ -321,6 +319,7 @@ fn open_error(error: OpenError) -> Error {
 /// The node's own services, but for the channels between members.
 struct Handlers {
     admin: Admin,
+    join: Join,
     giving: Giving,
     table: Arc<ServiceTable>,
 }
@@ -332,7 +331,7 @@ fn listen(
     context: &Arc<Context>,
     handlers: Handlers,
 ) -> Result<Box<dyn Listener>, Error> {
-    let Handlers { admin, giving, table } = handlers;
+    let Handlers { admin, join, giving, table } = handlers;
     let host = Host::new(&*config.group, &*config.name, context.incarnation.0);
     let registered = table.host(host).and_then(|()| {
         for service in [Service::Peer, Service::Feeder] {
@@ -340,6 +339,7 @@ fn listen(
             table.register(&config.group, service_name(service), Arc::new(handler))?;
         }
         table.register(&config.group, RESTORE_SERVICE, Arc::new(giving))?;
+        table.register(&config.group, JOIN_SERVICE, Arc::new(join))?;
         table.register(&config.group, ADMIN_SERVICE, Arc::new(admin))
     });
     registered.map_err(|error| Error::Open { detail: error.to_string() })?;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands before an account of status, and before a digest.
-const STATUS: [u8; 2] = [3, 0];
-const DIGEST: [u8; 2] = [3, 1];
+const STATUS: [u8; 2] = [4, 0];
+const DIGEST: [u8; 2] = [4, 1];
 
 /// Answers every question with the same bytes.
 #[derive(Default)]
@@ -113,7 +113,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     vec![
         spelled(STATUS, &status),
         spelled(DIGEST, &digest),
-        [&[3, 2, 3][..], b"why"].concat(),
+        [&[4, 2, 3][..], b"why"].concat(),
         vec![1, 0],
         vec![2],
         vec![],

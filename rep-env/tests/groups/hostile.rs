@@ -8,20 +8,25 @@
 //! directory is trusted to follow the protocol; even so it may not send nonsense.
 
 use crate::world::{Net, PATIENCE, World, eventually, put, steady};
-use rep_env::NodeState;
 use rep_env::admin;
 use rep_env::net::frame::{self, FrameDecoder};
 use rep_env::net::hello::Answer;
-use rep_env::net::{Bytes, Hello, RefuseReason, Versions};
+use rep_env::net::{
+    Address, Bytes, Channel, Hello, Host, RefuseReason, ServiceHandler, ServiceTable, Transport,
+    Versions,
+};
+use rep_env::{Error, NodeState};
 use rep_node::rep_election::message::{Name, PreGrant, PreSolicit, Solicit};
 use rep_node::rep_election::{Electorate, Voter};
 use rep_node::{Connection, ElectionMessage, FeederMessage, Message, ReplicaMessage};
 use rep_vlsn::{LogPoint, NodeId, Term, Vlsn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const SERVICES: [&str; 4] = ["peer", "feeder", "restore", "admin"];
+const SERVICES: [&str; 5] = ["peer", "feeder", "restore", "join", "admin"];
 
 // ---- the first frame ----
 
@@ -134,7 +139,9 @@ const MEMBERS: &[&str] = &["peer", "feeder", "restore"];
 const PEER: &[&str] = &["peer"];
 const FEEDER: &[&str] = &["feeder"];
 const RESTORE: &[&str] = &["restore"];
+const JOIN: &[&str] = &["join"];
 const ADMIN: &[&str] = &["admin"];
+const ASKED: &[&str] = &["join", "admin"];
 
 #[rustfmt::skip]
 const LATER_FRAMES: &[Later] = &[
@@ -197,11 +204,20 @@ const LATER_FRAMES: &[Later] = &[
     Later { services: RESTORE, what: "thanks for nothing", bytes: |_| framed(&[&[3, 1, 0, 0, 0, 0, 0, 0][..], &[1; 8]].concat()), end: Closed },
     Later { services: RESTORE, what: "a source's words to a source", bytes: |_| framed(&[20, 1, 0, 0, 0, 0, 0, 0]), end: Closed },
     // Questions.
-    Later { services: ADMIN, what: "an empty question", bytes: |_| framed(b""), end: Told },
-    Later { services: ADMIN, what: "a question of another version", bytes: |_| framed(&[9, 0]), end: Told },
-    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[3, 200]), end: Told },
-    Later { services: ADMIN, what: "a question that is too long", bytes: |_| framed(&[3; 2000]), end: Told },
-    Later { services: ADMIN, what: "a heartbeat for a question", bytes: |term| framed(&heartbeat(term, 1)), end: Told },
+    Later { services: ASKED, what: "an empty question", bytes: |_| framed(b""), end: Told },
+    Later { services: ASKED, what: "a question of another version", bytes: |_| framed(&[9, 0]), end: Told },
+    Later { services: ASKED, what: "a heartbeat for a question", bytes: |term| framed(&heartbeat(term, 1)), end: Told },
+    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[4, 200]), end: Told },
+    Later { services: ADMIN, what: "a question and a byte", bytes: |_| framed(&[4, 0, 0]), end: Told },
+    Later { services: ADMIN, what: "a question that is too long", bytes: |_| framed(&[4; 65 << 10]), end: Told },
+    Later { services: JOIN, what: "a question of an earlier day, when nodes asked administrators' questions", bytes: |_| framed(&[3, 7]), end: Told },
+    Later { services: JOIN, what: "a question that nobody asks", bytes: |_| framed(&[1, 200]), end: Told },
+    Later { services: JOIN, what: "a question and a byte", bytes: |_| framed(&[1, 0, 0]), end: Told },
+    Later { services: JOIN, what: "a question that is too long", bytes: |_| framed(&[1; 65 << 10]), end: Told },
+    Later { services: JOIN, what: "a wish cut short", bytes: |_| framed(&[1, 2, 2, b'n']), end: Told },
+    Later { services: JOIN, what: "a name of four gigabytes", bytes: |_| framed(&[1, 2, 0xff, 0xff, 0xff, 0xff, 0x0f, b'n']), end: Told },
+    Later { services: JOIN, what: "a membership of four gigabytes", bytes: |_| framed(&[1, 3, 0xff, 0xff, 0xff, 0xff, 0x0f, 1]), end: Told },
+    Later { services: JOIN, what: "a membership that is none", bytes: |_| framed(&[1, 3, 2, 9, 9]), end: Told },
 ];
 
 /// Who says it.
@@ -221,7 +237,7 @@ fn nonsense_after_a_valid_hello_ends_the_caller_and_the_group_goes_on() {
     for row in LATER_FRAMES {
         for service in row.services {
             let callers: &[Caller] = match *service {
-                "admin" => &[Caller::Client],
+                "join" | "admin" => &[Caller::Client],
                 _ => &[Caller::Impostor, Caller::Twin],
             };
             for (caller, at) in callers
@@ -232,7 +248,7 @@ fn nonsense_after_a_valid_hello_ends_the_caller_and_the_group_goes_on() {
                 let mut raw = group.let_in(at, service, caller);
                 raw.send(&(row.bytes)(group.term));
                 group.commits(&name);
-                raw.meets(row.end, caller, &name);
+                raw.meets(row.end, (caller, service), &name);
             }
         }
     }
@@ -318,6 +334,55 @@ fn callers_who_stop_in_the_middle_of_a_hello_cost_no_member_its_heartbeats() {
     }
     drop(calls);
     group.noticed_nothing();
+}
+
+/// Who wants to join is told nonsense by its helper: it is no member by that, and goes on asking.
+#[test]
+fn a_helper_that_tells_lies_admits_nobody() {
+    for lie in [
+        &b""[..],
+        &[9, 0],
+        &[1],
+        &[1, 200],
+        // An answer to another question; one with a byte behind it; memberships that are none, the second of four gigabytes.
+        &[1, 5],
+        &[1, 1, 1, 0],
+        &[1, 3, 2, 9, 9],
+        &[1, 3, 0xff, 0xff, 0xff, 0xff, 0x0f, 1],
+        // A refusal for a reason that nobody knows.
+        &[1, 1, 99],
+    ] {
+        let mut world = World::new(Net::Memory, 2);
+        let table = ServiceTable::new();
+        table.host(Host::new("bank", "n1", [1; 16])).unwrap();
+        let liar = Arc::new(Liar { lie, told: AtomicUsize::new(0) });
+        table.register("bank", "join", Arc::clone(&liar) as _).unwrap();
+        let address = Address::new(world.address(0));
+        let _listener = world.hub.transport().listen(&address, Arc::new(table)).unwrap();
+        let joiner = world.join(1, &[0]);
+        eventually("asks again", || (liar.told.load(Ordering::SeqCst) > 1).then_some(()));
+        let refused = joiner.wait_for_master(Duration::ZERO).unwrap_err();
+        assert!(matches!(refused, Error::NoMaster { .. }), "{lie:?}: {refused}");
+        assert_eq!(joiner.membership(), None, "{lie:?}");
+        world.close(1);
+    }
+}
+
+/// Answers every question alike.
+struct Liar {
+    lie: &'static [u8],
+    told: AtomicUsize,
+}
+
+impl ServiceHandler for Liar {
+    fn accept(&self, _: Hello, channel: Arc<dyn Channel>) {
+        while let Ok(Some(_)) = channel.receive(Instant::now() + PATIENCE) {
+            self.told.fetch_add(1, Ordering::SeqCst);
+            if channel.send(Bytes::from_static(self.lie)).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 // ---- the group ----
@@ -441,12 +506,12 @@ impl Raw {
         }
     }
 
-    fn meets(&mut self, end: End, caller: Caller, name: &str) {
+    fn meets(&mut self, end: End, (caller, service): (Caller, &str), name: &str) {
         match (end, caller) {
             (Closed, Caller::Client) => {
                 // Nothing but refusals may come before the end.
                 while let Some(frame) = self.frame() {
-                    assert!(is_refusal(&frame), "{name}: {frame:?}");
+                    assert!(is_refusal(service, &frame), "{name}: {frame:?}");
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
             }
@@ -455,18 +520,26 @@ impl Raw {
             }
             (Ignored | Judged, _) => {}
             (Told, _) => {
-                assert!(is_refusal(&self.frame().expect("an answer")), "{name}");
-                self.send(&framed(&[3, 0]));
+                assert!(is_refusal(service, &self.frame().expect("an answer")), "{name}");
+                // The status, or who is master.
+                let better = [version(service), 0];
+                self.send(&framed(&better));
                 let frame = self.frame().expect("an answer to a better question");
-                assert_eq!(frame[..2], [3, 0], "{name}: a status");
+                assert_eq!(frame[..2], better, "{name}");
             }
         }
     }
 }
 
-/// The third answer of the ADMIN service.
-fn is_refusal(frame: &[u8]) -> bool {
-    frame.starts_with(&[3, 2])
+/// Of the questions that are understood there.
+fn version(service: &str) -> u8 {
+    if service == "admin" { 4 } else { 1 }
+}
+
+/// The third answer of ADMIN, and the second of JOIN.
+fn is_refusal(service: &str, frame: &[u8]) -> bool {
+    let refused = if service == "admin" { 2 } else { 1 };
+    frame.starts_with(&[version(service), refused])
 }
 
 fn framed(payload: &[u8]) -> Vec<u8> {

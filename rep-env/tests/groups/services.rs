@@ -60,7 +60,7 @@ fn names_that_are_taken_or_the_node_s_own_are_refused() {
     let env = world.env(0);
     env.register_service("echo", Arc::new(Echo)).unwrap();
     let long = "n".repeat(256);
-    for name in ["echo", "peer", "feeder", "admin", "restore", "", &long] {
+    for name in ["echo", "peer", "feeder", "admin", "restore", "join", "", &long] {
         let refused = env.register_service(name, Arc::new(Echo)).unwrap_err();
         assert!(matches!(refused, Error::Invalid { .. }), "{name}: {refused}");
     }

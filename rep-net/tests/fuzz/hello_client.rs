@@ -66,6 +66,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         RefuseReason::Busy,
         RefuseReason::TooManyChannels,
         RefuseReason::NotMember { detail: detail.clone() },
+        RefuseReason::NotAdministrator { detail: detail.clone() },
         RefuseReason::Malformed { detail: HelloError::WrongMagic.to_string() },
         RefuseReason::Other(detail),
     ]

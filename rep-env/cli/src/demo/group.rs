@@ -177,7 +177,8 @@ impl Group {
         }
         self.home.keep();
         let rep = std::env::current_exe().unwrap_or_else(|_| "rep".into());
-        println!("    {} status {}", rep.display(), self.places[0].address);
+        let (address, words) = (&self.places[0].address, self.how.words_to_ask());
+        println!("    {} status {address}{words}", rep.display());
         println!("    kill{pids}; rm -r {}", self.home.path().display());
     }
 }

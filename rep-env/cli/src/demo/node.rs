@@ -13,9 +13,13 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use rep_env::admin::{AdminClient, AppliedDigest, StatusReport};
 use rep_env::net::Address;
+#[cfg(feature = "tls")]
+use rep_env::net::Identity;
 use rep_env::net::mem::Hub;
 use rep_env::{RepConfig, ReplicatedEnvironment};
 use signal_hook::consts::SIGKILL;
+#[cfg(feature = "tls")]
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -93,24 +97,42 @@ impl Certs {
         transport: Transport,
     ) -> anyhow::Result<Self> {
         let dir = home.path().join("certs");
-        let nodes: Vec<String> = (1..=count).map(name).collect();
+        let mut nodes: Vec<String> = (1..=count).map(name).collect();
+        nodes.push(administrator());
         certs::make_all(&dir, GROUP, &nodes)?;
         Ok(Certs { dir, transport })
     }
 
     fn tell(&self, command: &mut Command, place: &Place) {
-        if let Some(spoken) = self.transport.to_possible_value() {
-            command.arg("--transport").arg(spoken.get_name());
-        }
-        command.arg("--tls-ca").arg(certs::authorities(&self.dir));
-        command.arg("--tls-identity").arg(certs::identity(&self.dir, &place.name));
+        command.args(self.flags(&place.name));
     }
 
-    fn trust(&self, place: &Place) -> Trust {
-        let (ca, identity) =
-            (certs::authorities(&self.dir), certs::identity(&self.dir, &place.name));
-        Trust::of(self.transport, ca, identity)
+    /// What a command has to be told to be whom that certificate names.
+    fn flags(&self, name: &str) -> Vec<OsString> {
+        let spoken = self.transport.to_possible_value();
+        let spoken = spoken.map(|spoken| ["--transport".into(), spoken.get_name().into()]);
+        let mut flags: Vec<OsString> = spoken.into_iter().flatten().collect();
+        flags.extend(["--tls-ca".into(), certs::authorities(&self.dir).into()]);
+        flags.extend(["--tls-identity".into(), certs::identity(&self.dir, name).into()]);
+        flags
     }
+
+    /// Whoever asks the members: they answer an administrator alone.
+    fn trust(&self) -> Trust {
+        let identity = certs::identity(&self.dir, &administrator());
+        Trust::of(self.transport, certs::authorities(&self.dir), identity)
+    }
+
+    fn words(&self) -> String {
+        let flags = self.flags(&administrator());
+        flags.iter().map(|flag| format!(" {}", flag.to_string_lossy())).collect()
+    }
+}
+
+/// The demo itself, as its members' certificates know it.
+#[cfg(feature = "tls")]
+fn administrator() -> String {
+    Identity::administrator(GROUP, "demo").node().to_owned()
 }
 
 #[cfg(not(feature = "tls"))]
@@ -119,7 +141,11 @@ impl Certs {
         match *self {}
     }
 
-    fn trust(&self, _place: &Place) -> Trust {
+    fn trust(&self) -> Trust {
+        match *self {}
+    }
+
+    fn words(&self) -> String {
         match *self {}
     }
 }
@@ -138,6 +164,14 @@ impl How {
         }
     }
 
+    /// What `rep status` has to be told to be answered.
+    pub(super) fn words_to_ask(&self) -> String {
+        match self {
+            How::Processes { certs: Some(certs), .. } => certs.words(),
+            How::Processes { certs: None, .. } | How::Threads(_) => String::new(),
+        }
+    }
+
     pub(super) fn status(&self, place: &Place) -> anyhow::Result<StatusReport> {
         Ok(self.admin(place)?.status(PATIENCE)?)
     }
@@ -149,7 +183,7 @@ impl How {
     fn admin(&self, place: &Place) -> anyhow::Result<AdminClient> {
         let client = match self {
             How::Processes { certs: Some(certs), .. } => {
-                certs.trust(place).connect(&place.address, PATIENCE)?
+                certs.trust().connect(&place.address, PATIENCE)?
             }
             How::Processes { certs: None, .. } => {
                 Trust::default().connect(&place.address, PATIENCE)?

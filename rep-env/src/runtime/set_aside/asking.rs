@@ -3,8 +3,8 @@
 //! Setting aside is giving up: where the others have no master, what lies here may be what they are waiting for. A member that runs is not opened again before that was
 //! asked (decision 31); one that was ended in between asks here.
 
-use crate::admin::AdminClient;
 use crate::config::RepConfig;
+use crate::join::JoinClient;
 use crate::runtime::start::transport_of;
 use rep_net::Transport;
 use std::time::{Duration, Instant};
@@ -41,10 +41,9 @@ fn stays_so(election_timeout: Duration, mut is_so: impl FnMut() -> bool) -> bool
 }
 
 fn has_a_master(transport: &dyn Transport, config: &RepConfig, address: &str) -> bool {
-    let client = AdminClient::connect_as(transport, &config.name, address, ANSWER_WITHIN);
-    let report = client.and_then(|client| client.status(ANSWER_WITHIN));
-    let report = report.ok().filter(|report| report.group_name == config.group);
-    let master = report.and_then(|report| report.master);
+    let me = (&*config.group, &*config.name);
+    let client = JoinClient::connect(transport, me, address, ANSWER_WITHIN);
+    let master = client.and_then(|client| client.master(ANSWER_WITHIN)).ok().flatten();
     master.is_some_and(|master| master.name != config.name)
 }
 

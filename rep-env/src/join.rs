@@ -1,0 +1,323 @@
+//! What nodes ask one another that are no members of one group yet, or may be none any more: the service `join`.
+//!
+//! How a node comes to be a member: two ways, one end. A node asks a member to be admitted ([`Question::Join`]) and is answered with the
+//! membership that has it; or the master, told by an operator, asks the node who it is ([`Question::Introduce`]) and tells it afterwards
+//! ([`Question::Admit`]). And a member whose directory is damaged asks whether the group goes on without it ([`Question::Master`]).
+//!
+//! These are nodes' questions, asked under nodes' names, and they are all: what an operator wants to know or to have done is the service
+//! [`admin`](crate::admin)'s, which takes other certificates. Where the transport proves names, a node is
+//!
+//! - admitted under the name that it has proved;
+//! - told that it was admitted by one who belongs to what it is told, and only if it was started to wait for that;
+//! - told who is master if it belongs to the group, as far as is known here;
+//! - told who the node is that it has reached, whoever it is: a newcomer knows no members yet.
+
+mod client;
+
+pub(crate) use client::{Answered, JoinClient};
+
+use crate::error::Error;
+use crate::member::Member;
+use crate::questions::{BadFrame, Room, serve};
+use crate::runtime::inbox::Input;
+use crate::runtime::restore::question;
+use crate::runtime::shared::Shared;
+use rep_net::{Channel, Hello, Identity, RefuseReason, ServiceHandler};
+use rep_node::{Change, MemberType, Membership, Newcomer};
+use rep_vlsn::Incarnation;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The service's name.
+pub(crate) const JOIN_SERVICE: &str = "join";
+
+const VERSION: u8 = 1;
+/// Callers served at a time; one more is told `Busy`.
+const CALLERS_MAX: usize = 16;
+/// Callers among them that are no members, and that prove who they are: they may be many, and must not keep members out.
+const STRANGERS_MAX: usize = 4;
+/// A master has so long to make a learner of who asks; who is not answered asks again.
+const JOIN_MAX: Duration = Duration::from_secs(10);
+
+/// What may be asked. New questions are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Question {
+    /// Who is master, as far as is known there?
+    Master,
+    /// Who is there?
+    Introduce,
+    /// To be admitted.
+    Join(Wish),
+    /// Whoever is there was admitted: the membership that has it, as nodes keep it.
+    Admit(Vec<u8>),
+}
+
+/// The answers. New ones are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Reply {
+    Master(Option<Member>),
+    Refused(Refusal),
+    Introduction(Box<Introduction>),
+    /// Who belongs from now on, the caller among them, as the node keeps it.
+    Admitted(Vec<u8>),
+    /// Ask the master, if it is known.
+    NotMaster(Option<Member>),
+    /// The node knows that it was admitted.
+    Entered,
+}
+
+/// Why there is no other answer. New reasons are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+enum Refusal {
+    #[error("that is no question: {0}")]
+    NoQuestion(BadFrame),
+    #[error("who is master is told to members")]
+    NotMember,
+    #[error("a node joins under the name that its certificate has")]
+    AnotherName,
+    /// Anybody with a certificate of the group could say so to one that is about to found it, or to join it by asking.
+    #[error("this node was not started to wait for somebody to add it")]
+    NotWaiting,
+    #[error("who was admitted is told so by a member")]
+    NotOfIt,
+    #[error("there is no group yet, as far as this node knows")]
+    NoGroup,
+    #[error(
+        "it is recorded as a member that holds no data, and asks for some: an administrator removes that member first"
+    )]
+    AsksForMore,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What a node would like to be in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    pub(crate) name: String,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) address: String,
+    #[serde(with = "crate::membership::by_name")]
+    pub(crate) kind: MemberType,
+    pub(crate) priority: u32,
+}
+
+impl Wish {
+    /// Whether the group has somebody of that name who is given no data, and who asks for it.
+    fn asks_for_more(&self, recorded: &Membership) -> bool {
+        let member = recorded.named(&self.name);
+        self.kind.holds_data() && member.is_some_and(|member| !member.kind.holds_data())
+    }
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Introduction {
+    pub(crate) wish: Wish,
+    /// Whether it has never belonged to a group.
+    pub(crate) is_unborn: bool,
+}
+
+/// Answers for one node.
+pub(crate) struct Join {
+    shared: Arc<Shared>,
+    wish: Wish,
+    /// Whether it was started to wait until somebody adds it.
+    awaits: bool,
+    /// Whether who calls has proved the name that it has.
+    proves_names: bool,
+    callers: Room,
+    strangers: Room,
+}
+
+impl Join {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (wish, awaits): (Wish, bool),
+        proves_names: bool,
+    ) -> Self {
+        let (callers, strangers) = (Room::new(CALLERS_MAX), Room::new(STRANGERS_MAX));
+        Join { shared, wish, awaits, proves_names, callers, strangers }
+    }
+
+    /// Whether that caller has proved to be no member, as far as is known here.
+    fn is_stranger(&self, hello: &Hello) -> bool {
+        self.proves_names && self.shared.directory.id_of(&hello.node).is_none()
+    }
+
+    /// Why that caller gets no answer, if so. Looked at for each question: a member may be removed while it asks.
+    fn refusal(&self, question: &Question, hello: &Hello) -> Option<Refusal> {
+        if !self.proves_names {
+            return None;
+        }
+        match question {
+            Question::Master => self.is_stranger(hello).then_some(Refusal::NotMember),
+            Question::Introduce => None,
+            Question::Join(wish) => (wish.name != hello.node).then_some(Refusal::AnotherName),
+            Question::Admit(_) if !self.awaits => Some(Refusal::NotWaiting),
+            Question::Admit(made) => (!is_of(made, &hello.node)).then_some(Refusal::NotOfIt),
+        }
+    }
+
+    fn answer(&self, question: Question) -> Result<Reply, Refusal> {
+        match question {
+            Question::Master => match self.shared.ask_status() {
+                Some(status) => {
+                    let master = status.master.and_then(|id| self.shared.directory.member(id));
+                    Ok(Reply::Master(master))
+                }
+                None => Err(Refusal::Failed("the node does not answer".to_owned())),
+            },
+            Question::Introduce => {
+                let is_unborn = self.shared.recorded.lock().is_none();
+                let introduction = Introduction { wish: self.wish.clone(), is_unborn };
+                Ok(Reply::Introduction(Box::new(introduction)))
+            }
+            Question::Join(wish) => self.join(wish),
+            Question::Admit(membership) => self.enter(&membership),
+        }
+    }
+
+    fn join(&self, wish: Wish) -> Result<Reply, Refusal> {
+        let recorded = self.shared.recorded.lock().clone();
+        let recorded = recorded.ok_or(Refusal::NoGroup)?;
+        if wish.asks_for_more(&recorded) {
+            return Err(Refusal::AsksForMore);
+        }
+        let Wish { name, incarnation, address, kind, priority } = wish;
+        let newcomer = Newcomer { name, incarnation, address, kind, priority };
+        match self.shared.change_membership(Change::Add(newcomer), JOIN_MAX, false) {
+            Ok(made) => Ok(Reply::Admitted(made.encode().to_vec())),
+            Err(error) => unfulfilled(error),
+        }
+    }
+
+    /// This node was admitted, somebody says.
+    fn enter(&self, membership: &[u8]) -> Result<Reply, Refusal> {
+        let membership = Membership::decode(membership).map_err(Refusal::Failed)?;
+        let (asked, answer) = question();
+        let membership = Box::new(membership);
+        self.shared.inbox.control(Input::Admitted { membership, answer: Some(answer) });
+        match asked.wait() {
+            Some(Ok(())) => Ok(Reply::Entered),
+            Some(Err(error)) => Err(Refusal::Failed(error.to_string())),
+            None => unfulfilled(self.shared.over()),
+        }
+    }
+}
+
+fn unfulfilled(error: Error) -> Result<Reply, Refusal> {
+    match error {
+        Error::NotMaster { master } => Ok(Reply::NotMaster(master)),
+        error => Err(Refusal::Failed(error.to_string())),
+    }
+}
+
+fn is_of(membership: &[u8], name: &str) -> bool {
+    Membership::decode(membership).is_ok_and(|membership| membership.named(name).is_some())
+}
+
+impl ServiceHandler for Join {
+    fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
+        if self.shared.is_closing() {
+            return Err(RefuseReason::Closing);
+        }
+        if self.proves_names && Identity::administrator_of(&hello.node).is_some() {
+            let detail = "an administrator is no node, and asks over the service admin".to_owned();
+            return Err(RefuseReason::NotMember { detail });
+        }
+        self.callers.check()?;
+        if self.is_stranger(hello) { self.strangers.check() } else { Ok(()) }
+    }
+
+    fn accept(&self, hello: Hello, channel: Arc<dyn Channel>) {
+        let is_stranger = self.is_stranger(&hello);
+        let place = self.callers.enter();
+        let among_strangers = is_stranger.then(|| self.strangers.enter());
+        if place.is_none() || among_strangers.as_ref().is_some_and(Option::is_none) {
+            return channel.close();
+        }
+        serve(&*channel, VERSION, |asked| {
+            let answered = asked.map_err(Refusal::NoQuestion).and_then(|question| {
+                match self.refusal(&question, &hello) {
+                    Some(why) => Err(why),
+                    None => self.answer(question),
+                }
+            });
+            answered.unwrap_or_else(Reply::Refused)
+        });
+    }
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join").field("node", &self.shared.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::questions::encode;
+    use rep_vlsn::NodeId;
+
+    fn wish(kind: MemberType) -> Wish {
+        let (name, address) = ("n3".to_owned(), "h:1".to_owned());
+        Wish { name, incarnation: Incarnation([2; 16]), address, kind, priority: 0 }
+    }
+
+    #[test]
+    fn who_is_given_no_data_gets_none_by_asking_to_be_another() {
+        let id = NodeId::new(3);
+        let recorded = |kind| {
+            let member = rep_node::Member {
+                id,
+                name: "n3".to_owned(),
+                incarnation: Incarnation([1; 16]),
+                address: "h:1".to_owned(),
+                kind,
+                priority: 0,
+                attributes: Default::default(),
+            };
+            Membership {
+                group: Default::default(),
+                at: Default::default(),
+                members: [(id, member)].into(),
+                next_id: NodeId::new(4),
+                quorums: Default::default(),
+                removed: vec![],
+            }
+        };
+        use MemberType::{Arbiter, Electable, Monitor, Secondary};
+        for (has, wants, refused) in [
+            (Monitor, Electable, true),
+            (Monitor, Secondary, true),
+            (Arbiter, Electable, true),
+            (Monitor, Monitor, false),
+            (Secondary, Electable, false),
+        ] {
+            assert_eq!(wish(wants).asks_for_more(&recorded(has)), refused, "{has:?} {wants:?}");
+        }
+    }
+
+    /// Nodes of another build read them: what is on the wire stays what it is as long as the version does.
+    #[test]
+    fn questions_and_answers_are_written_as_they_always_were() {
+        let said = |question: &Question| encode(VERSION, question).to_vec();
+        assert_eq!(said(&Question::Master), [1, 0]);
+        assert_eq!(said(&Question::Introduce), [1, 1]);
+        let join = said(&Question::Join(wish(MemberType::Electable)));
+        assert_eq!(join[..5], [1, 2, 2, b'n', b'3']);
+        assert!(join.ends_with(b"\x03h:1\x09electable\x00"), "{join:?}");
+        assert_eq!(said(&Question::Admit(vec![7])), [1, 3, 1, 7]);
+        let told = |reply: &Reply| encode(VERSION, reply).to_vec();
+        assert_eq!(told(&Reply::Master(None)), [1, 0, 0]);
+        assert_eq!(told(&Reply::Refused(Refusal::NoQuestion(BadFrame::TooLong))), [1, 1, 0, 0]);
+        assert_eq!(told(&Reply::Refused(Refusal::NotMember)), [1, 1, 1]);
+        assert_eq!(told(&Reply::Refused(Refusal::Failed("x".into()))), [1, 1, 7, 1, b'x']);
+        assert_eq!(told(&Reply::Admitted(vec![7])), [1, 3, 1, 7]);
+        assert_eq!(told(&Reply::NotMaster(None)), [1, 4, 0]);
+        assert_eq!(told(&Reply::Entered), [1, 5]);
+    }
+}
