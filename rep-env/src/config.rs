@@ -529,7 +529,8 @@ mod tests {
             assert_eq!(refused(lone().join(["a:1"])), "advertise", "{nowhere}");
             assert_eq!(refused(lone().bootstrap()), "advertise", "{nowhere}");
             assert_eq!(refused(lone().advertise(nowhere).bootstrap()), "advertise", "{nowhere}");
-            assert_eq!(refused(lone().members([format!("n1={nowhere}")])), "members", "{nowhere}");
+            let listed = [format!("n1={nowhere}"), "n2=h:7002".to_owned()];
+            assert_eq!(refused(lone().members(listed)), "members", "{nowhere}");
             assert!(lone().advertise("h:7001").join(["a:1"]).build().is_ok(), "{nowhere}");
         }
     }

@@ -11,7 +11,7 @@
 mod tests;
 
 use crate::error::Error;
-use crate::runtime::home::{self, IDENTITY_CELL, Identity, PAST_CELL, PROMISE_CELL};
+use crate::runtime::home::{self, DISOWNED_CELL, IDENTITY_CELL, Identity, PAST_CELL, PROMISE_CELL};
 use bytes::Bytes;
 use rep_node::rep_stream::restore::Staging;
 use rep_node::{Fence, Forced, Membership, Remains};
@@ -75,6 +75,8 @@ pub struct Findings {
     pub known_durable: Vlsn,
     /// What the store holds, if there is one.
     pub applied: Option<LogPoint>,
+    /// A master has told that this is an older image of the member's home, in these words: entries that were acknowledged may be missing.
+    pub disowned: Option<String>,
     /// An earlier order was begun and is not complete.
     pub begun: bool,
     /// The members that are left, all of them voters.
@@ -211,7 +213,9 @@ fn examine_on<D: Disk>(
         Some(_) if is_as_ordered(&remains, order)? => Plan::Finish,
         _ => Plan::Force(Box::new(remains.force(&order.survivors, order.even_without_a_vote)?)),
     };
-    Ok(findings(identity, &remains, &log, applied, plan))
+    let disowned = cell(disk, DISOWNED_CELL, path)?.filter(|why| !why.is_empty());
+    let disowned = disowned.map(|why| String::from_utf8_lossy(&why).into_owned());
+    Ok(Findings { disowned, ..findings(identity, &remains, &log, applied, plan) })
 }
 
 fn remains<D: Disk>(
@@ -260,6 +264,7 @@ fn findings(
         torn: log.torn.is_some(),
         known_durable: mark.max(applied.map_or(Vlsn::NULL, |applied| applied.vlsn)),
         applied,
+        disowned: None,
         begun: remains.begun,
         survivors: membership.members.values().map(Recorded::from).collect(),
         cast_out: cast_out.iter().map(Recorded::from).collect(),
@@ -294,6 +299,11 @@ fn force_on<D: Disk>(
         // A log that ends with the opening of that term would outrank those that hold more, under members who could follow it.
         forcing.store(&fence).map_err(store_error)?;
         append(log, forced, time_ms).map_err(|error| not_written(&error, path))?;
+    }
+    if found.disowned.is_some() {
+        // There is nothing better, or the order would not have been given.
+        let (mut disowned, _) = home::open_cell(disk, DISOWNED_CELL, path)?;
+        disowned.store(b"").map_err(|error| home::cell_error(error, DISOWNED_CELL, path))?;
     }
     forcing.store(b"").map_err(store_error)?;
     Ok(found)

@@ -123,9 +123,10 @@ impl AckTable {
         }
     }
 
-    /// Whether the member came back with less than it had acknowledged.
-    pub fn is_suspended(&self, member: NodeId) -> bool {
-        self.members.get(&member).is_some_and(|entry| entry.suspended)
+    /// Whether the member came back, in this incarnation, with less than it had acknowledged.
+    pub fn is_suspended(&self, member: NodeId, incarnation: Incarnation) -> bool {
+        let entry = self.members.get(&member);
+        entry.is_some_and(|entry| entry.suspended && entry.incarnation == incarnation)
     }
 
     /// The highest entry that `need` of the voters hold on stable storage.

@@ -325,9 +325,9 @@ impl Feeder {
         self.send(FeederMessage::Watermarks { connection, dvlsn, cvlsn });
     }
 
-    fn need_restore(&mut self, first: Vlsn) {
+    fn need_restore(&mut self, first: Vlsn, last: LogPoint) {
         self.send(FeederMessage::NeedsRestore { connection: self.connection, first });
-        self.outputs.push_back(FeederOutput::NeedsRestore { first });
+        self.outputs.push_back(FeederOutput::NeedsRestore { first, last });
         self.phase = Phase::Restore;
         self.window.clear();
     }

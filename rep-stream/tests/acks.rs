@@ -66,13 +66,13 @@ fn a_rolled_back_image_counts_for_nothing_until_it_is_somebody_new() {
     let node = NodeId::new(2);
     let image = RolledBackImage { acked: at(7), now: at(5) };
     assert_eq!(acks.reconnected(node, FIRST, at(5)), Err(image));
-    assert!(acks.is_suspended(node));
+    assert!(acks.is_suspended(node, FIRST) && !acks.is_suspended(node, SECOND));
     assert!(!acks.observe(node, FIRST, at(9), at(9)), "its acknowledgements are not taken");
     assert_eq!(acks.durable(nodes(1..=2), 2), Vlsn::NULL);
     let again = RolledBackImage { acked: at(7), now: at(9) };
     assert_eq!(acks.reconnected(node, FIRST, at(9)), Err(again), "catching up is no excuse");
     assert_eq!(acks.reconnected(node, SECOND, at(0)), Ok(()));
-    assert!(!acks.is_suspended(node));
+    assert!(!acks.is_suspended(node, FIRST) && !acks.is_suspended(node, SECOND));
     assert!(acks.observe(node, SECOND, at(9), at(9)));
     assert_eq!(acks.durable(nodes(1..=2), 2), Vlsn::new(9));
 }

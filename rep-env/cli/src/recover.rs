@@ -120,6 +120,9 @@ impl Display for Told<'_> {
         if self.0.torn {
             writeln!(f, "         behind it lies what was never synced, which will be cut")?;
         }
+        if let Some(why) = &self.0.disowned {
+            writeln!(f, "         {why}: what it had acknowledged may be missing")?;
+        }
         match self.0.applied {
             Some(applied) => writeln!(f, "store    it has applied {applied}")?,
             None => {

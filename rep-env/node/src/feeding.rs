@@ -297,11 +297,11 @@ impl Node {
                 }
             }
             FeederOutput::InSync { at } => self.replica_in_sync(now, peer, at),
-            FeederOutput::NeedsRestore { first } => {
-                self.refused_by(
-                    peer,
-                    format!("it needs a restore: the log begins at {first} here"),
-                );
+            FeederOutput::NeedsRestore { first, last } => {
+                if !self.is_refused_image(now, peer, last) {
+                    let why = format!("it needs a restore: the log begins at {first} here");
+                    self.refused_by(peer, why);
+                }
             }
             FeederOutput::Close(reason) => {
                 self.refused_by(peer, reason.to_string());
@@ -311,28 +311,11 @@ impl Node {
         }
     }
 
-    /// A replica is past sync-up. One that holds less than it acknowledged earlier, in the same incarnation, is a
-    /// rolled-back image: it counts for nothing.
+    /// A replica is past sync-up. What a secondary has acknowledged is for its master to compare, and not for a relay.
     fn replica_in_sync(&mut self, now: Duration, peer: NodeId, at: LogPoint) {
-        let Some(reign) = &mut self.reign else { return self.relay_in_sync(now, peer) };
-        let Some(fed) = reign.fed.get_mut(&peer) else { return };
-        match reign.acks.reconnected(peer, fed.incarnation, at) {
-            Ok(()) => {
-                fed.in_sync = true;
-                fed.heard = now;
-                self.refusals.remove(&peer);
-            }
-            Err(image) => {
-                self.refused_by(peer, image.to_string());
-                self.fed_lost(peer);
-                self.drop_link(peer, Slot::Fed);
-                self.tell_image(now, peer, image.acked);
-            }
+        if self.is_refused_image(now, peer, at) {
+            return;
         }
-    }
-
-    /// What a secondary has acknowledged is for its master to compare.
-    fn relay_in_sync(&mut self, now: Duration, peer: NodeId) {
         if let Some(fed) = self.fed_mut().and_then(|fed| fed.get_mut(&peer)) {
             (fed.in_sync, fed.heard) = (true, now);
             self.refusals.remove(&peer);

@@ -14,8 +14,23 @@ use rep_vlsn::{LogPoint, NodeId, mutant, sometimes};
 use std::time::Duration;
 
 impl Node {
+    /// A member's log ends at `last`. Whether that is less than this master has counted of that incarnation: then it is refused.
+    pub(crate) fn is_refused_image(&mut self, now: Duration, peer: NodeId, last: LogPoint) -> bool {
+        let Some(reign) = &mut self.reign else { return false };
+        let Some(fed) = reign.fed.get(&peer) else { return false };
+        let Err(image) = reign.acks.reconnected(peer, fed.incarnation, last) else {
+            reign.images.remove(&peer);
+            return false;
+        };
+        self.refused_by(peer, image.to_string());
+        self.fed_lost(peer);
+        self.drop_link(peer, Slot::Fed);
+        self.tell_image(now, peer, image.acked);
+        true
+    }
+
     /// A member ends behind what was `counted` of it.
-    pub(crate) fn tell_image(&mut self, now: Duration, peer: NodeId, counted: LogPoint) {
+    fn tell_image(&mut self, now: Duration, peer: NodeId, counted: LogPoint) {
         let stands = self.reign.as_mut().is_some_and(|reign| reign.stands_without(peer, now));
         let open = self.links.get(peer, Slot::Peer).copied();
         let Some(open) = open.filter(|_| stands || mutant!("image-told-in-haste")) else { return };
@@ -23,8 +38,11 @@ impl Node {
         self.send(open.link, Message::TurnedAway(TurnedAway::Image { incarnation, counted }));
     }
 
-    /// A member has counted more of this log than it holds.
+    /// A member says that it has counted more of this log than it holds. Masters alone count, and nothing of a later term than this node knows.
     pub(crate) fn is_image(&mut self, by: NodeId, counted: LogPoint) {
+        if !self.follows(by) || counted.term > self.term() {
+            return;
+        }
         let ends = self.log.last();
         // The word may come late: to a master that was elected since, or to a log that has it all by now.
         if self.is_over() || self.reign.is_some() || ends >= counted {

@@ -51,7 +51,7 @@ pub(crate) struct Reign {
     sent: VecDeque<Round>,
     answered: BTreeMap<NodeId, u64>,
     /// Members that are older images of themselves, and since when that is known.
-    images: BTreeMap<NodeId, Duration>,
+    pub(crate) images: BTreeMap<NodeId, Duration>,
     confirmed_round: u64,
     /// Mastership was confirmed by a commit quorum at this moment, measured from what it answered.
     confirmed: Duration,
@@ -302,7 +302,7 @@ impl Node {
         if round > reign.round {
             return Err(PeerError::Malformed("a reply to a heartbeat that was never sent"));
         }
-        if reign.acks.is_suspended(peer) && !mutant!("reign-heard-by-an-image") {
+        if reign.acks.is_suspended(peer, open.incarnation) && !mutant!("reign-heard-by-an-image") {
             return Ok(());
         }
         let answered = reign.answered.entry(peer).or_default();

@@ -6,7 +6,7 @@ mod harness;
 mod images;
 
 use harness::Group;
-use rep_node::{Link, Message, Service, TurnedAway};
+use rep_node::{Link, Message, NodeState, Service, TurnedAway};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 
 #[test]
@@ -20,22 +20,33 @@ fn an_older_image_does_not_keep_its_master() {
 }
 
 #[test]
+fn an_older_image_that_only_a_copy_could_help_is_found_out_too() {
+    images::an_older_image_that_only_a_copy_could_help_is_found_out_too();
+}
+
+#[test]
 fn the_word_is_taken_by_whom_it_is_true_of_alone() {
     let mut group = Group::new(&["n1", "n2", "n3"]);
     group.start_all();
     group.run_until("a master", |group| group.master().is_some());
     let master = group.master().unwrap();
-    let replica = group.ids().into_iter().find(|id| *id != master).unwrap();
-    let me = |group: &Group, id: NodeId| group.machines[&id].incarnation;
+    let others: Vec<NodeId> = group.ids().into_iter().filter(|id| *id != master).collect();
+    let [replica, other] = others[..] else { panic!("{others:?}") };
+    group.run_until("both follow", |group| {
+        others.iter().all(|id| group.node(*id).state() == NodeState::Replica)
+    });
+    let me = |id: NodeId| group.machines[&id].incarnation;
     let counted = group.node(master).log().last();
-    let beyond = LogPoint::new(Term::new(99), Vlsn::new(99));
+    let more = LogPoint::new(counted.term, Vlsn::new(counted.vlsn.get() + 9));
+    let to_come = LogPoint::new(Term::new(99), more.vlsn);
     let cases = [
-        (replica, Incarnation([9; 16]), beyond, "of another directory"),
-        (replica, me(&group, replica), counted, "it has all of that"),
-        (master, me(&group, master), beyond, "it reigns"),
+        ((master, replica), Incarnation([9; 16]), more, "of another directory"),
+        ((master, replica), me(replica), counted, "it has all of that"),
+        ((master, replica), me(replica), to_come, "nobody has counted that yet"),
+        ((other, replica), me(replica), more, "who is no master counts nothing"),
+        ((replica, master), me(master), more, "it reigns"),
     ];
-    for (to, incarnation, counted, why) in cases {
-        let from = if to == master { replica } else { master };
+    for ((from, to), incarnation, counted, why) in cases {
         let link: Link = group.peer_link(to, from);
         assert_eq!(link.service, Service::Peer);
         let word = Message::TurnedAway(TurnedAway::Image { incarnation, counted });

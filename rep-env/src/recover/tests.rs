@@ -236,3 +236,15 @@ fn a_copy_that_waits_to_be_put_in_place_is_not_written_beside() {
     assert!(matches!(refused, NotRecovered::CopyWaits { .. }), "{refused}");
     assert!(opens(&disk) && entries(&disk) == before && fence(&disk) == promised);
 }
+
+/// An image that was told so, and is all that is left: its quorum was forced, and then it did not open.
+#[test]
+fn what_is_left_may_be_an_older_image_that_was_told_so() {
+    let (_dir, disk) = left_behind();
+    let (mut disowned, _) = home::open_cell(&disk, home::DISOWNED_CELL, Path::new("")).unwrap();
+    disowned.store(b"an older image").unwrap();
+    let is_refused = || home::refuse_disowned(&disk, Path::new("")).is_err();
+    assert!(is_refused());
+    assert_eq!(force(&disk).unwrap().disowned.as_deref(), Some("an older image"));
+    assert!(!is_refused());
+}

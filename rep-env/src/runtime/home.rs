@@ -24,8 +24,8 @@ pub(crate) const PLACE_CELL: &str = "place";
 /// Every cell but the identity, also that of the log.
 pub(crate) const CELLS: [&str; 6] =
     [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, DISOWNED_CELL, CUT_CELL];
-/// It holds why the directory must not be opened again as what it was: it is an older image of itself.
-const DISOWNED_CELL: &str = "disowned";
+/// It holds why the directory must not be opened again as what it was: it is an older image of itself. Empty once a quorum was forced with it all the same.
+pub(crate) const DISOWNED_CELL: &str = "disowned";
 const CUT_CELL: &str = "cut";
 const IDENTITY_VERSION: u8 = 1;
 
@@ -149,9 +149,10 @@ pub(super) fn check_cells<D: Disk>(disk: &D, path: &Path) -> Result<(), Error> {
 }
 
 /// The cell, if nothing has been written into it.
-fn refuse_disowned<D: Disk>(disk: &D, path: &Path) -> Result<DurableCell<D>, Error> {
+pub(crate) fn refuse_disowned<D: Disk>(disk: &D, path: &Path) -> Result<DurableCell<D>, Error> {
     match open_cell(disk, DISOWNED_CELL, path)? {
         (cell, None) => Ok(cell),
+        (cell, Some(why)) if why.is_empty() => Ok(cell),
         (_, Some(why)) => {
             Err(Error::Damaged { what: "home", detail: String::from_utf8_lossy(&why).into_owned() })
         }

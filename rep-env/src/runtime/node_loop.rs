@@ -160,7 +160,7 @@ impl NodeLoop {
         if self.node.next_timeout().is_some_and(|(at, _)| at <= now) {
             self.node.handle_timeout(now);
         }
-        if let Some(what) = scrubber::outgrown(&self.shared) {
+        if let Some(what) = scrubber::outgrown(&self.shared, || self.node.status(now)) {
             self.damage_found(now, &what);
         }
         self.carry_out(now);
@@ -273,6 +273,8 @@ impl NodeLoop {
         self.shared.directory.become_number(me);
         self.shared.know(self.node.contacts().cloned().collect());
         self.hands.disks = disks;
+        // Its log is another one, and says so itself if it finds no room.
+        self.shared.disk_full.store(false, Ordering::SeqCst);
         self.to_write = None;
         for read in reads {
             self.node.read(now, read.request, read.kind, read.deadline);

@@ -128,6 +128,11 @@ fn an_older_copy_of_a_home_is_found_by_its_master_and_comes_back_as_a_new_member
     world.open(at);
     let token = world.put("alice", "2");
     world.assert_everywhere(token, "alice", "2");
+    eventually("its master's count", || {
+        let replicas = world.env(master).stats().replicas;
+        let (name, vlsn) = (format!("n{}", at + 1), token.point().vlsn.get());
+        replicas.iter().any(|it| it.name == name && it.synced >= Some(vlsn)).then_some(())
+    });
     world.close(at);
     fs::remove_dir_all(&home).unwrap();
     copy(older.path(), &home);

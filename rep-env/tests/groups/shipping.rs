@@ -281,7 +281,9 @@ fn no_member_ships_into_a_home() {
     let home = world.home(0);
     let config = || RepConfig::builder("bank", "n1").home(&home).bootstrap().listen("127.0.0.1:1");
     refused(config().ship_to(home.join("archive")));
-    refused(config().member_type(MemberType::Arbiter).ship_to(world.home(1)));
+    let joining = RepConfig::builder("bank", "n1").home(&home).join(["127.0.0.1:2"]);
+    let arbiter = joining.listen("127.0.0.1:1").member_type(MemberType::Arbiter);
+    refused(arbiter.ship_to(world.home(1)));
     config().ship_to(world.home(1)).build().unwrap();
     // A member that is not running does not lose its home to another one's archive.
     let mut other = World::new(Net::Memory, 1);

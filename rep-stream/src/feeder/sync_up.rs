@@ -54,13 +54,14 @@ impl Feeder {
         if theirs.group.is_some_and(|group| group != facts.group) {
             return self.refuse(RefuseReason::WrongGroup);
         }
-        let Some(offer) = self.offer(facts) else { return self.need_restore(facts.log.first()) };
+        let (first, last) = (facts.log.first(), theirs.last);
+        let Some(offer) = self.offer(facts) else { return self.need_restore(first, last) };
         if self.config.relay && theirs.last.vlsn > offer.last.vlsn {
             return self.refuse(RefuseReason::Behind { limit: offer.last.vlsn });
         }
-        match answer(&offer, facts.log.first(), &theirs) {
+        match answer(&offer, first, &theirs) {
             Answer::StreamAfter(matchpoint) => self.tell_matchpoint(now, matchpoint, offer, facts),
-            Answer::NeedsRestore => self.need_restore(facts.log.first()),
+            Answer::NeedsRestore => self.need_restore(first, last),
             Answer::Refuse(reason) => self.refuse(reason),
         }
         self.attributes = theirs.attributes;

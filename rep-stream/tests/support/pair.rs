@@ -393,7 +393,7 @@ impl Pair {
                 self.with_feeder(|feeder, now, facts| feeder.pump(now, facts));
             }
             FeederOutput::InSync { at } => self.trace.push(format!("F: in sync at {at}")),
-            FeederOutput::NeedsRestore { first } => {
+            FeederOutput::NeedsRestore { first, .. } => {
                 self.trace.push(format!("F: needs restore, log begins at {first}"));
             }
             FeederOutput::Close(reason) => {

@@ -1,7 +1,7 @@
 //! `rep serve --config`, `--set`, and the page that lists what they know.
 
 use crate::commands::refusal;
-use crate::group::{Group, eventually, rep, wait};
+use crate::group::{Group, connect, eventually, rep, wait};
 use crate::line::run;
 use crate::{commands, line, password};
 use std::fs;
@@ -83,7 +83,8 @@ fn clients_are_sent_where_the_redis_port_says_that_it_is() {
     }
     eventually("a redirection", || {
         let master = group.master();
-        let mut at_replica = group.connect(1 - master);
+        let port = group.resp[1 - master].rsplit_once(':').unwrap().1;
+        let mut at_replica = connect(&format!("127.0.0.1:{port}")).ok()?;
         let name = group.name(master);
         let (_, detail) = refusal(&mut at_replica, "GET k");
         (detail == format!("{name} {}", place(&name))).then_some(())

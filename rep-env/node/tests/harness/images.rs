@@ -1,7 +1,7 @@
 //! Older images of a member's directory, and what its master and it make of that.
 
 use super::harness::Group;
-use rep_node::{Event, HaltReason, NodeState, Outcome};
+use rep_node::{Event, HaltReason, NodeState, Outcome, Retention};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ const LONG: Duration = Duration::from_secs(10);
 /// A group whose master has counted more of the first of the others than that holds by now; it is down.
 fn with_an_image() -> (Group, NodeId, [NodeId; 2]) {
     let mut group = Group::new(&["n1", "n2", "n3"]);
+    // Entries are files of one byte each.
+    group.retention = Retention { bytes: 2, age: Duration::from_secs(3600) };
     group.start_all();
     group.run_until("all are in sync", |group| {
         let follows = |id: &NodeId| group.node(*id).state() == NodeState::Replica;
@@ -61,4 +63,21 @@ pub(crate) fn an_older_image_does_not_keep_its_master() {
     assert_eq!(group.machines[&image].halted, None);
     group.run_until("a master again", |group| group.master().is_some());
     assert!(group.payloads(group.master().unwrap()).contains(&"not in the image".to_owned()));
+}
+
+/// Its master's log begins after what it ends with: it is not given a copy, with which it would go on as what it was.
+pub(crate) fn an_older_image_that_only_a_copy_could_help_is_found_out_too() {
+    let (mut group, master, [image, _]) = with_an_image();
+    for number in 0..20 {
+        group.propose(master, &format!("e{number}"));
+    }
+    group.run_for(Duration::from_secs(1));
+    let last = group.node(master).applied().vlsn;
+    group.checkpoint(master, last);
+    let ends = group.machines[&image].records.len() as u64;
+    assert!(group.machines[&master].first.get() > ends + 1, "cleaned past the image");
+    group.start(image);
+    group.run_until("it is told", |group| {
+        matches!(group.machines[&image].halted, Some(HaltReason::OlderImage { .. }))
+    });
 }

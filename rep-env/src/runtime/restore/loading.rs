@@ -24,18 +24,46 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 /// is read from its files later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The chunks that the state machine has loaded, in order. Its owner alone changes it.
+/// What the state machine has loaded.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Loaded(Arc<Mutex<Vec<ChunkId>>>);
+pub(crate) struct Loaded(Arc<Mutex<Progress>>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// The chunks that are loaded, in order. The owner of the machine alone changes this.
+    chunks: Vec<ChunkId>,
+    /// How many it was asked to load, by whichever attempt, and has not come to.
+    asked: usize,
+}
+
+/// One that it was asked to load.
+#[derive(Debug)]
+struct Waits(Loaded);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.0.lock().asked -= 1;
+    }
+}
 
 impl Loaded {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().chunks.is_empty()
+    }
+
+    /// Whether the machine has come to all that it was asked for.
+    fn is_idle(&self) -> bool {
+        self.0.lock().asked == 0
+    }
+
+    fn wait(&self) -> Waits {
+        self.0.lock().asked += 1;
+        Waits(self.clone())
     }
 
     /// How many there are, if the order begins with them; otherwise they are forgotten.
     pub(crate) fn settle<M: StateMachine>(&self, machine: &mut M, order: &[ChunkId]) -> usize {
-        let loaded = std::mem::take(&mut *self.0.lock());
+        let loaded = std::mem::take(&mut self.0.lock().chunks);
         if order.starts_with(&loaded) {
             return loaded.len();
         }
@@ -45,7 +73,7 @@ impl Loaded {
 
     /// None of them is wanted any more.
     pub(crate) fn unload<M: StateMachine>(&self, machine: &mut M) {
-        self.0.lock().clear();
+        self.0.lock().chunks.clear();
         machine.unload();
     }
 }
@@ -58,6 +86,7 @@ pub(crate) struct Load {
     id: ChunkId,
     chunk: Bytes,
     loaded: Loaded,
+    waits: Waits,
     /// Whether it is loaded.
     answer: Answer<bool>,
 }
@@ -69,20 +98,21 @@ impl Load {
     ///
     /// The machine can do nothing any more.
     pub(crate) fn carry_out<M: StateMachine>(self, machine: &mut M) -> Result<(), StoreError> {
-        let Load { at, id, chunk, loaded, answer } = self;
+        let Load { at, id, chunk, loaded, waits, answer } = self;
         if at == 0 && !loaded.is_empty() {
             loaded.unload(machine);
         }
-        let follows = loaded.0.lock().len() == at;
+        let follows = loaded.0.lock().chunks.len() == at;
         let taken = if follows { machine.load(&chunk) } else { Ok(false) };
         match &taken {
-            Ok(true) => loaded.0.lock().push(id),
+            Ok(true) => loaded.0.lock().chunks.push(id),
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "a copy is not loaded before all of it is here");
-                loaded.0.lock().clear();
+                loaded.0.lock().chunks.clear();
             }
         }
+        drop(waits);
         answer.give(matches!(taken, Ok(true)));
         match taken {
             Err(StoreError::BadChunk { .. }) | Ok(_) => Ok(()),
@@ -108,9 +138,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Where the machine has not come to what an earlier attempt asked for, this one asks for nothing: what waits at the machine is bounded.
     pub(super) fn new(tasks: Queue<Task>, loaded: Loaded) -> Ahead {
         let (held, asked) = (VecDeque::new(), VecDeque::new());
-        Ahead { tasks, loaded, next: 0, is_compared: false, held, asked, is_given_up: false }
+        let is_given_up = !loaded.is_idle();
+        Ahead { tasks, loaded, next: 0, is_compared: false, held, asked, is_given_up }
     }
 
     /// The last chunk of the order so far has come, and is kept.
@@ -142,6 +174,7 @@ impl Ahead {
             }
             if !self.await_one(PATIENCE) {
                 self.held.clear();
+                return Ok(());
             }
         }
     }
@@ -183,9 +216,12 @@ impl Ahead {
                 self.is_given_up = true;
                 break;
             };
-            staging.check_room("load a chunk of the copy", chunk.len() as u64)?;
+            // The machine may keep what it was asked for in memory for a while, and needs more room for it than its bytes.
+            let asked: usize = self.asked.iter().map(|(_, bytes)| bytes).sum();
+            staging.check_room("load a chunk of the copy", 2 * (asked + chunk.len()) as u64)?;
             let ((asked, answer), bytes) = (question(), chunk.len());
-            let load = Load { at, id: order[at], chunk, loaded: self.loaded.clone(), answer };
+            let (loaded, waits) = (self.loaded.clone(), self.loaded.wait());
+            let load = Load { at, id: order[at], chunk, loaded, waits, answer };
             if self.tasks.try_push(0, 0, Task::Load(load)).is_err() {
                 self.is_given_up = true;
                 break;
@@ -204,7 +240,7 @@ impl Ahead {
         if self.is_compared {
             return;
         }
-        let loaded = self.loaded.0.lock();
+        let loaded = &self.loaded.0.lock().chunks;
         let both = loaded.iter().zip(order).skip(self.next);
         self.next += both.take_while(|(one, other)| one == other).count();
         if self.next == loaded.len() {
@@ -362,6 +398,37 @@ mod tests {
         sink.fetch(&before, before.len() - 1);
         assert_eq!(sink.install(&after), 0);
         assert_eq!(sink.machine.digest().unwrap(), source.digest().unwrap());
+    }
+
+    #[test]
+    fn what_waits_at_a_machine_that_stands_still_is_bounded_over_all_attempts() {
+        let (source, mut sink) = (state(&[7; 20]), Sink::new());
+        let chunks = chunks(&source);
+        let order = names(&chunks);
+        for (at, chunk) in chunks.iter().enumerate() {
+            sink.staging.keep(order[at], chunk).unwrap();
+        }
+        for _ in 0..TASKS_MAX {
+            let mut ahead = Ahead::new(sink.tasks.clone(), sink.loaded.clone());
+            ahead.go_on(&order, &sink.staging).unwrap();
+        }
+        assert_eq!(sink.work(), LOADS_MAX);
+        assert_eq!(sink.fetch(&chunks, chunks.len()), chunks.len() - LOADS_MAX);
+        assert_eq!(sink.install(&chunks), chunks.len());
+    }
+
+    #[test]
+    fn a_long_chunk_at_a_machine_that_stands_still_holds_up_no_fetching() {
+        let sink = Sink::new();
+        let chunks = [Bytes::from(vec![7; WAITING_BYTES_MAX + 1]), Bytes::from_static(b"next")];
+        let order = names(&chunks);
+        let mut ahead = Ahead::new(sink.tasks.clone(), sink.loaded.clone());
+        for (at, chunk) in chunks.iter().enumerate() {
+            sink.staging.keep(order[at], chunk).unwrap();
+            ahead.hold(&order[..=at], chunk.clone());
+            ahead.go_on(&order[..=at], &sink.staging).unwrap();
+        }
+        assert_eq!(sink.tasks.len(), 1, "it is asked for no more than that");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::runtime::peers::Watch;
 use crate::runtime::shared::Shared;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use rep_net::queue::{Lane, Queue};
-use rep_node::Membership;
+use rep_node::{Membership, NodeStatus};
 use rep_vlsn::error::ReadError;
 use rep_vlsn::{NodeId, Vlsn};
 use std::collections::BTreeSet;
@@ -125,30 +125,37 @@ pub(super) fn found(shared: &Shared, place: &str, what: &str) {
     }
 }
 
-/// Of a member that has gone on with damage for the want of others: whether there are enough of them now. If so, what was found.
-pub(crate) fn outgrown(shared: &Shared) -> Option<String> {
-    let what = shared.scrubbing.borne().filter(|_| !is_needed(shared))?;
+/// Of a master that has gone on with damage for the want of others: whether there are enough of them now. If so, what was found.
+pub(crate) fn outgrown(shared: &Shared, status: impl FnOnce() -> NodeStatus) -> Option<String> {
+    let what = shared.scrubbing.borne()?;
+    let status = status();
+    let recorded = shared.recorded.lock().clone()?;
+    suffice_without(&recorded, &status).then_some(())?;
     shared.scrubbing.found(&what, &what, false);
     Some(what)
 }
 
-/// Whether there is nobody to go on with; or, of a member that goes on for that reason, not enough of them yet. Its own store covers what has
-/// rotted in its log, or it would have halted for lack of it: so nothing is lost by its being counted until then.
+/// Whether there is nobody to go on with, or was not when damage was found first: then a master decides when there is ([`outgrown`]). Its own
+/// store covers what has rotted in its log, or it would have halted for lack of it: so nothing is lost by its being counted until then.
 fn is_needed(shared: &Shared) -> bool {
     let me = shared.directory.me();
     let recorded = shared.recorded.lock();
     let Some(membership) = &*recorded else { return true };
     let others = membership.members.values().filter(|member| member.id != me);
-    let alone = !others.clone().any(|member| member.kind.is_copy());
-    alone || (shared.scrubbing.borne().is_some() && !suffice_without(membership, me))
+    !others.clone().any(|member| member.kind.is_copy()) || shared.scrubbing.borne().is_some()
 }
 
-/// Whether the other voters could elect one of them, and acknowledge what it writes.
-fn suffice_without(membership: &Membership, me: NodeId) -> bool {
+/// Whether the other voters that are here could elect one of them, and acknowledge what it writes: each has synced the very entry that makes them
+/// as many. To whoever is no master nobody says what it has synced.
+fn suffice_without(membership: &Membership, status: &NodeStatus) -> bool {
     let electorate = membership.electorate();
-    let others = membership.members.values().filter(|member| member.id != me);
+    let knows = |id: &NodeId| {
+        let member = status.members.iter().find(|member| member.id == *id);
+        member.is_some_and(|it| it.connected && it.synced >= Some(membership.at.vlsn))
+    };
+    let others = membership.members.values().filter(|member| member.id != status.me);
     let others: std::collections::BTreeMap<_, _> = others
-        .filter(|member| member.kind.votes())
+        .filter(|member| member.kind.votes() && knows(&member.id))
         .map(|member| (member.id, member.incarnation))
         .collect();
     others.len() >= electorate.commit_need && electorate.is_election_quorum(&others)
