@@ -175,7 +175,7 @@ impl Feeder {
         match why {
             SendFailed::Truncated if facts.log.contains(self.sent) => self.resume(now, facts),
             SendFailed::Truncated => self.close(CloseReason::LogTruncated),
-            SendFailed::Cleaned { first } => self.need_restore(first.max(facts.log.first())),
+            SendFailed::Cleaned { first } => self.need_restore(first.max(facts.log.first()), None),
             SendFailed::Damaged => self.close(CloseReason::LogDamaged),
         }
     }
@@ -300,7 +300,7 @@ impl Feeder {
     fn send_entries(&mut self, to: Vlsn, facts: &FeederFacts<'_>) {
         let from = self.sent.vlsn.next();
         if from < facts.log.first() {
-            return self.need_restore(facts.log.first());
+            return self.need_restore(facts.log.first(), None);
         }
         self.told = (facts.dvlsn, facts.cvlsn);
         self.tell_at = None;
@@ -325,7 +325,7 @@ impl Feeder {
         self.send(FeederMessage::Watermarks { connection, dvlsn, cvlsn });
     }
 
-    fn need_restore(&mut self, first: Vlsn, last: LogPoint) {
+    fn need_restore(&mut self, first: Vlsn, last: Option<LogPoint>) {
         self.send(FeederMessage::NeedsRestore { connection: self.connection, first });
         self.outputs.push_back(FeederOutput::NeedsRestore { first, last });
         self.phase = Phase::Restore;

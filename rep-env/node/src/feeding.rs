@@ -298,7 +298,7 @@ impl Node {
             }
             FeederOutput::InSync { at } => self.replica_in_sync(now, peer, at),
             FeederOutput::NeedsRestore { first, last } => {
-                if !self.is_refused_image(now, peer, last) {
+                if !last.is_some_and(|last| self.is_refused_image(now, peer, last)) {
                     let why = format!("it needs a restore: the log begins at {first} here");
                     self.refused_by(peer, why);
                 }

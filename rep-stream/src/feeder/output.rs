@@ -61,8 +61,8 @@ pub enum FeederOutput {
     NeedsRestore {
         /// Our first entry.
         first: Vlsn,
-        /// The replica's last one, as it says.
-        last: LogPoint,
+        /// The replica's last one, as it says, if it turned out at sync-up.
+        last: Option<LogPoint>,
     },
     /// Close the connection, after what was sent before.
     Close(CloseReason),

@@ -54,7 +54,7 @@ impl Feeder {
         if theirs.group.is_some_and(|group| group != facts.group) {
             return self.refuse(RefuseReason::WrongGroup);
         }
-        let (first, last) = (facts.log.first(), theirs.last);
+        let (first, last) = (facts.log.first(), Some(theirs.last));
         let Some(offer) = self.offer(facts) else { return self.need_restore(first, last) };
         if self.config.relay && theirs.last.vlsn > offer.last.vlsn {
             return self.refuse(RefuseReason::Behind { limit: offer.last.vlsn });

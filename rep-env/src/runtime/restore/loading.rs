@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_long_chunk_at_a_machine_that_stands_still_holds_up_no_fetching() {
-        let sink = Sink::new();
+        let mut sink = Sink::new();
         let chunks = [Bytes::from(vec![7; WAITING_BYTES_MAX + 1]), Bytes::from_static(b"next")];
         let order = names(&chunks);
         let mut ahead = Ahead::new(sink.tasks.clone(), sink.loaded.clone());
