@@ -130,7 +130,7 @@ fn a_file_that_is_no_store_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let garbage = home.path().join("garbage");
     std::fs::write(&garbage, vec![7; 10_000]).unwrap();
-    assert!(matches!(Databases::redb(&garbage), Err(StoreError::Engine { .. })));
+    assert!(matches!(Databases::redb(&garbage), Err(StoreError::Damaged { .. })));
     assert_eq!(std::fs::read(&garbage).unwrap(), vec![7; 10_000], "and left as it was");
     assert!(Databases::redb(home.path().join("no/such/directory")).is_err());
 }
