@@ -167,6 +167,15 @@ impl World {
         joining.is_none_or(|joining| joining.asks_any(|helper| core.contains(&helper)))
     }
 
+    /// Whether anybody of the core is a member by what it knows itself: it believes nobody else that it was removed, and while it was away all whom it
+    /// knew may have been replaced.
+    fn may_be_told(&self, id: Machine) -> bool {
+        let live = self.process(id).live.as_ref();
+        let Some(knows) = live.and_then(|live| live.node.membership()) else { return true };
+        let known = |core: Machine| knows.of_incarnation(self.process(core).incarnation).is_some();
+        self.core().into_iter().any(known)
+    }
+
     /// Those of the core that hold the data.
     fn copies(&self) -> Vec<Machine> {
         self.core().into_iter().filter(|id| !self.oracle.is_arbiter(*id)).collect()
@@ -182,6 +191,7 @@ impl World {
             let live = self.process(*id).live.as_ref();
             live.is_some_and(|live| !live.removed && !live.turned_down)
                 && self.knows_whom_to_ask(*id)
+                && self.may_be_told(*id)
                 && !self.has_its_place(*id)
         };
         self.ids().into_iter().filter(waits).collect()
