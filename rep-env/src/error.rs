@@ -304,7 +304,7 @@ pub enum Error {
         /// Why.
         detail: String,
     },
-    /// A question over the ADMIN service got no usable answer.
+    /// A question over one of the services ADMIN and JOIN got no usable answer.
     #[error("asked at {address}, {}: {detail}", if *.unreachable { "where nobody answers; ask another member" } else { "and no usable answer came; see what it says" })]
     Admin {
         /// Who was asked.

@@ -8,7 +8,7 @@
 //! [`admin`](crate::admin)'s, which takes other certificates. Where the transport proves names, a node is
 //!
 //! - admitted under the name that it has proved;
-//! - told that it was admitted by one who belongs to what it is told, and only if it was started to wait for that;
+//! - told that it was admitted by one who may be master in what it is told, and only if it was started to wait for that;
 //! - told who is master if it belongs to the group, as far as is known here;
 //! - told who the node is that it has reached, whoever it is: a newcomer knows no members yet.
 
@@ -80,12 +80,12 @@ enum Refusal {
     /// Anybody with a certificate of the group could say so to one that is about to found it, or to join it by asking.
     #[error("this node was not started to wait for somebody to add it")]
     NotWaiting,
-    #[error("who was admitted is told so by a member")]
+    #[error("who was admitted is told so by a member that may be master")]
     NotOfIt,
     #[error("there is no group yet, as far as this node knows")]
     NoGroup,
     #[error(
-        "it is recorded as a member that holds no data, and asks for some: an administrator removes that member first"
+        "it is recorded as a member that holds no data, or has no vote, and asks for that: an administrator removes that member first"
     )]
     AsksForMore,
     #[error("{0}")]
@@ -104,10 +104,13 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// Whether the group has somebody of that name who is given no data, and who asks for it.
+    /// Whether the group has somebody of that name who is given no data, or is to have no vote, and who asks for it. A learner is to have one.
     fn asks_for_more(&self, recorded: &Membership) -> bool {
-        let member = recorded.named(&self.name);
-        self.kind.holds_data() && member.is_some_and(|member| !member.kind.holds_data())
+        let is_to_vote = |kind: MemberType| kind.votes() || kind == MemberType::Learner;
+        recorded.named(&self.name).is_some_and(|member| {
+            let data = self.kind.holds_data() && !member.kind.holds_data();
+            data || (is_to_vote(self.kind) && !is_to_vote(member.kind))
+        })
     }
 }
 
@@ -156,7 +159,7 @@ impl Join {
             Question::Introduce => None,
             Question::Join(wish) => (wish.name != hello.node).then_some(Refusal::AnotherName),
             Question::Admit(_) if !self.awaits => Some(Refusal::NotWaiting),
-            Question::Admit(made) => (!is_of(made, &hello.node)).then_some(Refusal::NotOfIt),
+            Question::Admit(made) => may_tell(made, &hello.node).err(),
         }
     }
 
@@ -214,8 +217,12 @@ fn unfulfilled(error: Error) -> Result<Reply, Refusal> {
     }
 }
 
-fn is_of(membership: &[u8], name: &str) -> bool {
-    Membership::decode(membership).is_ok_and(|membership| membership.named(name).is_some())
+/// Whether `name` may be master in that membership: who admits is.
+fn may_tell(membership: &[u8], name: &str) -> Result<(), Refusal> {
+    let membership = Membership::decode(membership).map_err(Refusal::Failed)?;
+    let member = membership.named(name);
+    let may = member.is_some_and(|member| member.kind == MemberType::Electable);
+    if may { Ok(()) } else { Err(Refusal::NotOfIt) }
 }
 
 impl ServiceHandler for Join {
@@ -267,38 +274,58 @@ mod tests {
         Wish { name, incarnation: Incarnation([2; 16]), address, kind, priority: 0 }
     }
 
-    #[test]
-    fn who_is_given_no_data_gets_none_by_asking_to_be_another() {
+    /// A group of one, `n3`.
+    fn recorded(kind: MemberType) -> Membership {
         let id = NodeId::new(3);
-        let recorded = |kind| {
-            let member = rep_node::Member {
-                id,
-                name: "n3".to_owned(),
-                incarnation: Incarnation([1; 16]),
-                address: "h:1".to_owned(),
-                kind,
-                priority: 0,
-                attributes: Default::default(),
-            };
-            Membership {
-                group: Default::default(),
-                at: Default::default(),
-                members: [(id, member)].into(),
-                next_id: NodeId::new(4),
-                quorums: Default::default(),
-                removed: vec![],
-            }
+        let member = rep_node::Member {
+            id,
+            name: "n3".to_owned(),
+            incarnation: Incarnation([1; 16]),
+            address: "h:1".to_owned(),
+            kind,
+            priority: 0,
+            attributes: Default::default(),
         };
-        use MemberType::{Arbiter, Electable, Monitor, Secondary};
+        Membership {
+            group: Default::default(),
+            at: Default::default(),
+            members: [(id, member)].into(),
+            next_id: NodeId::new(4),
+            quorums: Default::default(),
+            removed: vec![],
+        }
+    }
+
+    /// A monitor that fell silent could come back as an arbiter, and voted at once.
+    #[test]
+    fn who_is_given_no_data_or_has_no_vote_gets_none_by_asking_to_be_another() {
+        use MemberType::{Arbiter, Electable, Learner, Monitor, Secondary};
         for (has, wants, refused) in [
             (Monitor, Electable, true),
             (Monitor, Secondary, true),
+            (Monitor, Arbiter, true),
             (Arbiter, Electable, true),
+            (Secondary, Electable, true),
+            (Secondary, Arbiter, true),
             (Monitor, Monitor, false),
-            (Secondary, Electable, false),
+            (Secondary, Secondary, false),
+            (Learner, Electable, false),
+            (Electable, Electable, false),
         ] {
             assert_eq!(wish(wants).asks_for_more(&recorded(has)), refused, "{has:?} {wants:?}");
         }
+    }
+
+    #[test]
+    fn who_was_admitted_is_told_so_by_one_who_may_be_master_there() {
+        use MemberType::{Arbiter, Electable, Learner, Monitor, Secondary};
+        let said = |kind| recorded(kind).encode().to_vec();
+        assert_eq!(may_tell(&said(Electable), "n3"), Ok(()));
+        assert_eq!(may_tell(&said(Electable), "n9"), Err(Refusal::NotOfIt), "of its own making");
+        for kind in [Arbiter, Learner, Monitor, Secondary] {
+            assert_eq!(may_tell(&said(kind), "n3"), Err(Refusal::NotOfIt), "{kind:?}");
+        }
+        assert!(matches!(may_tell(&[7], "n3"), Err(Refusal::Failed(_))));
     }
 
     /// Nodes of another build read them: what is on the wire stays what it is as long as the version does.

@@ -177,6 +177,11 @@ impl Asking {
         }
     }
 
+    /// Who answers there: where names are proved, by the one that it has proved.
+    pub(crate) fn answers(&self) -> &str {
+        &self.channel.peer().node
+    }
+
     /// No usable answer came, but that.
     pub(crate) fn failed(&self, detail: String) -> Error {
         Error::Admin { address: self.address.clone(), detail, unreachable: false }

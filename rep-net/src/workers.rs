@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -51,8 +52,22 @@ impl Workers {
         stop: Stop,
         job: impl FnOnce(&Place) + Send + 'static,
     ) -> Result<(), NotStarted> {
+        let workers = Arc::clone(self);
+        self.admit(from, stop, |id| {
+            let thread = thread::Builder::new().name("rep-hello".into());
+            thread.spawn(move || job(&Place { workers, id }))
+        })
+    }
+
+    /// The lock is held until the thread is known, so that nobody who closes misses it. It finds its place taken when it gets to run.
+    fn admit(
+        &self,
+        from: Option<IpAddr>,
+        stop: Stop,
+        spawn: impl FnOnce(u64) -> io::Result<JoinHandle<()>>,
+    ) -> Result<(), NotStarted> {
         let mut state = self.state.lock();
-        if state.closing {
+        if state.closing && !broken("worker-starts-after-the-stop") {
             return Err(NotStarted::Closing);
         }
         let from = from.map(neighbourhood);
@@ -64,12 +79,7 @@ impl Workers {
         state.started += 1;
         let id = state.started;
         state.threads.retain(|thread| !thread.is_finished());
-        let workers = Arc::clone(self);
-        // The lock is held until the thread is known, so that nobody who closes misses it. It finds its place taken when it gets to run.
-        let spawned = thread::Builder::new()
-            .name("rep-hello".into())
-            .spawn(move || job(&Place { workers, id }));
-        match spawned {
+        match spawn(id) {
             Ok(thread) => {
                 state.half_open.insert(id, (from, stop));
                 state.threads.push(thread);
@@ -176,6 +186,35 @@ mod models {
         assert!(!serves || closed.load(Ordering::Relaxed), "it serves on after the close");
         drop(place);
         assert!(workers.state.lock().serving.is_empty());
+    }
+
+    /// A caller comes as the listener is closed: it is turned away, or it is stopped, and waited for.
+    fn nobody_is_let_in_behind_a_close() {
+        let workers = Workers::new(&Limits::default());
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (acceptor, stop) = (Arc::clone(&workers), Arc::clone(&stopped));
+        let caller = thread::spawn(move || {
+            let stop = Box::new(move || stop.store(true, Ordering::Relaxed));
+            // What the thread does is nothing to the model.
+            acceptor.admit(None, stop, |_| Ok(std::thread::spawn(|| {})))
+        });
+        workers.stop();
+        workers.join();
+        let let_in = caller.join().unwrap().is_ok();
+        assert!(!let_in || stopped.load(Ordering::Relaxed), "it was let in behind the close");
+        assert!(workers.state.lock().threads.is_empty(), "it is left running");
+    }
+
+    #[test]
+    fn loom_who_comes_as_the_listener_closes_is_stopped_or_turned_away() {
+        explore(nobody_is_let_in_behind_a_close);
+    }
+
+    #[test]
+    #[should_panic(expected = "let in behind the close")]
+    fn loom_twin_who_is_let_in_after_the_stop_is_found() {
+        break_line("worker-starts-after-the-stop");
+        explore(nobody_is_let_in_behind_a_close);
     }
 
     #[test]

@@ -43,16 +43,23 @@ impl JoinClient {
         }
     }
 
-    /// Who the node is.
+    /// Who the node is. By another name than it has proved it could take somebody's place.
     pub(crate) fn introduction(
         &self,
         timeout: Duration,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Introduction, Error> {
-        match self.0.ask_unless(&Question::Introduce, timeout, is_over)? {
-            Reply::Introduction(introduction) => Ok(*introduction),
-            other => Err(self.unexpected(other)),
+        let told = match self.0.ask_unless(&Question::Introduce, timeout, is_over)? {
+            Reply::Introduction(introduction) => *introduction,
+            other => return Err(self.unexpected(other)),
+        };
+        let (said, answers) = (&told.wish.name, self.0.answers());
+        if said != answers {
+            let why =
+                format!("it is {answers}, and says that it is {said}: it joins under its own name");
+            return Err(self.0.failed(why));
         }
+        Ok(told)
     }
 
     /// Asks to be admitted.

@@ -15,7 +15,7 @@ use rep_env::net::{
     Address, Bytes, Channel, Hello, Host, RefuseReason, ServiceHandler, ServiceTable, Transport,
     Versions,
 };
-use rep_env::{Error, NodeState};
+use rep_env::{Error, NewMember, NodeState};
 use rep_node::rep_election::message::{Name, PreGrant, PreSolicit, Solicit};
 use rep_node::rep_election::{Electorate, Voter};
 use rep_node::{Connection, ElectionMessage, FeederMessage, Message, ReplicaMessage};
@@ -366,6 +366,30 @@ fn a_helper_that_tells_lies_admits_nobody() {
         assert_eq!(joiner.membership(), None, "{lie:?}");
         world.close(1);
     }
+}
+
+/// Whoever waits to be added under another's name would take its place: the number of a member of that name is given up for it.
+#[test]
+fn a_newcomer_that_says_it_is_somebody_else_is_not_added() {
+    let mut world = World::running(Net::Memory, 3);
+    world.close(1);
+    let table = ServiceTable::new();
+    table.host(Host::new("bank", "n9", [7; 16])).unwrap();
+    // The directory 0707.. of the node n2 at h:1, electable, of priority 0, that was in no group.
+    let lie = b"\x01\x02\x02n2\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x03h:1\x09electable\x00\x01";
+    let liar = Arc::new(Liar { lie, told: AtomicUsize::new(0) });
+    table.register("bank", "join", Arc::clone(&liar) as _).unwrap();
+    let address = Address::new("n9's place");
+    let _listener = world.hub.transport().listen(&address, Arc::new(table)).unwrap();
+    let refused = eventually("an answer of the master", || {
+        let added = world.env(world.master()).add_member(&NewMember::at("n9's place"), PATIENCE);
+        added.err().filter(|error| !matches!(error, Error::NotMaster { .. }))
+    });
+    assert!(refused.to_string().contains("it is n9, and says that it is n2"), "{refused}");
+    let membership = world.env(world.master()).membership().unwrap();
+    let names: Vec<String> = membership.members.into_iter().map(|member| member.address).collect();
+    assert!(!names.contains(&"h:1".to_owned()), "{names:?}");
+    world.open(1);
 }
 
 /// Answers every question alike.

@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::mem::{MemChannel, pair_between};
 use crate::queue::{Lane, Queue};
 use crate::service::ServiceTable;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, broken};
 use crate::transport::{Address, Listener, Transport};
 use crate::workers::{NotStarted, Place, Workers};
 
@@ -105,7 +105,8 @@ impl Network {
     /// Remembers a channel between two processes, unless one of them has died meanwhile.
     fn connect(&self, processes: [usize; 2], ends: [&Arc<MemChannel>; 2]) -> bool {
         let mut state = self.state.lock();
-        if processes.iter().any(|process| state.processes[*process].crashed) {
+        let crashed = processes.iter().any(|process| state.processes[*process].crashed);
+        if crashed && !broken("hub-connects-the-dead") {
             return false;
         }
         for (process, end) in processes.into_iter().zip(ends) {
@@ -310,5 +311,45 @@ impl Listener for HubListener {
 impl Drop for HubListener {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(all(test, rep_loom))]
+mod models {
+    use super::*;
+    use bytes::Bytes;
+    use rep_explore::{break_line, explore, thread};
+
+    /// A process dies as somebody is connected to it: there is no connection, or it is lost.
+    fn nobody_is_connected_to_the_dead() {
+        let hub = Hub::default();
+        hub.network.state.lock().processes.extend([Process::default(), Process::default()]);
+        let (address, workers) = (Address::new("a"), Workers::new(&Limits::default()));
+        let listening = Listening { process: 0, services: Arc::new(ServiceTable::new()), workers };
+        hub.network.state.lock().listening.insert(address.clone(), listening);
+        let network = Arc::clone(&hub.network);
+        let dialler = thread::spawn(move || {
+            let peer = Peer::new("n1", Address::new("a"));
+            let (one, two) = pair_between(peer.clone(), peer, &Limits::default());
+            let connected = network.connect([1, 0], [&one, &two]);
+            (connected, one, two)
+        });
+        assert!(hub.crash(&address));
+        let (connected, one, _two) = dialler.join().unwrap();
+        let lost = one.send(Bytes::from_static(b"are you there?"));
+        let is_told = matches!(lost, Err(NetError::Lost { .. }));
+        assert!(!connected || is_told, "it talks to the dead");
+    }
+
+    #[test]
+    fn loom_who_is_connected_as_the_other_dies_is_told() {
+        explore(nobody_is_connected_to_the_dead);
+    }
+
+    #[test]
+    #[should_panic(expected = "talks to the dead")]
+    fn loom_twin_a_connection_to_the_dead_is_found() {
+        break_line("hub-connects-the-dead");
+        explore(nobody_is_connected_to_the_dead);
     }
 }
