@@ -37,7 +37,11 @@ fn records(count: u64) -> Vec<Record> {
 }
 
 fn log_of(records: &[Record]) -> Opened<MemDisk> {
-    let mut log = open(MemDisk::new(), tiny()).unwrap();
+    log_with(tiny(), records)
+}
+
+fn log_with(config: LogConfig, records: &[Record]) -> Opened<MemDisk> {
+    let mut log = open(MemDisk::new(), config).unwrap();
     log.writer.set_group(GROUP).unwrap();
     for group in records.chunks(5) {
         log.tail.stage(group);
@@ -119,6 +123,19 @@ fn a_new_archive_of_a_cleaned_log_begins_with_what_is_left_and_an_old_one_meets_
         assert_eq!((acknowledged.get(), begins.get()), (40, first));
     }
     holds(&old, &records[..40]);
+}
+
+/// Memory reaches further back than the files, and does not say what its first entry follows. That was told as a log that cannot be read, for which a log waits.
+#[test]
+fn an_archive_that_ends_before_a_cleaned_head_meets_a_gap_though_memory_has_what_comes_next() {
+    let records = records(300);
+    let mut log = log_with(tiny().with_tail_bytes(1 << 20), &records);
+    let mut folder = folder(&MemDisk::new());
+    ship_all(&log, 40, &mut folder);
+    assert!(log.writer.clean(Vlsn::new(150)).unwrap().get() > 41);
+    assert!(log.reader.batch(Vlsn::new(41), Vlsn::new(50), 1 << 16, log.view.epoch()).is_ok());
+    let refused = Shipper::new(GROUP, SHARD).ship(&log.reader, Vlsn::new(300), &mut folder);
+    assert!(matches!(refused, Err(ShipError::Gap { .. })), "{refused:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::membership::MemberType;
 use crate::message::Message;
 use crate::node::Node;
 use rep_stream::{CloseReason, RefuseReason};
-use rep_vlsn::{LogPoint, NodeId, Term, Vlsn, mutant};
+use rep_vlsn::{LogPoint, NodeId, Term, Vlsn, mutant, sometimes};
 use std::time::Duration;
 
 /// Who cannot feed a secondary is not asked again for so many election timeouts.
@@ -67,6 +67,7 @@ impl Node {
 
     /// Who feeds this member does not, or cannot any more: somebody else is asked.
     pub(crate) fn pass_over(&mut self, now: Duration, relay: NodeId, why: String) {
+        sometimes!(true, "node-passed-a-relay-over");
         self.refused_by(relay, why);
         let until = now + self.config.timing.election_timeout * PASSED_OVER;
         self.leave_stream();

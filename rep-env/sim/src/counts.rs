@@ -100,7 +100,12 @@ counts! {
     recruits "machines recruited" "Machines that were told to join a group,";
     questions "questions to join" "questions of those, and of wiped ones, to be admitted,";
     admitted "admitted" "and how many were given a place.";
-    secondaries "secondaries" "Those of them that are to hold the data and not to vote.";
+    secondaries "secondaries" "Those of them that are to hold the data and not to vote,";
+    monitors "monitors" "and those that are to watch.";
+    relayed "entries relayed" "Batches of entries that a replica sent on.";
+    shipped "segments shipped" "Segments that a sink has taken,";
+    ships_failed "shipments that failed" "times that it took none,";
+    ship_gaps "gaps" "and of them such as lacked what the log did not hold any more.";
     vouches "vouches" "Points that arbiters have written down.";
     rolls "membership entries" "Memberships that a master has logged after the first.";
     overrides "overrides" "Designated members that went on alone.";

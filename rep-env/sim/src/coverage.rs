@@ -33,6 +33,7 @@ pub const PROBES: &[&str] = &[
     "node-handed-its-mastership-over",
     "node-heard-of-a-later-membership",
     "node-lost-its-quorum",
+    "node-passed-a-relay-over",
     "node-promoted-a-learner",
     "node-rolled-a-membership-back",
     "node-rolls-back-a-whole-term",
@@ -273,6 +274,7 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::DiskFreed { .. }
         | Event::DiskQuick { .. }
         | Event::SpaceBack { .. }
+        | Event::ShipDue { .. }
         | Event::Reopen { .. } => return None,
     })
 }

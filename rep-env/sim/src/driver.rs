@@ -14,12 +14,14 @@ mod images;
 mod joining;
 mod links;
 mod numbers;
+mod shipping;
 mod space;
 mod vouching;
 mod writers;
 
-pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Taking};
+pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Kept, Taking};
 pub(crate) use joining::{Joining, Question, Told};
+pub(crate) use shipping::Shipping;
 pub(crate) use vouching::Pace;
 pub(crate) use writers::Word;
 
@@ -242,7 +244,7 @@ impl World {
             Output::Clean { before } => self.clean(id, before),
             Output::Send { link, message } => self.send(id, link, message),
             Output::SendEntries { link, range } => {
-                self.acts(id, range.header.connection.term, "sends entries");
+                self.sends_as_it_may(id, link, range.header.connection.term);
                 let after = Duration::from_nanos(self.rngs.disk.latency_ns(20_000));
                 let (run, range) = (self.process(id).run, Box::new(range));
                 self.schedule.push(self.now + after, Event::SendEntries { id, run, link, range });

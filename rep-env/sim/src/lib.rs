@@ -3,11 +3,12 @@
 //! # Reading order
 //!
 //! `world` is the loop (`counts` its numbers) over `machine`s, `driver` what the threads of a real process do, `network`, `disk`, `clock` and `process` the
-//! things under it; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle`, `history` and `recording` judge it; [`run`]
+//! things under it, `archive` what entries are shipped to; `swarm` draws a world, `faults` breaks it, `workload` uses it; `oracle`, `history` and `recording` judge it; [`run`]
 //! is one seed, [`report`] what a failure says (and [`build`] of which program), [`mod@case`] and [`mod@shrink`] make it
 //! short and keep it, `passenger` lets a state machine of yours ride
 //! along, [`planted`] the bugs that we planted, [`script`] whole groups as text.
 
+mod archive;
 pub mod build;
 pub mod case;
 mod clock;

@@ -8,7 +8,7 @@
 //! older copy was put back, `cleaning` what may be removed of it, `copies` what it begins with when a state was copied, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
 //! `sights` what they were shown, `members` and `roll` who belongs and how many of them it takes, `vouching` what an arbiter's word counts for,
-//! `designated` who goes on alone.
+//! `designated` who goes on alone, `shipping` what has left for good.
 
 mod answers;
 mod cleaning;
@@ -21,7 +21,9 @@ mod invariant;
 mod lives;
 mod logs;
 mod members;
+mod relaying;
 mod roll;
+mod shipping;
 mod sights;
 mod vouching;
 

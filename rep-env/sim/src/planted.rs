@@ -330,6 +330,29 @@ pub const TABLE: &[Mutant] = &[
         "an arbiter helps somebody to win who lacks what it vouched for",
     ),
     mutant(
+        "relay-sends-the-undurable",
+        "rep-node",
+        "a replica relays what is not known to be durable",
+    ),
+    mutant(
+        "relay-never-passed-over",
+        "rep-node",
+        "a secondary waits for a relay that has fallen silent",
+    ),
+    mutant("monitor-answers", "rep-node", "a monitor answers heartbeats, and votes"),
+    mutant(
+        "restore-pin-ends-with-the-copy",
+        "rep-node",
+        "nothing is kept for who was given a copy while that is put in place",
+    ),
+    mutant("ship-counts-what-failed", "rep-stream", "what a sink did not take counts as shipped"),
+    mutant(
+        "ship-skips-what-is-gone",
+        "rep-stream",
+        "a sink that lacks what the log does not hold any more is given what comes after it",
+    ),
+    mutant("ship-folder-unsynced", "rep-stream", "a folder acknowledges what it has not synced"),
+    mutant(
         "log-membership-forgotten",
         "rep-vlsn",
         "an opening by the index file has forgotten which entries say the members",

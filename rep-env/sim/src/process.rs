@@ -15,7 +15,7 @@ pub(crate) use starting::CHECKPOINT_BYTES;
 
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
-use crate::driver::{Giving, Joining, Pace, Question, Taking, Word};
+use crate::driver::{Giving, Joining, Kept, Pace, Question, Shipping, Taking, Word};
 use crate::faults::{Cure, End};
 use crate::front::Front;
 use crate::machine::Contacts;
@@ -137,6 +137,10 @@ pub(crate) struct Live {
     /// A copy of the state that it fetches, and those that it gives.
     pub(crate) taking: Option<Box<Taking>>,
     pub(crate) giving: BTreeMap<u64, Giving>,
+    /// Those that it gave whole, and whose takers it waits for.
+    pub(crate) kept: Vec<Kept>,
+    /// What it ships, if it does.
+    pub(crate) shipping: Shipping,
     /// The copy is here, and the node will be another.
     pub(crate) makes_way: bool,
     /// The log waits for space.

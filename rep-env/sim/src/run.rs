@@ -4,6 +4,11 @@
 //! all members that can agree do (`life`).
 
 mod life;
+mod relays;
+mod shipped;
+mod watch;
+
+pub(crate) use relays::FED_WITHIN;
 
 use crate::case::Case;
 use crate::counts::Counts;

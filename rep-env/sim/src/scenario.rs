@@ -7,6 +7,7 @@ mod failover;
 mod lone_tail;
 mod outputs;
 pub(crate) mod partial;
+mod relay;
 mod stability;
 
 pub use failover::Failover;
@@ -36,6 +37,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "outputs", world: outputs::world, act: outputs::play },
     Scene { name: "arbiter", world: arbiter::world, act: arbiter::play },
     Scene { name: "designated", world: designated::world, act: designated::play },
+    Scene { name: "relay", world: relay::world, act: relay::play },
     Scene { name: "churn", world: churn::world, act: churn::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },
     Scene { name: "freeze", world: failover::world, act: failover::freeze },

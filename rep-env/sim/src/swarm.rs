@@ -4,7 +4,7 @@
 //! world: how many nodes, how fast, how small the buffers, and for each kind of fault whether it exists at
 //! all (half of the time) and, if so, at a rate drawn log-uniformly.
 //!
-//! `net`, `disk`, `process`, `load` and `members` draw its five parts.
+//! `net`, `disk`, `process`, `load`, `members` and `sinks` draw its six parts.
 //!
 //! Source: swarm testing, Groce et al. 2012; the rates-off half is its whole point.
 
@@ -13,6 +13,7 @@ mod load;
 mod members;
 mod net;
 mod process;
+mod sinks;
 
 pub use disk::DiskSwarm;
 pub use load::LoadSwarm;
@@ -21,6 +22,7 @@ use members::Roles;
 pub(crate) use members::SPARES_MAX;
 pub use net::NetSwarm;
 pub use process::{ProcessSwarm, Recipe};
+pub use sinks::SinkSwarm;
 
 use crate::machine::Machine;
 use crate::rng::Rng;
@@ -55,6 +57,8 @@ pub struct Swarm {
     pub load: LoadSwarm,
     /// Who comes and goes.
     pub members: MembersSwarm,
+    /// What leaves the group.
+    pub sinks: SinkSwarm,
 }
 
 /// No world is drawn larger.
@@ -105,6 +109,7 @@ impl Swarm {
             process: ProcessSwarm::draw(rng, nodes, election_timeout),
             load: LoadSwarm::draw(rng, heartbeat),
             members: MembersSwarm::default(),
+            sinks: SinkSwarm::draw(&mut Rng::split(seed, "who ships"), election_timeout),
         };
         // Of streams of their own, so that worlds that were drawn before there were such faults are what they were.
         swarm.disk.clean(&mut Rng::split(seed, "cleaning"), election_timeout);
@@ -116,6 +121,11 @@ impl Swarm {
         swarm.process.twins_per_s = twins(&mut Rng::split(seed, "twins"), election_timeout);
         swarm.members = MembersSwarm::draw(&mut Rng::split(seed, "who comes"), election_timeout);
         swarm.members.take_in(roles);
+        swarm.members.relays = roles.has_secondaries() && Rng::split(seed, "relays").chance(0.7);
+        let watched = if roles == Roles::default() { 0.03 } else { 0.2 };
+        if members.is_none() && Rng::split(seed, "who watches").chance(watched) {
+            swarm.members.be_watched();
+        }
         // One member alone admits no arbiter.
         swarm.members.arbiter &= nodes > 1;
         if swarm.members.arbiter {
@@ -180,6 +190,7 @@ impl Swarm {
         swarm.load.copies = 0.0;
         swarm.load.lane = LANE;
         swarm.members = MembersSwarm::default();
+        swarm.sinks = SinkSwarm::default();
         swarm
     }
 
@@ -250,10 +261,11 @@ impl Swarm {
         let Some(spare) = machine.get().checked_sub(self.nodes + 1) else {
             return MemberType::Electable;
         };
-        let MembersSwarm { arbiter, secondaries, .. } = self.members;
+        let MembersSwarm { arbiter, secondaries, monitors, .. } = self.members;
         match spare.checked_sub(u32::from(arbiter)) {
             None => MemberType::Arbiter,
             Some(place) if place < secondaries => MemberType::Secondary,
+            Some(place) if place < secondaries + monitors => MemberType::Monitor,
             Some(_) => MemberType::Electable,
         }
     }
@@ -289,7 +301,7 @@ mod tests {
         let kinds = |world: &Swarm| {
             (1..=world.machines()).map(|it| world.kind_of(Machine::new(it))).collect::<Vec<_>>()
         };
-        for kind in [MemberType::Arbiter, MemberType::Secondary] {
+        for kind in [MemberType::Arbiter, MemberType::Secondary, MemberType::Monitor] {
             assert!(
                 (0..500).any(|seed| kinds(&Swarm::with_roles(seed)).contains(&kind)),
                 "no world with: {kind}"

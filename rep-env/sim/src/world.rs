@@ -9,6 +9,7 @@ mod news;
 
 pub(crate) use event::Event;
 
+use crate::archive::Archive;
 use crate::counts::Counts;
 use crate::coverage::Coverage;
 use crate::driver::Copies;
@@ -42,6 +43,7 @@ pub(crate) struct Rngs {
     pub(crate) outputs: Rng,
     pub(crate) copies: Rng,
     pub(crate) members: Rng,
+    pub(crate) shipping: Rng,
 }
 
 /// Everything there is.
@@ -57,6 +59,8 @@ pub(crate) struct World {
     pub(crate) network: Network,
     /// The connections of those who fetch a copy of the state.
     pub(crate) copies: Copies,
+    /// What is shipped to, if anybody ships.
+    pub(crate) archive: Archive,
     pub(crate) ever_hostile: bool,
     pub(crate) oracle: Oracle,
     pub(crate) history: History,
@@ -109,10 +113,12 @@ impl World {
                 outputs: split("outputs"),
                 copies: split("copies"),
                 members: split("members"),
+                shipping: split("shipping"),
             },
             processes,
             network,
             copies: Copies::default(),
+            archive: Archive::new(swarm.sinks.folder, &swarm.disk),
             ever_hostile: swarm.net.hostile,
             oracle: Oracle::new(swarm.nodes, swarm.machines()),
             history: History::default(),
@@ -237,6 +243,7 @@ impl World {
             Event::JoinAsked { to, question } => self.join_asked(to, question),
             Event::JoinTold { id, told, .. } => self.join_told(id, told),
             Event::PlaceStored { id, .. } => self.place_stored(id),
+            Event::ShipDue { id, .. } => self.ship_due(id),
         }
     }
 

@@ -8,7 +8,9 @@ use super::segment::{Segment, ShardId};
 use super::shipper::SegmentSink;
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::{CellError, LogError, OpenError};
-use rep_vlsn::{DurableCell, GroupId, LogConfig, LogPoint, Opened, Record, Vlsn, begin_with, open};
+use rep_vlsn::{
+    DurableCell, GroupId, LogConfig, LogPoint, Opened, Record, Vlsn, begin_with, mutant, open,
+};
 use std::fmt;
 
 /// Says `BEGINS` while the folder begins, else nothing.
@@ -145,8 +147,11 @@ fn append<D: Disk>(log: &mut Opened<D>, segment: &Segment) -> Result<(), FolderE
     let rest: &[Record] = &records[records.partition_point(|record| record.point() <= last)..];
     tail.stage(rest);
     while writer.write_group(last.vlsn)?.is_some() {}
-    let synced = writer.sync()?;
     rest.iter().for_each(|record| view.append(record));
+    if mutant!("ship-folder-unsynced") {
+        return Ok(());
+    }
+    let synced = writer.sync()?;
     view.mark_written(synced.point, synced.epoch);
     view.mark_synced(synced.point, synced.epoch);
     Ok(())

@@ -4,7 +4,9 @@ use super::error::{SegmentError, ShipError};
 use super::segment::{RUN_BYTES, Segment, ShardId};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::ReadError;
-use rep_vlsn::{Batch, Beginning, GroupId, LogPoint, LogReader, SegmentSize, TermStart, Vlsn};
+use rep_vlsn::{
+    Batch, Beginning, GroupId, LogPoint, LogReader, SegmentSize, TermStart, Vlsn, mutant,
+};
 
 /// Takes what leaves a group: a folder, another system. It holds entries without gaps, from some first one on.
 pub trait SegmentSink {
@@ -118,6 +120,10 @@ impl Shipper {
                 Place { last, opening: None }
             }
         };
+        let at = match mutant!("ship-skips-what-is-gone") && at.last.vlsn.next() < log.first() {
+            true => Place { last: LogPoint::NULL, opening: None },
+            false => at,
+        };
         let from = match at.last.vlsn {
             Vlsn::NULL => log.first(),
             last => last.next(),
@@ -127,11 +133,13 @@ impl Shipper {
             return Ok(None);
         }
         let segment = self.segment(log, at, from, upto)?;
-        sink.take(&segment).map_err(ShipError::Sink)?;
-        let opening = segment.entries().openings().last();
-        let opening = opening.or(Some(segment.beginning().term_start()));
-        self.at = Some(Place { last: segment.last(), opening });
-        Ok(Some(segment.last()))
+        let taken = sink.take(&segment).map_err(ShipError::Sink);
+        if taken.is_ok() || mutant!("ship-counts-what-failed") {
+            let opening = segment.entries().openings().last();
+            let opening = opening.or(Some(segment.beginning().term_start()));
+            self.at = Some(Place { last: segment.last(), opening });
+        }
+        taken.map(|()| Some(segment.last()))
     }
 
     /// The last entry that the sink has said or been seen to have, if it is known.
@@ -146,17 +154,19 @@ impl Shipper {
         from: Vlsn,
         upto: Vlsn,
     ) -> Result<Segment, ShipError<E>> {
-        let entries = log.entries(from, upto, RUN_BYTES).map_err(|error| match error {
+        // Memory may still hold what the files do not: the entries are there then, and nobody knows any more what they follow.
+        let unread = |error| match error {
             ReadError::Cleaned { first } => ShipError::Gap { acknowledged: at.last.vlsn, first },
             other => ShipError::Log(other),
-        })?;
+        };
+        let entries = log.entries(from, upto, RUN_BYTES).map_err(unread)?;
         let beginning = match at.opening {
             Some(_) => {
                 let record = entries.records()[0].clone();
                 Beginning::new(self.group, at.last, at.opening, record)
                     .map_err(SegmentError::from)?
             }
-            None => log.beginning(entries.first_point())?,
+            None => log.beginning(entries.first_point()).map_err(unread)?,
         };
         if beginning.prev() != at.last && !at.last.vlsn.is_null() {
             return Err(ShipError::Diverged { theirs: at.last });

@@ -49,7 +49,10 @@ fn of_swarm(swarm: &Swarm) -> Verdict {
     of_disk(&swarm.disk)?;
     of_process(&swarm.process, swarm.nodes)?;
     of_load(&swarm.load)?;
-    of_members(&swarm.members)
+    of_members(&swarm.members)?;
+    within("swarm.sinks.shippers", swarm.sinks.shippers, 0..=MEMBERS_MAX)?;
+    within("swarm.sinks.every", swarm.sinks.every, SHORT..=LONG)?;
+    within("swarm.sinks.fails", swarm.sinks.fails, 0.0..=1.0)
 }
 
 fn of_net(net: &NetSwarm) -> Verdict {
@@ -127,6 +130,7 @@ fn of_process(process: &ProcessSwarm, nodes: u32) -> Verdict {
 fn of_members(members: &MembersSwarm) -> Verdict {
     within("swarm.members.spares", members.spares, 0..=SPARES_MAX)?;
     within("swarm.members.secondaries", members.secondaries, 0..=SPARES_MAX)?;
+    within("swarm.members.monitors", members.monitors, 0..=SPARES_MAX)?;
     within("swarm.members.forced", members.forced, 0.0..=1.0)?;
     within("swarm.members.recruits_per_s", members.recruits_per_s, 0.0..=RATE_MAX)?;
     within("swarm.members.designates_per_s", members.designates_per_s, 0.0..=RATE_MAX)?;

@@ -7,6 +7,7 @@ use crate::world::World;
 use bytes::Bytes;
 use rep_node::{PersistFailed, Persisted};
 use rep_vlsn::{SegmentSize, Vlsn};
+use std::time::Duration;
 
 impl World {
     /// The store of a member is durable up to where it has applied.
@@ -14,7 +15,9 @@ impl World {
         let point = self.process(id).home.store.checkpointed();
         let Some(live) = self.live_mut(id) else { return };
         let Ok(segments) = live.reader.segments() else { return };
+        let point = self.held_for_the_sink(id, point, &segments);
         self.step(id, |node, now| node.handle_checkpointed(now, point, &segments));
+        self.ends_keeping(id, &segments);
         self.is_within_bounds(id, point.vlsn, &segments);
     }
 
@@ -23,7 +26,7 @@ impl World {
         let mut bytes_max = self.swarm.disk.retention_bytes;
         let log_failed = self.process(id).failed;
         let Some(live) = self.live_mut(id) else { return };
-        if live.giving.values().any(|giving| giving.pinned.is_some()) {
+        if live.giving.values().any(|giving| giving.pinned.is_some()) || !live.kept.is_empty() {
             bytes_max = bytes_max.saturating_mul(2);
         }
         let going = live.keeping.is_some() || live.cleaning.is_some();
@@ -88,6 +91,15 @@ impl World {
             format!("{id} cleans its log before {before}, and gives a copy of {needed:?}")
         });
         self.check(checked);
+        let needed = self.needed_by_a_taker(id).filter(|copy| {
+            before > *copy && !far_beyond && self.swarm.disk.retention_age == Duration::MAX
+        });
+        let checked = ensure(needed.is_none(), Invariant::PurgeSafety, || {
+            format!(
+                "{id} cleans its log before {before}, and has given a copy of {needed:?} that is not in place yet"
+            )
+        });
+        self.check(checked);
         let checked = self.oracle.cleans(id, before, Needs { checkpoint, beyond_bounds });
         self.check(checked);
         self.log_writer(id);
@@ -97,7 +109,7 @@ impl World {
     /// keeps no account.
     fn is_beyond(&self, before: Vlsn, segments: &[SegmentSize]) -> bool {
         kept_with_newest_gone(before, segments) > self.swarm.disk.retention_bytes
-            || self.swarm.disk.retention_age < std::time::Duration::MAX
+            || self.swarm.disk.retention_age < Duration::MAX
     }
 
     pub(crate) fn past_kept(&mut self, id: Machine) {

@@ -5,9 +5,11 @@
 //! from the moment at which a cut swallows something; then only patience ends it.
 
 mod giving;
+mod keeping;
 mod taking;
 
 pub(crate) use giving::Giving;
+pub(crate) use keeping::Kept;
 pub(crate) use taking::Taking;
 
 use crate::machine::Machine;

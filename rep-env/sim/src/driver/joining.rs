@@ -220,7 +220,9 @@ impl World {
             self.check(checked);
         }
         self.counts.admitted += 1;
-        self.counts.secondaries += u64::from(self.swarm.kind_of(id) == MemberType::Secondary);
+        let kind = self.swarm.kind_of(id);
+        self.counts.secondaries += u64::from(kind == MemberType::Secondary);
+        self.counts.monitors += u64::from(kind == MemberType::Monitor);
         self.end_process(id, End { how: Crash::Kill, fate: 0, silent: false });
         self.start(id);
     }

@@ -9,8 +9,10 @@ use crate::trace::digest;
 use crate::world::{Event, World};
 use bytes::{BufMut, Bytes, BytesMut};
 use rep_node::output::SendRange;
-use rep_node::{ElectionMessage, FeederMessage, Link, Message, ReplicaMessage, SendFailed};
-use rep_vlsn::{LogPoint, ReadError, Vlsn};
+use rep_node::{
+    ElectionMessage, FeederMessage, Link, MemberType, Message, ReplicaMessage, SendFailed,
+};
+use rep_vlsn::{LogPoint, ReadError, Term, Vlsn};
 use std::time::Duration;
 
 impl World {
@@ -41,6 +43,10 @@ impl World {
 
     /// What leaves is what the oracle judges: it looks at it at the very moment.
     fn inspect(&mut self, id: Machine, link: Link, message: &Message) -> Option<Moment> {
+        if self.swarm.kind_of(id) == MemberType::Monitor {
+            let checked = self.oracle.monitor_says(id, message);
+            self.check(checked);
+        }
         let run = self.process(id).run;
         let me = self.number_of(id, id)?;
         let (checked, moment) = match message {
@@ -109,6 +115,16 @@ impl World {
         Some(moment)
     }
 
+    /// I-1 for who is about to send entries. To a secondary somebody else than the term's master may, too: that is judged when they leave.
+    pub(super) fn sends_as_it_may(&mut self, id: Machine, link: Link, term: Term) {
+        let kind = self.other_end(id, link).map(|to| self.swarm.kind_of(to));
+        let of = (id, self.process(id).run);
+        let relays = self.oracle.is_reigned_by_another(of, term);
+        if !relays || kind.is_some_and(|kind| kind != MemberType::Secondary) {
+            self.acts(id, term, "sends entries");
+        }
+    }
+
     /// A peer's writer thread: reads the range and sends it as one frame.
     pub(crate) fn send_entries(&mut self, id: Machine, link: Link, range: &SendRange) {
         let Some(live) = self.live_mut(id) else { return };
@@ -129,6 +145,17 @@ impl World {
                 return;
             }
         };
+        if let Some(to) = self.other_end(id, link) {
+            let monitors = self.swarm.kind_of(to) == MemberType::Monitor;
+            let checked = self.oracle.is_fed(to, monitors);
+            self.check(checked);
+        }
+        let of = (id, self.process(id).run);
+        if self.oracle.is_reigned_by_another(of, range.header.connection.term) {
+            self.counts.relayed += 1;
+            let checked = self.oracle.relays(id, run.last);
+            self.check(checked);
+        }
         let mut frame = BytesMut::with_capacity(64 + run.bytes);
         frame.put_slice(&range.header.encode());
         run.slices.iter().for_each(|slice| frame.put_slice(slice));

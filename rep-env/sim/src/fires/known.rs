@@ -6,7 +6,7 @@ use crate::oracle::{
     Answer, Checked, Invariant, LogBound, Needs, Noted, Oracle, Part, Roll, Violation, Watermark,
 };
 use bytes::Bytes;
-use rep_node::{Acks, Durability};
+use rep_node::{Acks, Durability, Message};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
@@ -74,6 +74,33 @@ pub(super) fn a_log_that_takes_too_much() -> Said {
     let bound = LogBound { retention: 100, checkpoint: 10, unsynced: 5, segment: 20 };
     assert!(group().takes(N1, 275, &bound).is_ok());
     said(group().takes(N1, 276, &bound))
+}
+
+/// It has said that it has the first entry, and has nothing; it has the second one in its place.
+pub(super) fn a_sink_with_a_hole() -> Said {
+    let mut oracle = durable(FIRST, &[N1, N2]);
+    let entry = |point: LogPoint| (point, Bytes::from(point.to_string()));
+    assert!(oracle.shipped(&[entry(FIRST)], 1).is_ok());
+    assert!(oracle.shipped(&[], 1).is_err());
+    [N1, N2].into_iter().for_each(|id| holds(&mut oracle, id, SECOND));
+    assert!(oracle.watermark(N1, claims(SECOND.vlsn, T1)).is_ok());
+    assert!(oracle.shipped(&[entry(SECOND)], 2).is_ok());
+    let third = LogPoint::new(T1, Vlsn::new(3));
+    [N1, N2].into_iter().for_each(|id| holds(&mut oracle, id, third));
+    assert!(oracle.watermark(N1, claims(third.vlsn, T1)).is_ok());
+    said(oracle.shipped(&[entry(FIRST), entry(third)], 3))
+}
+
+pub(super) fn a_relay_of_what_may_be_cut() -> Said {
+    let oracle = group();
+    assert!(oracle.relays(N2, LogPoint::NULL).is_ok());
+    said(oracle.relays(N2, LogPoint::new(T1, Vlsn::new(oracle.committed() + 1))))
+}
+
+pub(super) fn a_monitor_that_answers() -> Said {
+    let oracle = group();
+    assert!(oracle.monitor_says(N3, &Message::Ping { nonce: 1 }).is_ok());
+    said(oracle.monitor_says(N3, &Message::HeartbeatReply { term: T1, round: 1 }))
 }
 
 pub(super) fn two_masters_of_a_term() -> Said {
@@ -222,6 +249,7 @@ pub(super) const OTHERS: &[Row] = &[
     (Invariant::AckedCommitLoss, what_was_durable_went_by_itself),
     (Invariant::PurgeSafety, what_a_member_needs_is_cleaned),
     (Invariant::RestoreAtomic, a_state_that_nobody_had),
+    (Invariant::MonitorSilent, a_monitor_that_is_fed),
 ];
 
 /// It began before the cut, and vouches for what has come since.
@@ -230,6 +258,11 @@ fn a_sync_of_what_was_cut() -> Said {
     [FIRST, SECOND].into_iter().for_each(|point| holds(&mut oracle, N1, point));
     assert!(oracle.truncated(N1, FIRST, FIRST.vlsn).is_ok());
     said(oracle.synced(N1, SECOND, Noted::default()))
+}
+
+fn a_monitor_that_is_fed() -> Said {
+    assert!(group().is_fed(N3, false).is_ok());
+    said(group().is_fed(N3, true))
 }
 
 fn a_state_that_nobody_had() -> Said {

@@ -187,6 +187,11 @@ impl Oracle {
         })
     }
 
+    /// Whether the term is known to be another run's, or another node's.
+    pub(crate) fn is_reigned_by_another(&self, of: Run, term: Term) -> bool {
+        self.elections.masters.get(&term).is_some_and(|master| *master != of)
+    }
+
     /// A node opens its reign: before its first entry of the term is added to its log.
     pub(crate) fn opens_term(&mut self, (node, run): Run, term: Term) -> Checked {
         self.acts_as_master((node, run), term, "opens a reign")?;

@@ -116,6 +116,9 @@ invariants! {
     VouchKept "I-45" "vouch-kept" Safety "What an arbiter vouches for was asked for, is on its disk before it says so and of the term of its fence, and never goes back.";
     VouchAsked "I-46" "vouch-asked" Safety "A master asks an arbiter to vouch only for what its own disk holds and the arbiter's vote makes durable.";
     LogBounded "I-47" "log-bounded" Safety "The directory of a log takes no more than what is kept for others, for a checkpoint and for the disk, and three files.";
+    RelaySafe "I-48" "relay-sends-the-durable" Safety "Who relays the log, and is not master, sends nothing that is not durable in the group.";
+    MonitorSilent "I-49" "monitor-only-watches" Safety "A monitor asks for no stream and is sent no entry, promises nothing, and gives no answer that anybody could count.";
+    ShippedWhole "I-50" "shipped-whole" Safety "What a sink holds is one stretch of what is durable in the group, and it keeps what it has acknowledged.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

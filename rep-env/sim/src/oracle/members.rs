@@ -85,12 +85,14 @@ impl Oracle {
         self.settled_roll().members.values().any(|listed| listed.machine == node)
     }
 
-    /// Whether a voter holds all that is durable, and no other change is on its way.
+    /// Whether a member that is to hold the data holds all that is durable, and no other change is on its way.
     pub(crate) fn is_whole(&self, node: Machine) -> bool {
         let member = self.member(node);
         let sound = !member.damaged && !member.worn && member.forgotten.is_none();
-        let all = member.durable >= self.claims.len() && self.counts(node);
-        sound && (all || self.is_arbiter(node)) && self.rolls_in_use().count() == 1
+        let part = self.settled_roll().lists(node, member.incarnation);
+        let is_copy = matches!(part, Some(Part::Voter | Part::Copy));
+        let all = member.durable >= self.claims.len() && is_copy;
+        sound && (all || self.holds_no_data(node)) && self.rolls_in_use().count() == 1
     }
 
     /// Whether some entry made that directory a member.

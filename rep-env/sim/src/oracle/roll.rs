@@ -15,6 +15,8 @@ pub(crate) enum Part {
     Learner,
     /// Never counts.
     Copy,
+    /// Is told who belongs, and who is master.
+    Monitor,
 }
 
 impl Part {
@@ -72,6 +74,7 @@ impl Roll {
                 MemberType::Electable => Part::Voter,
                 MemberType::Arbiter => Part::Arbiter,
                 MemberType::Learner => Part::Learner,
+                MemberType::Monitor => Part::Monitor,
                 _ => Part::Copy,
             };
             Some((member.id, Listed { machine, incarnation: Some(member.incarnation), part }))

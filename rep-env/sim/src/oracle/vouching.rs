@@ -62,7 +62,7 @@ impl Oracle {
     /// I-25: whoever holds no data, or has no vote, is no master.
     pub(super) fn may_reign(&self, node: Machine, roll: &Roll) -> Checked {
         let part = roll.lists(node, self.member(node).incarnation);
-        let never = matches!(part, Some(Part::Arbiter | Part::Copy));
+        let never = matches!(part, Some(Part::Arbiter | Part::Copy | Part::Monitor));
         ensure(!never, Invariant::ConfigOverlap, || {
             format!("{node} is master, and no more than {part:?} by {}", roll.at)
         })
@@ -72,6 +72,12 @@ impl Oracle {
     pub(crate) fn is_arbiter(&self, node: Machine) -> bool {
         let arbiter = self.settled_roll().arbiter();
         arbiter.is_some_and(|it| it.is(node, self.member(node).incarnation))
+    }
+
+    /// Whether that directory only watches, or votes and holds no data.
+    pub(crate) fn holds_no_data(&self, node: Machine) -> bool {
+        let part = self.settled_roll().lists(node, self.member(node).incarnation);
+        matches!(part, Some(Part::Arbiter | Part::Monitor))
     }
 
     /// Whether an arbiter among these, if there is one, would help somebody among them to be master: who lacks what it vouched for is

@@ -92,7 +92,7 @@ impl World {
 
 impl End {
     /// What decides, write by write, what a power cut leaves. The fate 0 leaves nothing that was not synced.
-    pub(super) fn fates(self) -> impl FnMut() -> u64 {
+    pub(crate) fn fates(self) -> impl FnMut() -> u64 {
         let mut rng = Rng::split(self.fate, "power");
         move || if self.fate == 0 { 0 } else { rng.next_u64() }
     }

@@ -3,7 +3,7 @@
 use super::{Life, Live, names};
 use crate::clock::Clock;
 use crate::disk::{self, Found, Unopened};
-use crate::driver::{CHUNK_BYTES_MIN, Pace};
+use crate::driver::{CHUNK_BYTES_MIN, Pace, Shipping};
 use crate::faults::End;
 use crate::front::Front;
 use crate::machine::{Contacts, Machine};
@@ -11,7 +11,7 @@ use crate::oracle::{Invariant, Noted, Violation, ensure};
 use crate::trace::digest;
 use crate::world::{Event, World};
 use rep_node::{
-    ApplyPlan, Membership, NO_NUMBER, Node, NodeConfig, Recovered, Seed, number_members,
+    ApplyPlan, FeedFrom, Membership, NO_NUMBER, Node, NodeConfig, Recovered, Seed, number_members,
 };
 use rep_store::{Databases, StateMachine};
 use rep_vlsn::{GroupId, Incarnation, MemDisk, Opened, SyncPlan, Vlsn};
@@ -173,6 +173,8 @@ impl World {
             cleaning: None,
             taking: None,
             giving: BTreeMap::new(),
+            kept: Vec::new(),
+            shipping: Shipping::default(),
             makes_way: false,
             waits_for_space: false,
             late_reader: None,
@@ -201,6 +203,7 @@ impl World {
         process.live = Some(Box::new(live));
         process.life = Life::Up;
         self.seat_passenger(id);
+        self.begins_to_ship(id);
         self.drain(id);
     }
 
@@ -243,6 +246,9 @@ impl World {
         timing.disk_stall = self.swarm.election_timeout * 8;
         timing.redial_min = self.swarm.heartbeat / 5;
         timing.redial_max = self.swarm.heartbeat * 5;
+        if self.swarm.members.relays {
+            config.feed_from = FeedFrom::Replica;
+        }
         config.restored = self.process_mut(id).restored.take();
         config.retention.bytes = self.swarm.disk.retention_bytes;
         config.retention.age = self.swarm.disk.retention_age;

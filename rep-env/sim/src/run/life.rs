@@ -78,8 +78,11 @@ impl World {
         if !self.is_over() {
             let checked = self.all_agree();
             self.check(checked);
+            self.prove_watch(limit);
+            self.prove_shipping(limit);
         }
         if !self.is_over() && self.is_quick() {
+            self.prove_relays();
             self.prove_rest();
         }
     }
@@ -115,7 +118,7 @@ impl World {
     }
 
     /// Whether the rest are quorums as they stand, and wait for nobody.
-    fn is_enough_without(&self, away: Machine) -> bool {
+    pub(super) fn is_enough_without(&self, away: Machine) -> bool {
         let rest: Vec<Machine> = self.core().into_iter().filter(|id| *id != away).collect();
         self.rolls_that_rule().all(|roll| self.are_quorums(roll, &rest))
     }
@@ -178,7 +181,7 @@ impl World {
 
     /// Those of the core that hold the data.
     fn copies(&self) -> Vec<Machine> {
-        self.core().into_iter().filter(|id| !self.oracle.is_arbiter(*id)).collect()
+        self.core().into_iter().filter(|id| !self.oracle.holds_no_data(*id)).collect()
     }
 
     /// Whose process runs, has not been removed, and has no vote (or, if it is to have none, no place).

@@ -24,8 +24,12 @@ pub struct MembersSwarm {
     pub arbiter: bool,
     /// So many of those after it join as secondaries.
     pub secondaries: u32,
+    /// So many of those after it join as monitors.
+    pub monitors: u32,
     /// An operator has a member designated, or nobody any more.
     pub designates_per_s: f64,
+    /// Secondaries ask replicas for their entries, and not the master.
+    pub relays: bool,
     /// Operators choose no quorums by hand.
     pub majorities: bool,
 }
@@ -56,6 +60,8 @@ impl MembersSwarm {
     pub(super) fn live_for_years(&mut self, rng: &mut Rng) {
         self.spares = rng.pick(&[1, 2, 3]);
         self.secondaries = rng.pick(&[0, 0, 1]).min(self.spares - 1);
+        self.relays = rng.chance(0.7);
+        self.monitors = u32::from(self.spares - self.secondaries > 1 && rng.chance(0.5));
         self.join = true;
         self.recruits_per_s = 1.0 / rng.pick(&[5.0, 20.0]);
         self.orders_per_s = 1.0 / rng.pick(&[15.0, 40.0]);
@@ -81,6 +87,15 @@ impl MembersSwarm {
         (self.arbiter, self.secondaries, self.join) = (arbiter, secondaries, true);
         self.spares = (self.spares + u32::from(arbiter) + secondaries).min(SPARES_MAX);
     }
+
+    /// Somebody watches, if there is a machine left for that.
+    pub(super) fn be_watched(&mut self) {
+        let others = u32::from(self.arbiter) + self.secondaries;
+        if others < SPARES_MAX {
+            (self.monitors, self.join) = (1, true);
+            self.spares = (self.spares + 1).min(SPARES_MAX);
+        }
+    }
 }
 
 /// Who is there besides members that hold the data and vote.
@@ -93,6 +108,10 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    pub(super) fn has_secondaries(self) -> bool {
+        self.secondaries > 0
+    }
+
     /// In one world of twenty.
     pub(super) fn rarely(rng: &mut Rng) -> Self {
         if rng.chance(0.05) { Roles::draw(rng) } else { Roles::default() }

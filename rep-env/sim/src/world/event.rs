@@ -46,6 +46,7 @@ pub(crate) enum Event {
     JoinAsked { to: Machine, question: Question },
     JoinTold { id: Machine, run: u64, told: Told },
     PlaceStored { id: Machine, run: u64 },
+    ShipDue { id: Machine, run: u64 },
 }
 
 impl Event {
@@ -90,6 +91,7 @@ impl Event {
             | Event::SetAside { id, run }
             | Event::JoinTold { id, run, .. }
             | Event::PlaceStored { id, run }
+            | Event::ShipDue { id, run }
             | Event::SendEntries { id, run, .. }
             | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)

@@ -4,15 +4,19 @@ use super::{CopyNews, GIVES, TAKES};
 use crate::machine::Machine;
 use crate::oracle::{Invariant, ensure};
 use crate::world::{Event, World};
-use rep_node::rep_stream::restore::{Manifest, Refusal, RestoreSource, SinkMessage, SourceOutput};
+use rep_node::rep_stream::restore::{
+    Manifest, Refusal, RestoreEnd, RestoreSource, SinkMessage, SourceOutput,
+};
 use rep_node::{NodeState, NotOffered, Pin, Role};
 use rep_store::{Snapshot, StateMachine};
-use rep_vlsn::Vlsn;
+use rep_vlsn::{Incarnation, Vlsn};
 use std::time::Duration;
 
 /// A copy that is being given.
 #[derive(Debug)]
 pub(crate) struct Giving {
+    /// Whose it is, and which directory was there when it asked.
+    taker: (Machine, Incarnation),
     pub(super) source: RestoreSource,
     pin: Option<Pin>,
     /// The log is kept from here on.
@@ -24,13 +28,14 @@ pub(crate) struct Giving {
 impl World {
     pub(super) fn begin_giving(&mut self, id: Machine, link: u64, to: Machine) {
         let (now, config) = (self.now, self.copy_config());
+        let taker = (to, self.process(to).incarnation);
         self.note(id, &[75, link], || format!("n{} is asked for a copy by {to}", id.get()));
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
         // Who has no group yet is asked in vain.
         let Some(group) = live.node.group() else { return self.close_copy(link, GIVES) };
         let source = RestoreSource::new(config, group, local);
-        let giving = Giving { source, pin: None, pinned: None, snapshot: None, due: None };
+        let giving = Giving { taker, source, pin: None, pinned: None, snapshot: None, due: None };
         live.giving.insert(link, giving);
         self.pump_giving(id, link);
     }
@@ -40,7 +45,7 @@ impl World {
         let Some(live) = self.live_mut(id) else { return };
         let local = live.clock.local(now);
         let Some(giving) = live.giving.get_mut(&link) else { return };
-        let CopyNews::Said(frame) = news else { return self.end_giving(id, link) };
+        let CopyNews::Said(frame) = news else { return self.end_giving(id, link, false) };
         let source = &mut giving.source;
         let told = SinkMessage::decode(frame).and_then(|said| source.handle_message(local, said));
         let checked = ensure(told.is_ok(), Invariant::ErrorHonesty, || {
@@ -50,11 +55,17 @@ impl World {
         self.pump_giving(id, link);
     }
 
-    fn end_giving(&mut self, id: Machine, link: u64) {
-        let giving = self.live_mut(id).and_then(|live| live.giving.remove(&link));
-        if let Some(pin) = giving.and_then(|giving| giving.pin) {
-            self.step(id, |node, _| node.unpin(pin));
+    fn end_giving(&mut self, id: Machine, link: u64, done: bool) {
+        let Some(giving) = self.live_mut(id).and_then(|live| live.giving.remove(&link)) else {
+            return;
+        };
+        let Some((pin, copy)) = giving.pin.zip(giving.pinned) else { return };
+        if !done {
+            return self.step(id, |node, _| node.unpin(pin)).unwrap_or_default();
         }
+        let (_, incarnation) = giving.taker;
+        self.step(id, |node, now| node.copy_given(now, pin, incarnation));
+        self.keeps_for(id, giving.taker, copy);
     }
 
     pub(super) fn pump_giving(&mut self, id: Machine, link: u64) {
@@ -76,7 +87,7 @@ impl World {
                 SourceOutput::Close(end) => {
                     self.note(id, &[76, link], || format!("n{} gives no more: {end}", id.get()));
                     self.close_copy(link, GIVES);
-                    return self.end_giving(id, link);
+                    return self.end_giving(id, link, end == RestoreEnd::Done);
                 }
                 other => {
                     let checked = ensure(false, Invariant::ErrorHonesty, || format!("{other:?}"));
