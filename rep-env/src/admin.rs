@@ -10,9 +10,11 @@
 
 mod client;
 pub(crate) mod report;
+mod restoring;
 
 pub use client::{AdminClient, digest, status};
 pub use report::{AppliedDigest, MemberReport, StatusReport};
+pub use restoring::{RestoreReport, RestoreStage};
 
 use crate::error::Error;
 use crate::member::Member;
@@ -30,7 +32,7 @@ use std::time::Duration;
 /// The service's name.
 pub const ADMIN_SERVICE: &str = "admin";
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Callers served at a time; one more is told `Busy`.
 const CALLERS_MAX: usize = 16;
 /// An order is given up after so long, whatever it says: its caller keeps a place.
@@ -49,6 +51,7 @@ enum Request {
     RemoveMember { name: String, timeout_ms: u64, force: bool },
     UpdateMember { name: String, update: MemberUpdate, timeout_ms: u64 },
     SetQuorums { quorums: Quorums, timeout_ms: u64, force: bool },
+    CancelRestore,
 }
 
 /// What a caller is told that is no administrator.
@@ -73,6 +76,8 @@ enum Reply {
     Membership(Box<Membership>),
     /// Who has become a learner.
     Added(Box<GroupMember>),
+    /// The copy that was ordered is not fetched any more.
+    RestoreCancelled,
 }
 
 /// Takes a digest of what is applied.
@@ -126,6 +131,10 @@ impl Admin {
             }
             Request::RestoreFrom { source } => match self.shared.restore_from(&source) {
                 Ok(()) => Reply::Restoring,
+                Err(error) => unfulfilled(error),
+            },
+            Request::CancelRestore => match self.shared.cancel_restore() {
+                Ok(()) => Reply::RestoreCancelled,
                 Err(error) => unfulfilled(error),
             },
             Request::Membership => {

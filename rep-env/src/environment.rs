@@ -4,7 +4,7 @@ use crate::admin::AppliedDigest;
 use crate::admin::report;
 use crate::config::{OnDamage, RepConfig};
 use crate::error::Error;
-use crate::events::StateEvents;
+use crate::events::Events;
 use crate::join::JoinClient;
 use crate::member::Member;
 use crate::read::{Consistency, ReadHandle};
@@ -207,8 +207,9 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
         (positions.first <= positions.last.vlsn).then_some(positions.first..=positions.last.vlsn)
     }
 
-    /// What this node is, and being told of each change.
-    pub fn subscribe(&self) -> StateEvents {
+    /// What this node is, and being told of each change; of how a copy of the state comes that it is given; and of entries that it lost. Who asks for states alone takes
+    /// [`Events::states`].
+    pub fn subscribe(&self) -> Events {
         self.shared().board.subscribe()
     }
 

@@ -1,16 +1,45 @@
-//! What this node is, as the application sees it, and being told when that changes.
+//! What this node is, as the application sees it, and being told when that changes; and what else happens to it that nobody asked for.
+
+mod queue;
+mod restore;
+
+pub use restore::{RestoreEvent, RestoreProgress};
 
 use crate::member::Member;
 use crate::runtime::directory::Directory;
-use crate::sync::{Flaw, Mutex, broken};
+use crate::sync::{Condvar, Flaw, Mutex, broken};
 use crate::waiter::deadline;
-use rep_fsm::{CellValue, NodeState, Role, Standing, StateCell, Subscription, WaitError};
-use rep_vlsn::{NodeId, Term};
+use queue::{Item, Queue};
+use rep_fsm::{CellValue, NodeState, Role, Standing, StateCell, WaitError};
+use rep_vlsn::{NodeId, Term, Vlsn};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The [`reason`](StateEvent::reason) of the last event, if the master has shut the whole group down: an end that was wanted.
 pub const GROUP_SHUT_DOWN: &str = "the group was shut down";
+
+/// Something that a listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// What this node is: the present state first, then each change.
+    State(StateEvent),
+    /// This member is given a copy of the state: how that goes.
+    Restore(RestoreEvent),
+    /// Entries that this member held and no commit quorum did were cut away. Who wrote them was not told that they are durable; a
+    /// [`Error::RolledBack`](crate::Error::RolledBack) is what a handle that still waits here gets.
+    RolledBack {
+        /// The first and the last of them.
+        dropped: RangeInclusive<Vlsn>,
+    },
+    /// The listener was so slow that here something was left out which is no change of state. [`stats`](crate::ReplicatedEnvironment::stats) counts all of it.
+    Missed {
+        /// How many items.
+        items: u64,
+    },
+}
 
 /// A change of what this node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,21 +57,60 @@ pub struct StateEvent {
     pub reason: &'static str,
 }
 
-/// The present state first, then each change, then, after `Shutdown`, the end. Bounded: of a slow listener's changes
-/// some are joined, never into a sequence that could not have been.
+/// The present state first, then whatever happens, in its order, then, after `Shutdown`, the end. Dropped, it listens no more.
+///
+/// Bounded: of a slow listener's changes of state some are joined, never into a sequence that could not have been; of the rest the oldest are left out
+/// ([`Event::Missed`]). At most 64 of each wait.
 ///
 /// As an iterator it sleeps for each item.
 #[derive(Debug)]
-pub struct StateEvents {
-    subscription: Subscription<Visible>,
+pub struct Events {
     board: Board,
+    /// Its place among the listeners.
+    id: u64,
 }
+
+impl Events {
+    /// The next item, if it comes within `timeout`; `None` also after the end.
+    pub fn next_within(&mut self, timeout: Duration) -> Option<Event> {
+        self.board.next_for(self.id, Some(deadline(timeout)))
+    }
+
+    /// The changes of state alone.
+    pub fn states(self) -> StateEvents {
+        StateEvents(self)
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.board.next_for(self.id, None)
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.board.hub.lock().queues.remove(&self.id);
+    }
+}
+
+/// [`Events`] of which only the changes of state are told: for who asks nothing but what this node is.
+///
+/// As an iterator it sleeps for each item.
+#[derive(Debug)]
+pub struct StateEvents(Events);
 
 impl StateEvents {
     /// The next item, if it comes within `timeout`; `None` also after the end.
     pub fn next_within(&mut self, timeout: Duration) -> Option<StateEvent> {
-        let event = self.subscription.next_before(Some(deadline(timeout))).ok()?;
-        Some(self.board.event(event))
+        let until = deadline(timeout);
+        loop {
+            if let Event::State(event) = self.0.board.next_for(self.0.id, Some(until))? {
+                return Some(event);
+            }
+        }
     }
 }
 
@@ -50,9 +118,18 @@ impl Iterator for StateEvents {
     type Item = StateEvent;
 
     fn next(&mut self) -> Option<StateEvent> {
-        let event = self.subscription.next()?;
-        Some(self.board.event(event))
+        self.0.find_map(|event| match event {
+            Event::State(event) => Some(event),
+            Event::Restore(_) | Event::RolledBack { .. } | Event::Missed { .. } => None,
+        })
     }
+}
+
+/// What is told besides changes of state.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Restore(RestoreEvent),
+    RolledBack(RangeInclusive<Vlsn>),
 }
 
 /// What is published: a [`Standing`], and the reason's number on the board.
@@ -94,22 +171,43 @@ impl CellValue for Visible {
     }
 }
 
-/// Where the state is published. Clones are handles to the same board.
+/// Where the state is published, and what else happens. Clones are handles to the same board.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
     cell: StateCell<Visible>,
-    /// Reasons are texts of the program; their numbers fit the cell.
-    reasons: Arc<Mutex<Vec<&'static str>>>,
+    hub: Arc<Mutex<Hub>>,
+    /// Rings when a listener has something to hear.
+    told: Arc<Condvar>,
     directory: Arc<Directory>,
+}
+
+/// What those who publish and those who listen share.
+#[derive(Debug)]
+struct Hub {
+    /// Reasons are texts of the program; their numbers fit the cell.
+    reasons: Vec<&'static str>,
+    queues: BTreeMap<u64, Queue>,
+    next_queue: u64,
+}
+
+impl Hub {
+    /// The number of a reason, and whether it is new.
+    fn number_of(&self, reason: &'static str) -> (usize, bool) {
+        let known = self.reasons.iter().position(|known| *known == reason);
+        (known.unwrap_or(self.reasons.len()), known.is_none())
+    }
 }
 
 impl Board {
     pub(crate) fn new(directory: Arc<Directory>) -> Self {
         let nobody =
             Visible { state: NodeState::Detached, term: Term::ZERO, master: None, reason: 0 };
+        let reasons = vec!["not opened yet"];
+        let hub = Hub { reasons, queues: BTreeMap::new(), next_queue: 0 };
         Board {
             cell: StateCell::new(nobody),
-            reasons: Arc::new(Mutex::new(vec!["not opened yet"])),
+            hub: Arc::new(Mutex::new(hub)),
+            told: Arc::default(),
             directory,
         }
     }
@@ -121,19 +219,40 @@ impl Board {
         master: Option<NodeId>,
         reason: &'static str,
     ) {
-        let mut reasons = self.reasons.lock();
-        let number = reasons.iter().position(|known| *known == reason).unwrap_or(reasons.len());
-        let visible = Visible { state, term, master, reason: number as u32 };
+        let mut hub = self.hub.lock();
+        let (number, is_new) = hub.number_of(reason);
+        let new = Visible { state, term, master, reason: number as u32 };
+        let old = self.cell.get();
         if broken(Flaw::StateBeforeReason) {
-            drop(reasons);
-            self.cell.set(visible);
-            reasons = self.reasons.lock();
+            drop(hub);
+            self.cell.set(new);
+            hub = self.hub.lock();
         }
-        if number == reasons.len() {
-            reasons.push(reason);
+        if is_new {
+            hub.reasons.push(reason);
         }
-        drop(reasons);
-        self.cell.set(visible);
+        // Under the lock, so that all are told of changes in the order in which they are made.
+        let changed = self.cell.set(new);
+        if broken(Flaw::ToldOutside) {
+            drop(hub);
+            hub = self.hub.lock();
+        }
+        if changed {
+            hub.queues.values_mut().for_each(|queue| queue.push_state(old, new));
+        }
+        drop(hub);
+        self.told.notify_all();
+    }
+
+    /// Tells those who listen of something that is no change of state. After `Shutdown` nothing is told.
+    pub(crate) fn tell(&self, news: &News) {
+        let mut hub = self.hub.lock();
+        if self.cell.get().is_last() && !broken(Flaw::ToldAfterTheEnd) {
+            return;
+        }
+        hub.queues.values_mut().for_each(|queue| queue.push_news(news.clone()));
+        drop(hub);
+        self.told.notify_all();
     }
 
     pub(crate) fn get(&self) -> Visible {
@@ -141,7 +260,8 @@ impl Board {
     }
 
     pub(crate) fn reason(&self) -> &'static str {
-        self.reason_of(self.cell.get())
+        let number = self.cell.get().reason;
+        self.hub.lock().reasons[number as usize]
     }
 
     /// Sleeps until the state is wanted.
@@ -153,26 +273,45 @@ impl Board {
         self.cell.wait(Some(deadline), wanted)
     }
 
-    pub(crate) fn subscribe(&self) -> StateEvents {
-        StateEvents { subscription: self.cell.subscribe(), board: self.clone() }
+    pub(crate) fn subscribe(&self) -> Events {
+        let mut hub = self.hub.lock();
+        let id = hub.next_queue;
+        hub.next_queue += 1;
+        hub.queues.insert(id, Queue::new(self.cell.get()));
+        drop(hub);
+        Events { board: self.clone(), id }
     }
 
-    fn reason_of(&self, visible: Visible) -> &'static str {
-        self.reasons.lock()[visible.reason as usize]
+    /// The next item for that listener; sleeps for it. `None` at the deadline, and after the end.
+    fn next_for(&self, id: u64, deadline: Option<Instant>) -> Option<Event> {
+        let mut hub = self.hub.lock();
+        let mut late = false;
+        loop {
+            let item = hub.queues.get_mut(&id)?.pop();
+            if let Some(item) = item {
+                return Some(self.event(&hub, item));
+            }
+            if late || self.cell.get().is_last() {
+                return None;
+            }
+            (hub, late) = self.told.wait_until(hub, deadline);
+        }
     }
 
-    fn event(&self, event: rep_fsm::StateEvent<Visible>) -> StateEvent {
-        let (old, new) = match event {
-            rep_fsm::StateEvent::Present(present) => (present, present),
-            rep_fsm::StateEvent::Changed { old, new } => (old, new),
-        };
-        let master = new.master.and_then(|id| self.directory.member(id));
-        StateEvent {
+    fn event(&self, hub: &Hub, item: Item) -> Event {
+        let state = |old: Visible, new: Visible| StateEvent {
             old: old.state,
             new: new.state,
-            master,
+            master: new.master.and_then(|id| self.directory.member(id)),
             term: new.term,
-            reason: self.reason_of(new),
+            reason: hub.reasons[new.reason as usize],
+        };
+        match item {
+            Item::Present(present) => Event::State(state(present, present)),
+            Item::Changed { old, new } => Event::State(state(old, new)),
+            Item::News(News::Restore(event)) => Event::Restore(event),
+            Item::News(News::RolledBack(dropped)) => Event::RolledBack { dropped },
+            Item::Missed(items) => Event::Missed { items },
         }
     }
 }
@@ -180,12 +319,83 @@ impl Board {
 #[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
+    use queue::NEWS_MAX;
     use rep_fsm::cell::EVENTS_MAX;
+
+    fn board() -> Board {
+        Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])))
+    }
+
+    fn progress(bytes: u64) -> News {
+        News::Restore(RestoreEvent::Progress(RestoreProgress {
+            source: "b".to_owned(),
+            bytes,
+            remaining_bytes: None,
+            bytes_per_s: 0,
+            taken: Duration::ZERO,
+        }))
+    }
+
+    fn rolled_back(vlsn: u64) -> News {
+        News::RolledBack(Vlsn::new(vlsn)..=Vlsn::new(vlsn))
+    }
+
+    #[test]
+    fn what_happens_is_told_in_its_order_among_the_changes_of_state() {
+        let board = board();
+        let (events, states) = (board.subscribe(), board.subscribe().states());
+        board.publish(NodeState::Unknown, Term::ZERO, None, "opened");
+        board.tell(&rolled_back(7));
+        board.publish(NodeState::Replica, Term::new(1), Some(NodeId::new(1)), "in sync");
+        board.tell(&progress(1));
+        board.publish(NodeState::Shutdown, Term::new(1), None, "closed");
+        board.tell(&rolled_back(8));
+        let words = |event| match event {
+            Event::State(event) => event.reason.to_owned(),
+            other => format!("{other:?}").split(' ').next().unwrap_or_default().to_owned(),
+        };
+        let told: Vec<String> = events.map(words).collect();
+        let expected = [
+            "not opened yet",
+            "opened",
+            "RolledBack",
+            "in sync",
+            "Restore(Progress(RestoreProgress",
+            "closed",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(states.count(), 4, "and who asks for states alone hears them");
+    }
+
+    /// Of ten thousand signs of progress that nobody heard the newest is left, and of as many losses the newest, which say that others were before.
+    #[test]
+    fn a_slow_listener_keeps_the_newest_and_is_told_that_it_missed_others() {
+        let board = board();
+        let mut events = board.subscribe();
+        (0..10_000).for_each(|number| board.tell(&progress(number)));
+        let told = [events.next(), events.next()].map(Option::unwrap);
+        assert!(matches!(&told[0], Event::State(present) if present.old == present.new));
+        let Event::Restore(RestoreEvent::Progress(newest)) = &told[1] else { panic!("{told:?}") };
+        assert_eq!(newest.bytes, 9_999);
+        (1..=1_000).for_each(|number| {
+            board.tell(&rolled_back(number));
+            board.tell(&progress(number));
+        });
+        board.publish(NodeState::Shutdown, Term::new(1), None, "closed");
+        let told: Vec<Event> = events.collect();
+        let losses = NEWS_MAX - 1;
+        assert_eq!(told[0], Event::Missed { items: 1_000 - losses as u64 });
+        let first = Vlsn::new(1_001 - losses as u64);
+        assert_eq!(told[1], Event::RolledBack { dropped: first..=first });
+        assert_eq!(told.len(), 1 + NEWS_MAX + 1);
+        assert!(matches!(told.last(), Some(Event::State(last)) if last.new == NodeState::Shutdown));
+        assert_eq!(board.hub.lock().queues.len(), 0, "who has gone costs nothing");
+    }
 
     #[test]
     fn events_tell_master_term_and_reason_and_end_with_shutdown() {
         let board = Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])));
-        let mut events = board.subscribe();
+        let mut events = board.subscribe().states();
         board.publish(NodeState::Unknown, Term::ZERO, None, "opened");
         board.publish(NodeState::Master, Term::new(1), Some(NodeId::new(1)), "crowned");
         board.publish(NodeState::Unknown, Term::new(1), None, "opened");
@@ -210,7 +420,7 @@ mod tests {
     fn a_slow_listener_costs_a_bounded_queue_and_is_told_nothing_impossible() {
         use NodeState::{Master, Replica, Shutdown, Unknown};
         let board = Board::new(Arc::new(Directory::listing("a", &[("a", "A:1")])));
-        let mut events = board.subscribe();
+        let mut events = board.subscribe().states();
         for number in 1..=10_000 {
             let settled = if number % 3 == 0 { Master } else { Replica };
             let (term, master) = (Term::new(number), Some(NodeId::new(1)));

@@ -11,7 +11,7 @@
 //! 4. [`Consistency`] is what a read may ask for; a [`View`] is what it gets, and a [`CommitToken`] is how to see one's own writes
 //!    anywhere.
 //! 5. [`Error`] is what happens instead, and its [`Verdict`] what to do about it.
-//! 6. [`StateEvents`] and [`Stats`] are what can be watched; [`admin`] is the same over the wire.
+//! 6. [`Events`] and [`Stats`] are what can be watched; [`admin`] is the same over the wire.
 //! 7. [`StateMachine`] is what to implement for a log about something else than databases;
 //!    [`open_with`](ReplicatedEnvironment::open_with) opens it, [`replicate`](ReplicatedEnvironment::replicate) feeds it.
 //! 8. [`services`] are the application's own, on the node's port.
@@ -51,7 +51,7 @@ pub use commit::{CommitHandle, CommitToken};
 pub use config::{RepConfig, StoreKind};
 pub use environment::ReplicatedEnvironment;
 pub use error::{Error, Unacknowledged, Verdict};
-pub use events::{StateEvent, StateEvents};
+pub use events::{Event, Events, RestoreEvent, RestoreProgress, StateEvent, StateEvents};
 pub use member::Member;
 pub use membership::{GroupMember, Joining, MemberUpdate, Membership, NewMember, Stage};
 pub use read::{Consistency, ReadHandle};

@@ -9,7 +9,7 @@ use crate::runtime::inbox::Input;
 use crate::runtime::restore::question;
 use crate::runtime::shared::Shared;
 use crate::waiter::{Slot, TIME_MAX};
-use rep_node::{NotRestored, NotShutDown, NotTransferred, Request, Transfer};
+use rep_node::{NotCancelled, NotRestored, NotShutDown, NotTransferred, Request, Transfer};
 use rep_store::StateMachine;
 use rep_vlsn::NodeId;
 use std::sync::Arc;
@@ -72,7 +72,8 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     /// copy is in place; handles, readers and subscriptions stay valid. If `source` gives no copy after a few attempts, the member
     /// goes on as it was.
     ///
-    /// A member whose group's logs have left it behind needs no order.
+    /// A member whose group's logs have left it behind needs no order. [`subscribe`](Self::subscribe) tells how it goes ([`RestoreEvent`](crate::RestoreEvent)), and
+    /// [`cancel_restore`](Self::cancel_restore) ends it.
     ///
     /// # Errors
     ///
@@ -80,6 +81,17 @@ impl<M: StateMachine> ReplicatedEnvironment<M> {
     /// [`Error::Closed`], [`Error::Halted`].
     pub fn restore_from(&self, source: &str) -> Result<(), Error> {
         self.shared().restore_from(source)
+    }
+
+    /// Ends the fetching of a copy that was ordered ([`restore_from`](Self::restore_from)), as long as that is not complete; the member goes on as it was. What came of
+    /// it is of use for the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no copy is being fetched, nobody ordered it (the member has nowhere else to go on from), or it is complete and being put in place;
+    /// [`Error::Closed`], [`Error::Halted`].
+    pub fn cancel_restore(&self) -> Result<(), Error> {
+        self.shared().cancel_restore()
     }
 
     /// Stops the whole group, this member last: new commits wait from here on, the members that are connected catch up and
@@ -133,6 +145,17 @@ impl Shared {
         match asked.wait() {
             Some(Ok(())) => Ok(()),
             Some(Err(NotRestored::Closed)) | None => Err(self.over()),
+            Some(Err(why)) => Err(Error::Invalid { what: why.to_string() }),
+        }
+    }
+
+    pub(crate) fn cancel_restore(&self) -> Result<(), Error> {
+        self.check_open()?;
+        let (asked, answer) = question();
+        self.inbox.control(Input::CancelRestore { answer });
+        match asked.wait() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(NotCancelled::Closed)) | None => Err(self.over()),
             Some(Err(why)) => Err(Error::Invalid { what: why.to_string() }),
         }
     }

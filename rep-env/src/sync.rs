@@ -35,6 +35,10 @@ pub(crate) enum Flaw {
     CloseTellsOne,
     /// A state is published before the words of its reason.
     StateBeforeReason,
+    /// Listeners are told of a change when the lock is let go under which it was made.
+    ToldOutside,
+    /// What happens is told also when the last state was.
+    ToldAfterTheEnd,
     /// The log writer lets itself be called again only when it has looked for work.
     CalledAfterLooking,
     /// A result counts though there was one before it.

@@ -78,7 +78,8 @@ fn the_last_drop_ends_every_thread() {
     {
         eventually(name, named(name));
     }
-    let (view, events) = (group[0].read(Consistency::None).wait().unwrap(), group[0].subscribe());
+    let (view, events) =
+        (group[0].read(Consistency::None).wait().unwrap(), group[0].subscribe().states());
     let clones = group.clone();
     drop(group);
     assert!(!threads().is_empty(), "the clones are handles to the same members");

@@ -8,6 +8,7 @@ mod bench;
 #[cfg(feature = "tls")]
 mod certs;
 mod client;
+mod copy;
 mod demo;
 mod log;
 mod members;
@@ -60,8 +61,9 @@ enum Command {
     UpdateMember(members::UpdateArgs),
     /// Set how many voters promise a master and sync an entry. Exit code: 0 it is done, 1 it is not
     SetQuorums(members::QuorumsArgs),
-    /// Replace a member's copy of the state by that of another member. Exit code: 0 it has begun, 1 it has not
-    Restore(orders::RestoreArgs),
+    /// Replace a member's copy of the state by that of another member, and wait until it is in place. Exit code: 0 it is (with --no-wait: it
+    /// has begun), 1 it is not
+    Restore(copy::RestoreArgs),
     /// Go on from one member's directory when a quorum is gone for good. Exit code: 0 it is done, 1 it is not
     Recover(recover::Args),
     /// List what can be set, with defaults, bounds and effects
@@ -86,7 +88,7 @@ fn main() -> ExitCode {
         Command::Remove(args) => members::remove(&args),
         Command::UpdateMember(args) => members::update(&args),
         Command::SetQuorums(args) => members::set_quorums(&args),
-        Command::Restore(args) => orders::restore(&args),
+        Command::Restore(args) => copy::restore(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Options(args) => options::run(&args),
         Command::Status(args) => status::run(&args),

@@ -1,5 +1,4 @@
-//! `rep transfer-master` and `rep shutdown-group`: what an operator orders of a whole group, at whichever member is asked; and
-//! `rep restore`, which is about that member alone.
+//! `rep transfer-master` and `rep shutdown-group`: what an operator orders of a whole group, at whichever member is asked.
 
 use crate::print::print;
 use crate::trust::Trust;
@@ -43,29 +42,6 @@ pub(crate) struct ShutdownArgs {
     timeout: u64,
     #[command(flatten)]
     trust: Trust,
-}
-
-/// Replace a member's copy of the state by that of another member.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RestoreArgs {
-    /// Where the member listens whose copy is to be replaced; the master's cannot be
-    #[arg(value_name = "HOST:PORT")]
-    address: String,
-    /// The member whose copy it gets
-    #[arg(long = "from", value_name = "NAME")]
-    source: String,
-    #[command(flatten)]
-    trust: Trust,
-}
-
-pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
-    let client = args.trust.connect(&args.address, PATIENCE)?;
-    client.restore_from(&args.source, PATIENCE)?;
-    let RestoreArgs { address, source, .. } = args;
-    print(&format!(
-        "a copy is being fetched from {source}; rep status {address} says how far it is\n"
-    ))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn transfer(args: &TransferArgs) -> anyhow::Result<ExitCode> {

@@ -328,7 +328,7 @@ fn watch(
     signals: Handle,
     damaged: Option<Arc<AtomicBool>>,
 ) -> io::Result<()> {
-    let (env, events) = (env.clone(), env.subscribe());
+    let (env, events) = (env.clone(), env.subscribe().states());
     let watch = move || {
         if events.last().is_some_and(|event| event.reason == GROUP_SHUT_DOWN) {
             return signals.close();

@@ -1,7 +1,8 @@
 //! `rep status`: how a running member and its group are.
 
+use crate::copy::Copy;
 use crate::trust::Trust;
-use rep_env::admin::{MemberReport, StatusReport};
+use rep_env::admin::{MemberReport, RestoreStage, StatusReport};
 use rep_env::{Error, MemberType};
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
@@ -96,6 +97,11 @@ impl Display for Told<'_> {
         )?;
         if let Some(changing) = &report.changing {
             writeln!(f, "changing {changing}")?;
+        }
+        // One that is in place needs no word.
+        let restore = report.restore.as_ref().filter(|it| it.stage != RestoreStage::Installed);
+        if let Some(restore) = restore {
+            writeln!(f, "restore  {}", Copy(restore))?;
         }
         report.members.iter().try_for_each(|member| writeln!(f, "member   {}", Line(member)))?;
         report.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))

@@ -312,7 +312,7 @@ impl Node {
             ReplicaOutput::InSync => {
                 self.because("in sync with its master");
                 self.following.iter_mut().for_each(Following::is_fed);
-                self.needs_no_copy();
+                self.needs_no_copy("its source's log reaches this member after all");
                 self.refusals.remove(&link.peer);
                 self.refusals_pass();
             }
@@ -366,7 +366,7 @@ impl Node {
             let reason = "the group's founding entry does not name this data directory";
             return self.end_stream(now, link, Some(reason.into()));
         }
-        self.needs_no_copy();
+        self.needs_no_copy("its source's log reaches this member after all");
         // The founding says which group it is that the entries are of.
         for membership in memberships {
             self.learn_membership(membership, "its master's log says so");

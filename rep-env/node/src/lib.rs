@@ -63,7 +63,9 @@ pub use offering::{NotOffered, Offer, Pin, check_manifest, names_member};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
 pub use reads::{READS_WAITING_MAX, ReadKind};
 pub use recovering::{Forced, NUMBERS_SKIPPED, NotForced, Remains, TERMS_SKIPPED};
-pub use restoring::{FetchId, NotRestored, RestoreNews, RestoreProgress, WaitingRead};
+pub use restoring::{
+    FetchId, NotCancelled, NotRestored, RestoreNews, RestoreProgress, WaitingRead,
+};
 pub use shutting::NotShutDown;
 pub use status::{MemberStatus, NodeStatus};
 pub use storing::{PersistFailed, Persisted};

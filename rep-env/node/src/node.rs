@@ -191,6 +191,10 @@ impl Node {
         if let Some(point) = node.config.restored {
             node.event(Event::Restored { point });
         }
+        if node.config.unplaced {
+            let why = "the copy could not be put in place".to_owned();
+            node.event(Event::RestoreEnded { why });
+        }
         node.in_force.settle(known);
         node.reckon_electorate();
         node.outgrow_hearsay();
@@ -573,7 +577,7 @@ impl Node {
         }
         self.role.close(term);
         self.following = None;
-        self.needs_no_copy();
+        self.needs_no_copy("this member has stopped");
         self.end_handover(Err(NotTransferred::Closed));
         self.give_changes_up();
         self.give_shutting_up(NotShutDown::Closed);

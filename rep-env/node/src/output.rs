@@ -322,6 +322,11 @@ pub enum Event {
         /// The last entry that it holds.
         point: LogPoint,
     },
+    /// No copy is fetched any more: it was given up, or it is not needed after all. The member goes on as it is.
+    RestoreEnded {
+        /// Why, in words.
+        why: String,
+    },
     /// This node goes on from a copy that was put in place when its directory was opened.
     Restored {
         /// The last entry that it holds.

@@ -131,7 +131,7 @@ impl Node {
     ) {
         assert_eq!(term, self.term(), "the crown is of the fence's term");
         self.unfollow();
-        self.needs_no_copy();
+        self.needs_no_copy("this member is the master");
         self.recall_reads();
         self.because("won the election");
         self.step_role(Signal::ElectionWon);

@@ -106,6 +106,35 @@ impl fmt::Display for NotRestored {
 
 impl std::error::Error for NotRestored {}
 
+/// Why the fetching of a copy is not ended as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotCancelled {
+    /// The node is closed or halted.
+    Closed,
+    /// No copy is being fetched.
+    NoRestore,
+    /// Nobody ordered it: without a copy this member has nowhere to go on from.
+    NotOrdered,
+    /// All of it is here, and is being put in place.
+    Complete,
+}
+
+impl fmt::Display for NotCancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotCancelled::Closed => "the node is closed",
+            NotCancelled::NoRestore => "no copy is being fetched",
+            NotCancelled::NotOrdered => {
+                "nobody ordered this copy: the logs of the group begin after what this member needs, so it has nowhere else to go on from"
+            }
+            NotCancelled::Complete => "the copy is complete, and is being put in place",
+        })
+    }
+}
+
+impl std::error::Error for NotCancelled {}
+
 /// A read that waits at a node which is about to be replaced by another.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -192,6 +221,27 @@ impl Node {
         Ok(())
     }
 
+    /// Ends the fetching of a copy that was [ordered](Node::restore_from), as long as that is not complete; the member goes on as it was. What was
+    /// fetched is of use another time.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCancelled`], and nothing has changed.
+    pub fn cancel_restore(&mut self, now: Duration) -> Result<(), NotCancelled> {
+        self.clock = now;
+        match &self.restoring {
+            _ if self.is_ended() => return Err(NotCancelled::Closed),
+            None => return Err(NotCancelled::NoRestore),
+            Some(Restoring { stage: Stage::Fetched, .. }) => return Err(NotCancelled::Complete),
+            Some(restoring) if !restoring.is_ordered() => return Err(NotCancelled::NotOrdered),
+            Some(_) => {}
+        }
+        self.end_restore("it was cancelled".to_owned());
+        self.seek_source(now);
+        self.settle(now);
+        Ok(())
+    }
+
     fn check_order(&self, source: NodeId) -> Result<(), NotRestored> {
         let is_other = source != self.config.me && self.others().any(|id| id == source);
         match &self.restoring {
@@ -235,12 +285,17 @@ impl Node {
         self.restoring.as_ref().is_some_and(Restoring::is_ordered)
     }
 
-    /// A stream gives what a copy was to give, or this member reigns.
-    pub(crate) fn needs_no_copy(&mut self) {
-        let ended = self.restoring.take().map(|restoring| restoring.stage);
-        if let Some(Stage::Fetching { .. }) = ended {
+    /// A stream gives what a copy was to give, or this member reigns, or it ends.
+    pub(crate) fn needs_no_copy(&mut self, why: &'static str) {
+        self.end_restore(why.to_owned());
+    }
+
+    fn end_restore(&mut self, why: String) {
+        let Some(Restoring { stage, .. }) = self.restoring.take() else { return };
+        if let Stage::Fetching { .. } = stage {
             self.output(Output::FetchNoMore);
         }
+        self.event(Event::RestoreEnded { why });
     }
 
     // ---- fetching ----
@@ -351,15 +406,17 @@ impl Node {
             *tries >= ORDER_TRIES
         });
         match is_given_up {
-            true => self.end_order(),
+            true => self.end_order(now, why),
             false => self.fetch_later(now, why),
         }
     }
 
     /// The member goes on as it was before the order.
-    fn end_order(&mut self) {
-        self.restoring = None;
-        self.seek_source(self.clock);
+    fn end_order(&mut self, now: Duration, why: String) {
+        // The fetch is over already.
+        self.enter(Stage::Waiting { until: now });
+        self.end_restore(why);
+        self.seek_source(now);
     }
 
     // ---- the end of it ----

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use harness::Group;
 use rep_node::rep_stream::restore::Manifest;
 use rep_node::{
-    Event, NodeState, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind, RestoreNews,
-    Role, check_manifest, names_member,
+    Event, NodeState, NotCancelled, NotOffered, NotRestored, NotTransferred, Outcome, ReadKind,
+    RestoreNews, Role, check_manifest, names_member,
 };
 use rep_vlsn::{Beginning, Draft, GroupId, Incarnation, Kind, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
@@ -213,6 +213,55 @@ fn an_order_that_cannot_be_followed_is_given_up_and_the_stream_goes_on() {
     }
     group.run_until("follows", |group| group.node(me).state() == NodeState::Replica);
     assert_eq!(group.machines[&me].fetch, None);
+    assert_eq!(ends(&group, me), ["busy"], "told once, with the last reason");
+}
+
+#[test]
+fn an_order_is_cancelled_until_the_copy_is_complete_and_what_nobody_ordered_is_not() {
+    let (mut group, _, others) = in_sync(&["n1", "n2", "n3"]);
+    let (me, source) = (others[0], others[1]);
+    let cancel = |group: &mut Group, id| {
+        let mut answer = None;
+        group.act(id, |node, now| answer = Some(node.cancel_restore(now)));
+        answer.unwrap()
+    };
+    assert_eq!(cancel(&mut group, me), Err(NotCancelled::NoRestore));
+    // While it is fetched, and between two attempts.
+    for is_fetched in [true, false] {
+        group.act(me, |node, now| node.restore_from(now, source).unwrap());
+        let (fetch, ..) = group.machines[&me].fetch.clone().unwrap();
+        if !is_fetched {
+            stranded::fails(&mut group, me, "busy");
+        }
+        assert_eq!(cancel(&mut group, me), Ok(()));
+        assert_eq!(group.machines[&me].fetch, None);
+        let point = group.node(source).applied();
+        group.act(me, |node, now| node.handle_restore(now, fetch, RestoreNews::Fetched { point }));
+        assert_eq!(
+            group.machines[&me].reopens, None,
+            "a copy that comes all the same is not taken"
+        );
+        group.run_until("follows", |group| group.node(me).state() == NodeState::Replica);
+    }
+    assert_eq!(ends(&group, me), ["it was cancelled"; 2]);
+    group.act(me, |node, now| node.restore_from(now, source).unwrap());
+    let point = group.node(source).applied();
+    stranded::news(&mut group, me, RestoreNews::Fetched { point });
+    assert_eq!(cancel(&mut group, me), Err(NotCancelled::Complete));
+    let Stranded { mut group, lost, .. } = Stranded::new();
+    assert_eq!(cancel(&mut group, lost), Err(NotCancelled::NotOrdered));
+    assert!(group.machines[&lost].fetch.is_some());
+}
+
+/// Why no copy was fetched any more, each time.
+fn ends(group: &Group, id: NodeId) -> Vec<&str> {
+    fn ended(event: &Event) -> Option<&str> {
+        match event {
+            Event::RestoreEnded { why } => Some(why),
+            _ => None,
+        }
+    }
+    group.machines[&id].events.iter().filter_map(ended).collect()
 }
 
 #[test]

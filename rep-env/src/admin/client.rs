@@ -138,6 +138,19 @@ impl AdminClient {
         }
     }
 
+    /// Has the node end the fetching of a copy that was ordered, as
+    /// [`cancel_restore`](crate::ReplicatedEnvironment::cancel_restore) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Admin`].
+    pub fn cancel_restore(&self, timeout: Duration) -> Result<(), Error> {
+        match self.ask(Request::CancelRestore, timeout)? {
+            Reply::RestoreCancelled => Ok(()),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     /// Who belongs to the node's group, as far as its log says.
     ///
     /// # Errors
@@ -228,6 +241,7 @@ impl AdminClient {
             | Reply::GroupShutDown(_)
             | Reply::NotMaster(_)
             | Reply::Restoring
+            | Reply::RestoreCancelled
             | Reply::Membership(_)
             | Reply::Added(_) => "it answered another question".to_owned(),
         })

@@ -1,5 +1,6 @@
 //! The account that a node gives of itself.
 
+use crate::admin::RestoreReport;
 use crate::member::Member;
 use crate::runtime::shared::Shared;
 use crate::stats::{ReplicaStats, Stats, role_name, state_name};
@@ -57,6 +58,8 @@ pub struct StatusReport {
     pub changing: Option<String>,
     /// Why this node is not admitted to its group yet, if it wants to be.
     pub joining: Option<String>,
+    /// The copy of the state that it is given, or was given last since it was opened.
+    pub restore: Option<RestoreReport>,
     /// What is wrong, in plain words; empty if nothing is.
     pub problems: Vec<String>,
     /// When its certificate expires, in ms since the Unix epoch; `None` if it speaks no TLS.
@@ -154,6 +157,7 @@ pub(crate) fn of(
             .then(|| status.membership_at.to_string()),
         changing: status.changing.clone(),
         joining,
+        restore: shared.copy.report(),
         problems,
         certificate_expires_ms: expires
             .and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64)),

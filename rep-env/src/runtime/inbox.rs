@@ -18,13 +18,14 @@ use crate::runtime::helm::{Helm, LaneBounds, Post};
 use crate::runtime::node_loop::NodeLoop;
 use crate::runtime::peers::Outgoing;
 use crate::runtime::restore::Answer;
+use crate::runtime::restore::account::Came;
 use crate::runtime::restore::reopening::Reopened;
 use crate::waiter::{Slot, wake};
 use bytes::Bytes;
 use rep_node::{
     ChangeRequest, Changed, DialFailure, FetchId, Link, Membership, Message, NodeStatus,
-    NotOffered, NotOurs, NotRestored, Offer, PersistFailed, Persisted, Pin, Proposal, ReadKind,
-    Request, RestoreNews, SendFailed, Service, Shown, Transfer,
+    NotCancelled, NotOffered, NotOurs, NotRestored, Offer, PersistFailed, Persisted, Pin, Proposal,
+    ReadKind, Request, RestoreNews, SendFailed, Service, Shown, Transfer,
 };
 use rep_vlsn::{Incarnation, LogPoint, NodeId, SegmentSize, Vlsn};
 use std::cell::Cell;
@@ -116,6 +117,8 @@ pub(crate) enum Input {
     Restore {
         fetch: FetchId,
         news: RestoreNews,
+        /// With progress, for those who watch.
+        came: Option<Came>,
     },
     /// The directory is open again, and this node takes the old one's place.
     Reopened(Box<Reopened>),
@@ -138,6 +141,10 @@ pub(crate) enum Input {
     RestoreFrom {
         source: NodeId,
         answer: Answer<Result<(), NotRestored>>,
+    },
+    /// The copy that was ordered is not wanted any more.
+    CancelRestore {
+        answer: Answer<Result<(), NotCancelled>>,
     },
     Status(Arc<Slot<NodeStatus>>),
     Close,
@@ -172,6 +179,7 @@ impl Input {
             | Input::PastOf { .. }
             | Input::Unpin { .. }
             | Input::RestoreFrom { .. }
+            | Input::CancelRestore { .. }
             | Input::Status(_)
             | Input::Close => 0,
         }

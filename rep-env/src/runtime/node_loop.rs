@@ -3,7 +3,7 @@
 
 use crate::commit::CommitPromise;
 use crate::error::{Error, Unacknowledged};
-use crate::events::GROUP_SHUT_DOWN;
+use crate::events::{GROUP_SHUT_DOWN, News, RestoreEvent};
 use crate::join::Wish;
 use crate::orders::{GroupShutDown, Order, Transferred};
 use crate::read::ReadPromise;
@@ -13,6 +13,7 @@ use crate::runtime::inbox::Input;
 use crate::runtime::joining;
 use crate::runtime::peers::{Peers, RangeSent};
 use crate::runtime::promise_writer::Word;
+use crate::runtime::restore::account::Came;
 use crate::runtime::restore::fetching::Fetches;
 use crate::runtime::restore::reopening::{Disks, Reopened};
 use crate::runtime::scrubber;
@@ -23,8 +24,8 @@ use crate::sync::Ordering;
 use crate::waiter::Slot;
 use rep_net::queue::Queue;
 use rep_node::{
-    Changed, Event, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output, PersistFailed,
-    Request, RestoreNews,
+    Changed, Event, FetchId, HaltReason, Link, Node, NodeState, NodeStatus, Outcome, Output,
+    PersistFailed, Request, RestoreNews,
 };
 use rep_vlsn::{GroupId, LogPoint, NodeId, Term};
 use std::collections::BTreeMap;
@@ -246,19 +247,41 @@ impl NodeLoop {
                 }
                 answer.into_iter().for_each(|answer| answer.give(taken));
             }
-            Input::Restore { fetch, news } => node.handle_restore(now, fetch, news),
+            Input::Restore { fetch, news, came } => {
+                self.take_restore_news(now, fetch, (news, came))
+            }
             Input::Reopened(reopened) => self.go_on_with(now, *reopened),
             Input::Offer { at_least, answer } => answer.give(node.offer(at_least)),
             Input::PastOf { point, answer } => answer.give(node.past_of(point)),
             Input::Unpin { pin, given_to: None } => node.unpin(pin),
             Input::Unpin { pin, given_to: Some(taker) } => node.copy_given(now, pin, taker),
-            Input::RestoreFrom { source, answer } => answer.give(node.restore_from(now, source)),
+            Input::RestoreFrom { source, answer } => {
+                let ordered = node.restore_from(now, source);
+                if ordered.is_ok() {
+                    self.shared.copy.begin(Some(self.shared.directory.name_of(source)));
+                }
+                answer.give(ordered);
+            }
+            Input::CancelRestore { answer } => answer.give(node.cancel_restore(now)),
             Input::Status(slot) => self.askers.push(slot),
             Input::Close => {
                 self.closed = true;
                 node.close(now);
             }
         }
+    }
+
+    fn take_restore_news(
+        &mut self,
+        now: Duration,
+        fetch: FetchId,
+        (news, came): (RestoreNews, Option<Came>),
+    ) {
+        self.node.handle_restore(now, fetch, news);
+        // News of a fetch that is over is no news.
+        let came = came.filter(|_| self.node.restore_progress(now).is_some());
+        let event = came.and_then(|came| self.shared.copy.came(came, now));
+        event.into_iter().for_each(|event| self.tell(event));
     }
 
     /// Another node takes the place of one that has fallen silent, and the reads that wait there.
@@ -449,12 +472,30 @@ impl NodeLoop {
             Event::Crowned { .. } => shared.counters.crowned.add(1),
             Event::TermOver { term } => shared.pipeline.end(term),
             Event::Founded { group } => shared.learn_group(group),
-            Event::Restored { .. } => shared.counters.restores.add(1),
             Event::DiskFull { full } => shared.disk_full.store(full, Ordering::SeqCst),
-            Event::RolledBack { dropped } => shared.counters.rolled_back(&dropped),
+            Event::RolledBack { dropped } => {
+                shared.counters.rolled_back(&dropped);
+                shared.board.tell(&News::RolledBack(dropped));
+            }
+            Event::NeedsRestore { .. } => shared.copy.begin(None),
+            Event::RestoreBegan { source } => {
+                let source = shared.directory.name_of(source);
+                self.tell(shared.copy.began(source, shared.clock.now()));
+            }
+            Event::RestoreFailed { why } => self.tell(shared.copy.failed(why)),
+            Event::RestoreFetched { point } => self.tell(shared.copy.fetched(point)),
+            Event::RestoreEnded { why } => self.tell(shared.copy.ended(why)),
+            Event::Restored { point } => {
+                shared.counters.restores.add(1);
+                self.tell(shared.copy.installed(point));
+            }
             // Told to the log above; `status` shows what lasts.
             _ => {}
         }
+    }
+
+    fn tell(&self, event: RestoreEvent) {
+        self.shared.board.tell(&News::Restore(event));
     }
 
     /// A promise that cannot be written down may not be given, and nobody would ever say that it was.

@@ -2,8 +2,9 @@
 //!
 //! What is to be done, and when, is said by `rep-node`; who says what to whom by `rep-stream`. Here is a service that gives
 //! copies ([`giving`]), a thread that fetches one ([`fetching`]) and has it loaded meanwhile ([`loading`]), and the way in which a member opens itself again with what was
-//! fetched ([`reopening`]), which the thread that owns the state machine goes.
+//! fetched ([`reopening`]), which the thread that owns the state machine goes. What is told of it meanwhile is in [`account`].
 
+pub(crate) mod account;
 pub(crate) mod fetching;
 pub(crate) mod giving;
 pub(crate) mod loading;

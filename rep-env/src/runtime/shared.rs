@@ -9,6 +9,7 @@ use crate::runtime::bell::Bell;
 use crate::runtime::credit::{Credit, Grant, NoCredit};
 use crate::runtime::directory::Directory;
 use crate::runtime::inbox::{Inbox, Input};
+use crate::runtime::restore::account::Account;
 use crate::runtime::scrubber::Scrubbing;
 use crate::runtime::shipper::Shipments;
 use crate::runtime::shown::Shown;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     /// The sinks that are shipped to.
     pub(crate) shipments: Shipments,
     pub(crate) scrubbing: Scrubbing,
+    /// How it goes with the copy that this member is given, or was last.
+    pub(crate) copy: Account,
     group: OnceLock<GroupId>,
     closing: AtomicBool,
     failed: OnceLock<String>,
@@ -92,6 +95,7 @@ impl Shared {
             counters: Counters::default(),
             shipments: Shipments::default(),
             scrubbing: Scrubbing::default(),
+            copy: Account::default(),
             group: OnceLock::new(),
             closing: AtomicBool::new(false),
             failed: OnceLock::new(),

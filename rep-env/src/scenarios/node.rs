@@ -255,7 +255,7 @@ fn live(fate: Fate, vouches: Vouches) {
     let world = Arc::new(world);
     let node = Node { last: LogPoint::NULL, last_crc: 0, pending: BTreeMap::new() };
     world.helm.install(node);
-    let told = world.board.subscribe();
+    let told = world.board.subscribe().states();
     let own = |run: fn(&World)| {
         let world = Arc::clone(&world);
         thread::spawn(move || run(&world))

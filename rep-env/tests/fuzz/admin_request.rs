@@ -9,7 +9,7 @@ use rep_env::{RepConfig, ReplicatedEnvironment};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 const REQUEST_BYTES_MAX: usize = 1024;
 /// A version, and the number of a question in its longest spelling.
 const QUESTION_BYTES_MAX: usize = 6;

@@ -171,7 +171,7 @@ fn closing_from_within_is_refused_and_the_last_drop_there_does_not_hang() {
     let hub = rep_env::net::mem::Hub::default();
     let config = config.transport(hub.transport()).build().unwrap();
     let env = ReplicatedEnvironment::open_with(config, machine).unwrap();
-    let mut events = env.subscribe();
+    let mut events = env.subscribe().states();
     *place.lock().unwrap() = Some(env);
     assert_eq!(outcome.recv().unwrap(), Err(Error::WouldDeadlock));
     drop(place);
@@ -279,7 +279,10 @@ fn every_method_of_a_closed_environment_has_an_answer() {
     assert!(env.master().is_none_or(|master| master.name == "n1"));
     assert_eq!(env.stats().commits_durable, 1);
     assert_eq!(env.vlsn_range().unwrap().end(), &token.point().vlsn);
-    assert_eq!(env.subscribe().map(|event| event.new).collect::<Vec<_>>(), [NodeState::Shutdown]);
+    assert_eq!(
+        env.subscribe().states().map(|event| event.new).collect::<Vec<_>>(),
+        [NodeState::Shutdown]
+    );
     let read = env.read(Consistency::AtLeast(token)).wait();
     assert_eq!(read.unwrap_err(), Error::Closed);
     assert_eq!(env.reader(Consistency::None).wait().unwrap_err(), Error::Closed);

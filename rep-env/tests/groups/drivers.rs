@@ -118,7 +118,7 @@ fn closing_from_a_waker_is_refused_and_the_last_drop_there_does_not_hang() {
     world.put("alice", "0");
     let env = world.env(0).clone();
     world.envs.clear();
-    let mut events = env.subscribe();
+    let mut events = env.subscribe().states();
     let own = env.clone();
     when_committed(&env, move || drop(own));
     drop(env);

@@ -50,11 +50,11 @@ fn whoever_listens_is_told_a_story_that_could_have_been() {
     let mut world = World::running(Net::Memory, 3);
     let env = world.env(0).clone();
     env.wait_for_master(PATIENCE).unwrap();
-    let (quick, slow) = (env.subscribe(), env.subscribe());
+    let (quick, slow) = (env.subscribe().states(), env.subscribe().states());
     let listener = std::thread::spawn(move || heard(quick));
     let changes = turmoil(&mut world, 3);
     assert!(changes >= 6, "{changes}");
-    let late = env.subscribe();
+    let late = env.subscribe().states();
     world.close(0);
     let (slow, quick, late) = (heard(slow), listener.join().unwrap(), heard(late));
     assert_eq!(slow, quick, "as many as these are kept for whoever is late");
@@ -66,7 +66,7 @@ fn whoever_listens_is_told_a_story_that_could_have_been() {
 #[test]
 fn after_shutdown_the_iterator_has_ended() {
     let mut world = World::running(Net::Memory, 1);
-    let mut events = world.env(0).subscribe();
+    let mut events = world.env(0).subscribe().states();
     world.close(0);
     assert_eq!(events.by_ref().last().unwrap().new, NodeState::Shutdown);
     assert_eq!(events.next(), None);

@@ -50,7 +50,7 @@ fn whoever_waits_may_say_for_ever() {
     let world = World::running(Net::Tcp, 1);
     let env = world.env(0);
     env.wait_for_master(Duration::MAX).unwrap();
-    assert!(env.subscribe().next_within(Duration::MAX).is_some());
+    assert!(env.subscribe().states().next_within(Duration::MAX).is_some());
     let mut txn = env.begin().unwrap();
     txn.put(&env.database("accounts"), b"alice", b"1").unwrap();
     txn.commit().unwrap().wait_for(Duration::MAX).unwrap().unwrap();

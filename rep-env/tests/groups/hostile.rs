@@ -207,8 +207,8 @@ const LATER_FRAMES: &[Later] = &[
     Later { services: ASKED, what: "an empty question", bytes: |_| framed(b""), end: Told },
     Later { services: ASKED, what: "a question of another version", bytes: |_| framed(&[9, 0]), end: Told },
     Later { services: ASKED, what: "a heartbeat for a question", bytes: |term| framed(&heartbeat(term, 1)), end: Told },
-    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[4, 200]), end: Told },
-    Later { services: ADMIN, what: "a question and a byte", bytes: |_| framed(&[4, 0, 0]), end: Told },
+    Later { services: ADMIN, what: "a question that nobody asks", bytes: |_| framed(&[5, 200]), end: Told },
+    Later { services: ADMIN, what: "a question and a byte", bytes: |_| framed(&[5, 0, 0]), end: Told },
     Later { services: ADMIN, what: "a question that is too long", bytes: |_| framed(&[4; 65 << 10]), end: Told },
     Later { services: JOIN, what: "a question of an earlier day, when nodes asked administrators' questions", bytes: |_| framed(&[3, 7]), end: Told },
     Later { services: JOIN, what: "a question that nobody asks", bytes: |_| framed(&[1, 200]), end: Told },
@@ -557,7 +557,7 @@ impl Raw {
 
 /// Of the questions that are understood there.
 fn version(service: &str) -> u8 {
-    if service == "admin" { 4 } else { 1 }
+    if service == "admin" { 5 } else { 1 }
 }
 
 /// The third answer of ADMIN, and the second of JOIN.

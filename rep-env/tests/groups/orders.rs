@@ -117,7 +117,7 @@ fn a_group_that_is_shut_down_ends_everywhere_and_goes_on_when_it_is_started_agai
         assert_eq!(left_behind, Vec::<String>::new());
         for at in 0..3 {
             let env = world.env(at).clone();
-            let last = env.subscribe().last().unwrap();
+            let last = env.subscribe().states().last().unwrap();
             assert_eq!(last.new, NodeState::Shutdown);
             if at != master {
                 assert_eq!(last.reason, GROUP_SHUT_DOWN);

@@ -1,10 +1,10 @@
 //! What becomes of a commit whose master loses its place: the handle says what became of that very entry.
 
 use crate::options::{Weather, group};
-use crate::world::{World, eventually, get, put, steady, view_at};
+use crate::world::{PATIENCE, World, eventually, get, put, steady, view_at};
 use rep_env::net::Address;
 use rep_env::{
-    Acks, CommitHandle, CommitToken, Consistency, Durability, Error, NodeState,
+    Acks, CommitHandle, CommitToken, Consistency, Durability, Error, Event, NodeState,
     ReplicatedEnvironment, SyncClass, Unacknowledged, Verdict,
 };
 use std::sync::Arc;
@@ -89,6 +89,7 @@ fn a_commit_whose_place_was_taken_is_rolled_back() {
     for durability in [Durability::default(), weak] {
         let stage = Stage::new(Duration::from_secs(60));
         stage.weather.cut_streams();
+        let mut events = stage.env().subscribe();
         let pending = stage.begin_put("lost", durability);
         let place = *stage.env().vlsn_range().unwrap().end();
         let next = stage.depose();
@@ -103,6 +104,10 @@ fn a_commit_whose_place_was_taken_is_rolled_back() {
         let stats = stage.env().stats();
         assert_eq!((stats.rollbacks, stats.entries_rolled_back), (1, 1));
         assert_eq!(stats.rolled_back, Some((place.get(), place.get())));
+        eventually("news of it", || {
+            let event = events.next_within(PATIENCE).expect("it goes on");
+            (event == Event::RolledBack { dropped: place..=place }).then_some(())
+        });
         assert!(matches!(error.verdict(), Verdict::RetryHere { .. }), "{error}");
         stage.world.assert_everywhere(kept, "alice", "0");
     }

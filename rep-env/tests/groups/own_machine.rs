@@ -141,7 +141,7 @@ fn a_machine_that_fails_halts_its_node_and_says_why() {
     assert_eq!(env.state(), NodeState::Shutdown);
     assert!(matches!(env.replicate(&[1]), Err(Error::Halted { .. })));
     assert!(matches!(env.reader(Consistency::None).wait(), Err(Error::Halted { .. })));
-    assert_eq!(env.subscribe().last().unwrap().reason, "halted");
+    assert_eq!(env.subscribe().states().last().unwrap().reason, "halted");
     env.close().unwrap();
     assert_eq!(env.replicate(&[1]).unwrap_err(), Error::Closed);
 }

@@ -1,8 +1,12 @@
 //! Members that no log reaches any more are given a copy of the state, and go on from it.
 
 use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, steady, view_at};
+use rep_env::admin::{RestoreStage, StatusReport};
 use rep_env::config::{Limits, Timing};
-use rep_env::{CommitToken, Consistency, Error, MemberType, NodeState, ReplicatedEnvironment};
+use rep_env::{
+    CommitToken, Consistency, Error, Event, Events, MemberType, NodeState, ReplicatedEnvironment,
+    RestoreEvent,
+};
 
 const SEGMENT: u64 = 1 << 20;
 const KEYS: usize = 160;
@@ -204,7 +208,7 @@ fn who_is_closed_half_way_goes_on_where_it_ended() {
 fn handles_views_and_subscriptions_stay_what_they_are() {
     let mut left = Left::behind(Net::Memory, slow);
     let env = left.comes_back();
-    let mut events = env.subscribe();
+    let (mut events, mut news) = (env.subscribe().states(), env.subscribe());
     let old = env.read(Consistency::None).wait().unwrap();
     let database = env.database("accounts");
     half_way(&env);
@@ -221,6 +225,88 @@ fn handles_views_and_subscriptions_stay_what_they_are() {
     eventually("news of the node that goes on", || {
         events.next_within(PATIENCE).filter(|told| told.new == NodeState::Replica)
     });
+    let told = told_of_a_copy(&mut news);
+    let words = |event: &RestoreEvent| match event {
+        RestoreEvent::Began { .. } => "began",
+        RestoreEvent::Progress(_) => "progress",
+        RestoreEvent::Fetched { .. } => "fetched",
+        RestoreEvent::Installed { .. } => "installed",
+        RestoreEvent::Failed { .. } | RestoreEvent::GivenUp { .. } => "trouble",
+        _ => "unknown",
+    };
+    let words: Vec<_> = told.iter().map(words).skip_while(|word| *word == "began").collect();
+    let (progress, end) = words.split_at(words.len() - 2);
+    assert_eq!(end, ["fetched", "installed"], "{told:?}");
+    assert!(!progress.is_empty() && progress.iter().all(|word| *word == "progress"), "{told:?}");
+    let RestoreEvent::Progress(last) = &told[told.len() - 3] else { panic!("{told:?}") };
+    assert!(last.bytes > STATE / 8 && last.bytes_per_s > 0 && last.remaining_bytes.is_some());
+    assert_eq!(last.source, left.world.env(left.replica).name());
+}
+
+/// What is told of the present copy, to its end.
+fn told_of_a_copy(events: &mut Events) -> Vec<RestoreEvent> {
+    let mut told = Vec::new();
+    let is_end =
+        |event: &_| matches!(event, RestoreEvent::Installed { .. } | RestoreEvent::GivenUp { .. });
+    while !told.last().is_some_and(is_end) {
+        match events.next_within(PATIENCE).expect("it goes on") {
+            Event::Restore(event) => told.push(event),
+            Event::State(_) | Event::RolledBack { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    told
+}
+
+#[test]
+fn an_order_is_cancelled_half_way_and_another_one_goes_on_from_there() {
+    let world = World::tuned(Net::Tcp, 3, |timing, limits| {
+        steady(timing);
+        limits.restore_bytes_per_s = SLOW;
+    });
+    let master = world.master();
+    let others: Vec<usize> = (0..3).filter(|at| *at != master).collect();
+    let (env, source) = (world.env(others[1]), world.env(others[0]));
+    let state = 32 * VALUE as u64;
+    (0..32).for_each(|key| _ = world.put(&format!("key-{key}"), &value(key)));
+    let token = world.put("last", "1");
+    view_at(source, token);
+    view_at(env, token);
+    assert_eq!(status(&world, others[1]).restore, None);
+    let why = |error: Error| match error {
+        Error::Invalid { what } => what,
+        other => panic!("{other:?} is no refusal"),
+    };
+    assert!(why(env.cancel_restore().unwrap_err()).contains("no copy is being fetched"));
+    let mut events = env.subscribe();
+    env.restore_from(source.name()).unwrap();
+    let progress = eventually("a part of it", || match events.next_within(PATIENCE)? {
+        Event::Restore(RestoreEvent::Progress(progress)) => Some(progress),
+        _ => None,
+    });
+    assert!(progress.bytes < state, "{progress:?}");
+    let report = status(&world, others[1]).restore.unwrap();
+    assert_eq!((report.number, report.stage), (1, RestoreStage::Fetching));
+    assert_eq!(report.source.as_deref(), Some(source.name()));
+    assert_eq!(report.ordered_from, report.source);
+    env.cancel_restore().unwrap();
+    let end = told_of_a_copy(&mut events).pop().unwrap();
+    assert_eq!(end, RestoreEvent::GivenUp { why: "it was cancelled".to_owned() });
+    eventually("a member in sync", || (env.state() == NodeState::Replica).then_some(()));
+    let report = status(&world, others[1]).restore.unwrap();
+    assert_eq!(report.stage, RestoreStage::GivenUp);
+    assert_eq!(report.why.as_deref(), Some("it was cancelled"));
+    assert_eq!(env.stats().restores, 0);
+    env.restore_from(source.name()).unwrap();
+    let end = told_of_a_copy(&mut events).pop().unwrap();
+    assert!(matches!(end, RestoreEvent::Installed { .. }), "{end:?}");
+    let report = status(&world, others[1]).restore.unwrap();
+    assert_eq!((report.number, report.stage), (2, RestoreStage::Installed));
+    assert_eq!((report.remaining_bytes, env.stats().restores), (Some(0), 1));
+}
+
+fn status(world: &World, at: usize) -> StatusReport {
+    rep_env::admin::status(&world.env(at).local_addr(), PATIENCE).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn a_monitor_is_told_what_happens_and_refuses_reads_and_writes_saying_why() {
     let config = world.own_config(2).join([world.address(0)]).member_type(MemberType::Monitor);
     let monitor = world.open_as(2, config.build().unwrap());
     assert_eq!(world.wait_for(2, MemberType::Monitor), 3);
-    let mut events = monitor.subscribe();
+    let mut events = monitor.subscribe().states();
     let master = monitor.wait_for_master(PATIENCE).unwrap();
     assert_eq!(master.name, "n1");
     let refused = monitor.begin().map(drop).unwrap_err();

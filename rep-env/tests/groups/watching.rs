@@ -5,7 +5,7 @@ use rep_env::{NodeState, Stats};
 fn events_begin_with_the_present_and_end_with_shutdown() {
     for net in BOTH {
         let mut world = World::running(net, 3);
-        let mut events = world.env(0).subscribe();
+        let mut events = world.env(0).subscribe().states();
         let first = events.next_within(PATIENCE).unwrap();
         assert_eq!(first.old, first.new);
         let mut state = first.new;

@@ -2,6 +2,7 @@
 
 use crate::group::{Group, PATIENCE, eventually, rep};
 use crate::line::run;
+use crate::status::assert_documented;
 use std::fs;
 
 #[test]
@@ -57,11 +58,16 @@ fn a_members_copy_is_replaced_by_a_command_and_the_masters_is_not() {
     assert!(stderr.contains("\"nobody\" is no member"), "{stderr}");
     let (code, stdout, stderr) = order(replica, &group.name(master));
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.contains("a copy is being fetched"), "{stdout}");
-    eventually("a copy in its place", || {
-        let report = group.status(replica)?;
-        (report.stats.restores == 1 && report.state == "replica").then_some(())
+    assert_eq!(stdout, format!("the copy from {} is in place\n", group.name(master)));
+    assert!(stderr.contains("a copy is being fetched") && stderr.contains("--cancel"), "{stderr}");
+    let report = eventually("a follower", || {
+        group.status(replica).filter(|report| report.state == "replica")
     });
+    assert_eq!(report.stats.restores, 1);
+    assert_documented(&serde_json::to_value(report).unwrap());
+    let (code, _, stderr) = run(rep().args(["restore", &*group.addresses[replica], "--cancel"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no copy is being fetched"), "{stderr}");
 }
 
 #[test]

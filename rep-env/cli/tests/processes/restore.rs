@@ -2,6 +2,7 @@
 
 use crate::group::{Group, PATIENCE, connect, eventually, rep};
 use crate::line::run;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -101,16 +102,38 @@ fn chunks_that_a_stream_makes_needless_are_removed() {
         let names = files.into_iter().flatten().map(|file| file.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().ends_with(".chunk")).count()
     };
-    let order = [&*group.addresses[member], "--from", &group.name(source)].map(str::to_owned);
-    let (code, _, stderr) = run(rep().arg("restore").args(order));
+    let (address, name) = (group.addresses[member].clone(), group.name(source));
+    let restore = |more: &[&str]| {
+        let mut command = rep();
+        command.args(["restore", &address]).args(more);
+        command
+    };
+    let follows = |group: &Group| {
+        eventually("a member that follows, without chunks", || {
+            let follows = group.status(member)?.state == "replica";
+            (follows && chunks(group) == 0).then_some(())
+        });
+    };
+    let (code, stdout, stderr) = run(&mut restore(&["--from", &name, "--no-wait"]));
     assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("a copy is being fetched"), "{stdout}");
+    eventually("a part of a copy", || (chunks(&group) > 2).then_some(()));
+    let (code, _, stderr) = run(&mut restore(&["--cancel"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    follows(&group);
+    // Somebody waits for the next one, and is told that nothing comes of it.
+    let mut waits = restore(&["--from", &name]);
+    let waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("a part of a copy", || (chunks(&group) > 2).then_some(()));
     group.kill(source);
+    let told = waits.wait_with_output().unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    for line in ["a copy of the state comes from", "again in a moment", "no copy is in place"] {
+        assert!(stderr.contains(line), "{line}: {stderr}");
+    }
     // What was ordered is given up, and the stream goes on where it was.
-    eventually("a member that follows, without chunks", || {
-        let follows = group.status(member)?.state == "replica";
-        (follows && chunks(&group) == 0).then_some(())
-    });
+    follows(&group);
     assert_eq!(group.status(member).unwrap().stats.restores, 0);
     group.start_with(source, &more);
     group.assert_converged();

@@ -2,6 +2,7 @@
 //!
 //! What it has kept is worth keeping whatever ends it, so it ends at once when it is told to.
 
+use super::account::Came;
 use super::loading::{Ahead, Loaded};
 use super::{RESTORE_SERVICE, config};
 use crate::runtime::applier::Task;
@@ -190,7 +191,7 @@ impl<D: Disk> Inner<D> {
     }
 
     fn tell(&self, fetch: FetchId, news: RestoreNews) {
-        self.context.shared.inbox.control(Input::Restore { fetch, news });
+        self.context.shared.inbox.control(Input::Restore { fetch, news, came: None });
     }
 
     fn is_wanted(&self, fetch: FetchId) -> bool {
@@ -313,7 +314,9 @@ impl<D: Disk> Inner<D> {
         if told.is_none_or(|told| now.saturating_sub(told) >= NEWS_EVERY) {
             *told = Some(now);
             let (bytes, chunks) = (stats.bytes, stats.chunks + stats.known);
-            self.tell(*fetch, RestoreNews::Progress { bytes, chunks, of: stats.given });
+            let news = RestoreNews::Progress { bytes, chunks, of: stats.given };
+            let came = Some(Came::of(&stats));
+            shared.inbox.control(Input::Restore { fetch: *fetch, news, came });
         }
         Ok(())
     }
