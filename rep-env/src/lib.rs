@@ -53,7 +53,7 @@ pub use environment::ReplicatedEnvironment;
 pub use error::{Error, Unacknowledged, Verdict};
 pub use events::{Event, Events, RestoreEvent, RestoreProgress, StateEvent, StateEvents};
 pub use member::Member;
-pub use membership::{GroupMember, Joining, MemberUpdate, Membership, NewMember, Stage};
+pub use membership::{CatchUp, GroupMember, Joining, MemberUpdate, Membership, NewMember, Stage};
 pub use read::{Consistency, ReadHandle};
 pub use replicate::ReplicateHandle;
 pub use shipping::{ShipProblem, Shipping};

@@ -6,7 +6,7 @@
 
 pub(crate) mod adding;
 
-pub use adding::{Joining, NewMember, Stage};
+pub use adding::{CatchUp, Joining, NewMember, Stage};
 
 use crate::config::check_reachable;
 use crate::environment::ReplicatedEnvironment;

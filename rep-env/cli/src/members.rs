@@ -1,5 +1,7 @@
 //! Who belongs to a group, and how an operator changes that: `rep members`, `add`, `remove`, `update-member`, `set-quorums`.
 
+mod stages;
+
 use crate::orders::{PATIENCE, at_the_master};
 use crate::print::print;
 use crate::trust::Trust;
@@ -168,6 +170,7 @@ pub(crate) fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let mut new = NewMember::at(&args.new);
     (new.name, new.kind, new.priority) = (args.name.clone(), args.kind, args.priority);
+    eprintln!("asking the node at {} who it is", args.new);
     let member = args.at.order(|client| client.add_member(&new, args.at.timeout()))?;
     let name = &member.name;
     if member.kind == MemberType::Learner {
@@ -176,11 +179,15 @@ pub(crate) fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     if args.no_wait {
         return Ok(ExitCode::SUCCESS);
     }
+    let mut told = stages::Told::default();
     loop {
         let now = args.at.membership()?.members.into_iter().find(|it| it.id == member.id);
         match now {
             None => bail!("{name} was removed again"),
             Some(member) if member.kind != MemberType::Learner => {
+                if told.anything() {
+                    eprintln!("{name} has caught up, and is promoted");
+                }
                 print(&format!("{}\n", line(&member)))?;
                 return Ok(ExitCode::SUCCESS);
             }
@@ -188,7 +195,10 @@ pub(crate) fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
                 "{name} is a learner still, and goes on by itself: rep members {} tells, rep remove {0} {name} gives up",
                 args.at.address
             ),
-            Some(_) => std::thread::park_timeout(LOOK_EVERY),
+            Some(_) => {
+                told.tell(args, (name, member.id));
+                std::thread::park_timeout(LOOK_EVERY);
+            }
         }
     }
 }

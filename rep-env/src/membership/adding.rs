@@ -177,11 +177,24 @@ pub enum Stage {
     Learner {
         /// Entries that it is not known to have; `None` if this node does not know.
         lag: Option<u64>,
+        /// How it comes by them; `None` if this node does not know.
+        by: Option<CatchUp>,
     },
     /// It is what it was to be.
     Member(GroupMember),
     /// It is no member: its adding was undone, or cancelled.
     Gone,
+}
+
+/// How a learner comes by what it lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CatchUp {
+    /// The master's log has all that it lacks, and is streamed to it.
+    Log,
+    /// The master's log begins after what it lacks: it is given a copy of the state first. What that one says of itself tells how far it is
+    /// ([`RestoreReport`](crate::admin::RestoreReport)).
+    Copy,
 }
 
 impl Joining {
@@ -195,7 +208,10 @@ impl Joining {
         match self.member() {
             None => Stage::Gone,
             Some(member) if member.kind != MemberType::Learner => Stage::Member(member),
-            Some(_) => Stage::Learner { lag: self.lag() },
+            Some(_) => {
+                let (lag, by) = self.catches_up().unzip();
+                Stage::Learner { lag, by }
+            }
         }
     }
 
@@ -216,7 +232,7 @@ impl Joining {
                 None => return Err(self.gone()),
             }
             if !self.shared.bell.wait(heard, until) {
-                let (name, lag) = (self.name.clone(), self.lag());
+                let (name, lag) = (self.name.clone(), self.catches_up().map(|(lag, _)| lag));
                 return Err(Error::StillLearning { name, waited: timeout, lag });
             }
         }
@@ -238,10 +254,13 @@ impl Joining {
         recorded.members.into_iter().find(|member| member.id == self.id.get())
     }
 
-    fn lag(&self) -> Option<u64> {
+    /// What it lacks, and how it comes by that.
+    fn catches_up(&self) -> Option<(u64, CatchUp)> {
         let status = self.shared.ask_status()?;
         let member = status.members.iter().find(|member| member.id == self.id)?;
-        member.synced.map(|synced| status.last.vlsn.distance_from(synced))
+        let synced = member.synced?;
+        let by = if synced.next() < status.first { CatchUp::Copy } else { CatchUp::Log };
+        Some((status.last.vlsn.distance_from(synced), by))
     }
 
     fn gone(&self) -> Error {
@@ -253,8 +272,15 @@ impl Joining {
 impl Display for Stage {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Stage::Learner { lag: Some(lag) } => write!(f, "learner, {lag} entries behind"),
-            Stage::Learner { lag: None } => f.write_str("learner"),
+            Stage::Learner { lag, by } => {
+                f.write_str("learner")?;
+                lag.map_or(Ok(()), |lag| write!(f, ", {lag} entries behind"))?;
+                match by {
+                    Some(CatchUp::Log) => f.write_str(", catching up by the log"),
+                    Some(CatchUp::Copy) => f.write_str(", given a copy of the state"),
+                    None => Ok(()),
+                }
+            }
             Stage::Member(member) => write!(f, "{}", member.kind),
             Stage::Gone => f.write_str("no member"),
         }

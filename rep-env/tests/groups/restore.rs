@@ -4,8 +4,8 @@ use crate::world::{BOTH, Net, PATIENCE, World, eventually, get, put, steady, vie
 use rep_env::admin::{RestoreStage, StatusReport};
 use rep_env::config::{Limits, Timing};
 use rep_env::{
-    CommitToken, Consistency, Error, Event, Events, MemberType, NodeState, ReplicatedEnvironment,
-    RestoreEvent,
+    CatchUp, CommitToken, Consistency, Error, Event, Events, MemberType, NewMember, NodeState,
+    ReplicatedEnvironment, RestoreEvent, Stage,
 };
 
 const SEGMENT: u64 = 1 << 20;
@@ -137,6 +137,33 @@ fn a_newcomer_to_a_group_that_has_forgotten_its_beginning_is_given_a_copy_and_th
         assert_eq!(digest(&again, token), digest(&founder, token));
         assert_eq!(again.membership().unwrap().named("n2").unwrap().id, 2);
     }
+}
+
+/// Whoever adds a node hears whether the log is enough for it.
+#[test]
+fn who_adds_a_node_that_no_log_reaches_is_told_that_it_is_given_a_copy() {
+    let mut world = World::new(Net::Tcp, 2);
+    let founder = world.own_config(0).bootstrap().tune(|timing, limits| {
+        forgetful(timing, limits);
+        // It takes a second or two.
+        limits.restore_bytes_per_s = 2 << 20;
+    });
+    let founder = world.open_as(0, founder.build().unwrap());
+    founder.wait_for_master(PATIENCE).unwrap();
+    fill(&world);
+    eventually("a log that has forgotten", || {
+        world.put("more", &"y".repeat(VALUE));
+        (first(&founder) > 2).then_some(())
+    });
+    let waits = world.own_config(1).join([""; 0]).tune(forgetful).build().unwrap();
+    let newcomer = world.open_as(1, waits);
+    let joining = founder.begin_adding(&NewMember::at(world.address(1)), PATIENCE).unwrap();
+    let stage = joining.stage();
+    assert!(matches!(stage, Stage::Learner { by: Some(CatchUp::Copy), .. }), "{stage}");
+    assert!(stage.to_string().ends_with(", given a copy of the state"), "{stage}");
+    let member = joining.wait(PATIENCE).unwrap();
+    assert_eq!((member.kind, newcomer.stats().restores), (MemberType::Electable, 1));
+    assert_eq!(joining.stage().to_string(), "electable");
 }
 
 #[test]
