@@ -3,6 +3,7 @@
 //! No test here sleeps for luck; each waits for a condition, with a deadline far beyond what it should take. Tests that
 //! start a whole group under load take turns, so that they measure the group and not each other.
 
+mod comes_back;
 mod commands;
 mod demo;
 mod failover;
@@ -14,7 +15,6 @@ mod orders;
 mod password;
 mod recover;
 mod restore;
-mod scrub;
 mod settings;
 mod shipping;
 mod status;

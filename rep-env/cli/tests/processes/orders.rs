@@ -2,8 +2,13 @@
 
 use crate::group::{Group, PATIENCE, eventually, rep};
 use crate::line::run;
+use crate::load::Load;
 use crate::status::assert_documented;
+use rep_env::admin::AdminClient;
+use rep_env::net::{Limits, TcpTransport};
+use rustix::process::Signal;
 use std::fs;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_mastership_is_handed_over_by_a_command_at_any_member() {
@@ -21,6 +26,56 @@ fn a_mastership_is_handed_over_by_a_command_at_any_member() {
     let (code, _, stderr) = run(rep().args(["transfer-master", address, "--to", "nobody"]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains("\"nobody\" is no member"), "{stderr}");
+}
+
+/// `REP_TRANSFERS` of them, to measure; one is enough to look for lost writes.
+#[test]
+fn under_load_the_next_master_writes_at_once_and_a_target_that_hangs_leaves_the_old_one_writing() {
+    let rounds = std::env::var("REP_TRANSFERS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
+    let group = Group::steady_alone(3);
+    let load = Load::start(&group);
+    let mut took = Vec::new();
+    let mut master = group.master();
+    for round in 0..rounds {
+        load.wait_for_more(100);
+        let target = (master + 1) % 3;
+        let mut connection = group.connect(target);
+        let client = AdminClient::connect(
+            &TcpTransport::new(Limits::default()),
+            &group.addresses[master],
+            PATIENCE,
+        );
+        client.unwrap().transfer_master(&[group.name(target)], PATIENCE, false).unwrap();
+        let returned = Instant::now();
+        let write = || redis::cmd("SET").arg("after").arg(round).query::<()>(&mut connection).ok();
+        eventually("a write at the new master", write);
+        took.push(returned.elapsed());
+        master = target;
+    }
+    took.sort();
+    println!(
+        "first write after a transfer: {:?} in the middle of {rounds}, {:?} at most",
+        took[rounds / 2],
+        took[rounds - 1]
+    );
+    assert!(took[rounds / 2] < Duration::from_secs(10), "{took:?}");
+    let hangs = (master + 1) % 3;
+    let term = group.status(master).unwrap().term;
+    group.signal(hangs, Signal::STOP);
+    let (address, name) = (&group.addresses[master], group.name(hangs));
+    let mut order = rep();
+    let (code, _, stderr) =
+        run(order.args(["transfer-master", address, "--to", &name, "--timeout", "2"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("is still the master"), "{stderr}");
+    load.wait_for_more(100);
+    let () = redis::cmd("SET").arg("after").arg("it").query(&mut group.connect(master)).unwrap();
+    let report = group.status(master).unwrap();
+    assert_eq!((&*report.state, report.term), ("master", term));
+    group.signal(hangs, Signal::CONT);
+    let ledger = load.stop();
+    group.assert_converged();
+    ledger.assert_kept(&group);
 }
 
 #[test]
