@@ -314,6 +314,14 @@ pub enum Error {
         /// Nobody could be reached there at all.
         unreachable: bool,
     },
+    /// Whoever was asked over the ADMIN service does not do that, and says why.
+    #[error("asked at {address}: {why}")]
+    Refused {
+        /// Who was asked.
+        address: String,
+        /// Its words.
+        why: String,
+    },
     /// A question over the ADMIN service was asked with a certificate that is no administrator's.
     #[error("asked at {address}, with a certificate that is no administrator's: {detail}")]
     NotAdministrator {
@@ -449,6 +457,7 @@ impl Error {
             | Error::Store { .. }
             | Error::Open { .. }
             | Error::Admin { .. }
+            | Error::Refused { .. }
             | Error::NotAdministrator { .. } => Verdict::GiveUp,
         }
     }

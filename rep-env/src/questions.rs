@@ -182,6 +182,11 @@ impl Asking {
         &self.channel.peer().node
     }
 
+    /// Whoever was asked says no.
+    pub(crate) fn refused(&self, why: String) -> Error {
+        Error::Refused { address: self.address.clone(), why }
+    }
+
     /// No usable answer came, but that.
     pub(crate) fn failed(&self, detail: String) -> Error {
         Error::Admin { address: self.address.clone(), detail, unreachable: false }

@@ -69,7 +69,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`].
+    /// [`Error::Admin`], [`Error::Refused`].
     pub fn status(&self, timeout: Duration) -> Result<StatusReport, Error> {
         match self.ask(Request::Status, timeout)? {
             Reply::Status(report) => Ok(*report),
@@ -81,7 +81,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`].
+    /// [`Error::Admin`], [`Error::Refused`].
     pub fn digest(&self, timeout: Duration) -> Result<AppliedDigest, Error> {
         match self.ask(Request::Digest, timeout)? {
             Reply::Digest(digest) => Ok(digest),
@@ -94,7 +94,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn transfer_master(
         &self,
         targets: &[String],
@@ -115,7 +115,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn shutdown_group(&self, timeout: Duration) -> Result<Vec<String>, Error> {
         let request = Request::ShutDownGroup { timeout_ms: timeout.as_millis() as u64 };
         match self.ask(request, timeout.saturating_add(ANSWER_WAIT))? {
@@ -130,7 +130,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`].
+    /// [`Error::Admin`], [`Error::Refused`].
     pub fn restore_from(&self, source: &str, timeout: Duration) -> Result<(), Error> {
         match self.ask(Request::RestoreFrom { source: source.to_owned() }, timeout)? {
             Reply::Restoring => Ok(()),
@@ -143,7 +143,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`].
+    /// [`Error::Admin`], [`Error::Refused`].
     pub fn cancel_restore(&self, timeout: Duration) -> Result<(), Error> {
         match self.ask(Request::CancelRestore, timeout)? {
             Reply::RestoreCancelled => Ok(()),
@@ -155,7 +155,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::Admin`], also if it belongs to none yet.
+    /// [`Error::Refused`], if it belongs to none yet; [`Error::Admin`].
     pub fn membership(&self, timeout: Duration) -> Result<Membership, Error> {
         self.changed(Request::Membership, timeout)
     }
@@ -165,7 +165,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn add_member(&self, new: &NewMember, timeout: Duration) -> Result<GroupMember, Error> {
         let request = Request::AddMember { new: new.clone(), timeout_ms: ms(timeout) };
         match self.ask(request, timeout.saturating_add(ANSWER_WAIT))? {
@@ -179,7 +179,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn remove_member(
         &self,
         name: &str,
@@ -195,7 +195,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn update_member(
         &self,
         name: &str,
@@ -210,7 +210,7 @@ impl AdminClient {
     ///
     /// # Errors
     ///
-    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Admin`].
+    /// [`Error::NotMaster`] says whom to ask instead; [`Error::Refused`], [`Error::Admin`].
     pub fn set_quorums(
         &self,
         quorums: Quorums,
@@ -233,8 +233,8 @@ impl AdminClient {
     }
 
     fn unexpected(&self, reply: Reply) -> Error {
-        self.0.failed(match reply {
-            Reply::Refused(why) => why,
+        match reply {
+            Reply::Refused(why) => self.0.refused(why),
             Reply::Status(_)
             | Reply::Digest(_)
             | Reply::MasterIs(_)
@@ -243,8 +243,8 @@ impl AdminClient {
             | Reply::Restoring
             | Reply::RestoreCancelled
             | Reply::Membership(_)
-            | Reply::Added(_) => "it answered another question".to_owned(),
-        })
+            | Reply::Added(_) => self.0.failed("it answered another question".to_owned()),
+        }
     }
 }
 

@@ -118,6 +118,8 @@ walk! {
     Error::Admin { unreachable: false, .. } => Error::Admin {
             address: "a:1".into(), detail: "nonsense".into(), unreachable: false },
         Verdict::GiveUp, ["a:1", "no usable answer", "nonsense", "see what it says"];
+    Error::Refused { .. } => Error::Refused { address: "a:1".into(), why: "no; ask n2".into() },
+        Verdict::GiveUp, ["a:1: no", "ask n2"];
     Error::NotAdministrator { .. } => Error::NotAdministrator {
             address: "a:1".into(), detail: "make one".into() },
         Verdict::GiveUp, ["a:1", "no administrator's", "make one"];

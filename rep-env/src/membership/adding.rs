@@ -127,7 +127,12 @@ pub(crate) fn begin(
     let patience = || left().min(shared.timing.dial_timeout);
     let address = &new.address;
     let not_added = |why: String| Error::NotAdded { address: address.clone(), why };
-    let words = |error: Error| not_added(error.to_string());
+    let words = |error: Error| {
+        not_added(match error {
+            Error::Admin { unreachable: true, detail, .. } => format!("nobody answers: {detail}"),
+            error => error.to_string(),
+        })
+    };
     let is_over = || shared.is_closing();
     // Only the master goes to the trouble.
     shared.check_master()?;

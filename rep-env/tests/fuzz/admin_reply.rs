@@ -81,6 +81,10 @@ fn understood<T>(answer: Result<T, Error>) -> Option<T> {
             assert!(!unreachable && address == "here", "{detail}");
             None
         }
+        Err(Error::Refused { address, why }) => {
+            assert_eq!(address, "here", "{why}");
+            None
+        }
         Err(other) => panic!("{other}"),
     }
 }

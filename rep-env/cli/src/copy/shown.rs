@@ -51,12 +51,12 @@ fn style(template: &str) -> ProgressStyle {
 
 fn draw(bar: &ProgressBar, report: &RestoreReport) {
     let RestoreReport { stage, source, bytes, remaining_bytes, .. } = report;
-    bar.set_length(bytes + remaining_bytes.unwrap_or(0));
-    bar.set_position(*bytes);
     bar.set_message(match (stage, source) {
         (RestoreStage::Fetching, Some(source)) => format!("from {source}"),
         _ => Copy(report).to_string(),
     });
+    bar.set_length(bytes.saturating_add(remaining_bytes.unwrap_or(0)));
+    bar.set_position(*bytes);
     if stage.is_end() {
         bar.finish();
     }
