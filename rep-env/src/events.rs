@@ -186,6 +186,8 @@ pub(crate) struct Board {
 struct Hub {
     /// Reasons are texts of the program; their numbers fit the cell.
     reasons: Vec<&'static str>,
+    /// What was published last. A look into the cell would hide from the models that others look there too.
+    shown: Visible,
     queues: BTreeMap<u64, Queue>,
     next_queue: u64,
 }
@@ -203,7 +205,7 @@ impl Board {
         let nobody =
             Visible { state: NodeState::Detached, term: Term::ZERO, master: None, reason: 0 };
         let reasons = vec!["not opened yet"];
-        let hub = Hub { reasons, queues: BTreeMap::new(), next_queue: 0 };
+        let hub = Hub { reasons, shown: nobody, queues: BTreeMap::new(), next_queue: 0 };
         Board {
             cell: StateCell::new(nobody),
             hub: Arc::new(Mutex::new(hub)),
@@ -222,7 +224,6 @@ impl Board {
         let mut hub = self.hub.lock();
         let (number, is_new) = hub.number_of(reason);
         let new = Visible { state, term, master, reason: number as u32 };
-        let old = self.cell.get();
         if broken(Flaw::StateBeforeReason) {
             drop(hub);
             self.cell.set(new);
@@ -238,6 +239,7 @@ impl Board {
             hub = self.hub.lock();
         }
         if changed {
+            let old = std::mem::replace(&mut hub.shown, new);
             hub.queues.values_mut().for_each(|queue| queue.push_state(old, new));
         }
         drop(hub);
@@ -277,7 +279,8 @@ impl Board {
         let mut hub = self.hub.lock();
         let id = hub.next_queue;
         hub.next_queue += 1;
-        hub.queues.insert(id, Queue::new(self.cell.get()));
+        let shown = hub.shown;
+        hub.queues.insert(id, Queue::new(shown));
         drop(hub);
         Events { board: self.clone(), id }
     }

@@ -29,10 +29,10 @@ fn told_while_it_ends() {
     });
     let told: Vec<_> = events.collect();
     assert_eq!((told[0].old, told[0].reason), (told[0].new, "not opened yet"));
-    assert!(told.windows(2).all(|pair| pair[0].new == pair[1].old), "a gap: {told:?}");
+    assert!(told.windows(2).all(|pair| pair[0].new == pair[1].old), "not one story: {told:?}");
     let shutdowns = told.iter().filter(|event| event.new == NodeState::Shutdown).count();
     let last = told.last().map(|event| event.new);
-    assert_eq!((shutdowns, last), (1, Some(NodeState::Shutdown)), "{told:?}");
+    assert_eq!((shutdowns, last), (1, Some(NodeState::Shutdown)), "not one story: {told:?}");
     looping.join().unwrap();
     ending.join().unwrap();
 }
@@ -43,7 +43,7 @@ fn loom_a_listener_is_told_the_present_first_and_shutdown_last() {
 }
 
 #[test]
-#[should_panic(expected = "a gap")]
+#[should_panic(expected = "not one story")]
 fn loom_twin_listeners_that_are_told_outside_the_lock_are_found() {
     explore_broken(Flaw::ToldOutside, told_while_it_ends);
 }
