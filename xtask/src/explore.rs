@@ -7,8 +7,8 @@
 
 use crate::run::{Tally, run_seeing};
 use crate::workspace::{Package, Workspace};
-use anyhow::{Context, bail};
-use std::collections::BTreeMap;
+use anyhow::bail;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Explorer {
 pub(crate) struct Models {
     pub(crate) package: &'static str,
     pub(crate) binary: Binary,
-    /// Features that its models need, if they are the crate's own unit tests.
+    /// Features that its models need; no others are switched on.
     pub(crate) features: &'static [&'static str],
     /// Names, and how many executions each has at least.
     pub(crate) models: &'static [(&'static str, u64)],
@@ -45,13 +45,16 @@ pub(crate) enum Binary {
 pub(crate) struct Order<'a> {
     /// Only those whose name contains this.
     pub(crate) filter: Option<&'a str>,
-    /// A binary that has not ended by then is killed, building included.
+    /// What has not ended by then is killed, building included.
     pub(crate) limit: Duration,
     /// Whether there have to be as many executions as were recorded.
     pub(crate) counts: bool,
     /// `cargo` with the switch that makes locks explored.
     pub(crate) cargo: &'a dyn Fn() -> Command,
 }
+
+/// In `Cargo.toml`: models run for seconds, and what they are made of is built anew for them.
+const PROFILE: &str = "explored";
 
 /// What ran: the names of those that passed, and how many executions they had.
 pub(crate) type Seen = BTreeMap<String, u64>;
@@ -67,55 +70,51 @@ impl Explorer {
         if !unlisted.is_empty() {
             bail!("models that {} does not list: {}", self.list, unlisted.join(", "));
         }
-        let mut all = Seen::new();
-        for models in self.models {
-            let seen = self
-                .run_binary(models, order, tally)
-                .with_context(|| format!("models of {}", models.package))?;
-            all.extend(seen);
-        }
-        if all.is_empty() {
+        let expected: BTreeMap<_, _> =
+            self.wanted(order).flat_map(|models| named(models, order)).collect();
+        if expected.is_empty() {
             bail!("no model has {:?} in its name", order.filter);
         }
-        Ok(all)
-    }
-
-    fn run_binary(
-        &self,
-        models: &Models,
-        order: &Order<'_>,
-        tally: &mut Tally,
-    ) -> anyhow::Result<Seen> {
-        let expected = wanted(models, order.filter.unwrap_or_default());
-        if expected.is_empty() {
-            return Ok(Seen::new());
-        }
-        let mut cargo = (order.cargo)();
-        cargo
-            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-            // What twins die of is known.
-            .env("RUST_BACKTRACE", "0");
-        cargo.args(["test", "--release", "-p", models.package]);
-        match models.binary {
-            // More features than are asked for add nothing that has a model, and much that has to be built.
-            Binary::Lib => {
-                let features = models.features.join(",");
-                cargo.args(["--no-default-features", "--features", &features, "--lib"])
-            }
-            Binary::Test(name) => cargo.args(["--test", name]),
-        };
-        cargo.args(["--", "--test-threads=2", "--show-output"]);
-        match order.filter {
-            Some(_) => cargo.args(expected.keys()),
-            None => cargo.arg(self.prefix),
-        };
         let mut reader = Reader::default();
-        run_seeing(&mut cargo, Some(order.limit), |line| {
+        run_seeing(&mut self.command(order, &expected), Some(order.limit), |line| {
             tally.count(line);
             reader.read(line);
         })?;
         self.compare(&expected, &reader.seen, order.counts)?;
         Ok(reader.seen)
+    }
+
+    /// The binaries with something to run.
+    fn wanted(&self, order: &Order<'_>) -> impl Iterator<Item = &'static Models> {
+        self.models.iter().filter(|models| named(models, order).next().is_some())
+    }
+
+    /// One build for all of them: apart, each would have some of what they lean on built anew with other features.
+    fn command(&self, order: &Order<'_>, expected: &BTreeMap<&str, u64>) -> Command {
+        let mut cargo = (order.cargo)();
+        // What twins die of is known.
+        cargo.env("RUST_BACKTRACE", "0");
+        cargo.args(["test", "--profile", PROFILE, "--no-fail-fast", "--no-default-features"]);
+        let packages: BTreeSet<_> = self.wanted(order).map(|models| models.package).collect();
+        cargo.args(packages.iter().flat_map(|package| ["-p", package]));
+        for models in self.wanted(order) {
+            // More features than are asked for add nothing that has a model, and much that has to be built.
+            for feature in models.features {
+                cargo.args(["--features", &format!("{}/{feature}", models.package)]);
+            }
+            if let Binary::Test(name) = models.binary {
+                cargo.args(["--test", name]);
+            }
+        }
+        if self.wanted(order).any(|models| models.binary == Binary::Lib) {
+            cargo.arg("--lib");
+        }
+        cargo.args(["--", "--test-threads=2", "--show-output"]);
+        match order.filter {
+            Some(_) => cargo.args(expected.keys()),
+            None => cargo.arg(self.prefix),
+        };
+        cargo
     }
 
     fn compare(
@@ -208,9 +207,10 @@ impl Explorer {
     }
 }
 
-/// The models whose names contain `filter`, and what they have to run through.
-fn wanted(models: &Models, filter: &str) -> BTreeMap<&'static str, u64> {
-    models.models.iter().copied().filter(|(name, _)| name.contains(filter)).collect()
+/// The models that are asked for, and what they have to run through.
+fn named(models: &Models, order: &Order<'_>) -> impl Iterator<Item = (&'static str, u64)> {
+    let filter = order.filter.unwrap_or_default();
+    models.models.iter().copied().filter(move |(name, _)| name.contains(filter))
 }
 
 /// Reads what a test binary says.

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// How many preemptions an interleaving may have
     #[arg(long, default_value_t = BOUND_OF_RECORD)]
     pub(crate) bound: u32,
-    /// Kill a crate's models that have not ended after this many minutes, building included
+    /// Kill the models if they have not ended after this many minutes, building included
     #[arg(long, default_value_t = 30.0)]
     pub(crate) minutes: f64,
 }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// What to draw them from; by default a seed that nobody has used yet
     #[arg(long)]
     seed: Option<u64>,
-    /// Kill a crate's scenarios that have not ended after this many minutes, building included
+    /// Kill the scenarios if they have not ended after this many minutes, building included
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
     /// Run the schedule in this file, of the one scenario that --filter names
