@@ -36,6 +36,8 @@ pub struct Admission {
     pub writable: bool,
     /// The mastership is being handed over, or the group shut down: new commits wait for what comes of it.
     pub draining: bool,
+    /// A straggler is waited for: new commits wait too, for [`PAUSE_MAX`](crate::PAUSE_MAX) at most.
+    pub paced: bool,
     /// Voters that would acknowledge now: this node, and those heard within the election timeout on a stream
     /// past sync-up.
     pub live: usize,

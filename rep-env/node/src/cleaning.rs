@@ -13,6 +13,7 @@
 //!
 //! The order is fixed: what the head said of the group is durable beside the log (`past`) before a file is removed.
 
+use crate::membership::Membership;
 use crate::node::Node;
 use crate::offering::Pin;
 use crate::output::Output;
@@ -33,10 +34,17 @@ pub(crate) struct Cleaning {
     /// When each file of the log, by its first entry, was first seen: the one before it was full by then.
     seen: BTreeMap<Vlsn, Duration>,
     /// The entries of the copies that are being given: what follows them stays, as far as the bounds allow.
-    pins: BTreeMap<Pin, Vlsn>,
+    pins: BTreeMap<Pin, Given>,
     pinned: u64,
     /// Members that were given a copy and are not within the bounds of others yet.
     lingering: BTreeMap<NodeId, Lingering>,
+}
+
+/// A copy that is being given: on which entry it stands, and to whom.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    at: Vlsn,
+    taker: Incarnation,
 }
 
 /// What is kept for a member after its copy was given: it has to put that in place, and to catch up.
@@ -60,15 +68,15 @@ impl Cleaning {
         self.kept.as_ref()
     }
 
-    pub(crate) fn pin(&mut self, at: Vlsn) -> Pin {
+    pub(crate) fn pin(&mut self, at: Vlsn, taker: Incarnation) -> Pin {
         self.pinned = self.pinned.wrapping_add(1);
         let pin = Pin(self.pinned);
-        self.pins.insert(pin, at);
+        self.pins.insert(pin, Given { at, taker });
         pin
     }
 
     pub(crate) fn unpin(&mut self, pin: Pin) -> Option<Vlsn> {
-        self.pins.remove(&pin)
+        self.pins.remove(&pin).map(|given| given.at)
     }
 
     /// The copy at `at` was given to that member: what follows is kept until it has caught up.
@@ -82,6 +90,20 @@ impl Cleaning {
     /// How many copies are being given.
     pub(crate) fn pins(&self) -> usize {
         self.pins.len()
+    }
+
+    /// Those whom a copy is given, or was given and who are not within the bounds of others yet.
+    pub(crate) fn takers(&self) -> impl Iterator<Item = Incarnation> {
+        let given = self.pins.values().map(|given| given.taker);
+        given.chain(self.lingering.values().map(|lingering| lingering.incarnation))
+    }
+
+    /// The entry that a member's copy stands on, and whether it is still being given.
+    pub(crate) fn copy_of(&self, id: NodeId, ruling: &Membership) -> Option<(Vlsn, bool)> {
+        let taker = ruling.members.get(&id)?.incarnation;
+        let given = self.pins.values().filter(|given| given.taker == taker);
+        let given = given.map(|given| (given.at, true)).max();
+        given.or_else(|| self.lingering.get(&id).map(|lingering| (lingering.copy, false)))
     }
 
     fn is_idle(&self) -> bool {
@@ -138,7 +160,7 @@ impl Node {
     /// are kept for others is cleaned all the same: who takes so long begins again.
     fn pinned(&self, segments: &[SegmentSize]) -> Vlsn {
         let limit = self.config.retention.bytes.saturating_mul(2);
-        let given = self.cleaning.pins.values().copied();
+        let given = self.cleaning.pins.values().map(|given| given.at);
         let lingering = self.cleaning.lingering.values().map(|lingering| lingering.at);
         let first = given.chain(lingering).min().filter(|_| !mutant!("restore-pin-ignored"));
         let no_pin = Vlsn::new(u64::MAX);

@@ -106,6 +106,9 @@ pub struct NodeConfig {
     pub batch_bytes: usize,
     /// How much of its log the node keeps for others.
     pub retention: Retention,
+    /// For how long a master slows its writers down, in all, for a member that was given a copy and falls behind again: see
+    /// [`PAUSE_MAX`](crate::PAUSE_MAX). Default 10 min; zero: not at all.
+    pub straggler_patience: Duration,
     /// Copies of the state that it gives at a time. Default 2.
     pub restores_max: usize,
     /// The last entry of the copy that this opening of the directory has put in place, if it has. Default none.
@@ -145,6 +148,7 @@ impl NodeConfig {
             window_bytes: 8 << 20,
             batch_bytes: 256 << 10,
             retention: Retention::default(),
+            straggler_patience: Duration::from_secs(600),
             restores_max: 2,
             restored: None,
             unplaced: false,

@@ -103,6 +103,7 @@ impl Node {
             master: self.master(),
             writable,
             draining: self.drains(),
+            paced: self.holds_writers(now),
             live,
             needed: self.electorate.commit_need,
             voters: self.electorate.voters.len(),

@@ -65,13 +65,20 @@ impl Node {
 
     /// Whether that member would acknowledge a write made now.
     pub(crate) fn is_live(&self, now: Duration, id: NodeId) -> bool {
-        let patience = self.config.timing.election_timeout;
-        let Some(reign) = &self.reign else { return false };
+        if self.reign.is_none() {
+            return false;
+        }
         if self.arbiter == Some(id) {
             return self.hears(now, id);
         }
+        id == self.config.me || self.is_fed_live(now, id)
+    }
+
+    /// Whether that member takes a stream from this node, past sync-up, and was heard there lately.
+    pub(crate) fn is_fed_live(&self, now: Duration, id: NodeId) -> bool {
+        let patience = self.config.timing.election_timeout;
         let live = |fed: &Fed| fed.in_sync && now.saturating_sub(fed.heard) <= patience;
-        id == self.config.me || reign.fed.get(&id).is_some_and(live)
+        self.reign.as_ref().and_then(|reign| reign.fed.get(&id)).is_some_and(live)
     }
 
     /// Who is no member any more is fed no more, from before the entry that says so: if it held that entry alone besides a master that dies, its log

@@ -346,6 +346,7 @@ impl Node {
         sometimes!(keep.term < self.log.last().term, "node-rolls-back-a-whole-term");
         sometimes!(keep.vlsn == self.dvlsn(), "node-rolls-back-to-its-dvlsn");
         self.log.truncate(keep);
+        self.volume.truncated(keep.vlsn);
         self.watermarks.roll_back(keep.vlsn);
         if self.in_force.roll_back(keep.vlsn) {
             sometimes!(true, "node-rolled-a-membership-back");

@@ -5,7 +5,7 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), [`restoring`] and [`offering`] (who is given a copy of the state, and who gives it), [`recovering`] (what is left to do when a quorum is gone for good), and [`status`] with `problems` (what is wrong, in words).
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), [`restoring`] and [`offering`] (who is given a copy of the state, and who gives it), `pace` and `volume` (how writers wait for who was given one), [`recovering`] (what is left to do when a quorum is gone for good), and [`status`] with `problems` (what is wrong, in words).
 
 pub mod admission;
 pub mod applying;
@@ -29,6 +29,7 @@ mod nearness;
 pub mod node;
 pub mod offering;
 pub mod output;
+mod pace;
 mod past;
 mod problems;
 mod reads;
@@ -40,6 +41,7 @@ mod routing;
 mod shutting;
 pub mod status;
 mod storing;
+mod volume;
 mod vouching;
 mod watching;
 mod watermarks;
@@ -61,6 +63,7 @@ pub use nearness::RoundTrips;
 pub use node::Node;
 pub use offering::{NotOffered, Offer, Pin, check_manifest, names_member};
 pub use output::{Event, HaltReason, Outcome, Output, Request};
+pub use pace::PAUSE_MAX;
 pub use reads::{READS_WAITING_MAX, ReadKind};
 pub use recovering::{Forced, NUMBERS_SKIPPED, NotForced, Remains, TERMS_SKIPPED};
 pub use restoring::{

@@ -29,6 +29,7 @@ use crate::reign::Reign;
 use crate::restoring::Restoring;
 use crate::routing::Refusal;
 use crate::shutting::{NotShutDown, Shutting};
+use crate::volume::Volume;
 use crate::vouching::Vouching;
 use crate::watermarks::{Holders, Watermarks};
 use rep_election::quorum;
@@ -86,6 +87,8 @@ pub struct Node {
     pub(crate) applied: LogPoint,
     pub(crate) applying_to: Option<Vlsn>,
     pub(crate) cleaning: Cleaning,
+    /// Bytes of what was appended.
+    pub(crate) volume: Volume,
     pub(crate) restoring: Option<Restoring>,
     /// Copies that were asked for in this run.
     pub(crate) fetches: u64,
@@ -132,6 +135,7 @@ impl Node {
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
         let known = if mutant!("node-forgets-dvlsn") { Vlsn::NULL } else { dvlsn };
         let pins = config.seed;
+        let volume = Volume::new(log.last().vlsn, config.retention.bytes);
         let mut node = Node {
             election: Election::new(election_config(&config), fence, now),
             role: RoleMachine::new(fence.term),
@@ -170,6 +174,7 @@ impl Node {
             applied,
             applying_to: None,
             cleaning: Cleaning::new(past, pins),
+            volume,
             restoring: None,
             fetches: 0,
             refusals: BTreeMap::new(),
@@ -224,6 +229,7 @@ impl Node {
         let all_durable = self.log.last().vlsn <= self.dvlsn();
         if let Some(reign) = &mut self.reign {
             reign.expect_progress(now, all_durable);
+            reign.pace.charge(now, record.bytes().len() as u64);
         }
         self.append(now, vec![record]);
         self.outputs.push_back(Output::Staged { request, point });
@@ -279,6 +285,7 @@ impl Node {
             self.changing_next_timeout(),
             self.watermarks.next_timeout().map(named("commit deadline")),
             self.reads_next_timeout(),
+            self.pace_next_timeout(),
         ];
         candidates.into_iter().flatten().min()
     }
@@ -342,6 +349,7 @@ impl Node {
         records.iter().for_each(|record| self.log.append(record));
         self.unsynced.push_back((self.log.last().vlsn, now, bytes as u64));
         self.unsynced_bytes += bytes as u64;
+        self.volume.appended(self.log.last().vlsn, bytes as u64);
         self.pump_due = true;
         let holder = if self.reign.is_some() { Holder::Master } else { Holder::Replica };
         match self.outputs.back_mut() {
@@ -491,6 +499,7 @@ impl Node {
     /// Carries outputs from core to core until nothing moves, then tells what came of it.
     pub(crate) fn settle(&mut self, now: Duration) {
         self.drain_cores(now);
+        self.keep_pace(now);
         if self.handover.is_some() || self.shutting.is_some() {
             self.advance_handover(now);
             self.advance_shutting(now);

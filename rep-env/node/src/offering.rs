@@ -97,15 +97,15 @@ pub fn check_manifest(
 }
 
 impl Node {
-    /// Whether this node gives a copy that holds `at_least`. If so, its log is kept from there on until [`Node::unpin`] or
+    /// Whether this node gives a copy that holds `at_least` to the member with that data directory. If so, its log is kept from there on until [`Node::unpin`] or
     /// [`Node::copy_given`], as far as the bounds allow.
     ///
     /// # Errors
     ///
     /// [`NotOffered`]; nothing is kept.
-    pub fn offer(&mut self, at_least: Vlsn) -> Result<Offer, NotOffered> {
+    pub fn offer(&mut self, at_least: Vlsn, taker: Incarnation) -> Result<Offer, NotOffered> {
         self.check_offer(at_least)?;
-        let pin = self.cleaning.pin(self.applied.vlsn);
+        let pin = self.cleaning.pin(self.applied.vlsn, taker);
         Ok(Offer { pin, point: self.applied })
     }
 

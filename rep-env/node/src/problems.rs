@@ -7,6 +7,7 @@ use crate::feeding::Fed;
 use crate::links::Slot;
 use crate::membership::joining::Joining;
 use crate::node::Node;
+use crate::pace::Slowed;
 use crate::restoring::RestoreProgress;
 use rep_stream::Progress;
 use rep_vlsn::{NodeId, Term, Vlsn};
@@ -43,6 +44,8 @@ pub(crate) enum Problem {
     DiskFull { bytes: u64 },
     SlowDisk { waited: Duration, bytes: u64 },
     Draining,
+    Slowed { name: String, lag: u64, left: Duration },
+    LeftBehind { name: String, lag: u64 },
     DiskQueueFull { bytes: u64, bytes_max: u64 },
     TooFewLive { live: usize, need: usize, missing: Vec<String> },
     NotDurable { next: Vlsn, waited: Duration, missing: Vec<String> },
@@ -160,6 +163,17 @@ impl Display for Problem {
                 f,
                 "writes wait: the mastership is being handed over, or the group shut down"
             ),
+            Problem::Slowed { name, lag, left } => write!(
+                f,
+                "writes are slowed down for {name}, which was given a copy and lacks {:.1} MiB: for {} s at most",
+                *lag as f64 / MIB,
+                left.as_secs()
+            ),
+            Problem::LeftBehind { name, lag } => write!(
+                f,
+                "{name} is slower than the writers, lacks {:.1} MiB, and is waited for no more: they were slowed down for it as long as they may be",
+                *lag as f64 / MIB
+            ),
             Problem::DiskQueueFull { bytes, bytes_max } => {
                 write!(f, "writes wait: {bytes} of {bytes_max} bytes wait for this node's disk")
             }
@@ -210,6 +224,7 @@ impl Node {
         });
         problems.extend(self.disk_problems(now));
         problems.extend(self.why_writes_wait(now));
+        problems.extend(self.why_writes_are_slow());
         problems.extend(self.one_copy(now));
         let without = self.goes_on_without().map(|other| self.name_of(other));
         problems.extend(without.map(|other| Problem::Alone { other }));
@@ -238,6 +253,18 @@ impl Node {
             Joining::Asking => Some(Problem::Joining),
             Joining::Admitted => Some(Problem::Admitted),
         }
+    }
+
+    /// For whom writers wait, or do no more.
+    fn why_writes_are_slow(&self) -> Vec<Problem> {
+        let tell = |it: Slowed| {
+            let (name, lag) = (self.name_of(it.id), it.lag);
+            match it.left {
+                Some(left) => Problem::Slowed { name, lag, left },
+                None => Problem::LeftBehind { name, lag },
+            }
+        };
+        self.slowed().into_iter().map(tell).collect()
     }
 
     /// Whether what is acknowledged leans on an arbiter's word.
@@ -448,6 +475,18 @@ mod tests {
             (
                 Problem::Draining,
                 "writes wait: the mastership is being handed over, or the group shut down",
+            ),
+            (
+                Problem::Slowed {
+                    name: "n3".into(),
+                    lag: 3 << 29,
+                    left: Duration::from_millis(540_700),
+                },
+                "writes are slowed down for n3, which was given a copy and lacks 1536.0 MiB: for 540 s at most",
+            ),
+            (
+                Problem::LeftBehind { name: "n3".into(), lag: 3 << 29 },
+                "n3 is slower than the writers, lacks 1536.0 MiB, and is waited for no more: they were slowed down for it as long as they may be",
             ),
             (
                 Problem::DiskQueueFull { bytes: 9, bytes_max: 8 },

@@ -12,6 +12,7 @@ use crate::membership::Membership;
 use crate::message::Message;
 use crate::node::Node;
 use crate::output::Event;
+use crate::pace::Pace;
 use crate::watermarks::Holders;
 use rep_election::Electorate;
 use rep_election::quorum::{self, Acks};
@@ -62,6 +63,8 @@ pub(crate) struct Reign {
     pub(crate) vouch_asked: LogPoint,
     /// Copies that are here make nothing durable.
     pub(crate) leans: bool,
+    /// For whom writers are slowed down.
+    pub(crate) pace: Pace,
 }
 
 impl Reign {
@@ -156,6 +159,7 @@ impl Node {
             progress: now,
             vouch_asked: LogPoint::NULL,
             leans: false,
+            pace: Pace::new(now),
         });
         self.begin_term(now);
         self.beat(now);

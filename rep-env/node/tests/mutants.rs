@@ -18,6 +18,8 @@ mod joining;
 mod pairs;
 #[path = "harness/relays.rs"]
 mod relays;
+#[path = "harness/stragglers.rs"]
+mod stragglers;
 #[path = "harness/stranded.rs"]
 mod stranded;
 #[path = "harness/watchers.rs"]
@@ -58,6 +60,9 @@ fn rules() {
     stranded::a_pin_keeps_the_log();
     stranded::the_log_is_kept_until_who_was_given_a_copy_follows();
     stranded::a_copy_that_leads_to_no_stream_is_not_put_in_place();
+    stragglers::a_straggler_slower_than_the_writers_converges();
+    stragglers::writers_are_slowed_down_for_so_long_and_no_longer();
+    stragglers::an_entry_is_let_in_every_half_second();
 }
 
 #[test]
@@ -90,6 +95,9 @@ fn every_planted_bug_is_noticed() {
         "monitor-is-heeded",
         "quorum-designated-not-asked",
         "reign-heard-by-an-image",
+        "pace-of-nobody",
+        "pace-outlives-the-patience",
+        "pace-stops-writers",
         "relay-never-passed-over",
         "relay-sends-the-undurable",
         "restore-from-a-source-in-doubt",

@@ -3,6 +3,8 @@
 
 #[path = "harness/group.rs"]
 mod harness;
+#[path = "harness/stragglers.rs"]
+mod stragglers;
 #[path = "harness/stranded.rs"]
 mod stranded;
 
@@ -15,7 +17,7 @@ use rep_node::{
 };
 use rep_vlsn::{Beginning, Draft, GroupId, Incarnation, Kind, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
-use stranded::{Stranded, in_sync, problems};
+use stranded::{Stranded, TAKER, in_sync, problems};
 
 #[test]
 fn who_is_too_far_behind_asks_the_replica_and_then_the_master() {
@@ -305,7 +307,7 @@ fn a_master_gives_a_copy_before_its_term_has_begun() {
     group.run_until("asks again", |group| group.machines[&lost].fetch.is_some());
     let (_, _, at_least) = group.machines[&lost].fetch.clone().unwrap();
     let mut offer = None;
-    group.act(master, |node, _| offer = Some(node.offer(at_least)));
+    group.act(master, |node, _| offer = Some(node.offer(at_least, TAKER)));
     let point = offer.unwrap().expect("it is the master").point;
     stranded::news(&mut group, lost, RestoreNews::Fetched { point });
     group.install(lost, master, point);
@@ -318,18 +320,18 @@ fn a_source_gives_what_it_has_and_a_few_copies_at_a_time() {
     let applied = group.node(others[0]).applied();
     let mut answers = Vec::new();
     group.act(others[0], |node, _| {
-        answers = (0..3).map(|_| node.offer(applied.vlsn)).collect();
+        answers = (0..3).map(|_| node.offer(applied.vlsn, TAKER)).collect();
         let pin = answers[0].unwrap().pin;
         node.unpin(pin);
-        answers.push(node.offer(applied.vlsn));
-        answers.push(node.offer(applied.vlsn.next()));
+        answers.push(node.offer(applied.vlsn, TAKER));
+        answers.push(node.offer(applied.vlsn.next(), TAKER));
     });
     assert_eq!(answers[0].unwrap().point, applied);
     assert!(answers[1].is_ok() && answers[3].is_ok());
     assert_eq!(answers[2], Err(NotOffered::Busy));
     assert_eq!(answers[4], Err(NotOffered::Busy));
     group.act(others[0], |node, _| answers[1].iter().for_each(|offer| node.unpin(offer.pin)));
-    group.act(others[0], |node, _| answers.push(node.offer(applied.vlsn.next())));
+    group.act(others[0], |node, _| answers.push(node.offer(applied.vlsn.next(), TAKER)));
     assert_eq!(answers[5], Err(NotOffered::Behind { applied: applied.vlsn }));
 }
 
@@ -359,9 +361,9 @@ fn nothing_is_kept_for_a_copy_that_a_stranger_got_or_that_nobody_got_whole() {
     let (mut group, master, _) = in_sync(&["n1", "n2", "n3"]);
     let at = group.node(master).applied().vlsn;
     group.act(master, |node, now| {
-        let pin = node.offer(at).unwrap().pin;
+        let pin = node.offer(at, TAKER).unwrap().pin;
         node.copy_given(now, pin, Incarnation([9; 16]));
-        let pin = node.offer(at).unwrap().pin;
+        let pin = node.offer(at, TAKER).unwrap().pin;
         node.unpin(pin);
         node.copy_given(now, pin, Incarnation([9; 16]));
     });
@@ -411,7 +413,7 @@ fn a_copy_is_of_no_use_whose_log_begins_elsewhere() {
 fn a_pin_ends_with_twice_the_bytes_that_are_kept_for_others() {
     let (mut group, master, _) = in_sync(&["n1", "n2", "n3"]);
     let at = group.node(master).applied().vlsn;
-    group.act(master, |node, _| assert!(node.offer(at).is_ok()));
+    group.act(master, |node, _| assert!(node.offer(at, TAKER).is_ok()));
     stranded::write(&mut group, master, 20);
     let last = group.node(master).applied().vlsn;
     // Twenty files and more of one byte each, and four bytes that may stay.
@@ -430,4 +432,24 @@ fn a_member_that_makes_way_hands_nothing_over() {
     assert_eq!(group.node(lost).next_timeout(), None);
     group.act(lost, |node, now| node.close(now));
     assert_eq!(group.node(lost).state(), NodeState::Shutdown);
+}
+
+#[test]
+fn writers_that_nobody_slows_down_leave_a_straggler_behind_each_time() {
+    stragglers::without_a_pace_a_straggler_is_given_copy_after_copy();
+}
+
+#[test]
+fn a_straggler_slower_than_the_writers_converges() {
+    stragglers::a_straggler_slower_than_the_writers_converges();
+}
+
+#[test]
+fn writers_are_slowed_down_for_so_long_and_no_longer() {
+    stragglers::writers_are_slowed_down_for_so_long_and_no_longer();
+}
+
+#[test]
+fn an_entry_is_let_in_every_half_second_whatever_a_straggler_does() {
+    stragglers::an_entry_is_let_in_every_half_second();
 }

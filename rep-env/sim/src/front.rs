@@ -54,6 +54,7 @@ impl Front {
         now.writable
             && now.term == term
             && !now.draining
+            && !now.paced
             && now.live >= now.need(acks)
             && now.unsynced_bytes + queued < now.unsynced_bytes_max
     }

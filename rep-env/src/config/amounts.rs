@@ -133,6 +133,9 @@ amounts! {
     checkpoint_interval = 5 s, 1 ms..=3650 days;
     /// How long a full file of the log is kept for a member that may still need it.
     log_retention = 7 days, 0 s..=3650 days;
+    /// For how long a master slows its writers down for a member that was given a copy and falls behind again, before it is left
+    /// behind; an entry is let in every 500 ms all the same. 0 for not at all.
+    straggler_patience = 600 s, 0 s..=3650 days;
     /// How long the other end of a copy may do nothing before another source is asked.
     restore_timeout = 10 s, 1 ms..=3650 days;
     /// How often what has become durable is shipped to a sink.

@@ -125,6 +125,7 @@ pub(crate) enum Input {
     /// Whether a copy may be given.
     Offer {
         at_least: Vlsn,
+        taker: Incarnation,
         answer: Answer<Result<Offer, NotOffered>>,
     },
     /// What is to be remembered beside a copy at that point.

@@ -251,7 +251,7 @@ impl NodeLoop {
                 self.take_restore_news(now, fetch, (news, came))
             }
             Input::Reopened(reopened) => self.go_on_with(now, *reopened),
-            Input::Offer { at_least, answer } => answer.give(node.offer(at_least)),
+            Input::Offer { at_least, taker, answer } => answer.give(node.offer(at_least, taker)),
             Input::PastOf { point, answer } => answer.give(node.past_of(point)),
             Input::Unpin { pin, given_to: None } => node.unpin(pin),
             Input::Unpin { pin, given_to: Some(taker) } => node.copy_given(now, pin, taker),

@@ -301,6 +301,7 @@ fn node_config<D: Disk>(
     node.unsynced_bytes_max = config.limits.unsynced_bytes_max;
     node.retention.bytes = config.limits.log_retention_bytes;
     node.retention.age = config.timing.log_retention;
+    node.straggler_patience = config.timing.straggler_patience;
     node.attributes = config.attributes.clone().into_iter().collect();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     node.epoch_ms = wall.saturating_sub(clock).as_millis() as u64;

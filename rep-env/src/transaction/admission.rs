@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::replicate::{ReplicateHandle, Results};
 use crate::runtime::shared::Shared;
 use crate::sync::Ordering;
-use rep_node::{Acks, Admission, Durability, NodeState};
+use rep_node::{Acks, Admission, Durability, NodeState, PAUSE_MAX};
 use rep_store::overlay::Pending;
 use rep_store::{Reader, WriteSet};
 use rep_vlsn::record::ENTRY_BYTES_MAX;
@@ -90,6 +90,7 @@ impl Shared {
         let draft =
             Draft::build(Kind::Data, durability.flags(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
+        self.wait_for_a_straggler(bytes, term, patience)?;
         self.wait_while_draining(term, patience)?;
         self.wait_for_replicas(term, durability.acks, patience)?;
         let room_by = patience.ends(self.timing.busy_wait);
@@ -104,6 +105,30 @@ impl Shared {
         let promise = CommitPromise::new(Arc::clone(&slot));
         self.propose(request, term, (draft, durability.acks), credit, promise);
         Ok(CommitHandle::new(slot))
+    }
+
+    /// While a straggler catches up commits are let in at its pace. It is waited for, and then gone on without; who does not wait is refused.
+    fn wait_for_a_straggler(
+        &self,
+        bytes: u64,
+        term: Term,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let deadline = patience.ends(PAUSE_MAX);
+        loop {
+            let heard = self.bell.heard();
+            if !self.writable_in(term)?.paced {
+                return Ok(());
+            }
+            if self.bell.wait(heard, deadline) {
+                continue;
+            }
+            let what = "what a member that was given a copy leaves room for";
+            return match patience {
+                Patience::AsConfigured => Ok(()),
+                Patience::None => Err(Error::Busy { what, bytes, bytes_max: 0 }),
+            };
+        }
     }
 
     /// While the mastership is handed over nothing new is let in; afterwards this node is either the master as before, or not
@@ -183,6 +208,7 @@ pub(crate) fn replicate<O>(
     let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
+    shared.wait_for_a_straggler(bytes, term, Patience::AsConfigured)?;
     shared.wait_while_draining(term, Patience::AsConfigured)?;
     shared.wait_for_replicas(term, durability.acks, Patience::AsConfigured)?;
     let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;

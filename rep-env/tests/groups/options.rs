@@ -70,6 +70,7 @@ const SEEN: &[(&str, fn())] = &[
     ("close_timeout", time::a_close_waits_for_the_threads_as_long_as_told),
     ("checkpoint_interval", time::the_store_is_made_durable_as_often_as_told),
     ("restore_timeout", time::another_source_is_asked_when_one_is_silent_for_as_long_as_told),
+    ("straggler_patience", time::writers_are_slowed_down_for_a_straggler_as_told),
     ("ship_interval", crate::shipping::what_is_durable_leaves_as_often_as_told),
     ("log_retention", time::the_log_is_kept_for_a_member_that_is_away_as_long_as_told),
     ("unsynced_bytes_max", memory::no_more_than_so_much_waits_for_the_disk),

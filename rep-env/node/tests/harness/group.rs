@@ -73,6 +73,8 @@ pub(crate) struct Group {
     pub(crate) lose: BTreeSet<&'static str>,
     /// What every member keeps of its log for others.
     pub(crate) retention: Retention,
+    /// For how long writers are slowed down for a member that was given a copy.
+    pub(crate) straggler_patience: Duration,
     /// Whom secondaries are fed by.
     pub(crate) feed_from: FeedFrom,
     /// How many entries were sent, from whom to whom.
@@ -113,6 +115,7 @@ impl Group {
             sent: BTreeMap::new(),
             lose: BTreeSet::new(),
             retention: Retention::default(),
+            straggler_patience: Duration::ZERO,
             feed_from: FeedFrom::default(),
             fed: BTreeMap::new(),
             dialled: 0,
@@ -185,6 +188,7 @@ impl Group {
         let mut config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
         config.restored = machine.restored.take();
         config.retention = self.retention;
+        config.straggler_patience = self.straggler_patience;
         config.feed_from = self.feed_from;
         if machine.joining {
             config.joining = vec!["n1:1".to_owned()];
@@ -373,6 +377,17 @@ impl Group {
     /// The directory gets the copy of `source` at `point`, and is opened.
     pub(crate) fn install(&mut self, id: NodeId, source: NodeId, point: LogPoint) {
         let past = self.node(source).past_of(point).expect("the source holds the entry");
+        self.install_beside(id, source, point, past);
+    }
+
+    /// The same with what the source said of the group when it began to give.
+    pub(crate) fn install_beside(
+        &mut self,
+        id: NodeId,
+        source: NodeId,
+        point: LogPoint,
+        past: Bytes,
+    ) {
         let records = self.machines[&source].records[..point.vlsn.get() as usize].to_vec();
         self.end(id, 0);
         let machine = self.machines.get_mut(&id).unwrap();

@@ -3,11 +3,14 @@
 
 use crate::harness::Group;
 use rep_node::{NodeState, NotOffered, RestoreNews, Retention};
-use rep_vlsn::{LogPoint, NodeId, Vlsn};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn};
 use std::time::Duration;
 
 /// How long anybody is waited for who was given a copy.
 const PATIENT: Duration = Duration::from_secs(60);
+
+/// Whoever is given a copy.
+pub(crate) const TAKER: Incarnation = Incarnation([9; 16]);
 
 /// Entries are files of one byte each.
 const FORGETFUL: Retention = Retention { bytes: 2, age: Duration::from_secs(3600) };
@@ -23,12 +26,17 @@ pub(crate) struct Stranded {
 
 /// A group in which everybody follows; its master and the others.
 pub(crate) fn in_sync(names: &[&str]) -> (Group, NodeId, Vec<NodeId>) {
-    in_sync_keeping(names, FORGETFUL)
+    in_sync_keeping(names, FORGETFUL, Duration::ZERO)
 }
 
-fn in_sync_keeping(names: &[&str], retention: Retention) -> (Group, NodeId, Vec<NodeId>) {
+/// As [`in_sync`], with a log of which so much is kept, and writers that wait so long for a straggler.
+pub(crate) fn in_sync_keeping(
+    names: &[&str],
+    retention: Retention,
+    patience: Duration,
+) -> (Group, NodeId, Vec<NodeId>) {
     let mut group = Group::new(names);
-    group.retention = retention;
+    (group.retention, group.straggler_patience) = (retention, patience);
     group.start_all();
     let others = |group: &Group| {
         let master = group.master()?;
@@ -86,7 +94,8 @@ impl Stranded {
     }
 
     fn of_keeping(retention: Retention) -> Stranded {
-        let (mut group, master, others) = in_sync_keeping(&["n1", "n2", "n3"], retention);
+        let (mut group, master, others) =
+            in_sync_keeping(&["n1", "n2", "n3"], retention, Duration::ZERO);
         let (replica, lost) = (others[0], others[1]);
         group.kill(lost);
         let last = group.machines[&lost].records.last().unwrap().point();
@@ -119,7 +128,7 @@ impl Stranded {
         let at = group.node(source).applied();
         let taker = group.machines[&lost].incarnation;
         group.act(source, |node, now| {
-            let pin = node.offer(at.vlsn).expect("it is in sync").pin;
+            let pin = node.offer(at.vlsn, taker).expect("it is in sync").pin;
             node.copy_given(now, pin, taker);
         });
         news(group, lost, RestoreNews::Began { source });
@@ -179,22 +188,22 @@ pub(crate) fn a_member_that_makes_way_does_nothing() {
 pub(crate) fn a_source_in_doubt_gives_nothing() {
     let Stranded { mut group, master, lost, .. } = Stranded::new();
     let mut answer = None;
-    group.act(lost, |node, _| answer = Some(node.offer(Vlsn::FIRST)));
+    group.act(lost, |node, _| answer = Some(node.offer(Vlsn::FIRST, TAKER)));
     assert_eq!(answer, Some(Err(NotOffered::NotInSync)));
     group.act(master, |node, now| {
         let what = rep_node::PersistFailed::Log;
         node.handle_persist_failed(now, what, "rotten".into());
-        answer = Some(node.offer(Vlsn::FIRST));
+        answer = Some(node.offer(Vlsn::FIRST, TAKER));
     });
     assert_eq!(answer, Some(Err(NotOffered::LogInDoubt)));
 }
 
 pub(crate) fn a_pin_keeps_the_log() {
     let keeps = Retention { bytes: 1 << 20, age: Duration::ZERO };
-    let (mut group, master, _) = in_sync_keeping(&["n1", "n2", "n3"], keeps);
+    let (mut group, master, _) = in_sync_keeping(&["n1", "n2", "n3"], keeps, Duration::ZERO);
     let at = group.node(master).applied();
     let mut offer = None;
-    group.act(master, |node, _| offer = node.offer(at.vlsn).ok());
+    group.act(master, |node, _| offer = node.offer(at.vlsn, TAKER).ok());
     write(&mut group, master, 5);
     let last = group.node(master).applied().vlsn;
     group.checkpoint(master, last);

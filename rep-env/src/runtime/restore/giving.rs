@@ -53,7 +53,7 @@ impl Giving {
             while let Some(output) = source.poll_output() {
                 let now = shared.clock.now();
                 match output {
-                    SourceOutput::Open { at_least } => match self.open(group, at_least) {
+                    SourceOutput::Open { at_least } => match self.open(group, taker, at_least) {
                         Ok((manifest, copy)) => {
                             given = Some(copy);
                             source.handle_opened(shared.clock.now(), manifest);
@@ -97,8 +97,13 @@ impl Giving {
     }
 
     /// A snapshot at `at_least` or later, with all that goes with it, if this member may give one.
-    fn open(&self, group: GroupId, at_least: Vlsn) -> Result<(Manifest, Copy), Refusal> {
-        let offer = self.ask(|answer| Input::Offer { at_least, answer });
+    fn open(
+        &self,
+        group: GroupId,
+        taker: Incarnation,
+        at_least: Vlsn,
+    ) -> Result<(Manifest, Copy), Refusal> {
+        let offer = self.ask(|answer| Input::Offer { at_least, taker, answer });
         let Offer { pin, .. } = offer.ok_or(Refusal::ShuttingDown)?.map_err(refusal)?;
         let pinned = Pinned { context: Arc::clone(&self.context), pin, given_to: None };
         let (asked, answer) = question();

@@ -392,3 +392,38 @@ pub(super) fn another_source_is_asked_when_one_is_silent_for_as_long_as_told() {
     eventually("another attempt", || (short() > 1).then_some(()));
     assert!(patient() <= 1);
 }
+
+/// A copy is given so slowly that more is written meanwhile than is kept for anybody.
+#[test]
+pub(super) fn writers_are_slowed_down_for_a_straggler_as_told() {
+    let of = |patience| {
+        let (world, _) = group(3, |timing, limits| {
+            steady(timing);
+            timing.straggler_patience = patience;
+            limits.log_retention_bytes = 1 << 20;
+            limits.restore_bytes_per_s = 64 << 10;
+        });
+        let (env, taker) = (world.env(world.master()).clone(), world.env(world.replica()).clone());
+        let value = "x".repeat(900 << 10);
+        // Chunks enough for the rate to be felt: a message goes whole.
+        for name in ["alice", "bob", "carol", "dave"] {
+            put(&env, name, &value).unwrap();
+        }
+        taker.restore_from(env.name()).unwrap();
+        eventually("a copy that is given", || (env.stats().restores_given > 0).then_some(()));
+        put(&env, "alice", &value).unwrap();
+        (world, move || try_put(&env))
+    };
+    let ((_patient_world, patient), (_hasty_world, hasty)) = (of(NEVER), of(Duration::ZERO));
+    let waits =
+        |answer| matches!(answer, Err(Error::Busy { what, .. }) if what.contains("given a copy"));
+    eventually("a refusal", || waits(patient()).then_some(()));
+    assert!((0..20).all(|_| !waits(hasty())));
+}
+
+/// A commit that does not wait.
+fn try_put(env: &ReplicatedEnvironment) -> Result<(), Error> {
+    let mut txn = env.begin()?;
+    txn.put(&env.database("accounts"), b"eve", &[7; 64 << 10])?;
+    txn.try_commit_with(Durability::default()).map(|_| ())
+}

@@ -118,7 +118,9 @@ impl World {
 
     fn opened_copy(&mut self, id: Machine, link: u64, at_least: Vlsn) -> Result<Manifest, Refusal> {
         let gone = Refusal::StoreFailed;
-        let offer = self.step(id, |node, _| node.offer(at_least)).ok_or(gone)?;
+        let taker = self.copies.connections.get(&link).map(|it| it.ends[super::TAKES].id);
+        let taker = self.process(taker.ok_or(gone)?).incarnation;
+        let offer = self.step(id, |node, _| node.offer(at_least, taker)).ok_or(gone)?;
         let offer = offer.map_err(refusal)?;
         self.vouches(id);
         let Some(live) = self.live_mut(id) else { return Err(gone) };
