@@ -8,6 +8,7 @@ mod applier;
 pub(crate) mod bell;
 pub(crate) mod credit;
 pub(crate) mod directory;
+mod file_ages;
 pub(crate) mod helm;
 pub(crate) mod home;
 pub(crate) mod inbox;

@@ -63,6 +63,7 @@ impl Letter {
             | Message::Ping { .. }
             | Message::Pong { .. }
             | Message::RoundTrips(_)
+            | Message::Load(_)
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             // There is one process of each member here.

@@ -31,8 +31,8 @@ pub(crate) struct Cleaning {
     keeping: Option<(Past, Vlsn)>,
     /// Files are being removed.
     under_way: bool,
-    /// When each file of the log, by its first entry, was first seen: the one before it was full by then.
-    seen: BTreeMap<Vlsn, Duration>,
+    /// Each file of the log, by its first entry: when it is begun the one before it is full.
+    seen: BTreeMap<Vlsn, Seen>,
     /// The entries of the copies that are being given: what follows them stays, as far as the bounds allow.
     pins: BTreeMap<Pin, Given>,
     pinned: u64,
@@ -46,6 +46,17 @@ struct Given {
     at: Vlsn,
     taker: Incarnation,
 }
+
+/// When this node saw a file first, and how old that was then.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Duration,
+    age: Duration,
+}
+
+/// However old a file is said to be, it is kept for this part of the bound in each run: clocks step, and a member that was away a moment ago
+/// is not to need a copy for that.
+const YOUNG_PART: u32 = 64;
 
 /// What is kept for a member after its copy was given: it has to put that in place, and to catch up.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +73,27 @@ impl Cleaning {
     /// Pins are numbered from `pinned` on, so that those of an earlier node on this directory are none of this one's.
     pub(crate) fn new(kept: Option<Past>, pinned: u64) -> Self {
         Cleaning { kept, pinned, ..Cleaning::default() }
+    }
+
+    /// What an opening has found: how old the files are, of which none may get older than `age_max` without this node's looking on for a while.
+    pub(crate) fn opened(
+        mut self,
+        now: Duration,
+        ages: &[(Vlsn, Duration)],
+        age_max: Duration,
+    ) -> Self {
+        let oldest = age_max.saturating_sub(age_max / YOUNG_PART);
+        let oldest = if mutant!("node-clean-by-the-clock") { Duration::MAX } else { oldest };
+        let seen =
+            |(first, age): &(Vlsn, Duration)| (*first, Seen { at: now, age: (*age).min(oldest) });
+        self.seen = ages.iter().map(seen).collect();
+        self
+    }
+
+    /// For how long that file has been there.
+    fn age(&self, now: Duration, first: Vlsn) -> Duration {
+        let since = |seen: &Seen| now.saturating_sub(seen.at).saturating_add(seen.age);
+        self.seen.get(&first).map_or(Duration::ZERO, since)
     }
 
     pub(crate) fn kept(&self) -> Option<&Past> {
@@ -120,7 +152,7 @@ impl Cleaning {
         let first = segments.first().map_or(Vlsn::NULL, |segment| segment.first);
         self.seen = self.seen.split_off(&first);
         for segment in segments {
-            self.seen.entry(segment.first).or_insert(now);
+            self.seen.entry(segment.first).or_insert(Seen { at: now, age: Duration::ZERO });
         }
     }
 }
@@ -203,10 +235,7 @@ impl Node {
     /// The first entry of the oldest file that is kept for others.
     fn past_the_bounds(&self, now: Duration, segments: &[SegmentSize]) -> Vlsn {
         let retention = self.config.retention;
-        let old = |next: &SegmentSize| {
-            let full = self.cleaning.seen.get(&next.first).copied().unwrap_or(now);
-            now.saturating_sub(full) >= retention.age
-        };
+        let old = |next: &SegmentSize| self.cleaning.age(now, next.first) >= retention.age;
         first_kept(segments, |bytes, next| bytes > retention.bytes || old(next))
     }
 

@@ -111,6 +111,9 @@ pub struct NodeConfig {
     pub straggler_patience: Duration,
     /// Copies of the state that it gives at a time. Default 2.
     pub restores_max: usize,
+    /// For how long each file of the log, by its first entry, had been begun when this node was opened, by the driver's best knowledge (the time at which
+    /// the file before it was written last). A file that is not named here counts from when it is first seen. Default none.
+    pub file_ages: Vec<(Vlsn, Duration)>,
     /// The last entry of the copy that this opening of the directory has put in place, if it has. Default none.
     pub restored: Option<LogPoint>,
     /// Whether this opening was to put a copy in place and could not. Default no.
@@ -150,6 +153,7 @@ impl NodeConfig {
             retention: Retention::default(),
             straggler_patience: Duration::from_secs(600),
             restores_max: 2,
+            file_ages: Vec::new(),
             restored: None,
             unplaced: false,
             feed_from: FeedFrom::default(),

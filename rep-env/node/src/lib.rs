@@ -5,7 +5,7 @@
 //! [`config`] is what a node is told, [`output`] what it asks for, [`node`] the value itself. Its ideas have
 //! rooms of their own: [`membership`] and `founding` (who belongs), `links` and `routing` (who is connected, and says
 //! what), `reign` and `feeding` (what a master does), `following` (what a replica does), `durability` (what a commit asks for), `watermarks` (what is durable, and which commits that
-//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), [`restoring`] and [`offering`] (who is given a copy of the state, and who gives it), `pace` and `volume` (how writers wait for who was given one), [`recovering`] (what is left to do when a quorum is gone for good), and [`status`] with `problems` (what is wrong, in words).
+//! resolves), `reads`, `asking` and `evidence` (when a read may be served), [`admission`], [`applying`], `cleaning` and `past` (what of the log may go, and what is kept of what it said), [`restoring`], [`offering`] and `load` (who is given a copy of the state, and who gives it), `pace` and `volume` (how writers wait for who was given one), [`recovering`] (what is left to do when a quorum is gone for good), and [`status`] with `problems` (what is wrong, in words).
 
 pub mod admission;
 pub mod applying;
@@ -23,6 +23,7 @@ mod founding;
 mod handover;
 mod images;
 mod links;
+mod load;
 pub mod membership;
 pub mod message;
 mod nearness;
@@ -53,7 +54,8 @@ pub use config::{FeedFrom, NodeConfig, Recovered, Retention, Seed, Timing, numbe
 pub use durability::Durability;
 pub use error::{OpenError, PeerError};
 pub use handover::{NotTransferred, Transfer};
-pub use links::{DialFailure, Link, RunId, Service, Shown};
+pub use links::{DialFailure, Link, PEER_VERSION, RunId, Service, Shown};
+pub use load::Load;
 pub use membership::change::{Change, ChangeRequest, Changed, Newcomer, NotChanged};
 pub use membership::contacts::Contact;
 pub use membership::joining::{NO_NUMBER, NotOurs};

@@ -51,18 +51,29 @@ pub struct Shown {
     pub incarnation: Incarnation,
     /// The run of the process, if it was told: who dials tells it, who answers does not.
     pub run: Option<RunId>,
+    /// The version of the channel that both ends speak. Default [`PEER_VERSION`].
+    pub version: u16,
 }
+
+/// The newest version of the PEER channel, which is spoken here, and all before it. From 2 on there is [`Load`](crate::Load).
+pub const PEER_VERSION: u16 = 2;
 
 impl Shown {
     /// A run of the process on this data directory.
     pub fn new(incarnation: Incarnation, run: RunId) -> Self {
-        Shown { incarnation, run: Some(run) }
+        Shown { incarnation, run: Some(run), version: PEER_VERSION }
+    }
+
+    /// The same over a channel of that version.
+    pub fn speaking(mut self, version: u16) -> Self {
+        self.version = version;
+        self
     }
 }
 
 impl From<Incarnation> for Shown {
     fn from(incarnation: Incarnation) -> Self {
-        Shown { incarnation, run: None }
+        Shown { incarnation, run: None, version: PEER_VERSION }
     }
 }
 
@@ -123,6 +134,8 @@ pub(crate) struct Open {
     pub(crate) slot: Slot,
     pub(crate) incarnation: Incarnation,
     run: Option<RunId>,
+    /// Of the channel, as both ends speak it.
+    pub(crate) version: u16,
     /// When something last arrived on it.
     pub(crate) heard: Duration,
     /// Pings that were sent since then.
@@ -312,9 +325,9 @@ impl Links {
             Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
             None => Duration::ZERO,
         };
-        let Shown { incarnation, run } = shown;
-        let open =
-            Open { link, slot, incarnation, run, heard: now, unanswered: 0, since: now, pause };
+        let Shown { incarnation, run, version } = shown;
+        let (heard, since, unanswered) = (now, now, 0);
+        let open = Open { link, slot, incarnation, run, version, heard, unanswered, since, pause };
         (slot, self.open.insert((link.peer, slot), open))
     }
 

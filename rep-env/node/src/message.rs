@@ -6,6 +6,7 @@
 
 use crate::error::PeerError;
 use crate::links::Service;
+use crate::load::{self, Load};
 use crate::membership::Membership;
 use crate::nearness::{self, RoundTrips};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -27,6 +28,7 @@ const VOUCH: u8 = 11;
 const VOUCHED: u8 = 12;
 const ROUND_TRIPS: u8 = 13;
 const STANDS: u8 = 14;
+const LOAD: u8 = 15;
 
 /// Why a link is about to be closed by who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +169,8 @@ pub enum Message {
     Acquaint(Box<Membership>),
     /// How far the others are from the sender.
     RoundTrips(RoundTrips),
+    /// What the sender has to do beside its own work. From version 2 of the channel on.
+    Load(Load),
     /// The last word on a link that is not taken.
     TurnedAway(TurnedAway),
     /// The master shuts the group down: whoever follows it stops.
@@ -193,6 +197,7 @@ impl Message {
             | Message::ReadIndexReply { .. }
             | Message::Acquaint(_)
             | Message::RoundTrips(_)
+            | Message::Load(_)
             | Message::Vouch { .. }
             | Message::Vouched { .. }
             | Message::Stands { .. }
@@ -214,6 +219,7 @@ impl Message {
             Message::ReadIndexReply { .. } => "read index reply",
             Message::Acquaint(_) => "acquaintance",
             Message::RoundTrips(_) => "round trips",
+            Message::Load(_) => "load",
             Message::Vouch { .. } => "vouch",
             Message::Vouched { .. } => "vouched",
             Message::Stands { .. } => "standing",
@@ -255,6 +261,10 @@ impl Message {
             }
             Message::Acquaint(membership) => words(ACQUAINT, &[], &membership.encode()),
             Message::RoundTrips(row) => words(ROUND_TRIPS, &[], &nearness::encode(row)),
+            Message::Load(load) => {
+                let (numbers, flag) = load::encode(*load);
+                words(LOAD, &numbers, &flag)
+            }
             Message::TurnedAway(why) => why.encode(),
             Message::ToFeeder(message) => message.encode(),
             Message::ToReplica(message) => message.encode(),
@@ -320,6 +330,10 @@ impl Message {
                 .map(|membership| Message::Acquaint(Box::new(membership)))
                 .map_err(PeerError::Membership),
             ROUND_TRIPS => nearness::decode(body).map(Message::RoundTrips),
+            LOAD => {
+                let [counts] = numbers(body, 1)?;
+                load::decode(counts, body[8]).map(Message::Load)
+            }
             GROUP_SHUT_DOWN => {
                 numbers(body, 0).map(|[term]| Message::GroupShutDown { term: Term::new(term) })
             }

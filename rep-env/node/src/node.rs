@@ -18,6 +18,7 @@ use crate::following::Following;
 use crate::founding;
 use crate::handover::{Handover, NotTransferred};
 use crate::links::Links;
+use crate::load::Loads;
 use crate::membership::contacts::Contacts;
 use crate::membership::joining::{Joining, electorate_without_group};
 use crate::membership::{Changing, InForce, MEMBERS_MAX, Membership};
@@ -74,6 +75,7 @@ pub struct Node {
     pub(crate) missed: BTreeMap<NodeId, u32>,
     pub(crate) links: Links,
     pub(crate) nearness: Nearness,
+    pub(crate) loads: Loads,
     pub(crate) next_ping: Duration,
     pub(crate) reign: Option<Reign>,
     pub(crate) following: Option<Following>,
@@ -135,6 +137,8 @@ impl Node {
         let dvlsn = applied.vlsn.max(mark_dvlsn).min(log.last().vlsn);
         let known = if mutant!("node-forgets-dvlsn") { Vlsn::NULL } else { dvlsn };
         let pins = config.seed;
+        let age_max = config.retention.age;
+        let cleaning = Cleaning::new(past, pins).opened(now, &config.file_ages, age_max);
         let volume = Volume::new(log.last().vlsn, config.retention.bytes);
         let mut node = Node {
             election: Election::new(election_config(&config), fence, now),
@@ -142,6 +146,7 @@ impl Node {
             states: NodeStateTracker::new(),
             why: "opened",
             nearness: Nearness::default(),
+            loads: Loads::default(),
             links: Links::new(config.timing.redial_min, config.timing.redial_max, config.seed),
             next_ping: now,
             watermarks: Watermarks::new(known),
@@ -173,7 +178,7 @@ impl Node {
             asked: Asked::default(),
             applied,
             applying_to: None,
-            cleaning: Cleaning::new(past, pins),
+            cleaning,
             volume,
             restoring: None,
             fetches: 0,

@@ -34,7 +34,7 @@ pub enum NotOffered {
     ShuttingDown,
     /// It is neither master nor in sync with one.
     NotInSync,
-    /// Its log failed, or is being cut.
+    /// Its log failed, or is being cut; or something has rotted in it, and others could give.
     LogInDoubt,
     /// It gives as many copies as it may.
     Busy,
@@ -133,6 +133,7 @@ impl Node {
         let follows = self.following.as_ref().is_some_and(|following| following.in_sync());
         match () {
             () if self.log_failed.is_some() || self.truncating => Err(NotOffered::LogInDoubt),
+            () if self.is_doubtful(self.clock) => Err(NotOffered::LogInDoubt),
             () if reigns || follows => Ok(()),
             () => Err(NotOffered::NotInSync),
         }

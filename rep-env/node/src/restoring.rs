@@ -318,7 +318,7 @@ impl Node {
         self.output(Output::Fetch { fetch, sources, at_least });
     }
 
-    /// Whom to ask: the replicas, the nearest first, and then the master, which has enough to do. The other way round if a copy was put in
+    /// Whom to ask: the replicas, those first that have least to do and are near, and then the master, which has enough to do. The other way round if a copy was put in
     /// place and no stream came of it: a replica may be behind what the master's log begins with.
     fn sources(&self) -> Vec<NodeId> {
         let round_trips = self.links.round_trips();
@@ -327,7 +327,11 @@ impl Node {
         let mut sources: Vec<NodeId> = self.others().filter(|id| self.holds_data(*id)).collect();
         let outrun = self.restoring.as_ref().is_some_and(|restoring| restoring.outrun);
         let master_first = outrun || self.config.restored.is_some();
-        sources.sort_by_key(|id| ((Some(*id) == master) != master_first, far(*id), *id));
+        let rank = |id: NodeId| {
+            let (in_doubt, copies, far) = self.load_of(id).rank(far(id));
+            (in_doubt, (Some(id) == master) != master_first, copies, far, id)
+        };
+        sources.sort_by_key(|id| rank(*id));
         sources
     }
 

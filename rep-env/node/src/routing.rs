@@ -192,6 +192,10 @@ impl Node {
                 self.told_nearness(&open, row);
                 Ok(())
             }
+            Message::Load(load) => {
+                self.told_load(&open, load);
+                Ok(())
+            }
             Message::GroupShutDown { term } => {
                 if self.is_member(&open) {
                     self.told_to_stop(link.peer, term);
@@ -347,6 +351,7 @@ impl Node {
             let (asked, silent) = self.links.ping_round();
             asked.into_iter().for_each(|link| self.ping(now, link));
             self.share_nearness();
+            self.share_load();
             self.notice_silence(now);
             self.mind_the_source(now);
             sometimes!(!silent.is_empty(), "node-gave-up-a-silent-link");
@@ -376,6 +381,7 @@ impl Node {
         self.ping(now, link);
         self.acquaint(link);
         self.tell_nearness(link);
+        self.tell_load(link);
         self.herald(link);
         self.tell_again(link);
     }

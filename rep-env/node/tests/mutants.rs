@@ -57,7 +57,9 @@ fn rules() {
     stranded::a_copy_below_the_last_entry_is_not_taken();
     stranded::a_member_that_makes_way_does_nothing();
     stranded::a_source_in_doubt_gives_nothing();
+    stranded::who_doubts_itself_gives_a_copy_only_where_nobody_else_could();
     stranded::a_pin_keeps_the_log();
+    stranded::a_file_is_as_old_as_it_was_before_the_opening();
     stranded::the_log_is_kept_until_who_was_given_a_copy_follows();
     stranded::a_copy_that_leads_to_no_stream_is_not_put_in_place();
     stragglers::a_straggler_slower_than_the_writers_converges();
@@ -95,11 +97,13 @@ fn every_planted_bug_is_noticed() {
         "monitor-is-heeded",
         "quorum-designated-not-asked",
         "reign-heard-by-an-image",
+        "node-clean-by-the-clock",
         "pace-of-nobody",
         "pace-outlives-the-patience",
         "pace-stops-writers",
         "relay-never-passed-over",
         "relay-sends-the-undurable",
+        "restore-from-a-doubtful-source",
         "restore-from-a-source-in-doubt",
         "restore-goes-backwards",
         "restore-goes-on-meanwhile",

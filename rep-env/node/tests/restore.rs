@@ -453,3 +453,23 @@ fn writers_are_slowed_down_for_so_long_and_no_longer() {
 fn an_entry_is_let_in_every_half_second_whatever_a_straggler_does() {
     stragglers::an_entry_is_let_in_every_half_second();
 }
+
+#[test]
+fn a_file_is_as_old_as_it_was_before_the_opening() {
+    stranded::a_file_is_as_old_as_it_was_before_the_opening();
+}
+
+#[test]
+fn who_gives_a_copy_already_is_asked_later_and_who_doubts_itself_last() {
+    stranded::who_gives_a_copy_already_is_asked_later_and_who_doubts_itself_last();
+}
+
+#[test]
+fn an_earlier_version_is_told_no_loads() {
+    stranded::an_earlier_version_is_told_no_loads();
+}
+
+#[test]
+fn who_doubts_itself_gives_a_copy_only_where_nobody_else_could() {
+    stranded::who_doubts_itself_gives_a_copy_only_where_nobody_else_could();
+}

@@ -1,7 +1,7 @@
 //! The bytes of PEER frames, pinned: two versions that disagree about them are no group.
 
 use bytes::Bytes;
-use rep_node::{Message, PeerError, Service, TurnedAway};
+use rep_node::{Load, Message, PeerError, Service, TurnedAway};
 use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ fn golden() -> Vec<(Message, Vec<u8>)> {
             Message::Stands { term, synced: point, source: NodeId::new(0x0a0b) },
             frame(14, &[0x0102, 0x0102, 0x0708], &[0x0b, 0x0a, 0, 0]),
         ),
+        (Message::Load(Load::new(2, 3, true)), frame(15, &[0x0000_0003_0000_0002], &[1])),
+        (Message::Load(Load::new(0, 0, false)), frame(15, &[0], &[0])),
     ]
 }
 
@@ -82,9 +84,11 @@ fn a_row_of_round_trips_is_these_bytes() {
 
 #[test]
 fn what_is_unknown_is_refused() {
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=14).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=15).contains(tag)) {
         assert_eq!(decode(&frame(tag, &[1, 1], &[])), Err(PeerError::Malformed("unknown tag")));
     }
     let flag = frame(2, &[1, 1], &[2]);
+    assert_eq!(decode(&flag), Err(PeerError::Malformed("a flag is 0 or 1")));
+    let flag = frame(15, &[1], &[2]);
     assert_eq!(decode(&flag), Err(PeerError::Malformed("a flag is 0 or 1")));
 }

@@ -292,6 +292,7 @@ pub(crate) fn input_of_message(message: &Message) -> &'static str {
         Message::TurnedAway(_) => "farewell",
         Message::Acquaint(_) => "acquaintance",
         Message::RoundTrips(_) => "round trips",
+        Message::Load(_) => "load",
         Message::Vouch { .. } => "vouch",
         Message::Vouched { .. } => "vouched",
         Message::Stands { .. } => "standing",

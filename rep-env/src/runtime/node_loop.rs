@@ -164,6 +164,7 @@ impl NodeLoop {
         if let Some(what) = scrubber::outgrown(&self.shared, || self.node.status(now)) {
             self.damage_found(now, &what);
         }
+        self.node.doubt_itself(self.shared.scrubbing.borne().is_some());
         self.carry_out(now);
         if self.results_due.is_some_and(|at| at <= now) {
             let (wakers, next) = self.hands.places.give_up(now);

@@ -17,9 +17,11 @@ use crate::runtime::threads::Threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use bytes::Bytes;
 use outgoing::Handed;
-use rep_net::{Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport};
+use rep_net::{
+    Address, Channel, DialError, Hello, RefuseReason, ServiceHandler, Transport, Versions,
+};
 use rep_node::output::SendRange;
-use rep_node::{DialFailure, Link, RunId, Service, Shown};
+use rep_node::{DialFailure, Link, PEER_VERSION, RunId, Service, Shown};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::error::ReadError;
 use rep_vlsn::reader::{LogReader, Run};
@@ -32,6 +34,9 @@ use std::time::Instant;
 
 pub(crate) use current_log::{CurrentLog, Watch};
 pub(crate) use outgoing::Outgoing;
+
+/// The one version of the FEEDER channel.
+const FEEDER_VERSION: u16 = 1;
 
 /// The name under which a service is asked for.
 pub(crate) fn service_name(service: Service) -> &'static str {
@@ -140,7 +145,8 @@ impl Context {
         };
         match outcome {
             Ok(channel) => {
-                let shown = Shown::from(Incarnation(channel.peer().incarnation));
+                let peer_shown = Shown::from(Incarnation(channel.peer().incarnation));
+                let shown = peer_shown.speaking(channel.peer().version);
                 self.attach(channel, peer, service, shown, true);
             }
             Err(error) => {
@@ -151,7 +157,11 @@ impl Context {
     }
 
     fn hello(&self, peer: NodeId, service: Service) -> Hello {
-        self.hello_for(peer, service_name(service))
+        let hello = self.hello_for(peer, service_name(service));
+        match service {
+            Service::Peer => hello.speaking(Versions::new(1, PEER_VERSION)),
+            Service::Feeder => hello,
+        }
     }
 
     pub(crate) fn hello_for(&self, peer: NodeId, service: &str) -> Hello {
@@ -263,10 +273,11 @@ fn not_member(hello: &Hello) -> RefuseReason {
 /// Who calls: the directory that its Hello names, and the run of its process, if it says which.
 fn shown_in(hello: &Hello, channel: &dyn Channel) -> Shown {
     let incarnation = Incarnation(channel.peer().incarnation);
-    match <[u8; 8]>::try_from(&*hello.greeting) {
+    let shown = match <[u8; 8]>::try_from(&*hello.greeting) {
         Ok(run) => Shown::new(incarnation, RunId(u64::from_le_bytes(run))),
         Err(_) => Shown::from(incarnation),
-    }
+    };
+    shown.speaking(channel.peer().version)
 }
 
 fn failure_of(error: &DialError) -> DialFailure {
@@ -406,6 +417,11 @@ pub(crate) struct PeerService {
 
 impl ServiceHandler for PeerService {
     fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
+        // The listener has agreed to what any of its services speaks.
+        if self.service == Service::Feeder && !hello.versions.contains(FEEDER_VERSION) {
+            let spoken = Versions::new(FEEDER_VERSION, FEEDER_VERSION);
+            return Err(RefuseReason::VersionMismatch { spoken });
+        }
         // Who was removed is let in, to be told so by the node.
         self.context.caller(hello).map(drop)
     }

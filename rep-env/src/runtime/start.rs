@@ -2,6 +2,7 @@
 
 use super::applier::{Applier, TASKS_MAX, Task};
 use super::directory::Directory;
+use super::file_ages::file_ages;
 use super::home::{self, Home};
 use super::node_loop::{Hands, NodeLoop};
 use super::peers::{Context, CurrentLog, Entries, PeerService, Peers, service_name};
@@ -23,8 +24,12 @@ use crate::replicate::{Places, Results};
 use crate::services::Services;
 use crate::shipping::Archive;
 use rep_net::queue::{Lane, Queue};
-use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
-use rep_node::{Membership, Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
+use rep_net::{
+    Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport, Versions,
+};
+use rep_node::{
+    Membership, Node, NodeConfig, OpenError, PEER_VERSION, Recovered, RunId, Seed, Service, Timing,
+};
 use rep_store::{Databases, MemoryHome, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
@@ -302,6 +307,7 @@ fn node_config<D: Disk>(
     node.retention.bytes = config.limits.log_retention_bytes;
     node.retention.age = config.timing.log_retention;
     node.straggler_patience = config.timing.straggler_patience;
+    node.file_ages = config.home.as_deref().map(file_ages).unwrap_or_default();
     node.attributes = config.attributes.clone().into_iter().collect();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     node.epoch_ms = wall.saturating_sub(clock).as_millis() as u64;
@@ -333,7 +339,9 @@ fn listen(
     handlers: Handlers,
 ) -> Result<Box<dyn Listener>, Error> {
     let Handlers { admin, join, giving, table } = handlers;
-    let host = Host::new(&*config.group, &*config.name, context.incarnation.0);
+    // What is of one version only is dialled in that.
+    let host = Host::new(&*config.group, &*config.name, context.incarnation.0)
+        .speaking(Versions::new(1, PEER_VERSION));
     let registered = table.host(host).and_then(|()| {
         for service in [Service::Peer, Service::Feeder] {
             let handler = PeerService { context: Arc::clone(context), service };

@@ -1,7 +1,9 @@
 //! Logs that do not grow for ever.
 
 use crate::world::{Net, World, eventually, steady};
+use rep_env::config::{Limits, Timing};
 use std::fs;
+use std::time::{Duration, Instant, SystemTime};
 
 const SEGMENT: u64 = 1 << 20;
 /// What a log may take here: what is kept for others, what is written and not in a checkpoint, and three files that are only
@@ -48,6 +50,44 @@ fn every_members_log_stays_within_its_bound_and_a_restart_finds_everything() {
         world.assert_everywhere(token, &format!("key-{number}"), &value);
     }
     assert!(world.env(0).group().is_some(), "what the head of the log said is remembered");
+}
+
+/// A log is kept for three minutes. Its files were written an hour ago, by their times, when it is opened: after three seconds they go.
+#[test]
+fn a_restart_makes_no_file_younger() {
+    let kept_for = Duration::from_secs(192);
+    let tune = |timing: &mut Timing, limits: &mut Limits| {
+        steady(timing);
+        timing.log_retention = kept_for;
+        limits.segment_bytes = SEGMENT;
+        limits.checkpoint_bytes = 64 << 10;
+    };
+    let mut world = World::tuned(Net::Memory, 3, tune);
+    let value = "x".repeat(900 << 10);
+    for number in 0..4 {
+        world.put(&format!("key-{number}"), &value);
+    }
+    let replica = world.replica();
+    eventually("files", || (segments(&world, replica).len() > 2).then_some(()));
+    world.close(replica);
+    for file in segments(&world, replica) {
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        fs::File::options().append(true).open(file).unwrap().set_modified(hour_ago).unwrap();
+    }
+    let opened = Instant::now();
+    let config = world.config(replica).tune(tune).build().unwrap();
+    world.open_as(replica, config);
+    eventually("a cleaning", || {
+        world.put("more", &value[..80 << 10]);
+        (first(&world, replica) > 1).then_some(())
+    });
+    assert!(opened.elapsed() < kept_for, "it would have gone by then in any case");
+}
+
+fn segments(world: &World, at: usize) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(world.home(at).join("log")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|it| it == "seg")).collect()
 }
 
 /// However it was opened: a power cut may take what fjall was told to keep, and then only the log has it.

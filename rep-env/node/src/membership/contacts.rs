@@ -109,6 +109,7 @@ impl Node {
         let known = self.known_members();
         self.links.retain_round_trips(&known);
         self.nearness.retain(&known);
+        self.loads.retain(&known);
         self.output(Output::Contacts(self.contacts.values().cloned().collect()));
         self.dial_peers();
     }

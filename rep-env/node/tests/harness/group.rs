@@ -5,8 +5,9 @@
 use bytes::{Bytes, BytesMut};
 use rep_node::{
     Changed, DialFailure, Durability, Event, FeedFrom, Fence, FetchId, HaltReason, Link, Message,
-    Node, NodeConfig, NodeState, NotShutDown, NotTransferred, Outcome, Output, Persisted, Proposal,
-    ReadKind, Recovered, Request, Retention, RunId, Seed, Service, Shown, Transfer, number_members,
+    Node, NodeConfig, NodeState, NotShutDown, NotTransferred, Outcome, Output, PEER_VERSION,
+    Persisted, Proposal, ReadKind, Recovered, Request, Retention, RunId, Seed, Service, Shown,
+    Transfer, number_members,
 };
 use rep_vlsn::{
     Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, SegmentSize, Vlsn,
@@ -50,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) reopens: Option<LogPoint>,
     /// The copy that the last opening has put in place.
     pub(crate) restored: Option<LogPoint>,
+    /// How old the files of its log are, as the next opening is told.
+    pub(crate) file_ages: Vec<(Vlsn, Duration)>,
 }
 
 pub(crate) struct Group {
@@ -75,6 +78,8 @@ pub(crate) struct Group {
     pub(crate) retention: Retention,
     /// For how long writers are slowed down for a member that was given a copy.
     pub(crate) straggler_patience: Duration,
+    /// The version of their PEER channels.
+    pub(crate) speaks: u16,
     /// Whom secondaries are fed by.
     pub(crate) feed_from: FeedFrom,
     /// How many entries were sent, from whom to whom.
@@ -116,6 +121,7 @@ impl Group {
             lose: BTreeSet::new(),
             retention: Retention::default(),
             straggler_patience: Duration::ZERO,
+            speaks: PEER_VERSION,
             feed_from: FeedFrom::default(),
             fed: BTreeMap::new(),
             dialled: 0,
@@ -173,6 +179,7 @@ impl Group {
             fetch: None,
             reopens: None,
             restored: None,
+            file_ages: Vec::new(),
         }
     }
 
@@ -188,6 +195,7 @@ impl Group {
         let mut config = NodeConfig::new("bank", id, machine.incarnation, members, group, seed);
         config.restored = machine.restored.take();
         config.retention = self.retention;
+        config.file_ages.clone_from(&machine.file_ages);
         config.straggler_patience = self.straggler_patience;
         config.feed_from = self.feed_from;
         if machine.joining {
@@ -685,7 +693,8 @@ impl Group {
         let epoch = self.next;
         self.pairs.insert(epoch, (from, to, service));
         let (dialler, theirs) = (&self.machines[&from], self.machines[&to].incarnation);
-        let mine = Shown::new(dialler.incarnation, dialler.run);
+        let mine = Shown::new(dialler.incarnation, dialler.run).speaking(self.speaks);
+        let theirs = Shown::from(theirs).speaking(self.speaks);
         let link = |peer| Link { peer, service, epoch };
         self.with(from, |node, now| node.handle_link_up(now, link(to), theirs, true));
         self.with(to, |node, now| node.handle_link_up(now, link(from), mine, false));

@@ -281,3 +281,105 @@ pub(crate) fn a_pin_that_lingers_ends_by_bytes_by_age_and_with_the_member() {
     group.checkpoint(master, last);
     assert_eq!(last.get() - group.machines[&master].first.get(), 7, "twice the bytes, and no more");
 }
+
+/// A replica is opened on files that are so old; its first entry at a checkpoint then, and at one after as long a while.
+fn first_kept(age: Duration, after: Duration) -> (u64, u64) {
+    let keeps = Retention { bytes: 1 << 20, age: PATIENT };
+    let (mut group, master, others) = in_sync_keeping(&["n1", "n2", "n3"], keeps, Duration::ZERO);
+    let replica = others[0];
+    write(&mut group, master, 8);
+    let same = |group: &Group| group.node(replica).applied() == group.node(master).applied();
+    group.run_until("applied", same);
+    let last = group.node(replica).applied().vlsn;
+    group.kill(replica);
+    let machine = group.machines.get_mut(&replica).unwrap();
+    machine.file_ages = (1..=last.get()).map(|first| (Vlsn::new(first), age)).collect();
+    group.start(replica);
+    group.checkpoint(replica, last);
+    let before = group.machines[&replica].first.get();
+    group.run_for(after);
+    group.checkpoint(replica, last);
+    (last.get() - before, last.get() - group.machines[&replica].first.get())
+}
+
+/// What was old when the directory was opened gets no younger by that, and however old it is said to be there is a while yet.
+pub(crate) fn a_file_is_as_old_as_it_was_before_the_opening() {
+    let held = first_kept(Duration::ZERO, PATIENT / 2);
+    assert!(held.0 == held.1 && held.0 >= 8, "{held:?}");
+    assert_eq!(first_kept(PATIENT / 2, PATIENT / 2 - Duration::from_secs(1)), held);
+    assert_eq!(first_kept(PATIENT / 2, PATIENT / 2), (held.0, 0));
+    // A clock that was set right.
+    let ages_ago = Duration::from_secs(50 * 365 * 24 * 3600);
+    assert_eq!(first_kept(ages_ago, PATIENT / 128), held);
+    assert_eq!(first_kept(ages_ago, PATIENT / 64), (held.0, 0));
+}
+
+/// Of four the master, two who follow, and one whom the logs of all have left behind; it is down.
+fn one_of_four_is_left_behind() -> (Group, NodeId, [NodeId; 2], NodeId) {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3", "n4"]);
+    let lost = others[2];
+    group.kill(lost);
+    let last = group.machines[&lost].records.last().unwrap().point();
+    leave_behind(&mut group, master, last.vlsn);
+    (group, master, [others[0], others[1]], lost)
+}
+
+fn whom_it_asks(group: &mut Group, lost: NodeId) -> Vec<NodeId> {
+    group.start(lost);
+    group.run_until("asks for a copy", |group| group.machines[&lost].fetch.is_some());
+    fails(group, lost, "nobody gives");
+    group.run_for(Duration::from_secs(1));
+    let (_, sources, _) = group.machines[&lost].fetch.clone().expect("it asks again");
+    group.kill(lost);
+    sources
+}
+
+/// All are as near as any other.
+pub(crate) fn who_gives_a_copy_already_is_asked_later_and_who_doubts_itself_last() {
+    let (mut group, master, [a, b], lost) = one_of_four_is_left_behind();
+    assert_eq!(whom_it_asks(&mut group, lost), [a, b, master]);
+    let at = group.node(a).applied().vlsn;
+    let mut pin = None;
+    group.act(a, |node, _| pin = node.offer(at, TAKER).ok());
+    assert_eq!(whom_it_asks(&mut group, lost), [b, a, master]);
+    group.act(a, |node, _| node.unpin(pin.expect("it is in sync").pin));
+    assert_eq!(whom_it_asks(&mut group, lost), [a, b, master]);
+    group.act(a, |node, _| node.doubt_itself(true));
+    assert_eq!(whom_it_asks(&mut group, lost), [b, master, a]);
+    group.act(a, |node, _| node.doubt_itself(false));
+    assert_eq!(whom_it_asks(&mut group, lost), [a, b, master]);
+    assert!(group.count("load") > 0);
+}
+
+/// Whoever does not know the word would hang up on it.
+pub(crate) fn an_earlier_version_is_told_no_loads() {
+    let (mut group, _, [a, b], lost) = one_of_four_is_left_behind();
+    group.speaks = 1;
+    group.ids().into_iter().filter(|id| *id != lost).for_each(|id| group.crash(id));
+    group.ids().into_iter().for_each(|id| group.start(id));
+    group.run_until("a master", |group| group.master().is_some());
+    group.run_until("it follows", |group| {
+        group.node(a).state() == NodeState::Replica || group.node(b).state() == NodeState::Replica
+    });
+    let source = [a, b].into_iter().find(|id| group.node(*id).state() == NodeState::Replica);
+    let at = group.node(source.unwrap()).applied().vlsn;
+    group.act(source.unwrap(), |node, _| assert!(node.offer(at, TAKER).is_ok()));
+    group.run_for(Duration::from_secs(2));
+    assert_eq!(group.count("load"), 0);
+}
+
+/// Something has rotted in it, and it goes on for want of another: as long as there is none it is better than nothing.
+pub(crate) fn who_doubts_itself_gives_a_copy_only_where_nobody_else_could() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let at = group.node(master).applied().vlsn;
+    let offers = |group: &mut Group| {
+        let mut answer = None;
+        group.act(master, |node, _| answer = Some(node.offer(at, TAKER).map(|_| ())));
+        answer.unwrap()
+    };
+    assert_eq!(offers(&mut group), Ok(()));
+    group.act(master, |node, _| node.doubt_itself(true));
+    assert_eq!(offers(&mut group), Err(NotOffered::LogInDoubt));
+    others.iter().for_each(|id| group.kill(*id));
+    assert_eq!(offers(&mut group), Ok(()));
+}

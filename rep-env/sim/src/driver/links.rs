@@ -99,6 +99,7 @@ impl World {
             | Message::TurnedAway(_)
             | Message::Acquaint(_)
             | Message::RoundTrips(_)
+            | Message::Load(_)
             | Message::Stands { .. }
             | Message::GroupShutDown { .. } => {
                 return None;

@@ -94,6 +94,7 @@ fn batch_bytes(message: &Message) -> u64 {
         | Message::ReadIndexReply { .. }
         | Message::Acquaint(_)
         | Message::RoundTrips(_)
+        | Message::Load(_)
         | Message::TurnedAway(_)
         | Message::Vouch { .. }
         | Message::Vouched { .. }
