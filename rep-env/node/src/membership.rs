@@ -26,8 +26,10 @@ use std::fmt;
 pub const MEMBERS_MAX: usize = 64;
 /// Bytes of a member's name, and of its address.
 pub const NAME_BYTES_MAX: usize = 255;
-/// Members that were removed and are remembered by name: the newest ones.
-pub const REMOVED_MAX: usize = 32;
+/// Members that were removed and are remembered: the newest ones, as many as [`REMOVED_BYTES_MAX`] hold.
+pub const REMOVED_MAX: usize = 256;
+/// Bytes that they may take in the entry, nearly: 256 of names of ten bytes, or 29 of the longest names.
+pub const REMOVED_BYTES_MAX: usize = 8 << 10;
 
 /// What a member is for. New types are added at the end: the order is the format.
 #[derive(
@@ -124,6 +126,13 @@ pub struct Removed {
     pub name: String,
     /// Its data directory, which is not admitted again.
     pub incarnation: Incarnation,
+}
+
+impl Removed {
+    /// How long it is in an entry, at most: two numbers beside what is counted.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.incarnation.0.len() + 7
+    }
 }
 
 /// How many voters it takes.
@@ -309,10 +318,20 @@ impl Membership {
     pub(crate) fn without(&self, id: NodeId) -> Membership {
         let mut next = self.clone();
         if let Some(Member { id, name, incarnation, .. }) = next.members.remove(&id) {
-            let excess = (next.removed.len() + 1).saturating_sub(REMOVED_MAX);
-            next.removed.drain(..excess);
             next.removed.push(Removed { id, name, incarnation });
+            next.forget_the_oldest();
         }
         next
+    }
+
+    /// As many of those who were removed are remembered as there is room for.
+    fn forget_the_oldest(&mut self) {
+        let newest_first = self.removed.iter().rev().take(REMOVED_MAX);
+        let room = newest_first.scan(0, |bytes, removed| {
+            *bytes += removed.bytes();
+            (*bytes <= REMOVED_BYTES_MAX).then_some(())
+        });
+        let excess = self.removed.len() - room.count();
+        self.removed.drain(..excess);
     }
 }

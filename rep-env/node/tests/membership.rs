@@ -9,6 +9,7 @@ mod joining;
 
 use changes::{committed, grown};
 use harness::Group;
+use rep_node::membership::{REMOVED_BYTES_MAX, REMOVED_MAX};
 use rep_node::{Change, Event, HaltReason, MemberType, Membership, NotChanged, Quorums};
 use rep_vlsn::{Incarnation, NodeId, Vlsn};
 use std::time::Duration;
@@ -339,4 +340,61 @@ fn a_membership_says_on_the_wire_what_it_says_in_the_log() {
         assert!(Membership::decode(&bytes[..length]).is_err(), "{length}");
     }
     assert!(membership.at.vlsn > Vlsn::FIRST);
+}
+
+#[test]
+fn no_two_members_have_one_address() {
+    changes::no_two_members_have_one_address();
+}
+
+/// Far more are removed after it than one entry used to remember.
+#[test]
+fn who_was_removed_long_ago_is_told_and_its_number_is_not_given_out() {
+    let mut group = grown();
+    let master = group.the_master();
+    let gone = group.ids().into_iter().find(|id| *id != master).unwrap();
+    let directory = group.machines[&gone].incarnation;
+    group.crash(gone);
+    let mut numbers = std::collections::BTreeSet::from([gone]);
+    group.run_for(Duration::from_secs(5));
+    group.changed(Change::Remove { id: gone }).unwrap();
+    for number in 0..40u8 {
+        let mut visitor = group.newcomer(&format!("v{number}"), Incarnation([number + 100; 16]));
+        visitor.kind = MemberType::Monitor;
+        let made = group.changed(Change::Add(visitor)).unwrap();
+        let id = made.named(&format!("v{number}")).unwrap().id;
+        assert!(numbers.insert(id), "{id} was given out twice");
+        group.changed(Change::Remove { id }).unwrap();
+    }
+    let mut again = group.newcomer("again", directory);
+    assert_eq!(group.changed(Change::Add(again.clone())), Err(NotChanged::WasRemoved));
+    again.incarnation = Incarnation([102; 16]);
+    assert_eq!(group.changed(Change::Add(again)), Err(NotChanged::WasRemoved));
+    group.start(gone);
+    group.run_until("it is told", |group| group.machines[&gone].halted.is_some());
+    assert_eq!(group.machines[&gone].halted, Some(HaltReason::Removed));
+}
+
+/// However many go, an entry has a bound.
+#[test]
+fn the_oldest_that_were_removed_are_forgotten_when_there_is_no_room() {
+    let mut group = Group::founded_by("n1");
+    let remove = |group: &mut Group, name: &str, number: u32| {
+        let mut incarnation = [7; 16];
+        incarnation[..4].copy_from_slice(&number.to_le_bytes());
+        let mut visitor = group.newcomer(name, Incarnation(incarnation));
+        visitor.kind = MemberType::Monitor;
+        let made = group.changed(Change::Add(visitor)).unwrap();
+        let id = made.named(name).unwrap().id;
+        group.changed(Change::Remove { id }).unwrap().removed
+    };
+    for number in 0..260 {
+        let removed = remove(&mut group, &format!("v{number}"), number);
+        assert_eq!(removed.len(), (number as usize + 1).min(REMOVED_MAX));
+    }
+    let long = "x".repeat(200);
+    let kept = (0..60).map(|number| remove(&mut group, &format!("{long}{number}"), 900 + number));
+    let kept = kept.last().unwrap();
+    let bytes: usize = kept.iter().map(|removed| removed.name.len() + 16).sum();
+    assert!(bytes <= REMOVED_BYTES_MAX && kept.len() < 40, "{bytes} bytes of {}", kept.len());
 }

@@ -40,6 +40,7 @@ fn rules() {
     changes::a_change_that_is_rolled_back_rules_no_more();
     changes::one_change_is_in_flight_at_a_time_and_the_next_waits_for_it();
     changes::a_change_waits_for_the_begin_of_the_term();
+    changes::no_two_members_have_one_address();
     copies::every_commit_waits_for_just_what_it_asked();
     copies::an_old_terms_commit_waits_until_it_is_durable();
     images::an_older_image_that_its_master_remembers_falls_silent();
@@ -85,6 +86,7 @@ fn every_planted_bug_is_noticed() {
         "dur-ack-unwritten",
         "election-designated-in-haste",
         "image-told-in-haste",
+        "members-share-an-address",
         "members-change-before-term-start",
         "members-id-reused",
         "members-promote-before-caught-up",

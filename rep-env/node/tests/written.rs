@@ -75,6 +75,22 @@ fn a_membership_is_these_bytes() {
     assert_eq!(Membership::decode(&bytes(3)).unwrap(), sample());
 }
 
+/// The same bytes under another version, which says to those who take no more than 32 that they cannot read it.
+#[test]
+fn more_than_32_removed_members_are_of_the_fourth_version() {
+    let mut long = sample();
+    let one = long.removed[0].clone();
+    long.removed = vec![one; 32];
+    assert_eq!(long.encode()[3], 3);
+    long.removed.push(long.removed[0].clone());
+    let encoded = long.encode();
+    assert_eq!(encoded[3], 4);
+    assert_eq!(Membership::decode(&encoded).unwrap(), long);
+    let at = bytes(3).len() - 20;
+    assert_eq!(encoded[4..at], bytes(3)[4..at], "up to the count of those removed");
+    assert_eq!(&encoded[at..at + 4], [33, 3, 1, b'x']);
+}
+
 #[test]
 fn the_second_version_is_read_as_members_without_attributes() {
     let mut expected = sample();
@@ -138,7 +154,7 @@ fn what_no_group_can_be_is_refused_for_what_it_is() {
         ("electable member", |it| {
             it.members.retain(|_, member| member.kind != MemberType::Electable);
         }),
-        ("more removed", |it| it.removed = vec![it.removed[0].clone(); 33]),
+        ("more removed", |it| it.removed = vec![it.removed[0].clone(); 257]),
         ("1024 bytes", |it| {
             let second = it.members.get_mut(&NodeId::new(2)).unwrap();
             second.attributes.insert("x".repeat(1024), "y".to_owned());

@@ -20,6 +20,7 @@ use super::{
 use crate::durability::Durability;
 use crate::node::Node;
 use crate::output::{Output, Request};
+use core::net::SocketAddr;
 use rep_election::{Electorate, quorum};
 use rep_vlsn::{LogPoint, NodeId, Vlsn, mutant, sometimes};
 use std::collections::{BTreeMap, VecDeque};
@@ -427,6 +428,28 @@ fn check_newcomer(newcomer: &Newcomer) -> Result<(), NotChanged> {
     invalid(format!("a name and an address have 1 to {NAME_BYTES_MAX} bytes"))
 }
 
+/// Whether `address` can be that of `name`, and is no other member's. Of two members of one address one is never reached, or is taken for the
+/// other; and of changes that wait together each was asked for when the other was not made.
+fn check_address(ruling: &Membership, name: &str, address: &str) -> Result<(), NotChanged> {
+    let invalid = |what| Err(NotChanged::Invalid { what });
+    let other = ruling.members.values().find(|it| it.address == address && it.name != name);
+    let other = other.filter(|_| !mutant!("members-share-an-address"));
+    match other {
+        _ if is_nowhere(address) => {
+            invalid(format!("{address} tells nobody where {name} is, host and port"))
+        }
+        Some(other) => invalid(format!("{} is at {address} already", other.name)),
+        None => Ok(()),
+    }
+}
+
+/// Whether it is no place: every host that dials an unspecified one (`0.0.0.0`) reaches itself.
+fn is_nowhere(address: &str) -> bool {
+    let numbers = address.parse::<SocketAddr>();
+    let is_any = numbers.is_ok_and(|numbers| numbers.ip().to_canonical().is_unspecified());
+    is_any || address.starts_with(':') || address.ends_with(":0")
+}
+
 /// The same with one member more, if that can be; and if it is to vote, if it can.
 fn admit(ruling: &Membership, newcomer: &Newcomer) -> Result<Membership, NotChanged> {
     let removed = |it: &Removed| it.incarnation == newcomer.incarnation;
@@ -440,6 +463,7 @@ fn admit(ruling: &Membership, newcomer: &Newcomer) -> Result<Membership, NotChan
             Err(NotChanged::TooMany)
         }
         () => {
+            check_address(ruling, &newcomer.name, &newcomer.address)?;
             let (next, id) = with(ruling, newcomer);
             let voting = match newcomer.kind {
                 MemberType::Electable => promoted(&next, id).unwrap_or_else(|| next.clone()),
@@ -493,7 +517,10 @@ fn update(
     let Some(member) = next.members.get_mut(&id) else {
         return Err(NotChanged::UnknownMember { id });
     };
-    member.address = address.unwrap_or(&member.address).clone();
+    if let Some(address) = address.filter(|address| **address != member.address) {
+        check_address(ruling, &member.name, address)?;
+        member.address.clone_from(address);
+    }
     member.priority = priority.unwrap_or(member.priority);
     for (name, value) in attributes {
         match value {

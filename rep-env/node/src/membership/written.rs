@@ -1,16 +1,20 @@
 //! A membership as bytes: in its entry, in the cells `past` and `place`, and between members.
 //!
 //! A version byte, then postcard. The founding entry has its opener's number in front, as every entry that opens a term. Version 1 knew
-//! only electable members and majorities; version 2, members without attributes.
+//! only electable members and majorities; version 2, members without attributes. Version 4 is version 3 of more than 32 members that were removed: it is written
+//! where there are so many, as earlier versions take no more.
 
 use super::{Attributes, Member, MemberType, Membership, Quorums, Removed};
 use bytes::Bytes;
 use rep_vlsn::{Draft, Flags, GroupId, Incarnation, Kind, LogPoint, NodeId, Record};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+const THIRD_VERSION: u8 = 3;
 const SECOND_VERSION: u8 = 2;
 const FIRST_VERSION: u8 = 1;
+/// Members that were removed, in what an earlier version reads.
+const THIRD_REMOVED_MAX: usize = 32;
 /// The longest encoding of a membership.
 pub const MEMBERSHIP_BYTES_MAX: usize = 48 << 10;
 
@@ -133,12 +137,16 @@ impl Membership {
             quorums: self.quorums,
             removed: self.removed.clone(),
         };
-        postcard::to_extend(&body, vec![VERSION]).expect("plain data is encodable")
+        let version = match body.removed.len() <= THIRD_REMOVED_MAX {
+            true => THIRD_VERSION,
+            false => VERSION,
+        };
+        postcard::to_extend(&body, vec![version]).expect("plain data is encodable")
     }
 
     fn of_body(bytes: &[u8], at: LogPoint) -> Result<Membership, String> {
         let body = match bytes.split_first() {
-            Some((&VERSION, body)) => whole(body)?,
+            Some((&(VERSION | THIRD_VERSION), body)) => whole(body)?,
             Some((&SECOND_VERSION, body)) => whole::<SecondBody>(body)?.into(),
             Some((&FIRST_VERSION, body)) => whole::<FirstBody>(body)?.into(),
             Some((version, _)) => return Err(format!("version {version} is not known here")),

@@ -4,6 +4,7 @@
 use crate::harness::Group;
 use rep_node::{Change, HaltReason, MemberType, NotChanged, Outcome};
 use rep_vlsn::{Incarnation, NodeId};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) fn committed(group: &mut Group, payload: &str) -> bool {
@@ -133,4 +134,40 @@ pub(crate) fn a_learner_is_not_promoted_before_it_holds_what_there_is() {
     assert_eq!(group.membership(master).members[&fourth].kind, MemberType::Learner);
     group.release_disks();
     group.run_until("it votes", |group| group.votes(fourth));
+}
+
+/// Both were asked for when neither was made, so whoever asked could not have seen it.
+pub(crate) fn no_two_members_have_one_address() {
+    let mut group = grown();
+    let master = group.the_master();
+    for id in group.ids().into_iter().filter(|id| *id != master) {
+        group.machines.get_mut(&id).unwrap().hold_log = true;
+    }
+    let one = group.newcomer("n4", Incarnation([4; 16]));
+    let mut two = group.newcomer("n5", Incarnation([5; 16]));
+    two.address.clone_from(&one.address);
+    let first = group.change(master, Change::Add(one.clone()));
+    let second = group.change(master, Change::Add(two.clone()));
+    group.release_disks();
+    group.run_until("both are answered", |group| group.changed.contains_key(&second));
+    assert!(group.changed[&first].is_ok());
+    let refused = group.changed[&second].clone().unwrap_err().to_string();
+    assert!(refused.contains("n4 is at"), "{refused}");
+    let update = |address: &str| {
+        let (priority, attributes) = (None, BTreeMap::new());
+        Change::Update { id: master, address: Some(address.to_owned()), priority, attributes }
+    };
+    assert!(matches!(group.changed(update(&one.address)), Err(NotChanged::Invalid { .. })));
+    for nowhere in ["0.0.0.0:7001", "[::]:7001", "[::ffff:0.0.0.0]:7001", ":7001", "n5:0"] {
+        nowhere.clone_into(&mut two.address);
+        let refused = group.changed(Change::Add(two.clone())).unwrap_err().to_string();
+        assert!(refused.contains("tells nobody"), "{refused}");
+        assert!(group.changed(update(nowhere)).is_err());
+    }
+    // Its own is not another's, and whose directory was wiped comes back where it was.
+    let own = group.membership(master).members[&master].address.clone();
+    assert!(group.changed(update(&own)).is_ok());
+    group.run_for(Duration::from_secs(5));
+    let again = group.newcomer("n4", Incarnation([6; 16]));
+    assert_eq!(group.changed(Change::Add(again)).map(|made| made.members.len()), Ok(4));
 }
