@@ -56,9 +56,9 @@ pub enum Error {
         token: CommitToken,
         /// Why no more of them were waited for.
         why: Unacknowledged,
-        /// Acknowledgements that it needs, the master's own included; 0 if this node could no longer tell, nor who did.
+        /// Acknowledgements that it needs, the master's own included; 0 if this node cannot tell, nor who did.
         needed: usize,
-        /// Who acknowledged it, this node included if its own copy is as was asked.
+        /// Who acknowledged it, this node included if its own copy is as was asked. After a mastership: as far as was known when that ended.
         acked_by: Vec<String>,
         /// Who did not.
         missing: Vec<String>,

@@ -51,6 +51,8 @@ pub struct Admission {
     pub copies_live: usize,
     /// The voters that would not acknowledge now; none unless this node is master.
     pub missing: Vec<NodeId>,
+    /// The voter that holds no data, if there is one.
+    pub arbiter: Option<NodeId>,
     /// Bytes of entries that wait for this node's disk.
     pub unsynced_bytes: u64,
     /// How many may.
@@ -63,6 +65,12 @@ impl Admission {
     /// How many voters have to be live for a commit that asks for these acknowledgements.
     pub fn need(&self, acks: Acks) -> usize {
         quorum::acknowledgements(self.copies, self.needed, acks)
+    }
+
+    /// Those that count for such a commit and are not live.
+    pub fn missing_for(&self, acks: Acks) -> Vec<NodeId> {
+        let counts = |id: &NodeId| acks != Acks::All || self.arbiter != Some(*id);
+        self.missing.iter().copied().filter(counts).collect()
     }
 
     /// How many of those that count for such a commit are live.

@@ -110,6 +110,7 @@ impl Node {
             copies: self.copies.len(),
             copies_live,
             missing,
+            arbiter: self.arbiter,
             unsynced_bytes: self.unsynced_bytes,
             unsynced_bytes_max: self.config.unsynced_bytes_max,
             halted: self.halted.clone(),

@@ -26,14 +26,13 @@ use crate::nearness::Nearness;
 use crate::output::{Event, HaltReason, Outcome, Output, Request};
 use crate::past::Past;
 use crate::reads::Reads;
-use crate::reign::Reign;
+use crate::reign::{LastReign, Reign};
 use crate::restoring::Restoring;
 use crate::routing::Refusal;
 use crate::shutting::{NotShutDown, Shutting};
 use crate::volume::Volume;
 use crate::vouching::Vouching;
-use crate::watermarks::{Holders, Watermarks};
-use rep_election::quorum;
+use crate::watermarks::Watermarks;
 use rep_election::{Election, ElectionConfig, Electorate, Standing};
 use rep_fsm::{Company, NodeStateTracker, Role, RoleMachine, Signal};
 use rep_vlsn::mutant;
@@ -78,6 +77,7 @@ pub struct Node {
     pub(crate) loads: Loads,
     pub(crate) next_ping: Duration,
     pub(crate) reign: Option<Reign>,
+    pub(crate) last_reign: Option<LastReign>,
     pub(crate) following: Option<Following>,
     pub(crate) handover: Option<Handover>,
     pub(crate) shutting: Option<Shutting>,
@@ -170,6 +170,7 @@ impl Node {
             unplaced_pings: 0,
             missed: BTreeMap::new(),
             reign: None,
+            last_reign: None,
             following: None,
             handover: None,
             shutting: None,
@@ -305,18 +306,9 @@ impl Node {
     }
 
     fn expire(&mut self, now: Duration) {
-        let (reign, me) = (self.reign.as_ref(), self.config.me);
-        let holders = |point: LogPoint, durability: Durability| {
-            let reign = reign.filter(|reign| reign.term == point.term);
-            let Some(reign) = reign else { return Holders::default() };
-            let needed = quorum::acknowledgements(
-                self.copies.len(),
-                self.electorate.commit_need,
-                durability.acks,
-            );
-            reign.holders(me, &self.electorate, (point.vlsn, durability), needed)
-        };
-        let mut expired = self.watermarks.expire(now, holders);
+        let mut watermarks = std::mem::take(&mut self.watermarks);
+        let mut expired = watermarks.expire(now, |point, asked| self.holders(point, asked));
+        self.watermarks = watermarks;
         expired.extend(self.reads.take_expired(now, self.reign.is_some(), self.master()));
         expired.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
     }

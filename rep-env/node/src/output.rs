@@ -207,12 +207,14 @@ pub enum Outcome {
     Unknown {
         /// Where it was logged.
         point: LogPoint,
-        /// Which voters were known to hold it as it asked.
+        /// Who was known to hold it as it asked: of the voters, or of the copies if it asked for all.
         acked_by: Vec<NodeId>,
-        /// The other voters; empty, as `acked_by` is, if this node could no longer tell, because its mastership was over.
+        /// The others; empty, as `acked_by` is, if this node cannot tell.
         missing: Vec<NodeId>,
-        /// How many are needed; 0 if this node could not tell.
+        /// How many are needed; 0 if this node cannot tell.
         needed: usize,
+        /// Its mastership was over: this is what it knew when that ended.
+        deposed: bool,
     },
     /// Another term's entry is durable in its place: it has no effect, ever.
     RolledBack {
@@ -239,8 +241,8 @@ pub enum Outcome {
 
 impl Outcome {
     pub(crate) fn unknown(point: LogPoint, holders: Holders) -> Self {
-        let Holders { acked_by, missing, needed } = holders;
-        Outcome::Unknown { point, acked_by, missing, needed }
+        let Holders { acked_by, missing, needed, deposed } = holders;
+        Outcome::Unknown { point, acked_by, missing, needed, deposed }
     }
 }
 

@@ -107,20 +107,15 @@ impl Reign {
     pub(crate) fn without_progress(&self, now: Duration) -> Duration {
         now.saturating_sub(self.progress)
     }
+}
 
-    /// The voters known to hold `vlsn` as it asked, and the others.
-    pub(crate) fn holders(
-        &self,
-        me: NodeId,
-        electorate: &Electorate,
-        (vlsn, durability): (Vlsn, Durability),
-        needed: usize,
-    ) -> Holders {
-        let class = |voter| if voter == me { durability.local } else { durability.replica };
-        let holds = |voter: &NodeId| self.acks.held(*voter, class(*voter)) >= vlsn;
-        let (acked_by, missing) = electorate.voters.keys().copied().partition(holds);
-        Holders { acked_by, missing, needed }
-    }
+/// What a reign that is over knew of who holds what.
+#[derive(Debug)]
+pub(crate) struct LastReign {
+    term: Term,
+    acks: AckTable,
+    electorate: Electorate,
+    copies: Vec<NodeId>,
 }
 
 impl Node {
@@ -240,6 +235,9 @@ impl Node {
         self.step_role(signal);
         self.event(Event::TermOver { term: reign.term });
         reign.fed.keys().for_each(|peer| self.drop_link(*peer, Slot::Fed));
+        let (electorate, copies) = (self.electorate.clone(), self.copies.clone());
+        self.last_reign =
+            Some(LastReign { term: reign.term, acks: reign.acks, electorate, copies });
         self.recall_reads();
         self.refuse_replicas(reign.term);
         self.election.reign_ended(now);
@@ -442,6 +440,45 @@ impl Node {
             self.because("its term has begun");
         }
         self.count_acknowledged();
+    }
+
+    /// Who is known to hold an entry as it asked, of those who count for that, and who is not: as this node knows, or knew when its
+    /// mastership ended.
+    pub(crate) fn holders(&self, point: LogPoint, durability: Durability) -> Holders {
+        let reign = self.reign.as_ref().filter(|reign| reign.term == point.term);
+        let last = self.last_reign.as_ref().filter(|last| last.term == point.term);
+        match (reign, last) {
+            (Some(reign), _) => {
+                let known = (&self.electorate, &self.copies[..]);
+                self.hold(&reign.acks, known, point.vlsn, durability)
+            }
+            (None, Some(last)) => {
+                let known = (&last.electorate, &last.copies[..]);
+                let holders = self.hold(&last.acks, known, point.vlsn, durability);
+                Holders { deposed: true, ..holders }
+            }
+            (None, None) => Holders { deposed: true, ..Holders::default() },
+        }
+    }
+
+    fn hold(
+        &self,
+        acks: &AckTable,
+        (electorate, copies): (&Electorate, &[NodeId]),
+        vlsn: Vlsn,
+        durability: Durability,
+    ) -> Holders {
+        let (commit, me) = (electorate.commit_need, self.config.me);
+        let needed = quorum::acknowledgements(copies.len(), commit, durability.acks);
+        let counted: Vec<NodeId> = match durability.acks {
+            // An arbiter's word is no copy.
+            Acks::All => copies.to_vec(),
+            Acks::SimpleMajority | Acks::None => electorate.voters.keys().copied().collect(),
+        };
+        let class = |voter| if voter == me { durability.local } else { durability.replica };
+        let holds = |voter: &NodeId| acks.held(*voter, class(*voter)) >= vlsn;
+        let (acked_by, missing) = counted.into_iter().partition(holds);
+        Holders { acked_by, missing, needed, deposed: false }
     }
 
     /// Which commits of this reign have what they asked for, though they may not be durable yet; and how far all have.

@@ -478,7 +478,9 @@ impl Node {
     pub(crate) fn fall_silent(&mut self) {
         self.unfollow();
         self.give_changes_up();
-        let given_up = self.watermarks.give_up();
+        let mut watermarks = std::mem::take(&mut self.watermarks);
+        let given_up = watermarks.give_up(|point, durability| self.holders(point, durability));
+        self.watermarks = watermarks;
         given_up.into_iter().for_each(|(request, outcome)| self.resolve(request, outcome));
         self.close_links();
     }

@@ -53,6 +53,8 @@ pub(crate) struct Holders {
     pub(crate) acked_by: Vec<NodeId>,
     pub(crate) missing: Vec<NodeId>,
     pub(crate) needed: usize,
+    /// The mastership was over, and this is what was known when it ended.
+    pub(crate) deposed: bool,
 }
 
 impl Watermarks {
@@ -187,7 +189,9 @@ impl Watermarks {
                     }
                     Some(_) => Outcome::RolledBack { point },
                     // Held no more (or never here): what became of it cannot be told from here.
-                    None => Outcome::unknown(point, Holders::default()),
+                    None => {
+                        Outcome::unknown(point, Holders { deposed: true, ..Holders::default() })
+                    }
                 };
                 resolved.push((pending.request, outcome));
             }
@@ -218,19 +222,30 @@ impl Watermarks {
 
     /// Resolves everything as closed.
     pub(crate) fn close(&mut self) -> Vec<(Request, Outcome)> {
-        self.take_all(|_| Outcome::Closed)
+        self.take_all(|_, _| Outcome::Closed)
     }
 
     /// Resolves everything as unknown: nobody here will learn what became of it.
-    pub(crate) fn give_up(&mut self) -> Vec<(Request, Outcome)> {
-        self.take_all(|point| Outcome::unknown(point, Holders::default()))
+    pub(crate) fn give_up(
+        &mut self,
+        holders: impl Fn(LogPoint, Durability) -> Holders,
+    ) -> Vec<(Request, Outcome)> {
+        self.take_all(|point, durability| Outcome::unknown(point, holders(point, durability)))
     }
 
-    fn take_all(&mut self, outcome: impl Fn(LogPoint) -> Outcome) -> Vec<(Request, Outcome)> {
+    fn take_all(
+        &mut self,
+        outcome: impl Fn(LogPoint, Durability) -> Outcome,
+    ) -> Vec<(Request, Outcome)> {
         self.deadlines.clear();
-        let classes = std::mem::take(&mut self.classes).into_values();
-        let pending = classes.flat_map(|class| class.pending);
-        pending.map(|((_, point), pending)| (pending.request, outcome(point))).collect()
+        let mut resolved = Vec::new();
+        for (durability, class) in std::mem::take(&mut self.classes) {
+            let told = |((_, point), pending): ((Vlsn, LogPoint), Pending)| {
+                (pending.request, outcome(point, durability))
+            };
+            resolved.extend(class.pending.into_iter().map(told));
+        }
+        resolved
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Duration> {

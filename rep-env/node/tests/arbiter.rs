@@ -224,3 +224,8 @@ fn an_arbiters_word_that_comes_after_the_cleaning_is_late_and_no_nonsense() {
     }
     assert_eq!(heard, [true, false], "what was never asked for is nonsense still");
 }
+
+#[test]
+fn an_arbiter_is_not_missed_where_all_copies_are_asked_for() {
+    arbiters::an_arbiter_is_not_missed_where_all_copies_are_asked_for();
+}

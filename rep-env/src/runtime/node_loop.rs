@@ -584,10 +584,9 @@ fn resolve_commit(shared: &Shared, promise: CommitPromise, outcome: Outcome) -> 
         Outcome::TermOver { master } | Outcome::NotMaster { master } => {
             (&counters.commits_failed, Err(shared.not_master(master)))
         }
-        Outcome::Unknown { point, acked_by, missing, needed } => {
+        Outcome::Unknown { point, acked_by, missing, needed, deposed } => {
             let (acked_by, missing) = (shared.names_of(acked_by), shared.names_of(missing));
             let token = shared.token(point);
-            let deposed = needed == 0;
             let why = if deposed { Unacknowledged::Deposed } else { Unacknowledged::Late };
             let error = Error::InsufficientAcks { token, why, needed, acked_by, missing };
             (&counters.commits_unknown, Err(error))

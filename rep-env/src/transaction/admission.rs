@@ -157,7 +157,7 @@ impl Shared {
             }
             if !self.bell.wait(heard, deadline) {
                 self.counters.refused_replicas.add(1);
-                let missing = self.names_of(admission.missing);
+                let missing = self.names_of(admission.missing_for(policy));
                 return Err(Error::InsufficientReplicas { policy, needed, live, missing });
             }
         }

@@ -5,7 +5,7 @@ use rep_env::config::RepConfigBuilder;
 use rep_env::net::{Address, Channel, Hello, Host, ServiceHandler, ServiceTable, Transport};
 use rep_env::{
     CommitToken, Error, MemberType, MemberUpdate, NewMember, NodeState, NotChanged, Quorums,
-    ReplicatedEnvironment, Stage, Verdict,
+    ReplicatedEnvironment, Stage, Unacknowledged, Verdict,
 };
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -330,7 +330,10 @@ fn a_group_grows_to_five_and_five_others_take_their_places_one_by_one() {
                 Error::NotMaster { .. }
                     | Error::HandingOver { .. }
                     | Error::TurnTaken { .. }
-                    | Error::InsufficientAcks { needed: 0, .. }
+                    | Error::InsufficientAcks {
+                        why: Unacknowledged::Deposed | Unacknowledged::Ended,
+                        ..
+                    }
             );
             assert!(in_a_handover, "{error:?}");
         }

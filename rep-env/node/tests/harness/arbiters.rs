@@ -120,3 +120,25 @@ pub(crate) fn what_an_arbiter_wrote_down_never_goes_back() {
     group.settle();
     assert_eq!(group.machines[&arbiter].vouched, asked, "what was said is there after a restart");
 }
+
+/// A commit that asks for all asks those who hold the data.
+pub(crate) fn an_arbiter_is_not_missed_where_all_copies_are_asked_for() {
+    let Trio { mut group, master, other, arbiter } = Trio::new();
+    group.crash(other);
+    group.crash(arbiter);
+    let all = Durability::default().acks(Acks::All);
+    let request = group.propose_with(master, "x", all, PATIENCE);
+    group.run_for(Duration::from_millis(300));
+    let is_live = |group: &Group, id| group.node(master).admission(group.now).missing.contains(&id);
+    group.run_until("both are missed", |group| is_live(group, other) && is_live(group, arbiter));
+    let admission = group.node(master).admission(group.now);
+    assert_eq!(admission.missing_for(Acks::All), [other]);
+    assert_eq!(admission.missing_for(Acks::SimpleMajority).len(), 2);
+    group.run_until("it ends", |group| group.outcome(master, request).is_some());
+    match group.outcome(master, request) {
+        Some(Outcome::Unknown { acked_by, missing, needed: 2, .. }) => {
+            assert_eq!((&**acked_by, &**missing), (&[master][..], &[other][..]));
+        }
+        other => panic!("{other:?}"),
+    }
+}
