@@ -25,6 +25,11 @@ fn an_older_image_that_only_a_copy_could_help_is_found_out_too() {
 }
 
 #[test]
+fn an_older_image_that_no_election_can_do_without_is_not_told() {
+    images::an_older_image_that_no_election_can_do_without_is_not_told();
+}
+
+#[test]
 fn the_word_is_taken_by_whom_it_is_true_of_alone() {
     let mut group = Group::new(&["n1", "n2", "n3"]);
     group.start_all();

@@ -1,7 +1,9 @@
 //! Older images of a member's directory, and what its master and it make of that.
 
 use super::harness::Group;
-use rep_node::{Event, HaltReason, NodeState, Outcome, Retention};
+use rep_node::{
+    Change, ChangeRequest, Event, HaltReason, NodeState, Outcome, Quorums, Request, Retention,
+};
 use rep_vlsn::NodeId;
 use std::time::Duration;
 
@@ -9,6 +11,11 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// A group whose master has counted more of the first of the others than that holds by now; it is down.
 fn with_an_image() -> (Group, NodeId, [NodeId; 2]) {
+    with_an_image_and(&[])
+}
+
+/// The same with these quorums, one after the other.
+fn with_an_image_and(quorums: &[Quorums]) -> (Group, NodeId, [NodeId; 2]) {
     let mut group = Group::new(&["n1", "n2", "n3"]);
     // Entries are files of one byte each.
     group.retention = Retention { bytes: 2, age: Duration::from_secs(3600) };
@@ -19,6 +26,15 @@ fn with_an_image() -> (Group, NodeId, [NodeId; 2]) {
     });
     let master = group.master().unwrap();
     let others: Vec<NodeId> = group.ids().into_iter().filter(|id| *id != master).collect();
+    for quorums in quorums {
+        group.next += 1;
+        let (request, deadline) = (Request(group.next), group.now + LONG);
+        let change = ChangeRequest::new(request, Change::Quorums(*quorums), deadline);
+        group.act(master, |node, now| node.change_membership(now, change));
+        group.run_until("it is changed", |group| group.changed.contains_key(&request));
+        assert!(group.changed[&request].is_ok(), "{:?}", group.changed[&request]);
+    }
+    group.run_for(Duration::from_secs(1));
     let image = group.machines[&others[0]].records.clone();
     let request = group.propose(master, "not in the image");
     group.run_for(Duration::from_secs(1));
@@ -80,4 +96,17 @@ pub(crate) fn an_older_image_that_only_a_copy_could_help_is_found_out_too() {
     group.run_until("it is told", |group| {
         matches!(group.machines[&image].halted, Some(HaltReason::OlderImage { .. }))
     });
+}
+
+/// A reign takes the master alone here, and an election everybody.
+pub(crate) fn an_older_image_that_no_election_can_do_without_is_not_told() {
+    let sizes = |election, commit| Quorums::Sizes { election, commit };
+    let (mut group, master, [image, _]) = with_an_image_and(&[sizes(3, 2), sizes(3, 1)]);
+    group.start(image);
+    group.run_for(LONG);
+    assert_eq!(terms_over(&group, master), 0);
+    assert_eq!(group.machines[&image].halted, None, "nobody would be elected any more");
+    group.crash(master);
+    group.start(master);
+    group.run_until("a master again", |group| group.master().is_some());
 }
