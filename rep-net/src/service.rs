@@ -25,6 +25,11 @@ pub trait ServiceHandler: Send + Sync {
         Ok(())
     }
 
+    /// The versions that this service speaks, if they are others than its `host`'s: what is agreed on with a caller is agreed on for this service.
+    fn versions(&self, host: Versions) -> Versions {
+        host
+    }
+
     /// Takes the channel, after the answer went out. It runs on a thread of the listener: it may serve the channel right here for as
     /// long as that lives, or hand it over and return. A listener that closes closes the channel if this has not returned.
     fn accept(&self, hello: Hello, channel: Arc<dyn Channel>);
@@ -46,7 +51,7 @@ pub struct Host {
     pub node: String,
     /// Our incarnation.
     pub incarnation: [u8; 16],
-    /// The protocol versions we speak in it.
+    /// The protocol versions we speak in it, where a [service](ServiceHandler::versions) says no others.
     pub versions: Versions,
 }
 
@@ -168,11 +173,10 @@ impl ServiceTable {
         if hello.target.as_ref().is_some_and(|target| *target != host.node) {
             return Err(RefuseReason::WrongNode { node: host.node.clone() });
         }
-        let version = host
-            .versions
-            .agree(hello.versions)
-            .ok_or(RefuseReason::VersionMismatch { spoken: host.versions })?;
         let handler = Arc::clone(services.get(&hello.service).ok_or(RefuseReason::UnknownService)?);
+        let spoken = handler.versions(host.versions);
+        let version =
+            spoken.agree(hello.versions).ok_or(RefuseReason::VersionMismatch { spoken })?;
         if hello.group.is_empty() && handler.needs_group() {
             return Err(RefuseReason::WrongGroup);
         }

@@ -35,8 +35,13 @@ use std::time::Instant;
 pub(crate) use current_log::{CurrentLog, Watch};
 pub(crate) use outgoing::Outgoing;
 
-/// The one version of the FEEDER channel.
-const FEEDER_VERSION: u16 = 1;
+/// What this build speaks on that channel.
+fn versions_of(service: Service) -> Versions {
+    match service {
+        Service::Peer => Versions::new(1, PEER_VERSION),
+        Service::Feeder => Versions::new(1, 1),
+    }
+}
 
 /// The name under which a service is asked for.
 pub(crate) fn service_name(service: Service) -> &'static str {
@@ -157,11 +162,7 @@ impl Context {
     }
 
     fn hello(&self, peer: NodeId, service: Service) -> Hello {
-        let hello = self.hello_for(peer, service_name(service));
-        match service {
-            Service::Peer => hello.speaking(Versions::new(1, PEER_VERSION)),
-            Service::Feeder => hello,
-        }
+        self.hello_for(peer, service_name(service)).speaking(versions_of(service))
     }
 
     pub(crate) fn hello_for(&self, peer: NodeId, service: &str) -> Hello {
@@ -416,12 +417,11 @@ pub(crate) struct PeerService {
 }
 
 impl ServiceHandler for PeerService {
+    fn versions(&self, _: Versions) -> Versions {
+        versions_of(self.service)
+    }
+
     fn check(&self, hello: &Hello) -> Result<(), RefuseReason> {
-        // The listener has agreed to what any of its services speaks.
-        if self.service == Service::Feeder && !hello.versions.contains(FEEDER_VERSION) {
-            let spoken = Versions::new(FEEDER_VERSION, FEEDER_VERSION);
-            return Err(RefuseReason::VersionMismatch { spoken });
-        }
         // Who was removed is let in, to be told so by the node.
         self.context.caller(hello).map(drop)
     }

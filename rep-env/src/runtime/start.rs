@@ -24,12 +24,8 @@ use crate::replicate::{Places, Results};
 use crate::services::Services;
 use crate::shipping::Archive;
 use rep_net::queue::{Lane, Queue};
-use rep_net::{
-    Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport, Versions,
-};
-use rep_node::{
-    Membership, Node, NodeConfig, OpenError, PEER_VERSION, Recovered, RunId, Seed, Service, Timing,
-};
+use rep_net::{Address, Host, Limits, Listener, NetError, ServiceTable, TcpTransport, Transport};
+use rep_node::{Membership, Node, NodeConfig, OpenError, Recovered, RunId, Seed, Service, Timing};
 use rep_store::{Databases, MemoryHome, StateMachine};
 use rep_vlsn::disk::Disk;
 use rep_vlsn::disk::mem::MemDisk;
@@ -339,9 +335,7 @@ fn listen(
     handlers: Handlers,
 ) -> Result<Box<dyn Listener>, Error> {
     let Handlers { admin, join, giving, table } = handlers;
-    // What is of one version only is dialled in that.
-    let host = Host::new(&*config.group, &*config.name, context.incarnation.0)
-        .speaking(Versions::new(1, PEER_VERSION));
+    let host = Host::new(&*config.group, &*config.name, context.incarnation.0);
     let registered = table.host(host).and_then(|()| {
         for service in [Service::Peer, Service::Feeder] {
             let handler = PeerService { context: Arc::clone(context), service };
