@@ -120,7 +120,7 @@ impl World {
     pub(super) fn sends_as_it_may(&mut self, id: Machine, link: Link, term: Term) {
         let kind = self.other_end(id, link).map(|to| self.swarm.kind_of(to));
         let of = (id, self.process(id).run);
-        let relays = self.oracle.is_reigned_by_another(of, term);
+        let relays = self.swarm.members.relays && self.oracle.is_reigned_by_another(of, term);
         if !relays || kind.is_some_and(|kind| kind != MemberType::Secondary) {
             self.acts(id, term, "sends entries");
         }

@@ -29,7 +29,7 @@ impl World {
         live.kept.push(kept);
     }
 
-    /// Forgets those for whom nothing is kept any more: the reign is over, they are no members, or they follow within the bounds of others.
+    /// Forgets those for whom nothing is kept any more: nobody reigns here, they are no members, or they follow within the bounds of others.
     pub(in crate::driver) fn ends_keeping(&mut self, id: Machine, segments: &[SegmentSize]) {
         let kept_for_all = kept_within(segments, self.swarm.disk.retention_bytes);
         let now = self.now;
@@ -37,13 +37,14 @@ impl World {
             return;
         };
         let reigns = live.node.role() == Role::Leader;
-        let (term, status) = (live.node.term(), live.node.status(live.clock.local(now)));
+        let status = live.node.status(live.clock.local(now));
         let synced = |of: Machine| {
             let number = self.number_of(id, of)?;
             status.members.iter().find(|member| member.id == number)?.synced
         };
         let stays = |kept: &Kept| {
-            let feeds = reigns && kept.term == term || self.may_be_relayed_to(kept.taker);
+            // It may be kept through a later reign, too, if the log was not looked at between the two; it has to be in the first.
+            let feeds = reigns || self.may_be_relayed_to(kept.taker);
             let known = synced(kept.taker).filter(|_| reigns);
             let durable = Vlsn::new(self.oracle.member(kept.taker).durable as u64);
             let follows = known.unwrap_or(durable) >= kept.copy.max(kept_for_all);
