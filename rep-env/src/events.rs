@@ -34,9 +34,10 @@ pub enum Event {
         /// The first and the last of them.
         dropped: RangeInclusive<Vlsn>,
     },
-    /// The listener was so slow that here something was left out which is no change of state. [`stats`](crate::ReplicatedEnvironment::stats) counts all of it.
+    /// The listener was so slow that here something was left out which is no change of state. [`stats`](crate::ReplicatedEnvironment::stats) counts
+    /// what was rolled back, and the copies that were put in place.
     Missed {
-        /// How many items.
+        /// How many items, but for progress that was overtaken.
         items: u64,
     },
 }
@@ -59,7 +60,7 @@ pub struct StateEvent {
 
 /// The present state first, then whatever happens, in its order, then, after `Shutdown`, the end. Dropped, it listens no more.
 ///
-/// Bounded: of a slow listener's changes of state some are joined, never into a sequence that could not have been; of the rest the oldest are left out
+/// Bounded: of a slow listener's changes of state some are joined, never into a sequence that could not have been, and told where the first of them was; of the rest the oldest are left out
 /// ([`Event::Missed`]). At most 64 of each wait.
 ///
 /// As an iterator it sleeps for each item.

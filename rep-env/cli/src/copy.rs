@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A member that answers nothing for so long is not waited for.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+const LOST: &str = "the member was started again meanwhile, which ends an order that was not complete; give it once more";
 const MIB: f64 = (1 << 20) as f64;
 
 /// Replace a member's copy of the state by that of another member.
@@ -56,38 +57,70 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     eprintln!(
         "a copy is being fetched from {source}; whether this waits or not, the member goes on: rep restore {address} --cancel ends it"
     );
-    wait(args, before)?;
+    Order { args, source, before, number: None, uptime_ms: 0 }.wait()?;
     print(&format!("the copy from {source} is in place\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the end of the copy after the one of that number, and shows how far it is.
-fn wait(args: &RestoreArgs, before: u64) -> anyhow::Result<()> {
-    let mut shown = Shown::new();
-    let (mut heard, mut uptime_ms) = (Instant::now(), 0);
-    loop {
-        match look(args) {
-            Ok(status) => {
-                heard = Instant::now();
-                let restarted = status.uptime_ms < uptime_ms;
-                uptime_ms = status.uptime_ms;
-                let report = status.restore.filter(|it| it.number > before && !restarted);
-                let lost = "the member was started again meanwhile, which ends an order; give it once more";
-                let report = report.ok_or_else(|| anyhow!(lost))?;
-                shown.show(&report);
-                match report.stage {
-                    RestoreStage::Installed => return Ok(()),
-                    RestoreStage::GivenUp => {
-                        bail!("no copy is in place: {}", report.why.unwrap_or_default())
+/// A copy that somebody waits for.
+struct Order<'a> {
+    args: &'a RestoreArgs,
+    source: &'a str,
+    /// The number of the copy before it.
+    before: u64,
+    /// Its own, once that is known.
+    number: Option<u64>,
+    uptime_ms: u64,
+}
+
+impl Order<'_> {
+    /// Waits for its end, and shows how far it is.
+    fn wait(mut self) -> anyhow::Result<()> {
+        let (mut shown, mut heard) = (Shown::new(), Instant::now());
+        loop {
+            match look(self.args) {
+                Ok(status) => {
+                    heard = Instant::now();
+                    if self.is_done(status.uptime_ms, status.restore, &mut shown)? {
+                        return Ok(());
                     }
-                    _ => {}
                 }
+                // While it puts the copy in place it may be slow to answer.
+                Err(error) if heard.elapsed() >= SILENCE_MAX => return Err(error),
+                Err(_) => {}
             }
-            // While it puts the copy in place it may be slow to answer.
-            Err(error) if heard.elapsed() >= SILENCE_MAX => return Err(error),
-            Err(_) => {}
+            std::thread::park_timeout(LOOK_EVERY);
         }
-        std::thread::park_timeout(LOOK_EVERY);
+    }
+
+    /// Whether the copy is in place.
+    fn is_done(
+        &mut self,
+        uptime_ms: u64,
+        report: Option<RestoreReport>,
+        shown: &mut Shown,
+    ) -> anyhow::Result<bool> {
+        if uptime_ms < std::mem::replace(&mut self.uptime_ms, uptime_ms) {
+            // A copy that was complete is put in place by the next run.
+            let installed = report.is_some_and(|it| it.stage == RestoreStage::Installed);
+            return installed.then_some(true).ok_or_else(|| anyhow!(LOST));
+        }
+        // The order may have been taken just now.
+        let Some(report) = report.filter(|it| it.number > self.before) else { return Ok(false) };
+        let is_own = report.ordered_from.as_deref() == Some(self.source);
+        if !is_own || *self.number.get_or_insert(report.number) != report.number {
+            bail!(
+                "the order was given up, and another copy began meanwhile: rep status tells how far that is"
+            );
+        }
+        shown.show(&report);
+        match report.stage {
+            RestoreStage::Installed => Ok(true),
+            RestoreStage::GivenUp => {
+                bail!("no copy is in place: {}", report.why.unwrap_or_default())
+            }
+            _ => Ok(false),
+        }
     }
 }
 
@@ -150,6 +183,47 @@ mod tests {
             text[key] = value.clone();
         }
         serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn an_order_is_done_by_its_own_copy_alone() {
+        let args = RestoreArgs {
+            address: "h:1".into(),
+            source: Some("n2".into()),
+            no_wait: false,
+            cancel: false,
+            trust: Trust::default(),
+        };
+        let after = |looks: &[(u64, &str)]| {
+            let (number, uptime_ms) = (None, 0);
+            let mut order = Order { args: &args, source: "n2", before: 3, number, uptime_ms };
+            let mut look = |(uptime_ms, more): &(u64, &str)| {
+                let report = (!more.is_empty()).then(|| report(more));
+                order.is_done(*uptime_ms, report, &mut Shown::new())
+            };
+            let told: Vec<_> = looks.iter().map(&mut look).collect();
+            told.into_iter().next_back().unwrap().map_err(|error| error.to_string())
+        };
+        let coming = (5, r#"{"number":4}"#);
+        assert_eq!(after(&[(5, "")]), Ok(false));
+        assert_eq!(
+            after(&[(5, r#"{"number":3,"stage":"installed"}"#)]),
+            Ok(false),
+            "an earlier one"
+        );
+        assert_eq!(after(&[coming]), Ok(false));
+        assert_eq!(after(&[coming, (6, r#"{"number":4,"stage":"installed"}"#)]), Ok(true));
+        let given_up = (6, r#"{"number":4,"stage":"given-up","why":"n2 is gone"}"#);
+        assert_eq!(after(&[coming, given_up]), Err("no copy is in place: n2 is gone".into()));
+        for other in [
+            r#"{"number":5,"stage":"installed","ordered_from":null}"#,
+            r#"{"number":5,"stage":"installed"}"#,
+        ] {
+            assert!(after(&[coming, (6, other)]).unwrap_err().contains("another copy began"));
+        }
+        assert_eq!(after(&[coming, (1, "")]), Err(LOST.into()));
+        assert_eq!(after(&[coming, (1, "{}")]), Err(LOST.into()));
+        assert_eq!(after(&[coming, (1, r#"{"stage":"installed"}"#)]), Ok(true), "it was complete");
     }
 
     #[test]

@@ -324,6 +324,11 @@ pub enum Event {
         /// The last entry that it holds.
         point: LogPoint,
     },
+    /// A copy was ordered, and is asked for.
+    RestoreOrdered {
+        /// Whose.
+        source: NodeId,
+    },
     /// No copy is fetched any more: it was given up, or it is not needed after all. The member goes on as it is.
     RestoreEnded {
         /// Why, in words.

@@ -215,6 +215,7 @@ impl Node {
             outrun: false,
         });
         self.because("a copy was ordered");
+        self.event(Event::RestoreOrdered { source });
         self.leave_stream();
         self.begin_fetch(now);
         self.settle(now);
@@ -354,10 +355,10 @@ impl Node {
     }
 
     /// The driver tells what became of a fetch.
-    pub fn handle_restore(&mut self, now: Duration, fetch: FetchId, news: RestoreNews) {
+    pub fn handle_restore(&mut self, now: Duration, fetch: FetchId, news: RestoreNews) -> bool {
         self.clock = now;
         if self.is_over() || !self.is_fetching(fetch) {
-            return;
+            return false;
         }
         match news {
             RestoreNews::Began { source } => self.fetch_began(source),
@@ -371,6 +372,7 @@ impl Node {
             RestoreNews::Fetched { point } => self.fetched(now, point),
         }
         self.settle(now);
+        true
     }
 
     fn is_fetching(&self, fetch: FetchId) -> bool {

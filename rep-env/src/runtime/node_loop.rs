@@ -257,11 +257,7 @@ impl NodeLoop {
             Input::Unpin { pin, given_to: None } => node.unpin(pin),
             Input::Unpin { pin, given_to: Some(taker) } => node.copy_given(now, pin, taker),
             Input::RestoreFrom { source, answer } => {
-                let ordered = node.restore_from(now, source);
-                if ordered.is_ok() {
-                    self.shared.copy.begin(Some(self.shared.directory.name_of(source)));
-                }
-                answer.give(ordered);
+                answer.give(node.restore_from(now, source));
             }
             Input::CancelRestore { answer } => answer.give(node.cancel_restore(now)),
             Input::Status(slot) => self.askers.push(slot),
@@ -278,9 +274,9 @@ impl NodeLoop {
         fetch: FetchId,
         (news, came): (RestoreNews, Option<Came>),
     ) {
-        self.node.handle_restore(now, fetch, news);
         // News of a fetch that is over is no news.
-        let came = came.filter(|_| self.node.restore_progress(now).is_some());
+        let taken = self.node.handle_restore(now, fetch, news);
+        let came = came.filter(|_| taken);
         let event = came.and_then(|came| self.shared.copy.came(came, now));
         event.into_iter().for_each(|event| self.tell(event));
     }
@@ -479,6 +475,9 @@ impl NodeLoop {
                 shared.board.tell(&News::RolledBack(dropped));
             }
             Event::NeedsRestore { .. } => shared.copy.begin(None),
+            Event::RestoreOrdered { source } => {
+                shared.copy.begin(Some(shared.directory.name_of(source)));
+            }
             Event::RestoreBegan { source } => {
                 let source = shared.directory.name_of(source);
                 self.tell(shared.copy.began(source, shared.clock.now()));

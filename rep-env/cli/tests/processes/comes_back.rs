@@ -3,6 +3,7 @@
 use crate::group::{Group, eventually};
 use rep_env::MemberType;
 use rep_env::admin::StatusReport;
+use rustix::fs::FallocateFlags;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -29,7 +30,7 @@ const OTHERS: [usize; 2] = [0, 1];
 const KEYS: usize = 12;
 const VALUE_BYTES: usize = 300 << 10;
 /// Others use this disk too: so much of it may come and go without a meaning.
-const NOISE: u64 = 1 << 30;
+const NOISE: u64 = 2 << 30;
 
 /// What the members have said was wrong, while the group was written to.
 struct Said {
@@ -95,10 +96,11 @@ fn whose_disk_is_lost_rots_or_is_full_comes_back_by_itself_and_says_what_is_wron
     let killed = Instant::now();
     fs::remove_dir_all(group.home(LOST)).unwrap();
     group.start_with(LOST, MORE);
-    let was_quick = group.status(LOST).is_some() && killed.elapsed() < Duration::from_secs(1);
-    let said = Said::until("a member with another disk", &group, is_well(4));
+    let early = group.status(LOST).filter(|_| killed.elapsed() < Duration::from_secs(1));
+    let mut said = Said::until("a member with another disk", &group, is_well(4));
     said.assert(&["is being given a copy by n"], &["n3 is behind: "]);
-    if was_quick {
+    if let Some(report) = early {
+        said.lost.extend(report.problems);
         // Its place may be taken when it has been silent for a while.
         said.assert(&["no member yet: "], &[]);
     }
@@ -122,8 +124,9 @@ fn whose_disk_is_lost_rots_or_is_full_comes_back_by_itself_and_says_what_is_wron
 
 /// The disk is full for who wants more of it left free than there is.
 fn fill_the_disk(group: &mut Group) {
+    let home = group.home(0);
     let free = || {
-        let stat = rustix::fs::statvfs(group.home(0)).unwrap();
+        let stat = rustix::fs::statvfs(&home).unwrap();
         stat.f_bavail * stat.f_frsize
     };
     let before = free();
@@ -137,9 +140,15 @@ fn fill_the_disk(group: &mut Group) {
     group.start_with(LOST, &[MORE, &["--set", &option]].concat());
     Said::until("a member that follows", group, is_well(5));
     let ballast = File::create(&path).unwrap();
-    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, 2 * NOISE).unwrap();
     fill(group, 1);
-    let is_full = |report: &StatusReport| report.problems.iter().any(|it| it.contains("full"));
+    // Others use the disk as well: whatever they give back is taken, too.
+    let is_full = |report: &StatusReport| {
+        if let Some(over) = free().checked_sub(reserve) {
+            let (taken, flags) = (ballast.metadata().unwrap().len(), FallocateFlags::empty());
+            rustix::fs::fallocate(&ballast, flags, taken, over + NOISE / 2).unwrap();
+        }
+        report.problems.iter().any(|it| it.contains("full"))
+    };
     let said = Said::until("a full disk", group, is_full);
     said.assert(&["the disk is full: ", "wait for space, which somebody has to make"], &[]);
     fs::remove_file(&path).unwrap();

@@ -290,7 +290,7 @@ impl Group {
         self.machines[&id].node.as_ref().expect("is running")
     }
 
-    pub(crate) fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration)) {
+    pub(crate) fn act<R>(&mut self, id: NodeId, act: impl FnOnce(&mut Node, Duration) -> R) {
         let now = self.now;
         if let Some(node) = self.machines.get_mut(&id).and_then(|machine| machine.node.as_mut()) {
             act(node, now);
