@@ -121,6 +121,14 @@ pub enum Error {
         /// Bytes that it takes.
         bytes_max: u64,
     },
+    /// Writers are slowed down for a member that was given a copy and lags, and the call does not wait. Nothing was logged.
+    #[error(
+        "writers are slowed down until a member that was given a copy has caught up; nothing was logged: try again within {within:?}, or wait"
+    )]
+    Paced {
+        /// By then one is let in.
+        within: Duration,
+    },
     /// The read's condition did not come true in time.
     #[error("the read could not be served as asked within {timeout:?}; try again, or ask for less")]
     ReadTimeout {
@@ -434,6 +442,7 @@ impl Error {
             | Error::TurnTaken { .. }
             | Error::HandingOver { .. }
             | Error::Busy { .. }
+            | Error::Paced { .. }
             | Error::ReadTimeout { .. }
             | Error::TooManyReads { .. }
             | Error::Locked { .. } => Verdict::RetryHere { after: SOON },

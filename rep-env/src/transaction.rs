@@ -178,7 +178,7 @@ impl<'env> WriteTxn<'env> {
     ///
     /// # Errors
     ///
-    /// Nothing was logged: [`Error::NotMaster`], [`Error::DiskFull`], [`Error::InsufficientReplicas`], [`Error::HandingOver`], [`Error::Busy`],
+    /// Nothing was logged: [`Error::NotMaster`], [`Error::DiskFull`], [`Error::InsufficientReplicas`], [`Error::HandingOver`], [`Error::Busy`], [`Error::Paced`],
     /// [`Error::TxnExpired`], [`Error::Halted`], [`Error::Closed`].
     pub fn commit_with(self, durability: Durability) -> Result<CommitHandle, Error> {
         self.commit_within(durability, Patience::AsConfigured)

@@ -106,7 +106,7 @@ pub struct NodeConfig {
     pub batch_bytes: usize,
     /// How much of its log the node keeps for others.
     pub retention: Retention,
-    /// For how long a master slows its writers down, in all, for a member that was given a copy and falls behind again: see
+    /// For how long a master slows its writers down, at a stretch, for a member that was given a copy and falls behind again: see
     /// [`PAUSE_MAX`](crate::PAUSE_MAX). Default 10 min; zero: not at all.
     pub straggler_patience: Duration,
     /// Copies of the state that it gives at a time. Default 2.

@@ -28,6 +28,8 @@ const REGAIN: u32 = 10;
 /// Who was not heard for this part of the patience is not waited for.
 const SILENT_PART: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
+/// So many seconds of its rate may be owed.
+const DEBT_SECONDS: u64 = 2;
 /// It is looked at so often at most, as what may be let in meanwhile would round to nothing.
 const GRAIN: Duration = Duration::from_millis(1);
 
@@ -115,7 +117,8 @@ impl Taker {
         if stand.heard {
             self.heard = now;
         }
-        let is_there = now.saturating_sub(self.heard) <= bounds.patience / SILENT_PART;
+        let is_there = now.saturating_sub(self.heard) <= bounds.patience / SILENT_PART
+            || mutant!("pace-of-the-silent");
         let room = bounds.kept.saturating_mul(2).saturating_sub(self.lag);
         let is_far = match self.slows {
             true => self.lag > bounds.kept / 4,
@@ -188,12 +191,14 @@ impl Pace {
         paused && self.slowing().any(|(_, taker)| taker.credit <= 0)
     }
 
-    /// An entry was let in.
+    /// An entry was let in. One that was let in for the sake of [`PAUSE_MAX`] may be long, and is not made up for by hours of small ones.
     pub(crate) fn charge(&mut self, now: Duration, bytes: u64) {
         self.admitted = now;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         for taker in self.takers.values_mut().filter(|taker| taker.slows) {
-            taker.credit = taker.credit.saturating_sub(bytes);
+            let debt_max =
+                i64::try_from(taker.rate.saturating_mul(DEBT_SECONDS)).unwrap_or(i64::MAX);
+            taker.credit = taker.credit.saturating_sub(bytes).max(-debt_max);
         }
     }
 
@@ -280,13 +285,17 @@ impl Node {
         pace.takers.retain(|id, taker| ruling.admits(*id, taker.incarnation));
     }
 
+    /// `None` for who is not here, or needs what is gone already: nothing would come of waiting for it. Who takes a stream has what it needs, or
+    /// would not take it.
     fn stand_of(&self, now: Duration, id: NodeId) -> Option<Stand> {
         let (live, synced) = (self.is_fed_live(now, id), self.synced_by(id));
         match self.cleaning.copy_of(id, self.membership()?) {
             Some((at, true)) => Some(Stand { at, follows: false, heard: true }),
             Some((copy, false)) => {
                 let (follows, heard) = (live && synced >= copy, live || self.hears(now, id));
-                Some(Stand { at: copy.max(synced), follows, heard })
+                let at = copy.max(synced);
+                let is_held = at.next() >= self.log.first() || mutant!("pace-of-what-is-gone");
+                (live || is_held).then_some(Stand { at, follows, heard })
             }
             None => live.then_some(Stand { at: synced, follows: true, heard: true }),
         }

@@ -67,6 +67,8 @@ fn rules() {
     stragglers::a_straggler_slower_than_the_writers_converges();
     stragglers::writers_are_slowed_down_for_so_long_and_no_longer();
     stragglers::an_entry_is_let_in_every_half_second();
+    stragglers::nobody_is_waited_for_whose_log_is_gone();
+    stragglers::the_dead_are_waited_for_a_tenth_of_the_patience();
 }
 
 #[test]
@@ -103,6 +105,8 @@ fn every_planted_bug_is_noticed() {
         "reign-heard-by-an-image",
         "node-clean-by-the-clock",
         "pace-of-nobody",
+        "pace-of-the-silent",
+        "pace-of-what-is-gone",
         "pace-outlives-the-patience",
         "pace-stops-writers",
         "relay-never-passed-over",

@@ -455,6 +455,16 @@ fn an_entry_is_let_in_every_half_second_whatever_a_straggler_does() {
 }
 
 #[test]
+fn nobody_is_waited_for_whose_log_is_gone() {
+    stragglers::nobody_is_waited_for_whose_log_is_gone();
+}
+
+#[test]
+fn the_dead_are_waited_for_a_tenth_of_the_patience() {
+    stragglers::the_dead_are_waited_for_a_tenth_of_the_patience();
+}
+
+#[test]
 fn a_file_is_as_old_as_it_was_before_the_opening() {
     stranded::a_file_is_as_old_as_it_was_before_the_opening();
 }

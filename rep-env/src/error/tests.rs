@@ -65,6 +65,8 @@ walk! {
         after(SOON), ["taken by bob", "for 20ms", "try again"];
     Error::Busy { .. } => Error::Busy { what: "the overlay", bytes: 9, bytes_max: 8 },
         after(SOON), ["the overlay is full", "nothing was logged", "try again"];
+    Error::Paced { .. } => Error::Paced { within: SOON },
+        after(SOON), ["slowed down", "nothing was logged", "try again"];
     Error::TooManyReads { .. } => Error::TooManyReads { waiting: 8 },
         after(SOON), ["8 reads wait at this node", "try again"];
     Error::ReadTimeout { .. } => Error::ReadTimeout { timeout: SOON },

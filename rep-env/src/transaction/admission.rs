@@ -90,7 +90,7 @@ impl Shared {
         let draft =
             Draft::build(Kind::Data, durability.flags(), |payload| writes.encode_into(payload));
         let bytes = draft.record_bytes() as u64;
-        self.wait_for_a_straggler(bytes, term, patience)?;
+        self.wait_for_a_straggler(term, patience)?;
         self.wait_while_draining(term, patience)?;
         self.wait_for_replicas(term, durability.acks, patience)?;
         let room_by = patience.ends(self.timing.busy_wait);
@@ -108,12 +108,7 @@ impl Shared {
     }
 
     /// While a straggler catches up commits are let in at its pace. It is waited for, and then gone on without; who does not wait is refused.
-    fn wait_for_a_straggler(
-        &self,
-        bytes: u64,
-        term: Term,
-        patience: Patience,
-    ) -> Result<(), Error> {
+    fn wait_for_a_straggler(&self, term: Term, patience: Patience) -> Result<(), Error> {
         let deadline = patience.ends(PAUSE_MAX);
         loop {
             let heard = self.bell.heard();
@@ -123,10 +118,9 @@ impl Shared {
             if self.bell.wait(heard, deadline) {
                 continue;
             }
-            let what = "what a member that was given a copy leaves room for";
             return match patience {
                 Patience::AsConfigured => Ok(()),
-                Patience::None => Err(Error::Busy { what, bytes, bytes_max: 0 }),
+                Patience::None => Err(Error::Paced { within: PAUSE_MAX }),
             };
         }
     }
@@ -208,7 +202,7 @@ pub(crate) fn replicate<O>(
     let ticket = shared.turn.take(deadline)?;
     let held = Held { shared, ticket };
     shared.turn.pin(held.ticket)?;
-    shared.wait_for_a_straggler(bytes, term, Patience::AsConfigured)?;
+    shared.wait_for_a_straggler(term, Patience::AsConfigured)?;
     shared.wait_while_draining(term, Patience::AsConfigured)?;
     shared.wait_for_replicas(term, durability.acks, Patience::AsConfigured)?;
     let credit = shared.take_credit(bytes, Instant::now() + shared.timing.busy_wait)?;

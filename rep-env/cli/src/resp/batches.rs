@@ -254,7 +254,9 @@ impl Port {
     fn patience(&self, why: &Unbuilt) -> Option<Duration> {
         let Unbuilt::Transaction(error) = why else { return None };
         match error {
-            Error::TurnTaken { .. } | Error::NoMaster { .. } => Some(self.config.begin_timeout),
+            Error::TurnTaken { .. } | Error::NoMaster { .. } | Error::Paced { .. } => {
+                Some(self.config.begin_timeout)
+            }
             Error::InsufficientReplicas { .. } | Error::HandingOver { .. } => {
                 Some(self.config.replicas_wait)
             }

@@ -61,6 +61,7 @@ fn without_effect(error: &Error) -> Reply {
         | Error::BeginTimeout { .. }
         | Error::TurnTaken { .. }
         | Error::Busy { .. }
+        | Error::Paced { .. }
         | Error::HandingOver { .. }
         | Error::RolledBack { .. }
         | Error::ReadTimeout { .. }
@@ -156,6 +157,7 @@ mod tests {
                 "NOREPLICAS",
             ),
             (Error::Busy { what: "x", bytes: 1, bytes_max: 1 }, "TRYAGAIN"),
+            (Error::Paced { within: std::time::Duration::ZERO }, "TRYAGAIN"),
             (Error::TooManyReads { waiting: 1 }, "TRYAGAIN"),
             (Error::Closed, "ERR"),
             (Error::TxnTooLarge { bytes: 9, bytes_max: 8 }, "ERR"),

@@ -33,6 +33,10 @@ struct Race {
     bytes: usize,
     /// Entries that the slow one syncs in a tick.
     syncs: usize,
+    /// Entries of a file.
+    file: usize,
+    /// Ticks that it takes to put a copy in place.
+    install_ticks: u64,
     tick: u64,
     /// The copy that is being given, and when it is whole; or is put in place, and when it is.
     giving: Option<(Copy, u64)>,
@@ -61,6 +65,8 @@ impl Race {
             slow,
             bytes,
             syncs,
+            file: 1,
+            install_ticks: 20,
             tick: 0,
             giving: None,
             installs: None,
@@ -91,8 +97,7 @@ impl Race {
             self.write();
             self.slow_disk();
             self.copy();
-            let told = problems(&self.group, self.master);
-            self.slowed += u64::from(told.iter().any(|it| it.contains("are slowed down for n")));
+            self.slowed += u64::from(self.is_slowed());
             if self.tick.is_multiple_of(20) {
                 self.checkpoint();
             }
@@ -145,7 +150,7 @@ impl Race {
                 self.group.machines.get_mut(&slow).unwrap().fetch = None;
                 self.copies += 1;
                 let taken = self.group.machines[&slow].reopens.is_some();
-                self.installs = taken.then_some((copy, tick + 20));
+                self.installs = taken.then_some((copy, tick + self.install_ticks));
             }
             None if self.giving.is_none() => self.begin_copy(sources[0], at_least),
             None => {}
@@ -163,19 +168,24 @@ impl Race {
         news(&mut self.group, self.slow, RestoreNews::Began { source });
     }
 
-    /// Each entry is a file of its own.
     fn checkpoint(&mut self) {
         let ids = self.group.ids().into_iter().filter(|id| *id != self.slow);
         for id in ids.collect::<Vec<_>>() {
             let machine = &self.group.machines[&id];
             let held = machine.records.iter().filter(|it| it.point().vlsn >= machine.first);
-            let file = |it: &rep_vlsn::Record| SegmentSize {
-                first: it.point().vlsn,
-                bytes: it.bytes().len() as u64,
+            let held: Vec<_> = held.collect();
+            let file = |entries: &[&rep_vlsn::Record]| SegmentSize {
+                first: entries[0].point().vlsn,
+                bytes: entries.iter().map(|it| it.bytes().len() as u64).sum(),
             };
-            let files: Vec<SegmentSize> = held.map(file).collect();
+            let files: Vec<SegmentSize> = held.chunks(self.file).map(file).collect();
             self.group.act(id, |node, now| node.handle_checkpointed(now, node.applied(), &files));
         }
+    }
+
+    fn is_slowed(&self) -> bool {
+        let told = problems(&self.group, self.master);
+        told.iter().any(|it| it.contains("are slowed down for n"))
     }
 
     fn follows(&self) -> bool {
@@ -234,4 +244,39 @@ pub(crate) fn an_entry_is_let_in_every_half_second() {
     race.run(2000);
     assert!(race.gap <= PAUSE_MAX + TICK * 2, "{:?}", race.gap);
     assert!(race.gap >= PAUSE_MAX / 2, "they are slowed down: {:?}", race.gap);
+}
+
+/// Somebody is waited for who puts its second copy in place, that of the master, and does not come to an end with it. Of the first nothing is kept.
+fn never_done(patience: Duration) -> Race {
+    let mut race = Race::new(patience, 1000, 1);
+    race.file = 100;
+    while race.copies < 2 || !race.is_slowed() {
+        race.run(1);
+        if race.copies == 1 {
+            race.install_ticks = 1 << 40;
+        }
+        assert!(race.tick < 5000, "{} copies", race.copies);
+    }
+    race
+}
+
+/// Files are cut whole, so that a log is gone somewhat earlier than its entries make up for what is kept.
+pub(crate) fn nobody_is_waited_for_whose_log_is_gone() {
+    let mut race = never_done(Duration::from_secs(5));
+    let needs = race.installs.as_ref().unwrap().0.at.vlsn.next();
+    while race.group.node(race.master).log().first() <= needs {
+        race.run(1);
+    }
+    race.run(2);
+    assert!(!race.is_slowed(), "{:?}", problems(&race.group, race.master));
+}
+
+pub(crate) fn the_dead_are_waited_for_a_tenth_of_the_patience() {
+    let mut race = never_done(Duration::from_secs(20));
+    race.group.kill(race.slow);
+    let before = race.slowed;
+    race.run(2500);
+    let spent = race.slowed - before;
+    assert!((1000..=2100).contains(&spent), "{spent} ms");
+    assert!(!race.is_slowed());
 }
