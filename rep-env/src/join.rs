@@ -274,23 +274,23 @@ mod tests {
         Wish { name, incarnation: Incarnation([2; 16]), address, kind, priority: 0 }
     }
 
-    /// A group of one, `n3`.
+    /// A group of `n3`, and of `n4` who may be master.
     fn recorded(kind: MemberType) -> Membership {
-        let id = NodeId::new(3);
-        let member = rep_node::Member {
-            id,
-            name: "n3".to_owned(),
-            incarnation: Incarnation([1; 16]),
-            address: "h:1".to_owned(),
+        let member = |id: u32, kind| rep_node::Member {
+            id: NodeId::new(id),
+            name: format!("n{id}"),
+            incarnation: Incarnation([u8::try_from(id).unwrap(); 16]),
+            address: format!("h:{id}"),
             kind,
             priority: 0,
             attributes: Default::default(),
         };
+        let members = [member(3, kind), member(4, MemberType::Electable)];
         Membership {
             group: Default::default(),
             at: Default::default(),
-            members: [(id, member)].into(),
-            next_id: NodeId::new(4),
+            members: members.map(|member| (member.id, member)).into(),
+            next_id: NodeId::new(5),
             quorums: Default::default(),
             removed: vec![],
         }

@@ -9,7 +9,10 @@ use crate::workspace::Workspace;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// Only the parts whose name has this in it: facade, redis, memory, redb, reads, failover, transfer, catch-up, restore, restore-processes, idle, channel, append, index, recovery, elect, transports
-    #[arg(long)]
+    #[arg(value_name = "PART")]
+    parts: Vec<String>,
+    /// The same, in the way of the other commands
+    #[arg(long, value_name = "PART")]
     only: Vec<String>,
     /// Seconds for each number
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -17,9 +20,22 @@ pub(crate) struct Args {
     /// Masters to kill in `failover`, and to hand over in `transfer`
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     kills: u64,
+    /// How many write at once, once for each number [default: 1, 8, 32 and 128]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    writers: Vec<u64>,
     /// GiB of the log that is opened in `recovery`, and of the state that is copied in `restore`
     #[arg(long, default_value_t = 0.0625)]
     gib: f64,
+}
+
+impl Args {
+    fn named(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().chain(&self.only).map(String::as_str)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.named().next().is_none() || self.named().any(|name| part.contains(name))
+    }
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
@@ -32,10 +48,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     bench.arg("--rep").arg(rep);
     bench.args(["--secs", &args.secs.to_string(), "--kills", &args.kills.to_string()]);
     bench.args(["--gib", &args.gib.to_string()]);
-    bench.args(args.only.iter().flat_map(|only| ["--only", only]));
+    bench.args(args.named().flat_map(|name| ["--only", name]));
+    for writers in &args.writers {
+        bench.args(["--writers", &writers.to_string()]);
+    }
     run_seeing(&mut bench, None, |_| ())?;
     for alone in ALONE {
-        if args.only.is_empty() || args.only.iter().any(|only| alone.name.contains(&**only)) {
+        if args.wants(alone.name) {
             alone.run(workspace)?;
         }
     }
@@ -60,5 +79,24 @@ impl Alone {
         bench.args(["bench", "--quiet", "--package", self.package, "--bench", self.name]);
         bench.args(["--features", self.features]);
         run_seeing(&mut bench, None, |_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+
+    #[test]
+    fn a_part_is_named_by_itself_or_as_the_other_commands_do() {
+        let named = |parts: &[&str], only: &[&str]| Args {
+            parts: parts.iter().map(|&part| part.into()).collect(),
+            only: only.iter().map(|&part| part.into()).collect(),
+            ..Args::default()
+        };
+        assert!(named(&[], &[]).wants("failover"));
+        assert!(named(&["failover"], &[]).wants("failover"));
+        assert!(!named(&["failover"], &[]).wants("elect"));
+        assert!(named(&["failover"], &["elect"]).wants("elect"));
+        assert!(named(&["redis"], &[]).wants("redis-memory"), "a part of the name will do");
     }
 }

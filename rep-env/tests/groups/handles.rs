@@ -173,6 +173,36 @@ fn tasks_of_a_small_runtime_commit_side_by_side() {
     assert_eq!(done.load(Ordering::Relaxed), 40);
 }
 
+/// All of them have committed before the first is waited for, and none would ever get further on a thread that waited for one.
+#[test]
+fn one_thread_of_tokio_has_many_commits_and_reads_on_their_way() {
+    const TASKS: usize = 40;
+    let world = World::steady(Net::Memory, 3);
+    world.put("alice", "0");
+    let env = world.env(world.master()).clone();
+    let all_committed = Arc::new(tokio::sync::Barrier::new(TASKS));
+    let task = |number: usize| {
+        let (env, all_committed) = (env.clone(), Arc::clone(&all_committed));
+        async move {
+            let handle = {
+                let mut txn = env.begin()?;
+                txn.put(&env.database("accounts"), format!("key-{number}").as_bytes(), b"x")?;
+                txn.commit()?
+            };
+            all_committed.wait().await;
+            let view = env.read(Consistency::AtLeast(handle.await?)).await?;
+            Ok::<_, rep_env::Error>(get(&view, &format!("key-{number}")))
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..TASKS).map(|number| tokio::spawn(task(number))).collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap().unwrap().as_deref(), Some("x"));
+        }
+    });
+}
+
 #[test]
 fn the_pairs_of_a_range_outlive_their_view_and_an_absent_database_is_empty() {
     let world = World::running(Net::Memory, 1);

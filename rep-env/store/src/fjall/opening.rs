@@ -58,17 +58,21 @@ fn end_journal(path: &Path) -> io::Result<()> {
     let Some(newest) = newest_journal(path)? else { return Ok(()) };
     let file = fs::File::options().read(true).write(true).open(newest)?;
     let mut end = file.metadata()?.len();
-    let mut piece = vec![0; PIECE_BYTES];
+    let zeros = vec![0; PIECE_BYTES];
+    let mut piece = zeros.clone();
     while end > 0 {
         let start = end.saturating_sub(PIECE_BYTES as u64);
         let piece = &mut piece[..(end - start) as usize];
         (&file).seek(SeekFrom::Start(start))?;
         (&file).read_exact(piece)?;
-        if let Some(last) = piece.iter().rposition(|byte| *byte != 0) {
-            end = start + last as u64 + 1;
-            break;
+        // Compared as a whole first: a new journal is tens of mebibytes of them.
+        if *piece == zeros[..piece.len()] {
+            end = start;
+            continue;
         }
-        end = start;
+        let last = piece.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        end = start + last as u64;
+        break;
     }
     file.set_len(end)?;
     file.sync_all()
