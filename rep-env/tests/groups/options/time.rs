@@ -415,8 +415,7 @@ pub(super) fn writers_are_slowed_down_for_a_straggler_as_told() {
         (world, move || try_put(&env))
     };
     let ((_patient_world, patient), (_hasty_world, hasty)) = (of(NEVER), of(Duration::ZERO));
-    let waits =
-        |answer| matches!(answer, Err(Error::Busy { what, .. }) if what.contains("given a copy"));
+    let waits = |answer| matches!(answer, Err(Error::Paced { .. }));
     eventually("a refusal", || waits(patient()).then_some(()));
     assert!((0..20).all(|_| !waits(hasty())));
 }
