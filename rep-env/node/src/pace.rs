@@ -289,13 +289,14 @@ impl Node {
     /// would not take it.
     fn stand_of(&self, now: Duration, id: NodeId) -> Option<Stand> {
         let (live, synced) = (self.is_fed_live(now, id), self.synced_by(id));
+        // What is pinned is held within bounds, too.
+        let is_held = |at: Vlsn| at.next() >= self.log.first() || mutant!("pace-of-what-is-gone");
         match self.cleaning.copy_of(id, self.membership()?) {
-            Some((at, true)) => Some(Stand { at, follows: false, heard: true }),
+            Some((at, true)) => is_held(at).then_some(Stand { at, follows: false, heard: true }),
             Some((copy, false)) => {
                 let (follows, heard) = (live && synced >= copy, live || self.hears(now, id));
                 let at = copy.max(synced);
-                let is_held = at.next() >= self.log.first() || mutant!("pace-of-what-is-gone");
-                (live || is_held).then_some(Stand { at, follows, heard })
+                (live || is_held(at)).then_some(Stand { at, follows, heard })
             }
             None => live.then_some(Stand { at: synced, follows: true, heard: true }),
         }

@@ -106,6 +106,7 @@ fn every_planted_bug_is_noticed() {
         "node-clean-by-the-clock",
         "pace-of-nobody",
         "pace-of-the-silent",
+        "pace-of-what-is-gone",
         "pace-outlives-the-patience",
         "pace-stops-writers",
         "relay-never-passed-over",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(1);
 const KEPT: u64 = 256 << 10;
-/// Ticks that a copy takes: four times as much is written meanwhile as is kept, by writers who are let.
+/// Ticks that a copy takes at first: four times as much is written meanwhile as is kept, by writers who are let.
 const COPY_TICKS: u64 = 250;
 /// Entries that the writers would write in one tick.
 const EAGER: usize = 4;
@@ -35,7 +35,8 @@ struct Race {
     syncs: usize,
     /// Entries of a file.
     file: usize,
-    /// Ticks that it takes to put a copy in place.
+    /// Ticks that it takes to give a copy, and to put it in place.
+    copy_ticks: u64,
     install_ticks: u64,
     tick: u64,
     /// The copy that is being given, and when it is whole; or is put in place, and when it is.
@@ -66,6 +67,7 @@ impl Race {
             bytes,
             syncs,
             file: 1,
+            copy_ticks: COPY_TICKS,
             install_ticks: 20,
             tick: 0,
             giving: None,
@@ -164,7 +166,7 @@ impl Race {
         let Some(offer) = offer else { return };
         let (pin, at) = (offer.pin, offer.point);
         let past = self.group.node(source).past_of(at).expect("it holds the entry");
-        self.giving = Some((Copy { source, pin, at, past }, self.tick + COPY_TICKS));
+        self.giving = Some((Copy { source, pin, at, past }, self.tick + self.copy_ticks));
         news(&mut self.group, self.slow, RestoreNews::Began { source });
     }
 
@@ -246,33 +248,42 @@ pub(crate) fn an_entry_is_let_in_every_half_second() {
     assert!(race.gap >= PAUSE_MAX / 2, "they are slowed down: {:?}", race.gap);
 }
 
-/// Somebody is waited for who puts its second copy in place, that of the master, and does not come to an end with it. Of the first nothing is kept.
-fn never_done(patience: Duration) -> Race {
+/// Somebody is waited for whose first copy, that of a replica, was in vain, as nothing is kept for it; and `slower` says of its second one, that of
+/// the master, what does not come to an end.
+fn waited_for(patience: Duration, slower: fn(&mut Race)) -> Race {
     let mut race = Race::new(patience, 1000, 1);
     race.file = 100;
-    while race.copies < 2 || !race.is_slowed() {
+    while race.copies == 0 || !race.is_slowed() {
         race.run(1);
         if race.copies == 1 {
-            race.install_ticks = 1 << 40;
+            slower(&mut race);
         }
         assert!(race.tick < 5000, "{} copies", race.copies);
     }
     race
 }
 
-/// Files are cut whole, so that a log is gone somewhat earlier than its entries make up for what is kept.
+const NEVER: u64 = 1 << 40;
+
+/// Files are cut whole, so that a log is gone somewhat earlier than its entries make up for what is kept, and the pin with it.
 pub(crate) fn nobody_is_waited_for_whose_log_is_gone() {
-    let mut race = never_done(Duration::from_secs(5));
-    let needs = race.installs.as_ref().unwrap().0.at.vlsn.next();
-    while race.group.node(race.master).log().first() <= needs {
+    let mut race = waited_for(Duration::from_secs(5), |race| race.copy_ticks = NEVER);
+    let needs = race.giving.as_ref().unwrap().0.at.vlsn.next();
+    let is_gone = |race: &Race| race.group.node(race.master).log().first() > needs;
+    while !is_gone(&race) {
+        assert!(race.is_slowed(), "{:?}", problems(&race.group, race.master));
         race.run(1);
     }
     race.run(2);
     assert!(!race.is_slowed(), "{:?}", problems(&race.group, race.master));
 }
 
+/// It puts its copy in place, and nothing is heard of it any more.
 pub(crate) fn the_dead_are_waited_for_a_tenth_of_the_patience() {
-    let mut race = never_done(Duration::from_secs(20));
+    let mut race = waited_for(Duration::from_secs(20), |race| race.install_ticks = NEVER);
+    while race.installs.is_none() {
+        race.run(1);
+    }
     race.group.kill(race.slow);
     let before = race.slowed;
     race.run(2500);
