@@ -211,8 +211,8 @@ impl Oracle {
     }
 
     /// A truncation takes nothing that was acknowledged, however weakly, unless some master has lacked it already: only power
-    /// cuts and wipes take what many hold, and they do so before the crown of whoever lacks it. A master that has not opened its term yet, as its entry
-    /// could not be durable (decision 35), has not been asked what it lacks: then what fewer than a commit quorum hold has no claim.
+    /// cuts and wipes take what many hold, and they do so before the crown of whoever lacks it. A master that has not opened its term
+    /// is asked here what it is asked there: it may lack what fewer than a commit quorum hold.
     pub(super) fn cuts_only_what_was_lost(&mut self, node: Machine, kept: usize) -> Checked {
         if self.weak.is_empty() {
             return Ok(());
@@ -220,10 +220,11 @@ impl Oracle {
         let log = self.member(node).log.iter().enumerate().skip(kept);
         let keys = log.map(|(at, entry)| (at as u64 + 1, entry.term.get()));
         let claims = keys.filter(|key| self.weak.contains(key) && !self.lost.contains(key));
+        let is_unasked = self.is_a_master_unasked();
         let (fallen, claimed): (Vec<_>, Vec<_>) = claims.partition(|(vlsn, term)| {
             let point = LogPoint::new(Term::new(*term), Vlsn::new(*vlsn));
             let roll = self.ruling_or_first(node);
-            self.present_at(roll, point).len() < roll.commit()
+            is_unasked && self.present_at(roll, point).len() < roll.commit()
         });
         self.lost.extend(fallen);
         let taken = claimed.first();

@@ -12,6 +12,8 @@ pub(crate) type Run = (Machine, u64);
 #[derive(Debug, Default)]
 pub(super) struct Elections {
     masters: BTreeMap<Term, Run>,
+    /// The highest term whose master was asked what it lacks, as it opened it.
+    asked: Term,
     promises: BTreeMap<(Machine, Incarnation, Term), NodeId>,
     proposals: BTreeMap<(Machine, Incarnation, Term), u64>,
     /// The highest term that a durable fence of this node held, and the run that raised it.
@@ -202,7 +204,14 @@ impl Oracle {
         self.is_elected((node, run), term)?;
         self.is_complete(node, term)?;
         self.has_what_was_shown(node, term)?;
+        self.elections.asked = self.elections.asked.max(term);
         self.holds_what_a_majority_holds(node, term)
+    }
+
+    /// Whether the newest master has acted as one, and has not opened its term, as its entry could not be durable (decision 35): nobody has asked it what
+    /// it lacks.
+    pub(super) fn is_a_master_unasked(&self) -> bool {
+        self.elections.masters.keys().next_back().is_some_and(|term| *term > self.elections.asked)
     }
 
     /// Whether a later term has had its master.
