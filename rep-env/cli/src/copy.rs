@@ -221,6 +221,8 @@ mod tests {
         ] {
             assert!(after(&[coming, (6, other)]).unwrap_err().contains("another copy began"));
         }
+        let unordered = (5, r#"{"number":4,"stage":"installed","ordered_from":null}"#);
+        assert!(after(&[unordered]).unwrap_err().contains("another copy began"));
         assert_eq!(after(&[coming, (1, "")]), Err(LOST.into()));
         assert_eq!(after(&[coming, (1, "{}")]), Err(LOST.into()));
         assert_eq!(after(&[coming, (1, r#"{"stage":"installed"}"#)]), Ok(true), "it was complete");

@@ -455,6 +455,11 @@ fn an_entry_is_let_in_every_half_second_whatever_a_straggler_does() {
 }
 
 #[test]
+fn a_long_entry_is_owed_for_two_seconds() {
+    stragglers::a_long_entry_is_owed_for_two_seconds();
+}
+
+#[test]
 fn nobody_is_waited_for_whose_log_is_gone() {
     stragglers::nobody_is_waited_for_whose_log_is_gone();
 }

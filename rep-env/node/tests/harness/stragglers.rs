@@ -291,3 +291,21 @@ pub(crate) fn the_dead_are_waited_for_a_tenth_of_the_patience() {
     assert!((1000..=2100).contains(&spent), "{spent} ms");
     assert!(!race.is_slowed());
 }
+
+/// It was let in for the sake of the pause, and short ones need not wait until all of it is made up for.
+pub(crate) fn a_long_entry_is_owed_for_two_seconds() {
+    let mut race = Race::new(Duration::from_secs(60), 1000, 1);
+    race.run(1000);
+    assert!(race.follows());
+    race.syncs = 0;
+    race.run(100);
+    assert!(race.is_slowed());
+    let written = race.written;
+    race.bytes = 250_000;
+    while race.written == written {
+        race.run(1);
+    }
+    (race.bytes, race.written) = (100, 0);
+    race.run(2300);
+    assert!(race.is_slowed() && race.written > 50, "{} entries", race.written);
+}
