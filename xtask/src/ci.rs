@@ -89,9 +89,15 @@ fn clippy(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Without the doc tests, which are built apart in any case and belong to `docs`.
 fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    cargo.args(["--lib", "--bins", "--tests", "--examples"]);
+    let all = || {
+        let mut cargo = workspace.cargo();
+        cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+        cargo.args(["--lib", "--bins", "--tests", "--examples"]);
+        cargo
+    };
+    // Apart, so that the time that a build takes, cold and beside others, is not taken for a test that hangs.
+    limited(all().arg("--no-run"), tally)?;
+    let mut cargo = all();
     // They wait for each other far more than they compute: nine tenths of the time of a group's tests is its timeouts.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
