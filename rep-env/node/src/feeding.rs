@@ -13,7 +13,7 @@ use rep_stream::{
     BatchHeader, Feeder, FeederConfig, FeederFacts, FeederMessage, FeederOutput, RefuseReason,
     ReplicaMessage, SendFailed,
 };
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, mutant, sometimes};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -108,6 +108,10 @@ impl Node {
             self.drain_election(now);
         }
         if let ReplicaMessage::Handshake(handshake) = &message {
+            if !open.carries(connection) {
+                sometimes!(true, "node-heard-of-an-earlier-connection");
+                return Ok(());
+            }
             // A directory that has got another number, and has not heard so.
             let stranger = handshake.node != open.link.peer;
             let unknown = stranger.then_some(RefuseReason::NotMember);

@@ -5,7 +5,8 @@
 //! on which nothing answers counts as broken: TCP would go on trying for longer and longer, and stay silent for as long after
 //! the network is well again.
 
-use rep_vlsn::{Incarnation, NodeId};
+use rep_stream::Connection;
+use rep_vlsn::{Incarnation, NodeId, mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct Link {
     pub peer: NodeId,
     /// What it is for.
     pub service: Service,
-    /// The driver's number for it: unique in this run of the node, and rising.
+    /// The driver's number for it: rising, and unique among all runs of the node, since what an earlier run said may come late.
     pub epoch: u64,
 }
 
@@ -51,6 +52,8 @@ pub struct Shown {
     pub incarnation: Incarnation,
     /// The run of the process, if it was told: who dials tells it, who answers does not.
     pub run: Option<RunId>,
+    /// The dialler's own number for the link, if it was told: the stream on it bears that number.
+    pub number: Option<u64>,
     /// The version of the channel that both ends speak. Default [`PEER_VERSION`].
     pub version: u16,
 }
@@ -61,7 +64,14 @@ pub const PEER_VERSION: u16 = 2;
 impl Shown {
     /// A run of the process on this data directory.
     pub fn new(incarnation: Incarnation, run: RunId) -> Self {
-        Shown { incarnation, run: Some(run), version: PEER_VERSION }
+        Shown { run: Some(run), ..Shown::from(incarnation) }
+    }
+
+    /// The same, whose link has that number at the end that dialled it ([`Link::epoch`]). A stream that another number begins is of an earlier connection,
+    /// and changes nothing.
+    pub fn numbered(mut self, number: u64) -> Self {
+        self.number = Some(number);
+        self
     }
 
     /// The same over a channel of that version.
@@ -73,7 +83,7 @@ impl Shown {
 
 impl From<Incarnation> for Shown {
     fn from(incarnation: Incarnation) -> Self {
-        Shown { incarnation, run: None, version: PEER_VERSION }
+        Shown { incarnation, run: None, number: None, version: PEER_VERSION }
     }
 }
 
@@ -134,6 +144,8 @@ pub(crate) struct Open {
     pub(crate) slot: Slot,
     pub(crate) incarnation: Incarnation,
     run: Option<RunId>,
+    /// The dialler's number for it.
+    number: Option<u64>,
     /// Of the channel, as both ends speak it.
     pub(crate) version: u16,
     /// When something last arrived on it.
@@ -181,6 +193,12 @@ impl Open {
     /// For how long it has been open.
     pub(crate) fn lasts_since(&self, now: Duration) -> Duration {
         now.saturating_sub(self.since)
+    }
+
+    /// Whether a stream of that number can have begun on it: what an earlier connection carried may come late, on this one.
+    pub(crate) fn carries(&self, connection: Connection) -> bool {
+        self.number.is_none_or(|number| number == connection.epoch)
+            || mutant!("image-of-an-earlier-connection")
     }
 }
 
@@ -325,9 +343,19 @@ impl Links {
             Some(Dial::Dialling { pause } | Dial::Waiting { pause, .. }) => pause,
             None => Duration::ZERO,
         };
-        let Shown { incarnation, run, version } = shown;
-        let (heard, since, unanswered) = (now, now, 0);
-        let open = Open { link, slot, incarnation, run, version, heard, unanswered, since, pause };
+        let Shown { incarnation, run, number, version } = shown;
+        let open = Open {
+            link,
+            slot,
+            incarnation,
+            run,
+            number,
+            version,
+            heard: now,
+            unanswered: 0,
+            since: now,
+            pause,
+        };
         (slot, self.open.insert((link.peer, slot), open))
     }
 

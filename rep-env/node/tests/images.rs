@@ -15,6 +15,11 @@ fn an_older_image_that_its_master_remembers_falls_silent() {
 }
 
 #[test]
+fn what_an_earlier_connection_said_makes_nobody_an_image() {
+    images::what_an_earlier_connection_said_makes_nobody_an_image();
+}
+
+#[test]
 fn an_older_image_does_not_keep_its_master() {
     images::an_older_image_does_not_keep_its_master();
 }

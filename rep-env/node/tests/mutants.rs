@@ -46,6 +46,7 @@ fn rules() {
     images::an_older_image_that_its_master_remembers_falls_silent();
     images::an_older_image_does_not_keep_its_master();
     images::an_older_image_that_no_election_can_do_without_is_not_told();
+    images::what_an_earlier_connection_said_makes_nobody_an_image();
     pairs::the_designated_one_goes_on_and_takes_the_other_back();
     pairs::the_other_one_is_never_elected_alone();
     pairs::it_asks_the_other_first();
@@ -89,6 +90,7 @@ fn every_planted_bug_is_noticed() {
         "dur-ack-unwritten",
         "election-designated-in-haste",
         "image-leaves-no-electors",
+        "image-of-an-earlier-connection",
         "image-told-in-haste",
         "members-share-an-address",
         "members-change-before-term-start",

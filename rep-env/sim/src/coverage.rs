@@ -26,6 +26,7 @@ pub const PROBES: &[&str] = &[
     "node-disk-failed-under-a-master",
     "node-early-checkpoint",
     "node-gave-up-a-silent-link",
+    "node-heard-of-an-earlier-connection",
     "node-found-itself-an-image",
     "node-told-a-removed-member",
     "node-turned-a-twin-away",

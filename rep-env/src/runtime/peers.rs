@@ -133,7 +133,8 @@ impl Context {
             entries,
             incarnation,
             run,
-            epochs: AtomicU64::new(1),
+            // No two runs number their channels alike: what one said may come late, in the next one's.
+            epochs: AtomicU64::new(run.0 >> 1),
             open,
         })
     }
@@ -142,9 +143,10 @@ impl Context {
     fn dial(self: &Arc<Self>, peer: NodeId, service: Service) {
         self.shared.counters.dials.add(1);
         let deadline = Instant::now() + self.shared.timing.dial_timeout;
+        let link = self.number(peer, service);
         let outcome = match self.shared.directory.address_of(peer) {
             Some(address) => {
-                self.transport.dial(&Address::new(&*address), &self.hello(peer, service), deadline)
+                self.transport.dial(&Address::new(&*address), &self.hello(link), deadline)
             }
             None => return self.dial_failed(peer, service, DialFailure::Unreachable),
         };
@@ -152,7 +154,7 @@ impl Context {
             Ok(channel) => {
                 let peer_shown = Shown::from(Incarnation(channel.peer().incarnation));
                 let shown = peer_shown.speaking(channel.peer().version);
-                self.attach(channel, peer, service, shown, true);
+                self.attach(channel, link, shown, true);
             }
             Err(error) => {
                 tracing::debug!(node = %self.shared.name, %error, "a dial failed");
@@ -161,8 +163,16 @@ impl Context {
         }
     }
 
-    fn hello(&self, peer: NodeId, service: Service) -> Hello {
-        self.hello_for(peer, service_name(service)).speaking(versions_of(service))
+    /// A stream bears the number of its channel, which is told beside the run.
+    fn hello(&self, link: Link) -> Hello {
+        let Link { peer, service, epoch } = link;
+        let hello = self.hello_for(peer, service_name(service)).speaking(versions_of(service));
+        match service {
+            Service::Peer => hello,
+            Service::Feeder => {
+                hello.greeting([self.run.0.to_le_bytes(), epoch.to_le_bytes()].concat())
+            }
+        }
     }
 
     pub(crate) fn hello_for(&self, peer: NodeId, service: &str) -> Hello {
@@ -201,24 +211,27 @@ impl Context {
         }
     }
 
-    /// Gives a channel its number and its threads, and tells the node.
+    /// The next channel's number.
+    fn number(&self, peer: NodeId, service: Service) -> Link {
+        Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Gives a channel its threads, and tells the node.
     fn attach(
         self: &Arc<Self>,
         channel: Arc<dyn Channel>,
-        peer: NodeId,
-        service: Service,
+        link: Link,
         shown: Shown,
         dialled: bool,
     ) {
-        let link = Link { peer, service, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) };
         let bytes_max = self.shared.limits.outgoing_bytes_max as usize;
-        let counters = self.shared.counters.peer(peer);
+        let counters = self.shared.counters.peer(link.peer);
         let outgoing = Outgoing::new(Arc::clone(&channel), bytes_max, counters);
         match &mut *self.open.lock() {
             Some(open) => drop(open.insert(link.epoch, outgoing.clone())),
             None => return channel.close(),
         }
-        if service == Service::Peer {
+        if link.service == Service::Peer {
             let own = self.shared.directory.own_attributes();
             outgoing.queue_frame(announce::encode(&own));
         }
@@ -271,12 +284,17 @@ fn not_member(hello: &Hello) -> RefuseReason {
     RefuseReason::NotMember { detail }
 }
 
-/// Who calls: the directory that its Hello names, and the run of its process, if it says which.
+/// Who calls: the directory that its Hello names, the run of its process, and its number for the channel, as far as it says so.
 fn shown_in(hello: &Hello, channel: &dyn Channel) -> Shown {
     let incarnation = Incarnation(channel.peer().incarnation);
-    let shown = match <[u8; 8]>::try_from(&*hello.greeting) {
-        Ok(run) => Shown::new(incarnation, RunId(u64::from_le_bytes(run))),
-        Err(_) => Shown::from(incarnation),
+    let told = |(words, rest): (&[[u8; 8]], &[u8])| {
+        rest.is_empty().then(|| words.iter().map(|word| u64::from_le_bytes(*word)).collect())
+    };
+    let told: Option<Vec<u64>> = told(hello.greeting.as_chunks::<8>());
+    let shown = match told.as_deref() {
+        Some([run]) => Shown::new(incarnation, RunId(*run)),
+        Some([run, number]) => Shown::new(incarnation, RunId(*run)).numbered(*number),
+        Some(_) | None => Shown::from(incarnation),
     };
     shown.speaking(channel.peer().version)
 }
@@ -430,7 +448,8 @@ impl ServiceHandler for PeerService {
         match self.context.caller(&hello) {
             Ok((peer, _)) => {
                 let shown = shown_in(&hello, &*channel);
-                self.context.attach(channel, peer, self.service, shown, false);
+                let link = self.context.number(peer, self.service);
+                self.context.attach(channel, link, shown, false);
             }
             Err(_) => channel.close(),
         }

@@ -693,7 +693,8 @@ impl Group {
         let epoch = self.next;
         self.pairs.insert(epoch, (from, to, service));
         let (dialler, theirs) = (&self.machines[&from], self.machines[&to].incarnation);
-        let mine = Shown::new(dialler.incarnation, dialler.run).speaking(self.speaks);
+        let mine =
+            Shown::new(dialler.incarnation, dialler.run).numbered(epoch).speaking(self.speaks);
         let theirs = Shown::from(theirs).speaking(self.speaks);
         let link = |peer| Link { peer, service, epoch };
         self.with(from, |node, now| node.handle_link_up(now, link(to), theirs, true));

@@ -2,9 +2,11 @@
 
 use super::harness::Group;
 use rep_node::{
-    Change, ChangeRequest, Event, HaltReason, NodeState, Outcome, Quorums, Request, Retention,
+    Change, ChangeRequest, Event, HaltReason, Link, Message, NodeState, Outcome, Quorums, Request,
+    Retention, Service, Shown,
 };
-use rep_vlsn::NodeId;
+use rep_stream::{Connection, Handshake, ReplicaMessage};
+use rep_vlsn::{NodeId, Vlsn};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -109,4 +111,61 @@ pub(crate) fn an_older_image_that_no_election_can_do_without_is_not_told() {
     group.crash(master);
     group.start(master);
     group.run_until("a master again", |group| group.master().is_some());
+}
+
+/// How a stream of `replica` begins that has this number.
+fn stream_of(group: &Group, replica: NodeId, connection: Connection) -> [Message; 2] {
+    let log = group.node(replica).log();
+    let handshake = Handshake {
+        connection,
+        group: group.node(replica).group(),
+        node: replica,
+        incarnation: group.machines[&replica].incarnation,
+        first: log.first(),
+        last: log.last(),
+        synced: log.synced(),
+        dvlsn: Vlsn::NULL,
+        history: log.history().clone(),
+        attributes: Vec::new(),
+    };
+    let ready = ReplicaMessage::Ready { connection, at: log.last() };
+    [ReplicaMessage::Handshake(handshake), ready].map(Message::ToFeeder)
+}
+
+/// How far the master knows the log of `replica` to be synced.
+fn counted(group: &Group, master: NodeId, replica: NodeId) -> Option<Vlsn> {
+    let status = group.node(master).status(group.now);
+    status.members.iter().find(|member| member.id == replica).and_then(|member| member.synced)
+}
+
+/// What a connection carried before its member acknowledged more comes late, on the next one.
+pub(crate) fn what_an_earlier_connection_said_makes_nobody_an_image() {
+    let mut group = Group::new(&["n1", "n2", "n3"]);
+    group.start_all();
+    group.run_until("all are in sync", |group| {
+        let follows = |id: &NodeId| group.node(*id).state() == NodeState::Replica;
+        group.master().is_some() && group.ids().iter().filter(|id| follows(id)).count() == 2
+    });
+    let master = group.master().unwrap();
+    let replica = group.ids().into_iter().find(|id| *id != master).unwrap();
+    let earlier = Connection { term: group.node(master).term(), epoch: 1 };
+    let old = stream_of(&group, replica, earlier);
+    group.propose(master, "acknowledged since");
+    group.run_until("it is counted", |group| {
+        counted(group, master, replica) == Some(group.node(master).log().last().vlsn)
+    });
+    let link = Link { peer: replica, service: Service::Feeder, epoch: 1 << 40 };
+    let machine = &group.machines[&replica];
+    let shown = Shown::new(machine.incarnation, machine.run).numbered(1 << 40);
+    group.act(master, |node, now| {
+        node.handle_link_up(now, link, shown, false);
+        for message in old {
+            node.handle_message(now, link, message).unwrap();
+        }
+        node.handle_link_down(now, link);
+    });
+    group.propose(master, "counted of it, too");
+    group.run_until("it is counted again", |group| {
+        counted(group, master, replica) == Some(group.node(master).log().last().vlsn)
+    });
 }

@@ -49,7 +49,7 @@ impl World {
         let theirs = self.process_mut(dial.to).next_link();
         let (_, coming) = self.network.accept(self.now, dial, caller, ours, (run, theirs));
         self.net_coming(coming);
-        self.link_taken(dial, caller, theirs);
+        self.link_taken(dial, caller, (ours, theirs));
     }
 
     /// A node dials a member, by its number.
@@ -66,9 +66,9 @@ impl World {
     }
 
     /// The acceptor has a new link.
-    fn link_taken(&mut self, dial: Dial, caller: NodeId, theirs: u64) {
+    fn link_taken(&mut self, dial: Dial, caller: NodeId, (ours, theirs): (u64, u64)) {
         let link = Link { peer: caller, service: dial.service, epoch: theirs };
-        let shown = Shown::new(self.process(dial.from).incarnation, RunId(dial.run));
+        let shown = Shown::new(self.process(dial.from).incarnation, RunId(dial.run)).numbered(ours);
         self.note(dial.to, &[50, theirs], || format!("n{} takes {link:?}", dial.to.get()));
         self.step(dial.to, |node, now| node.handle_link_up(now, link, shown, false));
     }
@@ -95,7 +95,7 @@ impl World {
             let theirs = self.process_mut(to).next_link();
             let coming = self.network.accept_in_vain(self.now, dial, caller, ours, (run, theirs));
             self.net_coming(coming);
-            self.link_taken(dial, caller, theirs);
+            self.link_taken(dial, caller, (ours, theirs));
         }
     }
 
@@ -119,7 +119,7 @@ impl World {
         let theirs = self.process_mut(at).next_link();
         let coming = self.network.accept_in_vain(self.now, dial, caller, ours, (run, theirs));
         self.net_coming(coming);
-        self.link_taken(dial, caller, theirs);
+        self.link_taken(dial, caller, (ours, theirs));
         let taken =
             self.network.find(at, theirs).and_then(|(conn, side)| self.network.end(conn, side));
         let taken = taken.is_some_and(|(_, end)| end.open);
