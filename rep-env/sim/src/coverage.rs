@@ -276,6 +276,8 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::DiskQuick { .. }
         | Event::SpaceBack { .. }
         | Event::ShipDue { .. }
+        | Event::ScrubDue { .. }
+        | Event::AsksOthers { .. }
         | Event::Reopen { .. } => return None,
     })
 }
