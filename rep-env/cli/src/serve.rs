@@ -1,6 +1,7 @@
 //! `rep serve`: one member of a group, as a process.
 
 mod descriptors;
+pub(crate) mod durability;
 mod file;
 pub(crate) mod keys;
 mod settings;
@@ -140,7 +141,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let open = password.is_some() || settings.is_on("resp_allow_plaintext");
     let listener = settings.text("resp").map(|address| bind(address, open)).transpose()?;
     let speech = Speech::of(&settings)?;
-    let resp = RespConfig { password, ..RespConfig::default() };
+    let durability = settings.durability()?;
+    let resp = RespConfig { password, durability, ..RespConfig::default() };
     descriptors::raise(if listener.is_some() { resp.clients_max } else { 0 });
     let mut told = false;
     loop {

@@ -143,7 +143,8 @@ impl Batches {
             members.push(Member { client: job.client, place: job.place, reply });
         }
         let changes = !txn.is_empty();
-        Ok((txn.try_commit().map_err(Unbuilt::Transaction)?, changes))
+        let commit = txn.try_commit_with(port.config.durability).map_err(Unbuilt::Transaction)?;
+        Ok((commit, changes))
     }
 
     fn begin(&mut self, number: u64, batch: Batch, told: &mut Told) {

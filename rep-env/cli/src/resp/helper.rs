@@ -150,7 +150,7 @@ impl Port {
         let reply = write.run(&mut txn, &self.database, &self.memory);
         let reply = reply.map_err(|refusal: Refusal| refusal.reply())?;
         let changes = !txn.is_empty();
-        let commit = txn.commit().map_err(refused)?;
+        let commit = txn.commit_with(self.config.durability).map_err(refused)?;
         let token = commit.wait().map_err(|error| failure::unresolved(&error))?;
         if !changes {
             let view = self.env.read(Consistency::Linearizable).wait().map_err(refused)?;
@@ -188,7 +188,7 @@ impl Port {
             for key in &keys {
                 txn.delete(&self.database, key)?;
             }
-            Ok((keys.last().cloned(), txn.commit()?))
+            Ok((keys.last().cloned(), txn.commit_with(self.config.durability)?))
         });
         let (last, commit) = match removed {
             Ok(removed) => removed,

@@ -10,7 +10,7 @@ use super::poll::Poll;
 use super::scan::Cursors;
 use parking_lot::Mutex;
 use rep_env::config::Timing;
-use rep_env::{Database, ReplicatedEnvironment};
+use rep_env::{Database, Durability, ReplicatedEnvironment};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct RespConfig {
     pub(crate) memory_timeout: Duration,
     /// What clients have to say first.
     pub(crate) password: Option<Password>,
+    /// How far a write has to have come before it is answered.
+    pub(crate) durability: Durability,
     /// How long a write waits for its turn.
     pub(crate) begin_timeout: Duration,
     /// How long a write waits for enough live members.
@@ -60,6 +62,7 @@ impl Default for RespConfig {
             client_timeout: Duration::from_secs(30),
             memory_timeout: Duration::from_secs(10),
             password: None,
+            durability: Durability::default(),
             begin_timeout: Duration::ZERO,
             replicas_wait: Duration::ZERO,
             busy_wait: Duration::ZERO,

@@ -60,6 +60,14 @@ static OWN: &[Own] = &[
         needs: Some("resp"),
     },
     Own {
+        name: "resp_durability",
+        kind: TEXT,
+        default: "`sync/sync/majority`",
+        bound: "`LOCAL/REPLICA/ACKS`: `sync`, `write`, `nosync`; the same; `all`, `majority`, `none`",
+        effect: "How far a write of a Redis client has to have come before it is answered: at this master, at the members that acknowledge, and at how many of them.",
+        needs: Some("resp"),
+    },
+    Own {
         name: "transport",
         kind: TEXT,
         default: "`tls` with certificates, else `tcp`",

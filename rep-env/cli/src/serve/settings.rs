@@ -3,6 +3,7 @@
 //! Each value keeps where it came from, so that what is wrong is said with its place, also when it only shows when
 //! everything is put together.
 
+use super::durability;
 use super::file;
 use super::keys::{self, Key};
 use super::values::{self, Raw};
@@ -10,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 #[cfg(feature = "tls")]
 use rep_env::config::Timing;
 use rep_env::config::{RepConfigBuilder, Setting};
-use rep_env::{Error, RepConfig};
+use rep_env::{Durability, Error, RepConfig};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,19 @@ impl Settings {
         addresses.filter(|(member, _)| *member == name).map(|(_, address)| address).next()
     }
 
+    /// How far a write of a Redis client has to have come before it is answered.
+    pub(crate) fn durability(&self) -> anyhow::Result<Durability> {
+        let name = "resp_durability";
+        let Some((said, text)) = self.0.get(name).zip(self.text(name)) else {
+            return Ok(Durability::default());
+        };
+        durability::parse(text).with_context(|| {
+            let example = durability::DEFAULT;
+            let place = Place { name, origin: &said.origin };
+            format!("{place}: {text:?} is not LOCAL/REPLICA/ACKS, as {example} and nosync/nosync/none are")
+        })
+    }
+
     /// Refuses what only makes sense beside something that is missing.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         for (name, said) in &self.0 {
@@ -104,7 +118,7 @@ impl Settings {
                 bail!("{}: makes sense only with {needed}", Place { name, origin: &said.origin });
             }
         }
-        Ok(())
+        self.durability().map(drop)
     }
 
     /// A configuration of all that the environment knows of.

@@ -1,6 +1,8 @@
 //! Of `rep serve`, what it is told.
 #![allow(dead_code, reason = "only a part is looked at")]
 
+#[path = "../../src/serve/durability.rs"]
+pub(crate) mod durability;
 #[path = "../../src/serve/file.rs"]
 pub(crate) mod file;
 #[path = "../../src/serve/keys.rs"]

@@ -45,6 +45,7 @@ const SEEN: &[(&str, fn())] = &[
     ("resp_advertise", clients_are_sent_where_the_redis_port_says_that_it_is),
     ("resp_password_file", password::nothing_is_answered_before_the_password),
     ("resp_allow_plaintext", line::what_would_be_open_to_everybody_has_to_be_asked_for),
+    ("resp_durability", a_write_is_answered_as_far_as_it_was_said),
     ("transport", line::what_cannot_work_is_refused_before_anything_runs),
     ("tls_ca", certificates),
     ("tls_identity", certificates),
@@ -88,6 +89,22 @@ fn clients_are_sent_where_the_redis_port_says_that_it_is() {
         let name = group.name(master);
         let (_, detail) = refusal(&mut at_replica, "GET k");
         (detail == format!("{name} {}", place(&name))).then_some(())
+    });
+}
+
+#[test]
+fn a_write_is_answered_as_far_as_it_was_said() {
+    let mut group = Group::new(3);
+    let all = ["--set", "resp_durability=sync/sync/all", "--set", "replicas_wait=100ms"];
+    (0..3).for_each(|at| group.start_with(at, &all));
+    group.put(&[0, 1, 2], "alice", "1");
+    let away = (group.master() + 1) % 3;
+    group.kill(away);
+    // A majority is there, and would do for a write of which nothing else was said.
+    eventually("a refusal for want of one", || {
+        let mut client = connect(&group.resp[group.master()]).ok()?;
+        let error = commands::ask(&mut client, "SET alice 2").err()?;
+        (error.code() == Some("NOREPLICAS")).then_some(())
     });
 }
 
@@ -164,6 +181,16 @@ fn what_is_wrong_with_a_configuration_is_said_with_its_place() {
         ("group = 'x'", "", &["member.toml:5", "duplicate"]),
         ("ephemeral = true", "", &["member.toml:5: ephemeral", "home"]),
         ("listener = 'x'", "", &["member.toml:5: listener", "no such option"]),
+        (
+            "resp = 'a:1'\nresp_durability = 'fast'",
+            "",
+            &["member.toml:6: resp_durability", "nosync/nosync/none"],
+        ),
+        (
+            "resp_durability = 'sync/sync/all'",
+            "",
+            &["member.toml:5: resp_durability", "only with resp"],
+        ),
         ("resp_advertise = 'a:1'", "", &["member.toml:5: resp_advertise", "only with resp"]),
         ("", "--set=heartbeat", &["--set \"heartbeat\" is not key=value"]),
         ("", "--set=ack_timeout=never", &["--set ack_timeout", "\"never\""]),
