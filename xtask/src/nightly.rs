@@ -23,6 +23,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         step("tests", minutes(20), "cargo xtask test --release", move |tally| {
             done(tests(workspace, tally))
         }),
+        step("restore", minutes(15), RESTORE, move |tally| done(restore(workspace, tally))),
         step("loom", minutes(40), "cargo xtask loom --bound 4", move |tally| {
             done(models(workspace, tally))
         }),
@@ -111,6 +112,16 @@ fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
         cargo.args(["test", "--workspace", "--all-features", "--release", "--no-fail-fast"]),
         tally,
     )
+}
+
+/// What a group of processes does at its full size, and as often as a middle wants.
+const RESTORE: &str = "REP_RESTORE_MIB=2048 REP_TRANSFERS=20 cargo test --release -p rep-cli --test processes -- --nocapture a_source_that under_load";
+
+fn restore(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.env("REP_RESTORE_MIB", "2048").env("REP_TRANSFERS", "20");
+    cargo.args(["test", "--release", "--package", "rep-cli", "--test", "processes", "--"]);
+    run_counting(cargo.args(["--nocapture", "a_source_that", "under_load"]), tally)
 }
 
 fn models(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {

@@ -321,13 +321,22 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
 }
 
 /// Looks until there is something to see. Nothing here depends on how long one look takes.
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look)
+}
+
+/// The same, for what takes longer than anything else here.
+pub(crate) fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+        assert!(start.elapsed() < patience, "{what} did not come");
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }

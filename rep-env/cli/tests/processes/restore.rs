@@ -1,7 +1,8 @@
 //! A member that no log reaches any more is given a copy while the group writes on, and its source is killed half-way.
 
-use crate::group::{Group, PATIENCE, connect, eventually, rep};
+use crate::group::{Group, PATIENCE, connect, eventually, eventually_within, rep};
 use crate::line::run;
+use rep_env::Stats;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -39,53 +40,114 @@ fn a_source_that_is_killed_half_way_is_followed_by_another_one_that_gives_the_re
     let pace = if asked.is_some() { 1 << 40 } else { bytes / 3 };
     let more = settings((mib / 4).clamp(4, 64), pace);
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
-    // Five: without the member that is given a copy and the source that is killed there still is a majority.
-    let mut group = Group::new_alone(5);
-    (0..5).for_each(|at| group.start_with(at, &more));
-    let (master, _) = group.put(&[0, 1, 2, 3, 4], "first", "one");
-    let away = (master + 1) % 5;
-    let left = eventually("an end of its log", || Some(group.status(away)?.synced));
-    assert_eq!(group.terminate(away).code(), Some(0));
-    let others: Vec<usize> = (0..5).filter(|at| *at != away).collect();
-    strand(&group, &others, left, bytes);
+    let Stranded { mut group, master, away, others, idle } = Stranded::new(bytes, &more);
 
     let writer = Writer::start(&group.resp[master]);
-    let idle: Vec<u64> = others.iter().map(|at| resident(&group, *at)).collect();
+    let sources = others.iter().map(|at| (*at, Memory::watch(group.pid(*at), None)));
+    let sources: Vec<(usize, Memory)> = sources.collect();
     let begun = Instant::now();
     group.start_with(away, &more);
-    let source = eventually("half of a copy", || {
-        let half = group.status(away)?.stats.restore_bytes > bytes / 2;
-        half.then(|| others.iter().copied().find(|at| gives(&group, *at)))?
-    });
-    let mut memory = Peaks { source: resident(&group, source), sink: 0 };
-    let at_source = idle[others.iter().position(|at| *at == source).unwrap()];
-    let given = group.status(source).unwrap().stats.restore_bytes_given;
-    group.kill(source);
-    let took_over = writer.written();
-    let report = eventually("a copy in its place", || {
-        memory.sink = memory.sink.max(resident(&group, away));
+    let sink = Memory::watch(group.pid(away), Some(idle));
+    let killed = kill_the_source_half_way(&mut group, (away, &others), bytes);
+    let written_before = writer.written();
+    let stats = eventually_within(patience(bytes), "a copy in its place", || {
         let report = group.status(away)?;
-        (report.stats.restores == 1 && report.state == "replica").then_some(report)
+        (report.stats.restores == 1 && report.state == "replica").then_some(report.stats)
     });
     let took = begun.elapsed();
-    let written = writer.stop();
+    let written = writer.stop() - written_before;
+    let (next, given) = given_by_the_next(&group, &others, killed.source);
 
-    let came = report.stats.restore_bytes;
     println!(
-        "a state of {mib} MiB in {took:?}, {} MB/s; {given} bytes given by the one that was killed, {came} came in all; \
-         {written} writes meanwhile; memory: sink {} MiB, source {} MiB above idle",
+        "a state of {mib} MiB in {took:?}, {} MB/s; killed when {} bytes in {} chunks had come and {} were given; \
+         the next one gave {given}, so that {} in {} chunks came in all; {written} writes after the kill",
         bytes / 1_000 / took.as_millis() as u64,
-        memory.sink >> 20,
-        memory.source.saturating_sub(at_source) >> 20,
+        killed.came,
+        killed.chunks,
+        killed.given,
+        stats.restore_bytes,
+        stats.restore_chunks,
     );
-    assert!(came >= bytes, "all of it came: {came}");
-    assert!(came < bytes + bytes / 4, "what was there is not sent again: {came} of {bytes}");
-    assert!(written > took_over, "the group writes on");
-    let at_source = memory.source.saturating_sub(at_source);
-    assert!(memory.sink < MEMORY_MIB << 20, "{} bytes at the sink", memory.sink);
-    assert!(at_source < MEMORY_MIB << 20, "{at_source} bytes at the source");
-    group.start_with(source, &more);
+    assert!(stats.restore_bytes >= bytes, "all of it came: {}", stats.restore_bytes);
+    let again = (stats.restore_bytes - bytes).max((killed.came + given).saturating_sub(bytes));
+    assert!(again < bytes / 4, "what was there is not sent again: {again} bytes");
+    assert!(written > 0, "the group writes on");
+    assert_little("the sink", sink);
+    let gave = sources.into_iter().filter(|(at, _)| [killed.source, next].contains(at));
+    gave.for_each(|(_, memory)| assert_little("a source", memory));
+    group.start_with(killed.source, &more);
     group.assert_converged();
+}
+
+/// A group of which one member is down, and no log of the others reaches back to it.
+struct Stranded {
+    group: Group,
+    master: usize,
+    away: usize,
+    others: Vec<usize>,
+    /// What the member took of memory, in bytes.
+    idle: u64,
+}
+
+impl Stranded {
+    fn new(bytes: u64, more: &[&str]) -> Stranded {
+        // Five: without the member that is given a copy and the source that is killed there still is a majority.
+        let mut group = Group::new_alone(5);
+        (0..5).for_each(|at| group.start_with(at, more));
+        let (master, _) = group.put(&[0, 1, 2, 3, 4], "first", "one");
+        let away = (master + 1) % 5;
+        let left = eventually("an end of its log", || Some(group.status(away)?.synced));
+        let idle = resident(group.pid(away));
+        assert_eq!(group.terminate(away).code(), Some(0));
+        let others: Vec<usize> = (0..5).filter(|at| *at != away).collect();
+        strand(&group, &others, left, bytes);
+        Stranded { group, master, away, others, idle }
+    }
+}
+
+/// A copy of so many bytes takes its time.
+fn patience(bytes: u64) -> Duration {
+    PATIENCE * (1 + (bytes >> 27) as u32)
+}
+
+/// What there was of a copy when its source was killed.
+struct Killed {
+    source: usize,
+    /// Bytes that the source had given.
+    given: u64,
+    /// Bytes that the sink had got.
+    came: u64,
+    chunks: u64,
+}
+
+fn kill_the_source_half_way(
+    group: &mut Group,
+    (sink, others): (usize, &[usize]),
+    bytes: u64,
+) -> Killed {
+    let (source, stats) = eventually_within(patience(bytes), "half of a copy", || {
+        let stats = group.status(sink)?.stats;
+        let half = stats.restore_bytes > bytes / 2;
+        half.then(|| Some((others.iter().copied().find(|at| gives(group, *at))?, stats)))?
+    });
+    let given = group.status(source).unwrap().stats.restore_bytes_given;
+    group.kill(source);
+    let Stats { restore_bytes: came, restore_chunks: chunks, .. } = stats;
+    Killed { source, given, came, chunks }
+}
+
+/// Who of those that live has given of a copy, one only, and how many bytes.
+fn given_by_the_next(group: &Group, others: &[usize], killed: usize) -> (usize, u64) {
+    let next = others.iter().copied().filter(|at| *at != killed && gives(group, *at));
+    let next: Vec<usize> = next.collect();
+    let [at] = *next else { panic!("one takes over: {next:?}") };
+    (at, group.status(at).unwrap().stats.restore_bytes_given)
+}
+
+fn assert_little(who: &str, memory: Memory) {
+    let taken = memory.above_idle();
+    println!("memory of {who}: {} MiB above idle", taken >> 20);
+    assert!(taken < MEMORY_MIB << 20, "{taken} bytes");
 }
 
 #[test]
@@ -143,12 +205,6 @@ fn chunks_that_a_stream_makes_needless_are_removed() {
     group.assert_converged();
 }
 
-/// Bytes.
-struct Peaks {
-    source: u64,
-    sink: u64,
-}
-
 fn gives(group: &Group, at: usize) -> bool {
     group.status(at).is_some_and(|report| report.stats.restores_given > 0)
 }
@@ -189,13 +245,43 @@ fn fill(group: &Group, bytes: u64, round: u8) {
     }
 }
 
-/// Anonymous memory of a member's process, in bytes.
-fn resident(group: &Group, at: usize) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", group.pid(at)));
-    let status = status.unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+/// Memory of a process, in bytes; nothing of one that is gone.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
     kib.unwrap_or(0_u64) << 10
+}
+
+/// Looks at the memory of a process all the time, until it is asked.
+struct Memory {
+    idle: u64,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Memory {
+    /// Idle is what it takes now, unless something else is said.
+    fn watch(pid: u32, idle: Option<u64>) -> Memory {
+        let idle = idle.unwrap_or_else(|| resident(pid));
+        let stop = Arc::new(AtomicBool::new(false));
+        let own = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut peak = 0;
+            while !own.load(Ordering::SeqCst) {
+                peak = resident(pid).max(peak);
+                thread::park_timeout(Duration::from_millis(5));
+            }
+            peak
+        });
+        Memory { idle, stop, thread }
+    }
+
+    /// The most that it took, beyond idle.
+    fn above_idle(self) -> u64 {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap().saturating_sub(self.idle)
+    }
 }
 
 /// One client that goes on writing.
