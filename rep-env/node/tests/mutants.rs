@@ -54,6 +54,7 @@ fn rules() {
     watchers::what_a_monitor_says_is_not_heeded();
     watchers::a_monitor_gives_no_answer_that_counts();
     watchers::a_monitor_is_refused_a_stream();
+    watchers::a_monitor_that_was_removed_gives_no_answer_either();
     relays::the_master_sends_a_secondary_nothing_that_a_replica_feeds();
     relays::what_is_not_durable_is_not_relayed();
     relays::a_relay_that_falls_silent_is_passed_over();
@@ -97,6 +98,7 @@ fn every_planted_bug_is_noticed() {
         "members-id-reused",
         "members-promote-before-caught-up",
         "members-removed-counts",
+        "members-removed-goes-on",
         "members-removed-is-fed",
         "members-two-changes-in-flight",
         "members-uncommitted-not-rolled-back",

@@ -31,6 +31,11 @@ fn a_monitor_is_refused_a_stream() {
 }
 
 #[test]
+fn a_monitor_that_was_removed_gives_no_answer_either() {
+    watchers::a_monitor_that_was_removed_gives_no_answer_either();
+}
+
+#[test]
 fn a_monitor_knows_who_is_master_and_who_belongs_and_has_nothing() {
     let (mut group, monitor) = watched(&["n1", "n2", "n3"]);
     assert!(committed(&mut group, "it has not this"));

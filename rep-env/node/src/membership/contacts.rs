@@ -3,13 +3,13 @@
 //! A member that lags may never have heard of the master of the day. So members tell each other the latest durable membership that they have; one that
 //! is later than the node's own is *hearsay*: good for knowing and hearing somebody, never for counting.
 
-use super::{Attributes, Membership};
+use super::{Attributes, Membership, Removed};
 use crate::links::{Link, Open, Service, Slot};
 use crate::message::{Message, TurnedAway};
 use crate::node::Node;
 use crate::output::{Event, HaltReason, Output};
 use rep_fsm::{Role, Signal};
-use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn, sometimes};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Vlsn, mutant, sometimes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -166,6 +166,9 @@ impl Node {
         let later = told.at > newest(self.membership()).max(newest(self.hearsay.as_ref()));
         if self.is_member(open) && group == Some(told.group) && later {
             sometimes!(true, "node-heard-of-a-later-membership");
+            if self.is_removed_in(&told) && !mutant!("members-removed-goes-on") {
+                return self.was_removed();
+            }
             self.hearsay = Some(told);
             self.settle_without_data();
             self.refresh_contacts();
@@ -232,6 +235,14 @@ impl Node {
             self.fed_lost(id);
             self.forget_links(id);
         }
+    }
+
+    /// Whether what a member tells says that this node, which has no log to say so, was removed. (Whoever has one finds it there, or is told.) It would
+    /// not know any more what it had been, and a monitor that has been removed is none that may answer.
+    fn is_removed_in(&self, told: &Membership) -> bool {
+        let (id, incarnation) = (self.config.me, self.config.incarnation);
+        let own = |it: &Removed| (it.id, it.incarnation) == (id, incarnation);
+        self.membership().is_none() && told.removed.iter().any(own)
     }
 
     /// This node's own log, or a member, says that it is one no more.

@@ -2,7 +2,9 @@
 
 use crate::harness::Group;
 use rep_node::rep_stream::{Connection, Handshake, RefuseReason};
-use rep_node::{FeederMessage, Link, MemberType, Message, ReplicaMessage, Service};
+use rep_node::{
+    Change, FeederMessage, HaltReason, Link, MemberType, Message, ReplicaMessage, Service,
+};
 use rep_vlsn::{NodeId, Term, Vlsn};
 use std::time::Duration;
 
@@ -42,6 +44,28 @@ pub(crate) fn a_monitor_gives_no_answer_that_counts() {
     assert!(group.count("heartbeat") > 0);
     assert_eq!(group.count("heartbeat reply"), 0, "there is nobody else who could");
     assert_eq!(group.count("election message"), 0);
+}
+
+/// Another than its master may be the first to say so, while a heartbeat of that one is on its way.
+pub(crate) fn a_monitor_that_was_removed_gives_no_answer_either() {
+    let (mut group, monitor) = watched(&["n1", "n2", "n3"]);
+    let master = group.the_master();
+    let members: Vec<NodeId> = group.ids().into_iter().filter(|id| *id != monitor).collect();
+    members.into_iter().for_each(|id| group.cut(id, monitor));
+    group.changed(Change::Remove { id: monitor }).unwrap();
+    let told = group.node(master).membership().unwrap().clone();
+    let term = group.node(master).term();
+    let link = Link { peer: master, service: Service::Peer, epoch: 1 << 40 };
+    let incarnation = group.machines[&master].incarnation;
+    group.act(monitor, |node, now| {
+        node.handle_link_up(now, link, incarnation, false);
+        node.handle_message(now, link, Message::Acquaint(Box::new(told))).unwrap();
+        let heartbeat = Message::Heartbeat { term, round: u64::MAX, quorate: true };
+        node.handle_message(now, link, heartbeat).unwrap();
+    });
+    let last = group.sent.get("heartbeat reply").map(|(_, last)| last.clone());
+    assert!(!matches!(last, Some(Message::HeartbeatReply { round: u64::MAX, .. })));
+    assert_eq!(group.machines[&monitor].halted, Some(HaltReason::Removed));
 }
 
 pub(crate) fn a_monitor_is_refused_a_stream() {
