@@ -5,7 +5,7 @@
 use crate::run::{Tally, run_seeing};
 use crate::steps::{Outcome, Step, minutes, run_all};
 use crate::workspace::Workspace;
-use crate::{loom, sim, tidy};
+use crate::{loom, sim, suites, tidy};
 use anyhow::{bail, ensure};
 use std::process::Command;
 use std::time::Duration;
@@ -89,21 +89,10 @@ fn clippy(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Without the doc tests, which are built apart in any case and belong to `docs`.
 fn tests(workspace: &Workspace, tally: &mut Tally) -> anyhow::Result<()> {
-    let all = || {
-        let mut cargo = workspace.cargo();
-        cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-        cargo.args(["--lib", "--bins", "--tests", "--examples"]);
-        cargo
-    };
-    // Apart, so that the time that a build takes, cold and beside others, is not taken for a test that hangs.
-    limited(all().arg("--no-run"), tally)?;
-    let mut cargo = all();
-    // They wait for each other far more than they compute: nine tenths of the time of a group's tests is its timeouts.
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cargo.env("RUST_TEST_THREADS", (3 * cores).to_string());
-    }
-    limited(&mut cargo, tally)
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--workspace", "--all-features"]);
+    cargo.args(["--lib", "--bins", "--tests", "--examples"]);
+    suites::run(cargo, COMMAND_LIMIT, tally)
 }
 
 /// Each crate has a use without the rest, so each has to build without what the rest would switch on. By clippy, because

@@ -25,6 +25,7 @@ mod sanitize;
 mod shuttle;
 mod sim;
 mod steps;
+mod suites;
 mod test;
 mod tidy;
 mod workspace;

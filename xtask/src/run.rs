@@ -49,6 +49,18 @@ pub(crate) fn run_seeing(
     limit: Option<Duration>,
     mut see: impl FnMut(&str),
 ) -> anyhow::Result<()> {
+    run_reading(command, limit, |line| {
+        print!("{line}");
+        see(line.trim_end());
+    })
+}
+
+/// As [`run_seeing`], for output that is not for people: nothing of it is printed. Lines come with their ends.
+pub(crate) fn run_reading(
+    command: &mut Command,
+    limit: Option<Duration>,
+    mut see: impl FnMut(&str),
+) -> anyhow::Result<()> {
     let shown = shown(command);
     println!("$ {shown}");
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -56,9 +68,9 @@ pub(crate) fn run_seeing(
         command.process_group(0);
     }
     let mut child = command.spawn().with_context(|| format!("cannot start: {shown}"))?;
-    let watch = limit.map(|limit| watch(child.id(), limit));
+    let watch = limit.map(|limit| Watch::new(child.id(), limit));
     let lines = child.stdout.take().context("standard output is piped")?;
-    let told = tell_lines(lines, &mut see);
+    let told = read_lines(lines, &mut see);
     let status = finish(&mut child, watch)?;
     told?;
     if !status.success() {
@@ -67,19 +79,21 @@ pub(crate) fn run_seeing(
     Ok(())
 }
 
-fn tell_lines(output: impl std::io::Read, see: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+fn read_lines(output: impl std::io::Read, see: &mut impl FnMut(&str)) -> anyhow::Result<()> {
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        print!("{text}");
-        see(text.trim_end());
+        see(&String::from_utf8_lossy(&line));
         line.clear();
     }
     Ok(())
 }
 
-fn finish(child: &mut Child, watch: Option<Watch>) -> anyhow::Result<std::process::ExitStatus> {
+/// Waits for the command's end; an error if its watch had to kill it.
+pub(crate) fn finish(
+    child: &mut Child,
+    watch: Option<Watch>,
+) -> anyhow::Result<std::process::ExitStatus> {
     let status = child.wait()?;
     if let Some(watch) = watch {
         drop(watch.done);
@@ -90,27 +104,30 @@ fn finish(child: &mut Child, watch: Option<Watch>) -> anyhow::Result<std::proces
     Ok(status)
 }
 
-struct Watch {
+/// A thread that kills a process group when its time is over.
+pub(crate) struct Watch {
     done: SyncSender<()>,
     thread: thread::JoinHandle<Option<String>>,
 }
 
-/// Kills the process group `group` when `limit` is over and nobody hung up; what there is to tell then.
-fn watch(group: u32, limit: Duration) -> Watch {
-    let (done, ended) = sync_channel(1);
-    let thread = thread::spawn(move || match ended.recv_timeout(limit) {
-        Err(RecvTimeoutError::Timeout) => Some(match kill_group(group) {
-            Ok(()) => "killed: it had not ended within its limit".to_owned(),
-            Err(error) => {
-                let told = format!("not ended within its limit, and cannot be killed: {error}");
-                // At once: nobody hears of it otherwise before the command ends by itself.
-                eprintln!("{told}");
-                told
-            }
-        }),
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
-    });
-    Watch { done, thread }
+impl Watch {
+    /// Kills the process group `group` when `limit` is over and nobody hung up; what there is to tell then.
+    pub(crate) fn new(group: u32, limit: Duration) -> Self {
+        let (done, ended) = sync_channel(1);
+        let thread = thread::spawn(move || match ended.recv_timeout(limit) {
+            Err(RecvTimeoutError::Timeout) => Some(match kill_group(group) {
+                Ok(()) => "killed: it had not ended within its limit".to_owned(),
+                Err(error) => {
+                    let told = format!("not ended within its limit, and cannot be killed: {error}");
+                    // At once: nobody hears of it otherwise before the command ends by itself.
+                    eprintln!("{told}");
+                    told
+                }
+            }),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
+        });
+        Watch { done, thread }
+    }
 }
 
 /// Not by `Child::kill`, which ends one process only: its children would hold our pipe. Nor by the program `kill`, which slim
