@@ -168,6 +168,7 @@ impl World {
         let local = live.clock.local(now);
         live.front.admission = live.node.admission(local);
         live.front.group = live.node.group();
+        live.pace.ruling = live.node.membership().map(|membership| membership.at);
         let wake = live.node.next_timeout().map(|(at, _)| at.max(local));
         let wake = wake.filter(|at| live.wake.is_none_or(|armed| *at < armed));
         if let Some(at) = wake {

@@ -17,6 +17,8 @@ pub(crate) struct Pace {
     since: Duration,
     /// It has stood still for about as long as its master is patient, at some time of the reign.
     slow: bool,
+    /// What the membership was after its last step.
+    pub(crate) ruling: Option<LogPoint>,
 }
 
 /// Clocks run fast by some percent.
@@ -34,7 +36,8 @@ impl World {
         let moves = mark.dvlsn != live.pace.dvlsn || live.node.log().last().vlsn <= mark.dvlsn;
         let new = live.pace.term != mark.term;
         let since = if new || moves { now } else { live.pace.since };
-        live.pace = Pace { term: mark.term, dvlsn: mark.dvlsn, since, slow: slow && !new };
+        let slow = slow && !new;
+        live.pace = Pace { term: mark.term, dvlsn: mark.dvlsn, since, slow, ..live.pace };
     }
 
     fn has_stood_still(&mut self, id: Machine, term: Term) -> bool {
@@ -45,14 +48,15 @@ impl World {
     }
 
     /// I-46: who has enough copies that acknowledge, and has had all along, asks nobody to vouch. More than is needed would only keep others
-    /// from being elected.
+    /// from being elected. In the step in which a master changes who belongs it may have asked before that.
     pub(super) fn lacks_copies(&mut self, id: Machine, term: Term, point: LogPoint) -> Checked {
         let slow = self.has_stood_still(id, term);
         let now = self.now;
         let Some(live) = self.live_mut(id) else { return Ok(()) };
         let admission = live.node.admission(live.clock.local(now));
+        let changed = live.pace.ruling != live.node.membership().map(|membership| membership.at);
         let (live, needed) = (admission.copies_live, admission.needed);
-        ensure(slow || live < needed, Invariant::VouchAsked, || {
+        ensure(slow || changed || live < needed, Invariant::VouchAsked, || {
             format!("{id} asks to vouch for {point}; it has {live} copies, {needed} are enough")
         })
     }
