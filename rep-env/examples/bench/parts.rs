@@ -23,10 +23,12 @@ pub(crate) const PARTS: &[(&str, Part)] = &[
     ("nosync-memory", |name, options| facade(name, StoreKind::Memory, WRITTEN, options)),
     ("nosync-redb", |name, options| facade(name, StoreKind::Redb, WRITTEN, options)),
     ("reads", reads),
-    ("redis-memory", |name, options| redis(name, "memory", Speech::Tcp, options)),
-    ("redis-memory-tls", |name, options| redis(name, "memory", Speech::Tls, options)),
-    ("redis-memory-quic", |name, options| redis(name, "memory", Speech::Quic, options)),
-    ("redis-redb", |name, options| redis(name, "redb", Speech::Tcp, options)),
+    ("redis-memory", |name, options| redis(name, "memory", (Speech::Tcp, &[]), options)),
+    ("redis-memory-tls", |name, options| redis(name, "memory", (Speech::Tls, &[]), options)),
+    ("redis-memory-quic", |name, options| redis(name, "memory", (Speech::Quic, &[]), options)),
+    ("redis-redb", |name, options| redis(name, "redb", (Speech::Tcp, &[]), options)),
+    ("nosync-redis-memory", |name, options| redis(name, "memory", RESP_WRITTEN, options)),
+    ("nosync-redis-redb", |name, options| redis(name, "redb", RESP_WRITTEN, options)),
     ("failover", failover),
     ("transfer", crate::transfer::transfer),
     ("catch-up", crate::catch_up::catch_up),
@@ -44,6 +46,11 @@ const KEYS: usize = 10_000;
 const SYNCED: Durability = Durability::SYNC_MAJORITY;
 /// A majority has it, in the hands of the operating system.
 const WRITTEN: Durability = SYNCED.local(SyncClass::NoSync).replica(SyncClass::NoSync);
+
+/// The same for the clients of three servers.
+const RESP_WRITTEN: Serving = (Speech::Tcp, &["resp_durability=nosync/nosync/majority"]);
+/// What the servers speak to each other, and what else they are told.
+type Serving = (Speech, &'static [&'static str]);
 
 // ---- writes ----
 
@@ -103,11 +110,11 @@ fn put(
 fn redis(
     name: &str,
     store: &'static str,
-    speech: Speech,
+    (speech, settings): Serving,
     options: &Options,
 ) -> Result<(), Box<dyn Any>> {
     let Some(rep) = &options.rep else { return skipped(name) };
-    let group = There::start(rep, store, speech)?;
+    let group = There::start_with(rep, store, speech, settings)?;
     let table = Table::begin(name, group.dir.path())?;
     let port = &group.ports[group.wait_for_master()];
     let mut one = None;
