@@ -16,6 +16,7 @@
 use crate::feeding::Fed;
 use crate::node::Node;
 use crate::output::{Output, Request};
+use crate::reign::Reign;
 use rep_fsm::Signal;
 use rep_vlsn::{NodeId, Term, Vlsn, mutant, sometimes};
 use std::fmt;
@@ -269,7 +270,9 @@ impl Node {
     }
 
     fn await_heir(&mut self, now: Duration, over: Term, deadline: Duration) {
-        let reigns = self.reign.is_some().then_some(self.config.me);
+        // Whoever hears that it is master again may write at once.
+        let begun = |reign: &Reign| reign.is_begun(self.dvlsn()) || now >= deadline;
+        let reigns = self.reign.as_ref().is_some_and(begun).then_some(self.config.me);
         let follows = self.following.as_ref().filter(|f| f.term > over && f.is_quorate());
         let master = reigns.or(follows.map(|following| following.master));
         let wished = |master: NodeId| {

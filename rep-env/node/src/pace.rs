@@ -302,3 +302,73 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { patience: Duration::from_secs(100), kept: 1000, burst: 500 };
+
+    /// A taker that was looked at once a second, so many times; it lacked `lag` and took nothing.
+    fn looked_at(mut taker: Taker, times: u64, lag: u64) -> Taker {
+        let volume = Volume::new(Vlsn::NULL, 0);
+        let look = Look { elapsed: SECOND, bounds: &BOUNDS, volume: &volume };
+        for _ in 0..times {
+            let now = taker.heard + SECOND;
+            let stand = Stand { at: Vlsn::NULL, follows: true, heard: true };
+            taker.reckon(now, Some(stand), lag, &look);
+        }
+        taker
+    }
+
+    fn fresh() -> Taker {
+        Taker::new(Duration::ZERO, Incarnation([1; 16]))
+    }
+
+    #[test]
+    fn it_begins_above_three_quarters_and_ends_below_one() {
+        assert!(!looked_at(fresh(), 3, 750).slows);
+        let slowed = looked_at(fresh(), 3, 751);
+        assert!(slowed.slows);
+        assert!(looked_at(slowed, 3, 251).slows);
+        assert!(!looked_at(slowed, 3, 250).slows);
+        assert!(
+            !looked_at(looked_at(slowed, 3, 250), 3, 750).slows,
+            "it does not begin anew there"
+        );
+    }
+
+    #[test]
+    fn who_was_given_up_is_waited_for_again_when_half_of_the_patience_is_back() {
+        let given_up = looked_at(fresh(), 102, 900);
+        assert!(given_up.given_up && !given_up.slows);
+        assert!(given_up.spent > BOUNDS.patience - SECOND);
+        // It comes back ten times slower than it went.
+        let later = looked_at(given_up, 490, 900);
+        assert!(later.given_up && !later.slows);
+        let again = looked_at(later, 30, 900);
+        assert!(!again.given_up && again.slows);
+    }
+
+    #[test]
+    fn no_more_is_let_in_at_once_than_a_burst() {
+        let idle = looked_at(fresh(), 50, 900);
+        assert_eq!(idle.credit, 500);
+    }
+
+    #[test]
+    fn the_slowest_of_two_takers_is_waited_for() {
+        let mut pace = Pace::new(Duration::ZERO);
+        let taker = |credit| Taker { slows: true, credit, ..fresh() };
+        pace.takers.insert(NodeId::new(2), taker(10));
+        pace.takers.insert(NodeId::new(3), taker(400));
+        assert!(!pace.holds(Duration::ZERO));
+        pace.charge(Duration::ZERO, 10);
+        assert!(pace.holds(Duration::ZERO), "the first has nothing left");
+        assert_eq!(pace.takers[&NodeId::new(3)].credit, 390);
+        assert!(!pace.holds(PAUSE_MAX), "an entry every half second, whatever they do");
+        let ended = Taker { slows: false, ..taker(-10) };
+        pace.takers.insert(NodeId::new(2), ended);
+        assert!(!pace.holds(Duration::ZERO));
+    }
+}

@@ -8,6 +8,7 @@ use harness::Group;
 use rep_node::rep_stream::Handshake;
 use rep_node::{
     Connection, Event, Link, Message, NodeState, Outcome, PersistFailed, ReplicaMessage, Service,
+    Shown,
 };
 use rep_vlsn::{Incarnation, NodeId};
 use std::time::Duration;
@@ -151,11 +152,11 @@ fn a_link_carries_one_stream() {
     // the first one's range was then delivered: an assertion within reach of a peer.
     let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
     let replica = others[0];
-    let link = group.fed_link(master, replica);
-    let log = group.node(replica).log().clone();
-    let connection = Connection { term: group.node(master).term(), epoch: link.epoch + 1 };
-    let handshake = Handshake {
-        connection,
+    // Its dialler did not say which number its streams have.
+    let link = Link { peer: replica, service: Service::Feeder, epoch: 1 << 40 };
+    let (log, term) = (group.node(replica).log().clone(), group.node(master).term());
+    let handshake = |group: &Group, epoch| Handshake {
+        connection: Connection { term, epoch },
         group: group.node(replica).group(),
         node: replica,
         incarnation: group.machines[&replica].incarnation,
@@ -166,9 +167,13 @@ fn a_link_carries_one_stream() {
         history: log.history().clone(),
         attributes: Vec::new(),
     };
-    let message = Message::ToFeeder(ReplicaMessage::Handshake(handshake));
+    let [first, second] =
+        [1, 2].map(|epoch| Message::ToFeeder(ReplicaMessage::Handshake(handshake(&group, epoch))));
+    let shown = Shown::new(group.machines[&replica].incarnation, group.machines[&replica].run);
     group.act(master, |node, now| {
-        assert!(node.handle_message(now, link, message).is_err());
+        node.handle_link_up(now, link, shown, false);
+        node.handle_message(now, link, first).unwrap();
+        assert!(node.handle_message(now, link, second).is_err());
     });
 }
 
