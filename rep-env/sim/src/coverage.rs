@@ -275,6 +275,7 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::DiskFreed { .. }
         | Event::DiskQuick { .. }
         | Event::SpaceBack { .. }
+        | Event::CopyCancelled { .. }
         | Event::ShipDue { .. }
         | Event::ScrubDue { .. }
         | Event::AsksOthers { .. }

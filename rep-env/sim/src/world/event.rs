@@ -46,6 +46,7 @@ pub(crate) enum Event {
     JoinAsked { to: Machine, question: Question },
     JoinTold { id: Machine, run: u64, told: Told },
     PlaceStored { id: Machine, run: u64 },
+    CopyCancelled { id: Machine, run: u64 },
     ShipDue { id: Machine, run: u64 },
     ScrubDue { id: Machine, run: u64 },
     AsksOthers { id: Machine },
@@ -93,6 +94,7 @@ impl Event {
             | Event::SetAside { id, run }
             | Event::JoinTold { id, run, .. }
             | Event::PlaceStored { id, run }
+            | Event::CopyCancelled { id, run }
             | Event::ShipDue { id, run }
             | Event::ScrubDue { id, run }
             | Event::SendEntries { id, run, .. }
