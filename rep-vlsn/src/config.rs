@@ -27,9 +27,6 @@ pub struct LogConfig {
     /// Whether an opening reads and checks every entry, whatever the index file says (no). Damage then shows at once and
     /// not when the entry is next read.
     pub verify_on_open: bool,
-    /// Whether an opening reads and checks every entry of the newest segment, whatever the index file says (no): what a
-    /// [`Scrub`](crate::Scrub) leaves out. It costs a segment at most.
-    pub verify_newest: bool,
 }
 
 impl Default for LogConfig {
@@ -43,7 +40,6 @@ impl Default for LogConfig {
             ahead_bytes: 1 << 20,
             reserve_bytes: 0,
             verify_on_open: false,
-            verify_newest: false,
         }
     }
 }
@@ -76,12 +72,6 @@ impl LogConfig {
     /// The same with an opening that reads and checks every entry, or not.
     pub fn with_verify_on_open(mut self, verify: bool) -> Self {
         self.verify_on_open = verify;
-        self
-    }
-
-    /// The same with an opening that reads and checks every entry of the newest segment, or not.
-    pub fn with_verify_newest(mut self, verify: bool) -> Self {
-        self.verify_newest = verify;
         self
     }
 

@@ -359,36 +359,6 @@ fn payloads_from_four_kibibytes_to_eight_mebibytes_read_back_and_are_indexed() {
     lengths_read_back(&FileDisk::open(home.path()).unwrap(), |_| {});
 }
 
-/// What a scrub leaves out, an opening looks at, if it is told to.
-#[test]
-fn an_opening_may_look_at_the_newest_file_and_leaves_the_others_to_a_scrub() {
-    let (disk, _, records) = closed(300, 3);
-    let open_newest =
-        |disk: &MemDisk| open(disk.clone(), tiny().with_verify_newest(true)).map(|it| it.report);
-    let names = segments(&disk);
-    let report = open_newest(&disk.image()).unwrap();
-    let in_newest = report.entries - report.told;
-    assert!(report.told > 0 && in_newest > 1, "{report:?}");
-    let newest = records[report.told as usize..].iter().map(|record| record.bytes().len() as u64);
-    assert_eq!(report.bytes, newest.sum::<u64>());
-    let flip = |name: &String, record: &Record| {
-        let disk = disk.image();
-        let bytes = disk.contents(name).unwrap();
-        let needle = &record.bytes()[..];
-        let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
-        let file = disk.open(name).unwrap().unwrap();
-        file.write_at(at as u64 + 9, &[!bytes[at + 9]]).unwrap();
-        disk
-    };
-    let rotten = flip(names.last().unwrap(), &records[report.told as usize]);
-    let error = open_newest(&rotten).unwrap_err();
-    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    assert_eq!(reopen(&rotten.image()).report.bytes, 0, "an opening by the index sees nothing");
-    let rotten = flip(&names[0], &records[0]);
-    assert_eq!(open_newest(&rotten).unwrap(), report);
-    assert!(try_open_whole(&rotten).is_err());
-}
-
 fn lengths_read_back<D: Disk>(disk: &D, crash: fn(&D)) {
     let config = LogConfig::default().with_segment_bytes(3 << 20).with_tail_bytes(1 << 20);
     let mut opened = open(disk.clone(), config.clone()).unwrap();

@@ -169,8 +169,7 @@ amounts! {
     store_cache_bytes = 32 MiB, 1 MiB..=1024 GiB;
     /// Bytes a second of each copy of its state that a member gives to one which is too far behind, at most.
     restore_bytes_per_s = 64 MiB, 64 KiB..=1024 GiB;
-    /// Bytes a second at which a member reads its log again, to find what has rotted before somebody needs it, and 32 times as many in the first round
-    /// after an opening; 0 for not at all, and then an opening reads the whole log.
+    /// Bytes a second at which a member reads its log again, to find what has rotted before somebody needs it; 0 for not at all.
     scrub_bytes_per_s = 1 MiB, 0 KiB..=1024 GiB;
 }
 

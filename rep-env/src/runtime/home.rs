@@ -1,17 +1,16 @@
 //! What a node is when it is not running: a directory, or for an ephemeral one a disk in memory.
 //!
-//! `LOCK` (held through the disk), the cells `identity`, `promise`, `vouch`, `past`, `place`, `disowned`, `suspect` and `cut`, the log, the store. The identity is
+//! `LOCK` (held through the disk), the cells `identity`, `promise`, `vouch`, `past`, `place`, `disowned` and `cut`, the log, the store. The identity is
 //! written once: a directory of another node or group is refused and left as it is. What is damaged is refused too: a node that
 //! forgot what it promised or what it held would vote as if it never had. What becomes of it then: [`set_aside`](super::set_aside).
 
 use crate::config::RepConfig;
 use crate::error::Error;
 use crate::recover;
-use crate::runtime::peers::Entries;
 use rep_node::Fence;
 use rep_vlsn::cell::DurableCell;
 use rep_vlsn::disk::Disk;
-use rep_vlsn::error::{CellError, OpenError, ReadError};
+use rep_vlsn::error::{CellError, OpenError};
 use rep_vlsn::recovery::Opened;
 use rep_vlsn::{GroupId, Incarnation, LogConfig, LogPoint, Term, Vlsn};
 use serde::{Deserialize, Serialize};
@@ -23,12 +22,10 @@ const VOUCH_CELL: &str = "vouch";
 pub(crate) const PAST_CELL: &str = "past";
 pub(crate) const PLACE_CELL: &str = "place";
 /// Every cell but the identity, also that of the log.
-pub(crate) const CELLS: [&str; 7] =
-    [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, DISOWNED_CELL, SUSPECT_CELL, CUT_CELL];
+pub(crate) const CELLS: [&str; 6] =
+    [PROMISE_CELL, VOUCH_CELL, PAST_CELL, PLACE_CELL, DISOWNED_CELL, CUT_CELL];
 /// It holds why the directory must not be opened again as what it was: it is an older image of itself. Empty once a quorum was forced with it all the same.
 pub(crate) const DISOWNED_CELL: &str = "disowned";
-/// It holds what was found rotten while the member ran, and is empty once an opening has read everything and found it whole.
-pub(crate) const SUSPECT_CELL: &str = "suspect";
 const CUT_CELL: &str = "cut";
 const IDENTITY_VERSION: u8 = 1;
 
@@ -69,7 +66,6 @@ pub(crate) struct Cells<D: Disk> {
     pub(crate) vouch: DurableCell<D>,
     pub(crate) place: DurableCell<D>,
     pub(crate) disowned: DurableCell<D>,
-    pub(crate) suspect: DurableCell<D>,
 }
 
 impl<D: Disk> Home<D> {
@@ -94,19 +90,10 @@ impl<D: Disk> Home<D> {
         let (place, place_value) = open_cell(&disk, PLACE_CELL, path)?;
         let (vouch, value) = open_cell(&disk, VOUCH_CELL, path)?;
         let vouched = value.map_or(Ok(LogPoint::NULL), |value| decode_point(&value))?;
-        let (mut suspect, suspicion) = open_cell(&disk, SUSPECT_CELL, path)?;
-        let suspicion = suspicion.filter(|found| !found.is_empty());
-        let reads_all = config.limits.scrub_bytes_per_s == 0 || suspicion.is_some();
-        let log_config = log_config(config).with_verify_on_open(reads_all);
-        let log =
-            rep_vlsn::recovery::open(disk, log_config).map_err(|error| log_error(error, path))?;
+        let cells = Cells { promise, vouch, place, disowned };
+        let log = rep_vlsn::recovery::open(disk, log_config(config))
+            .map_err(|error| log_error(error, path))?;
         check_whole(&log, promised)?;
-        check_memberships(&log, path)?;
-        if suspicion.is_some() {
-            // It was cleaned away meanwhile, or reads as it was written again.
-            suspect.store(b"").map_err(|error| cell_error(error, SUSPECT_CELL, path))?;
-        }
-        let cells = Cells { promise, vouch, place, disowned, suspect };
         Ok(Home { incarnation, fence, cells, vouched, past, past_value, place_value, log })
     }
 }
@@ -184,19 +171,11 @@ fn check_whole<D: Disk>(log: &Opened<D>, promised: bool) -> Result<(), Error> {
     Err(Error::Damaged { what: PROMISE_CELL, detail })
 }
 
-/// A member needs them before it is anything, wherever in the log they stand.
-fn check_memberships<D: Disk>(log: &Opened<D>, path: &Path) -> Result<(), Error> {
-    let read = |at: &LogPoint| Entries::settled(&log.reader, at.vlsn, at.vlsn, 0).map(drop);
-    log.view.memberships().iter().try_for_each(read).map_err(|error| match error {
-        ReadError::Io(_) => Error::Home { path: path.join("log"), detail: error.to_string() },
-        error => Error::Damaged { what: "log", detail: error.to_string() },
-    })
-}
-
 pub(crate) fn log_config(config: &RepConfig) -> LogConfig {
-    // What is not read at an opening is what the scrub reads first: decision 37.
+    // Until rot that an opening did not look at is scrubbed and repaired from peers, a member looks at everything before
+    // it votes: see decision 9.
     LogConfig::default()
-        .with_verify_newest(true)
+        .with_verify_on_open(true)
         .with_reserve_bytes(config.limits.disk_reserve_bytes)
         .with_segment_bytes(config.limits.segment_bytes)
         .with_tail_bytes(config.limits.tail_bytes_max as usize)
@@ -295,8 +274,6 @@ pub(crate) fn mint_group() -> Result<GroupId, Error> {
 #[cfg(all(test, not(any(rep_loom, rep_shuttle))))]
 mod tests {
     use super::*;
-    use rep_vlsn::disk::DiskFile;
-    use rep_vlsn::{Draft, Flags, Kind, MemDisk, NodeId};
 
     #[test]
     fn a_place_in_the_log_survives_its_cell_and_anything_else_is_another_versions_and_no_damage() {
@@ -306,93 +283,5 @@ mod tests {
         for wrong in [&bytes[..16], &bytes[1..], &[], &[2; 17], &[1; 18]] {
             assert!(matches!(decode_point(wrong), Err(Error::Open { .. })), "{wrong:?}");
         }
-    }
-
-    const FILE_BYTES: u64 = 1 << 20;
-
-    fn config(scrub_bytes_per_s: u64) -> RepConfig {
-        let config = RepConfig::builder("g", "n1").members(["n1=127.0.0.1:1"]).ephemeral();
-        let tune = |_: &mut crate::config::Timing, limits: &mut crate::config::Limits| {
-            limits.segment_bytes = FILE_BYTES;
-            limits.scrub_bytes_per_s = scrub_bytes_per_s;
-        };
-        config.tune(tune).build().unwrap()
-    }
-
-    fn open(disk: &MemDisk, scrub_bytes_per_s: u64) -> Result<Home<MemDisk>, Error> {
-        Home::open(disk.clone(), Path::new(""), &config(scrub_bytes_per_s))
-    }
-
-    /// A home whose log has five files and says members in the first, closed.
-    fn long_home() -> MemDisk {
-        let disk = MemDisk::new();
-        let Home { mut cells, log: Opened { mut writer, tail, .. }, .. } = open(&disk, 1).unwrap();
-        cells.promise.store(&Fence::default().encode()).unwrap();
-        writer.set_group(GroupId([7; 16])).unwrap();
-        let (mut at, mut crc) = (LogPoint { term: Term::new(1), vlsn: Vlsn::NULL }, 0);
-        for number in 0..45 {
-            let draft = match number {
-                0 => Draft::opening(Kind::GroupFounded, NodeId::new(1), b"founded"),
-                1 => Draft::new(Kind::Membership, Flags::default(), b"members"),
-                _ => Draft::new(Kind::Data, Flags::default(), &[number; 100 << 10]),
-            };
-            at.vlsn = at.vlsn.next();
-            let record = draft.stamp(at, crc, 1);
-            crc = record.header_crc();
-            tail.stage(&[record]);
-            while writer.write_group(Vlsn::NULL).unwrap().is_some() {}
-            writer.sync().unwrap();
-        }
-        writer.close(Vlsn::NULL).unwrap();
-        disk
-    }
-
-    fn flip(disk: &MemDisk, needle: &[u8]) {
-        let name = rep_vlsn::disk::Disk::list(disk, "log")
-            .unwrap()
-            .into_iter()
-            .filter(|it| it.ends_with(".seg"))
-            .min();
-        let name = format!("log/{}", name.unwrap());
-        let bytes = disk.contents(&name).unwrap();
-        let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
-        let file = disk.open(&name).unwrap().unwrap();
-        file.write_at(at as u64, &[!needle[0]]).unwrap();
-    }
-
-    #[test]
-    fn an_opening_reads_the_newest_file_alone_unless_nobody_reads_the_others_after_it() {
-        let disk = long_home();
-        let report = open(&disk.image(), 1).unwrap().log.report;
-        assert!(report.told > 30 && report.bytes > 0 && report.bytes < FILE_BYTES, "{report:?}");
-        let report = open(&disk.image(), 0).unwrap().log.report;
-        assert!(report.told == 0 && report.bytes > 4 * FILE_BYTES, "{report:?}");
-    }
-
-    #[test]
-    fn what_was_found_rotten_is_looked_at_by_the_next_opening_and_forgotten_once_it_is_whole() {
-        let disk = long_home();
-        let found = b"log: entry 3 is damaged";
-        let suspect = |disk: &MemDisk| {
-            open(disk, 1).unwrap().cells.suspect.store(found).unwrap();
-        };
-        let mended = disk.image();
-        suspect(&mended);
-        assert_eq!(open(&mended, 1).unwrap().log.report.told, 0);
-        assert!(open(&mended, 1).unwrap().log.report.told > 0);
-        flip(&disk, &[3; 64]);
-        suspect(&disk);
-        for _ in 0..2 {
-            let error = open(&disk, 1).unwrap_err();
-            assert!(matches!(error, Error::Damaged { what: "log", .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn who_belongs_is_read_at_every_opening() {
-        let disk = long_home();
-        flip(&disk, b"members");
-        let error = open(&disk, 1).unwrap_err();
-        assert!(matches!(error, Error::Damaged { what: "log", .. }), "{error}");
     }
 }

@@ -301,9 +301,7 @@ impl NodeLoop {
     }
 
     /// What it said that it holds, it does not: it says nothing more.
-    /// Nobody relies on the word being written: what rots is found again by whoever finds it.
     fn damage_found(&mut self, now: Duration, what: &str) {
-        let _ = self.hands.disks.words.try_push(0, 0, Word::Suspect(what.to_owned()));
         self.shared.fail(format!("damage was found: {what}"));
         self.node.close(now);
     }

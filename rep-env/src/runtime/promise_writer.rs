@@ -25,8 +25,6 @@ pub(crate) enum Word {
     Place(Bytes),
     /// Why the directory is to be set aside. Nobody waits for it either: who does not find it is told again.
     Disowned(String),
-    /// What has rotted: the next opening reads everything.
-    Suspect(String),
 }
 
 /// Runs until the queue is closed.
@@ -51,9 +49,6 @@ pub(crate) fn run<D: Disk>(mut cells: Cells<D>, words: &Queue<Word>, shared: &Sh
             }
             Word::Disowned(why) => {
                 store(&mut cells.disowned, why.as_bytes(), shared);
-            }
-            Word::Suspect(what) => {
-                store(&mut cells.suspect, what.as_bytes(), shared);
             }
         }
     }

@@ -19,8 +19,6 @@ pub(crate) use findings::{Scrubbing, outgrown};
 
 /// Between two rounds, however short they are.
 const REST: Duration = Duration::from_secs(1);
-/// So much faster is a log read for the first time of which an opening has taken the index's word.
-const HASTE: u64 = 32;
 /// After the disk gave nothing to read.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// A cell is written in place, one slot after the other: who looks in the middle looks again.
@@ -41,10 +39,9 @@ pub(crate) fn scrub_of<D: Disk>(log: &LogReader<D>) -> Box<dyn Scrubs> {
     Box::new(log.scrub())
 }
 
-/// Scrubs the home on `disk` in a thread of its own, at the configured rate, until all is over. So many entries of the log were not read when it was
-/// opened: if there are any, the first round is made in haste.
+/// Scrubs the home on `disk` in a thread of its own, at the configured rate, until all is over.
 pub(crate) fn begin<D: Disk>(
-    (disk, unread): (D, u64),
+    disk: D,
     (shared, log, threads): (&Arc<Shared>, &Arc<CurrentLog>, &Threads),
 ) -> io::Result<()> {
     let bytes_per_s = shared.limits.scrub_bytes_per_s;
@@ -52,8 +49,7 @@ pub(crate) fn begin<D: Disk>(
         return Ok(());
     }
     let (shared, log) = (Arc::clone(shared), Arc::clone(log));
-    let haste = unread > 0;
-    threads.start("rep-scrub", move || Scrubber { disk, shared, log, bytes_per_s, haste }.run())
+    threads.start("rep-scrub", move || Scrubber { disk, shared, log, bytes_per_s }.run())
 }
 
 struct Scrubber<D: Disk> {
@@ -61,12 +57,10 @@ struct Scrubber<D: Disk> {
     shared: Arc<Shared>,
     log: Arc<CurrentLog>,
     bytes_per_s: u64,
-    /// Whether there may be files that nobody has read since the opening.
-    haste: bool,
 }
 
 impl<D: Disk> Scrubber<D> {
-    fn run(mut self) {
+    fn run(&self) {
         let mut open = (self.log.get(), None);
         loop {
             // The directory was opened again: what the old log looks like is of no interest.
@@ -97,14 +91,11 @@ impl<D: Disk> Scrubber<D> {
     /// As long as so many bytes may take.
     fn read(&self, bytes: u64) -> Duration {
         self.shared.counters.scrubbed_bytes.add(bytes);
-        let bytes_per_s =
-            if self.haste { self.bytes_per_s.saturating_mul(HASTE) } else { self.bytes_per_s };
-        Duration::from_secs_f64(bytes as f64 / bytes_per_s as f64)
+        Duration::from_secs_f64(bytes as f64 / self.bytes_per_s as f64)
     }
 
     /// The log is whole; the cells are left.
-    fn end_round(&mut self) -> Duration {
-        self.haste = false;
+    fn end_round(&self) -> Duration {
         for name in CELLS.into_iter().chain([IDENTITY_CELL]) {
             match self.is_rotten(name) {
                 Ok(false) => {}

@@ -170,14 +170,14 @@ fn start_found<D: Disk, M: StateMachine>(
     let needs_whole_log = machine.is_rebuilt_from_the_log();
     let fetcher = Fetcher::new(Arc::clone(&context), staging, tasks.clone(), needs_whole_log);
     let (told, log, running) = (Arc::clone(&config), Arc::clone(&entries), threads.clone());
-    let scrubbed = config.home.is_some().then(|| (disk.clone(), home.log.report.told));
+    let scrubbed = config.home.is_some().then(|| disk.clone());
     let directory = reopening::Directory { disk, path, config, context, fetcher, writers: None };
     let outlets = (Arc::clone(&results), Arc::clone(&shared), entries);
     // Before anything can be cleaned that the folder needs.
     let started = ship_as_told(&told, (&shared, &log, &running)).and_then(|()| {
         start_threads(home, directory, (machine, node, tasks), wish, outlets)
             .and_then(|()| match scrubbed {
-                Some(home) => scrubber::begin(home, (&shared, &log, &running)),
+                Some(disk) => scrubber::begin(disk, (&shared, &log, &running)),
                 None => Ok(()),
             })
             .map_err(|error| Error::Open { detail: format!("a thread cannot be started: {error}") })

@@ -68,17 +68,12 @@ fn is_back(world: &World, at: usize, other_than: u32) -> Option<u32> {
     (member.kind == MemberType::Electable && member.id != other_than).then_some(member.id)
 }
 
-fn assert_found_and_back(world: World, at: usize, rot: fn(&Path), what: &str) {
-    let env = world.env(at).clone();
+fn assert_found_and_back(mut world: World, at: usize, rot: fn(&Path), what: &str) {
+    let (env, id) = (world.env(at).clone(), at as u32 + 1);
     eventually("a round", || (env.stats().scrubs > 0).then_some(()));
     assert_eq!(env.damage_found(), None);
     let load = Load::at(&world);
     rot(&world.home(at));
-    assert_silent_and_back(world, at, load, what);
-}
-
-fn assert_silent_and_back(mut world: World, at: usize, load: Load, what: &str) {
-    let (env, id) = (world.env(at).clone(), at as u32 + 1);
     let found = eventually("damage that is found", || env.damage_found());
     assert!(found.starts_with(what), "{found}");
     eventually("silence", || (env.state() == NodeState::Shutdown).then_some(()));
@@ -128,21 +123,6 @@ fn a_bit_that_rots_in_a_full_file_of_the_master_is_found_and_another_one_reigns(
     fill(&world);
     let at = world.master();
     assert_found_and_back(world, at, flip_a_bit, "log: entry ");
-}
-
-/// An opening takes the index's word for what the scrub reads next; what that finds, the next opening looks at.
-#[test]
-fn what_rotted_while_a_member_was_away_is_found_after_it_has_opened() {
-    let mut world = World::tuned(Net::Memory, 3, scrubbed);
-    fill(&world);
-    let at = world.replica();
-    world.close(at);
-    flip_a_bit(&world.home(at));
-    let config = world.config(at).tune(scrubbed).build().unwrap();
-    world.open_as(at, config);
-    assert!(!world.home(at).join("damaged-1").exists(), "nothing has looked at it yet");
-    let load = Load::at(&world);
-    assert_silent_and_back(world, at, load, "log: entry ");
 }
 
 #[test]

@@ -48,7 +48,6 @@ pub(crate) struct Scan<F> {
     /// and the stretch behind it, in which the writer goes on.
     pub(super) untold: Option<Section>,
     stride: u64,
-    verify_newest: bool,
 }
 
 /// What the index file says, as far as it is about this log.
@@ -146,7 +145,6 @@ impl<F: DiskFile> Scan<F> {
             fresh: Vec::new(),
             untold: None,
             stride: config.stride(),
-            verify_newest: config.verify_newest,
         }
     }
 
@@ -233,12 +231,7 @@ impl<F: DiskFile> Scan<F> {
         report: &mut RecoveryReport,
     ) -> Result<(), OpenError> {
         let bound = keep.map_or(Vlsn::new(u64::MAX), |keep| keep.vlsn);
-        let (told, bytes) = (report.told, report.bytes);
-        let (scanner, stop) = self.read(Arc::clone(&segment), bound, report)?;
-        if self.verify_newest && report.told > told {
-            report.told = told;
-            report.bytes = bytes + check_whole(segment, &scanner)?;
-        }
+        let (scanner, stop) = self.read(segment, bound, report)?;
         if let Some(keep) = keep {
             if self.last != keep {
                 return Err(damage(&scanner, "an entry that a truncation was to keep"));
@@ -401,24 +394,6 @@ pub(crate) fn what_is_wrong(stop: Stop) -> &'static str {
 pub(crate) fn damage<F: DiskFile>(scanner: &Scanner<F>, what: &'static str) -> OpenError {
     let segment = scanner.segment().name();
     OpenError::Damaged { vlsn: scanner.chain().next, segment, offset: scanner.at(), what }
-}
-
-/// Reads again, from its beginning, what the index file told of a segment and a scan read behind that: how many bytes of entries.
-fn check_whole<F: DiskFile>(segment: Arc<Segment<F>>, read: &Scanner<F>) -> Result<u64, OpenError> {
-    let chain = Chain::after_header(&segment.header);
-    let mut scanner = Scanner::new(segment, SEGMENT_HEADER_BYTES as u64, chain, CHUNK_BYTES);
-    let mut bytes = 0;
-    while scanner.chain().next < read.chain().next {
-        match scanner.step().during("read")? {
-            Item::Mark(_) => {}
-            Item::Record(record, _) => bytes += record.bytes().len() as u64,
-            Item::Stop(stop) => return Err(damage(&scanner, what_is_wrong(stop))),
-        }
-    }
-    if scanner.chain().crc == read.chain().crc {
-        return Ok(bytes);
-    }
-    Err(damage(&scanner, "its entries are others than the index tells of"))
 }
 
 /// Looks from where the scan stopped to the end of the file, for marks at any place.

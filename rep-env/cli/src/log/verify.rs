@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The cells of a home directory: see docs/log-format.md.
-const CELLS: [&str; 8] =
-    ["identity", "promise", "vouch", "past", "place", "disowned", "suspect", "cut"];
+const CELLS: [&str; 6] = ["identity", "promise", "vouch", "past", "place", "cut"];
 /// Those of a folder that is shipped to.
 const FOLDER_CELLS: [&str; 2] = ["folder", "cut"];
 
