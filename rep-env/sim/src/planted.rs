@@ -190,7 +190,14 @@ pub const TABLE: &[Mutant] = &[
     ),
     mutant("vlsn-skip-directory-sync", "rep-vlsn", "a new segment's name is not made durable"),
     mutant("vlsn-mend-trusts-memory", "rep-vlsn", "a slot that can be read is taken for durable"),
-    mutant("vlsn-no-predecessor-chain", "rep-vlsn", "a record is taken whatever record it follows"),
+    with(
+        "vlsn-cut-leaves-bytes",
+        mutant(
+            "vlsn-no-predecessor-chain",
+            "rep-vlsn",
+            "a record is taken whatever record it follows",
+        ),
+    ),
     mutant("vlsn-stale-index", "rep-vlsn", "the index of before a truncation is believed after it"),
     mutant(
         "overlay-survives-term",
