@@ -117,6 +117,8 @@ pub(crate) struct Oracle {
     /// Every entry that names the members, by (VLSN, term); and who counts before there is one.
     rolls: BTreeMap<(u64, u64), Roll>,
     listed: Roll,
+    /// Such entries that enough disks held when one of these was lost: a master that has ended since may have told so.
+    once_durable: BTreeSet<LogPoint>,
     /// Such an entry that a node has made and not yet put out.
     pub(crate) coming: Option<(Machine, Roll)>,
     elections: Elections,
@@ -160,6 +162,7 @@ impl Oracle {
             elections: Elections::default(),
             entries: BTreeMap::new(),
             claims: Vec::new(),
+            once_durable: BTreeSet::new(),
             claimed_at: Vec::new(),
             asked_to_vouch: BTreeMap::new(),
             asked: BTreeMap::new(),

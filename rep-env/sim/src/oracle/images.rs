@@ -21,6 +21,7 @@ pub(super) struct Forgotten {
 impl Oracle {
     /// An older state of the disk is back: what it had since, it has had.
     pub(crate) fn put_back(&mut self, node: Machine) {
+        self.notes_durable_rolls();
         let incarnation = self.member(node).incarnation;
         let had = self.elections.forget_fence(node, incarnation);
         let member = self.member_mut(node);

@@ -18,6 +18,7 @@ impl Oracle {
 
     /// A directory is wiped: the member is another incarnation from now on.
     pub(crate) fn wiped(&mut self, node: Machine, incarnation: Incarnation) {
+        self.notes_durable_rolls();
         let (counted, listed) = (self.ever_counted(node), self.ever_listed(node));
         let member = self.member_mut(node);
         if counted {

@@ -293,11 +293,19 @@ impl Oracle {
         })
     }
 
+    /// A disk is about to be lost: what is durable by it was durable.
+    pub(super) fn notes_durable_rolls(&mut self) {
+        let durable = self.rolls_in_use().filter(|roll| self.is_durable(roll));
+        let durable: Vec<LogPoint> = durable.map(|roll| roll.at).collect();
+        self.once_durable.extend(durable);
+    }
+
     /// A change is told to be made: its entry is durable.
     pub(crate) fn change_is_made(&self, by: Machine, at: LogPoint) -> Checked {
         let durable = self.claimed_term(at.vlsn.get());
         // A master that ended within the step in which it learnt so may have told it: then the disks say so.
-        let on_disks = || self.rolls_in_use().any(|roll| roll.at == at && self.is_durable(roll));
+        let now = || self.rolls_in_use().any(|roll| roll.at == at && self.is_durable(roll));
+        let on_disks = || self.once_durable.contains(&at) || now();
         ensure(durable == Some(at.term) || on_disks(), Invariant::ChangeAnswered, || {
             format!(
                 "{by} says that a change was made at {at}; durable there is an entry of {durable:?}"
