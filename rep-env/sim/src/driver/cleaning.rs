@@ -5,7 +5,7 @@ use crate::oracle::{Invariant, LogBound, Needs, ensure};
 use crate::process::CHECKPOINT_BYTES;
 use crate::world::World;
 use bytes::Bytes;
-use rep_node::{PersistFailed, Persisted};
+use rep_node::{NodeState, PersistFailed, Persisted};
 use rep_vlsn::{SegmentSize, Vlsn};
 use std::time::Duration;
 
@@ -30,7 +30,9 @@ impl World {
             bytes_max = bytes_max.saturating_mul(2);
         }
         let going = live.keeping.is_some() || live.cleaning.is_some();
-        let failed = log_failed || live.node.group().is_none();
+        // Who has ended applies what was on its way, and cleans nothing any more.
+        let over = live.node.state() == NodeState::Shutdown;
+        let failed = log_failed || over || live.node.group().is_none();
         let bytes = bytes_of(segments);
         let spare = segments.get(1).is_some_and(|next| next.first <= checkpoint);
         let checked = ensure(
