@@ -137,6 +137,7 @@ impl Swarm {
         let joins = swarm.members.join;
         swarm.disk.scrub(&mut Rng::split(seed, "scrub"), election_timeout, joins);
         swarm.scatter(&mut Rng::split(seed, "scattered tails"));
+        swarm.forget(&mut Rng::split(seed, "older copies"));
         if nodes == 2 && !swarm.members.arbiter {
             swarm.designate(&mut Rng::split(seed, "designated"));
         }
@@ -151,6 +152,13 @@ impl Swarm {
             self.disk.tail_bytes = self.disk.tail_bytes.max(8 << 10);
             self.load.clients = 4;
             self.load.pause = self.load.pause.min(self.heartbeat / 2);
+        }
+    }
+
+    /// In one world of eighty older copies are put back of more members than may be lost.
+    fn forget(&mut self, rng: &mut Rng) {
+        if self.nodes > 2 && rng.chance(1.0 / 80.0) {
+            self.process.recipe = Some(Recipe::OldCopies);
         }
     }
 
@@ -318,7 +326,7 @@ mod tests {
         for recipe in Recipe::ALL {
             assert!(worlds.iter().any(|world| world.process.recipe == Some(recipe)), "{recipe:?}");
         }
-        for recipe in [Recipe::GoesAlone, Recipe::PendingWord] {
+        for recipe in [Recipe::GoesAlone, Recipe::PendingWord, Recipe::OldCopies] {
             let draws = |seed| Swarm::draw(seed).process.recipe == Some(recipe);
             assert!((0..1_000).any(draws), "{recipe:?}");
         }
