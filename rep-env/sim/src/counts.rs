@@ -53,8 +53,7 @@ counts! {
     cleanings "cleanings" "Times that files were removed at a log's head.";
     stranded "stranded" "Members that were told that only a copy of the state helps them.";
     fetches "fetches" "Copies of the state that somebody set out to fetch,";
-    ordered "copies ordered" "some of them by order,";
-    cancelled "copies cancelled" "and of these such as were taken back in time;";
+    ordered "copies ordered" "some of them by order;";
     copies_broken "copies broken" "connections of copies that broke,";
     chunks "chunks" "chunks kept,";
     chunks_had "chunks had" "chunks that were there from an earlier attempt,";

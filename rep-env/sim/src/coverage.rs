@@ -275,7 +275,6 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::DiskFreed { .. }
         | Event::DiskQuick { .. }
         | Event::SpaceBack { .. }
-        | Event::CopyCancelled { .. }
         | Event::ShipDue { .. }
         | Event::ScrubDue { .. }
         | Event::AsksOthers { .. }

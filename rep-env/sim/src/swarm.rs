@@ -115,7 +115,6 @@ impl Swarm {
         swarm.disk.clean(&mut Rng::split(seed, "cleaning"), election_timeout);
         swarm.load.transfers = load::transfers(&mut Rng::split(seed, "transfers"));
         swarm.load.copies = load::copies(&mut Rng::split(seed, "orders of copies"));
-        swarm.load.cancels = load::cancels(&mut Rng::split(seed, "orders taken back"));
         swarm.process.images_per_s = images(&mut Rng::split(seed, "images"), election_timeout);
         swarm.net.storms_per_s = storms(&mut Rng::split(seed, "storms"), election_timeout);
         swarm.process.crashes_per_step = crashes(&mut Rng::split(seed, "outputs"));
@@ -226,7 +225,7 @@ impl Swarm {
     }
 
     /// A group that lives for years, in `time`: members join, leave, move and are wiped, processes and machines fail now and then, masters
-    /// are handed over and copies ordered, some of which are taken back; most groups ship to a sink. Logs have small files and small bounds, so that they are cleaned all the time.
+    /// are handed over and copies ordered. Logs have small files and small bounds, so that they are cleaned all the time.
     pub fn churn(seed: u64, time: Duration) -> Self {
         let mut swarm = Swarm::healthy(seed, time);
         let rng = &mut Rng::split(seed, "churn");
@@ -241,11 +240,6 @@ impl Swarm {
         swarm.load.weak = 0.0;
         swarm.load.transfers = rng.pick(&[0.001, 0.005]);
         swarm.load.copies = rng.pick(&[0.0005, 0.002]);
-        swarm.load.cancels = 0.3;
-        let ships = &mut Rng::split(seed, "who ships for years");
-        if ships.chance(0.7) {
-            swarm.sinks = SinkSwarm::ships(ships, swarm.election_timeout);
-        }
         swarm
     }
 

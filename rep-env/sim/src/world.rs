@@ -246,7 +246,6 @@ impl World {
             Event::JoinAsked { to, question } => self.join_asked(to, question),
             Event::JoinTold { id, told, .. } => self.join_told(id, told),
             Event::PlaceStored { id, .. } => self.place_stored(id),
-            Event::CopyCancelled { id, .. } => self.cancel_copy(id),
             Event::ShipDue { id, .. } => self.ship_due(id),
             Event::ScrubDue { id, .. } => self.scrub_due(id),
             Event::AsksOthers { id } => self.asks_others(id),

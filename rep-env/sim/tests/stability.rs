@@ -1,7 +1,7 @@
 //! Groups that are well, and groups that lose their master: what they do, and how long it takes.
 
 use rep_sim::scenario::{Failover, run_churn, run_healthy, run_scene};
-use rep_sim::{Counts, Detail, Outcome};
+use rep_sim::{Detail, Outcome};
 use std::time::Duration;
 
 fn play(name: &str, seeds: u64) -> Vec<Outcome> {
@@ -30,15 +30,12 @@ fn a_loaded_group_that_is_well_elects_once() {
 /// `cargo xtask sim --scene churn --hours 1 --seeds 200` plays an hour to each.
 #[test]
 fn members_come_and_go_and_no_log_outgrows_its_bound() {
-    let mut all = Counts::default();
     for seed in 0..6 {
         let outcome = run_churn(seed, Duration::from_secs(600), Detail::Hash);
         let counts = outcome.unwrap_or_else(|why| panic!("{why}")).counts;
-        all.add(&counts);
         let moved = [counts.wipes, counts.restored, counts.changed, counts.cleanings];
         assert!(moved.iter().all(|count| *count > 0), "seed {seed} was no churn: {counts:?}");
     }
-    assert!(all.shipped > 0 && all.cancelled > 0, "nothing shipped or taken back: {all:?}");
 }
 
 #[test]

@@ -146,7 +146,6 @@ fn of_load(load: &LoadSwarm) -> Verdict {
     within("swarm.load.slow_turns", load.slow_turns, 0.0..=1.0)?;
     within("swarm.load.patience", load.patience, 0.0..=1_000.0)?;
     within("swarm.load.weak", load.weak, 0.0..=1.0)?;
-    within("swarm.load.cancels", load.cancels, 0.0..=1.0)?;
     within("swarm.load.lane", load.lane, Duration::ZERO..=A_WHILE)
 }
 

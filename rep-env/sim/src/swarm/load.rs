@@ -32,8 +32,6 @@ pub struct LoadSwarm {
     pub transfers: f64,
     /// Share of a client's moments at which an operator has a member fetch a copy from another one.
     pub copies: f64,
-    /// Share of these orders that are taken back a while later.
-    pub cancels: f64,
 }
 
 /// From a caller's thread to a node that is not busy.
@@ -53,7 +51,6 @@ impl Default for LoadSwarm {
             sessions: false,
             transfers: 0.0,
             copies: 0.0,
-            cancels: 0.0,
         }
     }
 }
@@ -66,11 +63,6 @@ pub(super) fn transfers(rng: &mut Rng) -> f64 {
 /// How often there is such an order; in most worlds never.
 pub(super) fn copies(rng: &mut Rng) -> f64 {
     rng.pick(&[0.0, 0.0, 0.0, 0.02])
-}
-
-/// How many of these orders are taken back; in half of the worlds none.
-pub(super) fn cancels(rng: &mut Rng) -> f64 {
-    rng.pick(&[0.0, 0.5])
 }
 
 impl LoadSwarm {
@@ -87,7 +79,6 @@ impl LoadSwarm {
             sessions: rng.chance(0.5),
             transfers: 0.0,
             copies: 0.0,
-            cancels: 0.0,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Operators: now and then somebody has a member fetch a copy of the state, whether it needs one or not.
 
-use crate::machine::Machine;
-use crate::world::{Event, World};
+use crate::world::World;
 
 impl World {
     /// Any member, of any other. A master refuses, and so does who fetches one already.
@@ -16,19 +15,6 @@ impl World {
         });
         let Some(number) = self.number_of(node, source) else { return };
         let taken = self.step(node, |node, now| node.restore_from(now, number).is_ok());
-        if taken == Some(true) {
-            self.counts.ordered += 1;
-            self.may_take_it_back(node);
-        }
-    }
-
-    /// The operator thinks better of it, at any moment of the copy, or when that is over.
-    fn may_take_it_back(&mut self, id: Machine) {
-        let (share, run) = (self.swarm.load.cancels, self.process(id).run);
-        let rng = &mut self.rngs.copies;
-        if share > 0.0 && rng.chance(share) {
-            let after = self.swarm.election_timeout.mul_f64(rng.log_uniform(0.001, 1.0));
-            self.schedule.push(self.now + after, Event::CopyCancelled { id, run });
-        }
+        self.counts.ordered += u64::from(taken == Some(true));
     }
 }

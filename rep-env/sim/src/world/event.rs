@@ -46,7 +46,6 @@ pub(crate) enum Event {
     JoinAsked { to: Machine, question: Question },
     JoinTold { id: Machine, run: u64, told: Told },
     PlaceStored { id: Machine, run: u64 },
-    CopyCancelled { id: Machine, run: u64 },
     ShipDue { id: Machine, run: u64 },
     ScrubDue { id: Machine, run: u64 },
     AsksOthers { id: Machine },
@@ -94,7 +93,6 @@ impl Event {
             | Event::SetAside { id, run }
             | Event::JoinTold { id, run, .. }
             | Event::PlaceStored { id, run }
-            | Event::CopyCancelled { id, run }
             | Event::ShipDue { id, run }
             | Event::ScrubDue { id, run }
             | Event::SendEntries { id, run, .. }

@@ -77,24 +77,6 @@ impl World {
         }
     }
 
-    /// An operator takes the order of a copy back: who says yes to that fetches it no more, and does not put it in place.
-    pub(crate) fn cancel_copy(&mut self, id: Machine) {
-        let fetch = self.taking_mut(id).map(|taking| taking.fetch);
-        let asked = self.step(id, |node, now| node.cancel_restore(now));
-        let Some(Ok(())) = asked else { return };
-        self.counts.cancelled += 1;
-        self.note(id, &[81], || format!("n{} is to fetch its copy no more", id.get()));
-        let live = self.process(id).live.as_ref();
-        let goes_on = live.is_some_and(|live| {
-            let taking = live.taking.as_ref().map(|taking| taking.fetch);
-            live.makes_way || (taking.is_some() && taking == fetch)
-        });
-        let checked = ensure(!goes_on, Invariant::RestoreAtomic, || {
-            format!("{id} says that it fetches its copy no more, and goes on with it")
-        });
-        self.check(checked);
-    }
-
     fn taking_mut(&mut self, id: Machine) -> Option<&mut Taking> {
         self.live_mut(id)?.taking.as_deref_mut()
     }
