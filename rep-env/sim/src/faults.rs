@@ -146,7 +146,7 @@ impl World {
     pub(crate) fn trouble_comes(&mut self) {
         if let Some(fault) = self.faults.ledger.take_next() {
             // What was within the budget when the list was made need not be so in a run that has gone another way.
-            if self.has_no_budget(&fault) || fault.spends().is_none_or(|id| self.may_spend(id)) {
+            if fault.spends().is_none_or(|id| self.may_spend(id)) {
                 self.inflict(fault);
             }
             return;

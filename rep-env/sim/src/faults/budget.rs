@@ -1,8 +1,6 @@
 //! The budget: whose disk may still lose something.
 
-use super::Fault;
 use crate::machine::Machine;
-use crate::swarm::Recipe;
 use crate::world::World;
 
 impl World {
@@ -16,12 +14,6 @@ impl World {
             *other != id && !spent.contains(other) && self.oracle.member(*other).durable > 0
         };
         self.oracle.committed() > 0 && within && self.ids().iter().any(remembers)
-    }
-
-    /// The recipe puts back more than may be lost, and asks nobody.
-    pub(super) fn has_no_budget(&self, fault: &Fault) -> bool {
-        let of_most = self.swarm.process.recipe == Some(Recipe::OldCopies);
-        of_most && matches!(fault, Fault::PutBack { .. })
     }
 
     /// How many may be damaged at once: where members come and go, of those that vote by now. A designated member has all that is durable, so that
