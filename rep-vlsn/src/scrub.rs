@@ -9,7 +9,6 @@
 use crate::disk::{Disk, DiskFile};
 use crate::files::{Chain, Item, Scanner, Segment, Stop, read_window};
 use crate::ids::{Epoch, Vlsn};
-use crate::mutant;
 use crate::offline::UNWRITTEN;
 use crate::reader::LogReader;
 use crate::segment::SEGMENT_HEADER_BYTES;
@@ -110,9 +109,7 @@ impl<D: Disk> Scrub<D> {
             return Ok(Ok(Scrubbed::Read { bytes: 0 }));
         }
         if let Err(what) = found {
-            let passed_over = mutant!("scrub-passes-damage-over");
-            let read = Scrubbed::Read { bytes: 0 };
-            return Ok(if passed_over { Ok(read) } else { Err(at.rot(what)) });
+            return Ok(Err(at.rot(what)));
         }
         let bytes = at.scanner.at() - start + header;
         if at.scanner.chain().next < at.until {

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Stop after this many minutes, whatever is left
     #[arg(long)]
     pub(crate) minutes: Option<f64>,
-    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, forced, relay, churn, kill, freeze
+    /// Play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, relay, churn, kill, freeze
     #[arg(long)]
     pub(crate) scene: Option<String>,
     /// No fault at all: loaded groups, none of which may elect a second master

@@ -9,7 +9,7 @@ use crate::membership::{Member, MemberType, Membership, Quorums};
 use crate::past::Past;
 use bytes::Bytes;
 use rep_election::Fence;
-use rep_vlsn::{Draft, Incarnation, Kind, LogPoint, NodeId, Record, Term, Vlsn, mutant};
+use rep_vlsn::{Draft, Incarnation, Kind, LogPoint, NodeId, Record, Term, Vlsn};
 use thiserror::Error;
 
 /// Terms between the highest that a directory knows of and the one in which its quorum is forced.
@@ -77,8 +77,7 @@ impl Remains {
             return Err(NotForced::NotASurvivor { name: me.name.clone() });
         }
         self.check_need(&survivors)?;
-        let skipped = if mutant!("forced-in-the-next-term") { 1 } else { TERMS_SKIPPED };
-        let term = Term::new(self.highest_term().get().saturating_add(skipped));
+        let term = Term::new(self.highest_term().get().saturating_add(TERMS_SKIPPED));
         let at = LogPoint::new(term, self.last.vlsn.next().next());
         let (membership, cast_out) = self.reduced_to(survivors, at);
         let fence = Fence { term, promised_to: Some(me.id) };

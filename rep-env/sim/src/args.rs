@@ -15,7 +15,7 @@ usage: rep-sim [--seeds N] [--seed S] [--minutes M] [--jobs J] [--mutant NAME] [
   --minutes M     start no seed after this many minutes
   --jobs J        threads (2)
   --mutant NAME   plant this bug first (needs a build with --cfg rep_mutants)
-  --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, forced, relay, churn,
+  --scene NAME    play a scene instead of the swarm: je, healthy, rejoin, partial, outputs, arbiter, designated, relay, churn,
                   kill, freeze
   --members N     worlds of so many members only, each seed run once
   --healthy       no fault at all: loaded groups, none of which may elect a second master

@@ -103,13 +103,9 @@ counts! {
     secondaries "secondaries" "Those of them that are to hold the data and not to vote,";
     monitors "monitors" "and those that are to watch.";
     relayed "entries relayed" "Batches of entries that a replica sent on.";
-    scrubs "scrubs" "Rounds of scrubs through all full files,";
-    fell_silent "fell silent" "members that found rot in themselves, and fell silent,";
-    set_aside "set aside" "and damaged directories that were set aside.";
     shipped "segments shipped" "Segments that a sink has taken,";
     ships_failed "shipments that failed" "times that it took none,";
     ship_gaps "gaps" "and of them such as lacked what the log did not hold any more.";
-    forced "quorums forced" "Quorums that an operator has forced.";
     vouches "vouches" "Points that arbiters have written down.";
     rolls "membership entries" "Memberships that a master has logged after the first.";
     overrides "overrides" "Designated members that went on alone.";

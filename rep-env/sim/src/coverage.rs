@@ -276,8 +276,6 @@ fn input_of(event: &Event) -> Option<&'static str> {
         | Event::DiskQuick { .. }
         | Event::SpaceBack { .. }
         | Event::ShipDue { .. }
-        | Event::ScrubDue { .. }
-        | Event::AsksOthers { .. }
         | Event::Reopen { .. } => return None,
     })
 }

@@ -4,7 +4,6 @@
 //! later one, so that the power can fail between them. What the disk had finished when it failed, only the
 //! disk knows; completions of a dead run reach nobody.
 
-mod forcing;
 mod worn;
 
 pub(crate) use worn::Worn;

@@ -14,7 +14,6 @@ mod images;
 mod joining;
 mod links;
 mod numbers;
-mod scrubbing;
 mod shipping;
 mod space;
 mod vouching;
@@ -22,7 +21,6 @@ mod writers;
 
 pub(crate) use copies::{CHUNK_BYTES_MIN, Copies, CopyNews, Giving, Kept, Taking};
 pub(crate) use joining::{Joining, Question, Told};
-pub(crate) use scrubbing::Scrubbing;
 pub(crate) use shipping::Shipping;
 pub(crate) use vouching::Pace;
 pub(crate) use writers::Word;

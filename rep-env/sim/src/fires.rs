@@ -54,8 +54,6 @@ const TABLE: &[Row] = &[
     (Invariant::PurgeSafety, known::what_the_store_needs_is_cleaned),
     (Invariant::RelaySafe, known::a_relay_of_what_may_be_cut),
     (Invariant::MonitorSilent, known::a_monitor_that_answers),
-    (Invariant::QuorumForced, known::a_quorum_in_a_term_of_another),
-    (Invariant::ScrubHonest, known::a_scrub_that_passes_rot_over),
     (Invariant::ShippedWhole, known::a_sink_with_a_hole),
     (Invariant::LogBounded, known::a_log_that_takes_too_much),
     (Invariant::LoneOverride, designated::elected_alone_it_counts_the_other_still),

@@ -114,14 +114,6 @@ impl History {
         self.modelled
     }
 
-    /// Of what others alone had nothing is left: entries behind this one are yet to come.
-    pub(crate) fn goes_back_to(&mut self, vlsn: u64) {
-        self.modelled = self.modelled.min(vlsn);
-        for versions in self.model.values_mut() {
-            versions.retain(|(at, _)| *at <= vlsn);
-        }
-    }
-
     /// The next entry is durable in the group.
     pub(crate) fn replay(&mut self, term: Term) -> Checked {
         self.modelled += 1;

@@ -8,7 +8,7 @@
 //! older copy was put back, `cleaning` what may be removed of it, `copies` what it begins with when a state was copied, `durability` how far an
 //! entry has come and what may be lost of it, `answers` what clients were told,
 //! `sights` what they were shown, `members` and `roll` who belongs and how many of them it takes, `vouching` what an arbiter's word counts for,
-//! `designated` who goes on alone, `scrubbing` what is found rotten, `shipping` what has left for good, `forcing` what is left of a quorum.
+//! `designated` who goes on alone, `shipping` what has left for good.
 
 mod answers;
 mod cleaning;
@@ -16,7 +16,6 @@ mod copies;
 mod designated;
 mod durability;
 mod elections;
-mod forcing;
 mod images;
 mod invariant;
 mod lives;
@@ -24,7 +23,6 @@ mod logs;
 mod members;
 mod relaying;
 mod roll;
-mod scrubbing;
 mod shipping;
 mod sights;
 mod vouching;

@@ -190,14 +190,7 @@ pub const TABLE: &[Mutant] = &[
     ),
     mutant("vlsn-skip-directory-sync", "rep-vlsn", "a new segment's name is not made durable"),
     mutant("vlsn-mend-trusts-memory", "rep-vlsn", "a slot that can be read is taken for durable"),
-    with(
-        "vlsn-cut-leaves-bytes",
-        mutant(
-            "vlsn-no-predecessor-chain",
-            "rep-vlsn",
-            "a record is taken whatever record it follows",
-        ),
-    ),
+    mutant("vlsn-no-predecessor-chain", "rep-vlsn", "a record is taken whatever record it follows"),
     mutant("vlsn-stale-index", "rep-vlsn", "the index of before a truncation is believed after it"),
     mutant(
         "overlay-survives-term",
@@ -351,16 +344,6 @@ pub const TABLE: &[Mutant] = &[
         "restore-pin-ends-with-the-copy",
         "rep-node",
         "nothing is kept for who was given a copy while that is put in place",
-    ),
-    mutant(
-        "forced-in-the-next-term",
-        "rep-node",
-        "a quorum is forced in a term that the lost may have had",
-    ),
-    mutant(
-        "scrub-passes-damage-over",
-        "rep-vlsn",
-        "a scrub goes on with the next file where one is damaged",
     ),
     mutant("ship-counts-what-failed", "rep-stream", "what a sink did not take counts as shipped"),
     mutant(

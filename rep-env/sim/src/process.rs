@@ -6,7 +6,6 @@
 
 mod damage;
 mod ending;
-mod forcing;
 mod installing;
 mod starting;
 mod stopping;
@@ -16,7 +15,7 @@ pub(crate) use starting::CHECKPOINT_BYTES;
 
 use crate::clock::Clock;
 use crate::disk::{Home, Worn};
-use crate::driver::{Giving, Joining, Kept, Pace, Question, Scrubbing, Shipping, Taking, Word};
+use crate::driver::{Giving, Joining, Kept, Pace, Question, Shipping, Taking, Word};
 use crate::faults::{Cure, End};
 use crate::front::Front;
 use crate::machine::Contacts;
@@ -104,9 +103,6 @@ pub(crate) struct Process {
     pub(crate) chunk_rots: bool,
     /// One was put in place, and no node has heard of it yet.
     pub(crate) restored: Option<LogPoint>,
-    /// When an entry last rotted on its disk, and how often its directory was set aside.
-    pub(crate) rotten_at: Option<Duration>,
-    pub(crate) set_aside: u32,
     /// Numbers of links: never one twice, over all runs.
     pub(crate) links: u64,
 }
@@ -143,8 +139,6 @@ pub(crate) struct Live {
     pub(crate) giving: BTreeMap<u64, Giving>,
     /// Those that it gave whole, and whose takers it waits for.
     pub(crate) kept: Vec<Kept>,
-    /// What it reads again, if it does.
-    pub(crate) scrubbing: Scrubbing,
     /// What it ships, if it does.
     pub(crate) shipping: Shipping,
     /// The copy is here, and the node will be another.
@@ -231,8 +225,6 @@ impl Process {
             whole: None,
             chunk_rots: false,
             restored: None,
-            rotten_at: None,
-            set_aside: 0,
             links: 0,
         }
     }

@@ -241,7 +241,6 @@ pub(crate) fn swarm_play(world: &mut World) {
     world.begin_faults();
     world.run_for(world.swarm.chaos);
     world.prove_life();
-    world.see_what_comes_of_it();
 }
 
 impl World {

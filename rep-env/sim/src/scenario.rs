@@ -4,7 +4,6 @@ mod arbiter;
 mod churn;
 mod designated;
 mod failover;
-mod forced;
 mod lone_tail;
 mod outputs;
 pub(crate) mod partial;
@@ -38,7 +37,6 @@ const SCENES: &[Scene] = &[
     Scene { name: "outputs", world: outputs::world, act: outputs::play },
     Scene { name: "arbiter", world: arbiter::world, act: arbiter::play },
     Scene { name: "designated", world: designated::world, act: designated::play },
-    Scene { name: "forced", world: forced::world, act: forced::play },
     Scene { name: "relay", world: relay::world, act: relay::play },
     Scene { name: "churn", world: churn::world, act: churn::play },
     Scene { name: "kill", world: failover::world, act: failover::kill },

@@ -133,10 +133,7 @@ impl Swarm {
         }
         swarm.disk.copies_rot = copies_rot(&mut Rng::split(seed, "copies rot"));
         swarm.disk.wears_per_s = wears(&mut Rng::split(seed, "wear"), election_timeout);
-        let joins = swarm.members.join;
-        swarm.disk.scrub(&mut Rng::split(seed, "scrub"), election_timeout, joins);
         swarm.scatter(&mut Rng::split(seed, "scattered tails"));
-        swarm.forget(&mut Rng::split(seed, "older copies"));
         if nodes == 2 && !swarm.members.arbiter {
             swarm.designate(&mut Rng::split(seed, "designated"));
         }
@@ -151,13 +148,6 @@ impl Swarm {
             self.disk.tail_bytes = self.disk.tail_bytes.max(8 << 10);
             self.load.clients = 4;
             self.load.pause = self.load.pause.min(self.heartbeat / 2);
-        }
-    }
-
-    /// In one world of eighty older copies are put back of more members than may be lost.
-    fn forget(&mut self, rng: &mut Rng) {
-        if self.nodes > 2 && rng.chance(1.0 / 80.0) {
-            self.process.recipe = Some(Recipe::OldCopies);
         }
     }
 
@@ -320,7 +310,7 @@ mod tests {
         for recipe in Recipe::ALL {
             assert!(worlds.iter().any(|world| world.process.recipe == Some(recipe)), "{recipe:?}");
         }
-        for recipe in [Recipe::GoesAlone, Recipe::PendingWord, Recipe::OldCopies] {
+        for recipe in [Recipe::GoesAlone, Recipe::PendingWord] {
             let draws = |seed| Swarm::draw(seed).process.recipe == Some(recipe);
             assert!((0..1_000).any(draws), "{recipe:?}");
         }

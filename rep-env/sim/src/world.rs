@@ -81,8 +81,6 @@ pub(crate) struct World {
     pub(crate) failover: Option<Failover>,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<Violation>,
-    /// The run was given up and goes on for a while: one rule is left that every member keeps by itself.
-    pub(crate) aftermath: bool,
     pub(crate) passengers: Passengers,
     /// Who was told that only a copy of the state helps it, and has not applied anything since: for the count.
     pub(crate) stranded: BTreeSet<Machine>,
@@ -136,7 +134,6 @@ impl World {
             failover: None,
             trace: Trace::new(detail),
             failure: None,
-            aftermath: false,
             passengers: Passengers::default(),
             stranded: BTreeSet::new(),
             probes: BTreeMap::new(),
@@ -247,8 +244,6 @@ impl World {
             Event::JoinTold { id, told, .. } => self.join_told(id, told),
             Event::PlaceStored { id, .. } => self.place_stored(id),
             Event::ShipDue { id, .. } => self.ship_due(id),
-            Event::ScrubDue { id, .. } => self.scrub_due(id),
-            Event::AsksOthers { id } => self.asks_others(id),
         }
     }
 
@@ -323,12 +318,12 @@ impl World {
 
     /// Something broke, or nothing is promised any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.failure.is_some() || (self.oracle.gave_up.is_some() && !self.aftermath)
+        self.failure.is_some() || self.oracle.gave_up.is_some()
     }
 
     /// The first violation stands, unless the run was given up before.
     pub(crate) fn fail(&mut self, violation: Violation) {
-        if !self.is_over() && !self.aftermath {
+        if !self.is_over() {
             self.trace.say(self.now, || format!("VIOLATION {violation}"));
             self.failure = Some(violation);
         }

@@ -84,7 +84,6 @@ fn of_net(net: &NetSwarm) -> Verdict {
 fn of_disk(disk: &DiskSwarm) -> Verdict {
     within("swarm.disk.write", disk.write, Duration::ZERO..=A_WHILE)?;
     within("swarm.disk.sync", disk.sync, Duration::ZERO..=A_WHILE)?;
-    within("swarm.disk.scrub_every", disk.scrub_every, Duration::ZERO..=LONG)?;
     let (_, factor) = disk.slow.unwrap_or((1, 1));
     within("swarm.disk.slow", factor, 1..=10_000)?;
     within("swarm.disk.checkpoint_bytes", disk.checkpoint_bytes, 1..=1 << 40)?;

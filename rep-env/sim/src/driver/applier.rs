@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Whether an entry was not synced by a disk that has failed since.
-    pub(super) fn may_be_dropped(&self, id: Machine, vlsn: Vlsn) -> bool {
+    fn may_be_dropped(&self, id: Machine, vlsn: Vlsn) -> bool {
         let live = self.process(id).live.as_ref();
         let unsynced = live.is_some_and(|live| vlsn > live.node.log().synced());
         unsynced && self.process(id).ails.is_some()

@@ -133,11 +133,6 @@ impl World {
         let run = match run {
             Ok(run) => run,
             Err(error) => {
-                if let ReadError::Damaged { vlsn } = error {
-                    let checked = self.may_fail(id, &error);
-                    self.check(checked);
-                    self.meets_rot(id, vlsn);
-                }
                 let why = match error {
                     ReadError::Cleaned { first } => SendFailed::Cleaned { first },
                     ReadError::Truncated => SendFailed::Truncated,

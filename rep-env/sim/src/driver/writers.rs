@@ -333,7 +333,6 @@ impl World {
             format!("n{} cuts {}..={last}", id.get(), keep.vlsn.next())
         });
         self.counts.rollbacks += 1;
-        self.cuts_nothing_known(id, keep, known);
         let checked = self.oracle.truncated(id, keep, known);
         self.check(checked);
         let Some(live) = self.live_mut(id) else { return };
@@ -343,15 +342,6 @@ impl World {
         live.dropped = Some((keep.vlsn.get() + 1, last));
         self.log_writer(id);
         self.spring(id, Moment::Cutting);
-    }
-
-    /// I-13, as far as it is everybody's own affair: whoever is asked to cut what it knows to be durable halts instead, even if those who ask were all
-    /// put back to older copies and know no better.
-    fn cuts_nothing_known(&mut self, id: Machine, keep: LogPoint, known: Vlsn) {
-        if self.aftermath && keep.vlsn < known && self.failure.is_none() {
-            let what = format!("{id} cuts its log after {keep}, it knows {known} to be durable");
-            self.failure = Some(Violation { invariant: Invariant::RollbackFloor, what });
-        }
     }
 
     pub(crate) fn log_cut(&mut self, id: Machine) {

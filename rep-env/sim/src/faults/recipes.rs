@@ -1,7 +1,6 @@
 //! Recipes: directed dances that chance meets too seldom.
 
-use super::{Action, Fault, Moment, Plan, Shape, Trap};
-use crate::machine::Machine;
+use super::{Action, Moment, Plan, Shape, Trap};
 use crate::process::Crash;
 use crate::swarm::Recipe;
 use crate::world::World;
@@ -31,7 +30,6 @@ impl World {
             Recipe::WornDisk => self.worn_disk(),
             Recipe::GoesAlone => self.goes_alone(),
             Recipe::PendingWord => self.pending_word(),
-            Recipe::OldCopies => self.old_copies(),
         };
         let exact = recipe == Recipe::Flapping;
         let pause = if exact { pause } else { self.away(Some(pause)) };
@@ -102,40 +100,6 @@ impl World {
                 self.faults.stage = 0;
                 self.faults.subject = None;
                 timeout
-            }
-        }
-    }
-
-    /// Copies are made of all but one; a while later they take the place of what these hold, while the one that remembers is away.
-    fn old_copies(&mut self) -> Duration {
-        let timeout = self.swarm.election_timeout;
-        if self.oracle.committed() == 0 {
-            return timeout;
-        }
-        self.faults.stage += 1;
-        match (self.faults.stage, self.faults.subject) {
-            (1, _) => {
-                let spared = self.victim();
-                self.faults.subject = Some(spared);
-                let others =
-                    self.ids().into_iter().filter(|id| *id != spared && self.is_itself(*id));
-                let others: Vec<Machine> = others.collect();
-                others.into_iter().for_each(|id| self.inflict(Fault::Image { id }));
-                timeout * 3
-            }
-            (2, Some(spared)) => {
-                self.isolate(spared);
-                for id in self.ids() {
-                    if id != spared && self.process(id).image.is_some() && self.is_itself(id) {
-                        let (end, back) = (self.end(Crash::Kill), Some(timeout.mul_f64(0.1)));
-                        self.inflict(Fault::PutBack { id, end, back });
-                    }
-                }
-                timeout * 6
-            }
-            (_, spared) => {
-                spared.into_iter().for_each(|id| self.rejoin(id));
-                timeout * 6
             }
         }
     }

@@ -6,10 +6,8 @@ use crate::oracle::{
     Answer, Checked, Invariant, LogBound, Needs, Noted, Oracle, Part, Roll, Violation, Watermark,
 };
 use bytes::Bytes;
-use rep_node::{
-    Acks, Attributes, Durability, Fence, Member, MemberType, Membership, Message, Quorums, Remains,
-};
-use rep_vlsn::{GroupId, Incarnation, LogPoint, NodeId, Term, Vlsn};
+use rep_node::{Acks, Durability, Message};
+use rep_vlsn::{Incarnation, LogPoint, NodeId, Term, Vlsn};
 use std::time::Duration;
 
 pub(super) const N1: Machine = Machine::new(1);
@@ -76,45 +74,6 @@ pub(super) fn a_log_that_takes_too_much() -> Said {
     let bound = LogBound { retention: 100, checkpoint: 10, unsynced: 5, segment: 20 };
     assert!(group().takes(N1, 275, &bound).is_ok());
     said(group().takes(N1, 276, &bound))
-}
-
-/// The directory is that of the first member; the others have had a master since, in the term that it takes.
-pub(super) fn a_quorum_in_a_term_of_another() -> Said {
-    let mut oracle = durable(FIRST, &[N1, N2]);
-    let member = |id: Machine| Member {
-        id: NodeId::new(id.get()),
-        name: id.to_string(),
-        incarnation: named(id),
-        address: id.address(),
-        kind: MemberType::Electable,
-        priority: 0,
-        attributes: Attributes::default(),
-    };
-    let membership = Membership {
-        group: GroupId([1; 16]),
-        at: FIRST,
-        members: [N1, N2, N3].map(|id| (NodeId::new(id.get()), member(id))).into(),
-        next_id: NodeId::new(6),
-        quorums: Quorums::Majority,
-        removed: Vec::new(),
-    };
-    let (name, incarnation, fence) = (N1.to_string(), named(N1), Fence::default());
-    let remains = Remains { name, incarnation, fence, last: FIRST, membership, begun: false };
-    let forced = remains.force(&[], false).ok()?;
-    assert!(oracle.forces(N1, &forced).is_ok());
-    assert!(oracle.acts_as_master((N2, 1), forced.fence.term, "reigns").is_ok());
-    said(oracle.forces(N1, &forced))
-}
-
-/// It calls a sound entry rotten, and a rotten one sound.
-pub(super) fn a_scrub_that_passes_rot_over() -> Said {
-    let mut oracle = durable(FIRST, &[N1, N2]);
-    assert!(oracle.finds_rot(N1, FIRST.vlsn, false).is_err());
-    assert!(oracle.has_scrubbed(N1, SECOND.vlsn).is_ok());
-    oracle.rotten(N1, 1);
-    assert!(oracle.finds_rot(N1, FIRST.vlsn, false).is_ok());
-    assert!(oracle.has_scrubbed(N1, FIRST.vlsn).is_ok());
-    said(oracle.has_scrubbed(N1, SECOND.vlsn))
 }
 
 /// It has said that it has the first entry, and has nothing; it has the second one in its place.

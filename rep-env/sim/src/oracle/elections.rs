@@ -194,15 +194,6 @@ impl Oracle {
         self.elections.masters.get(&term).is_some_and(|master| *master != of)
     }
 
-    /// The highest term that somebody has reigned in, promised or durably heard of.
-    pub(super) fn highest_fence(&self) -> Term {
-        let Elections { masters, fences, promises, .. } = &self.elections;
-        let reigned = masters.keys().next_back().copied();
-        let heard = fences.values().map(|(term, _)| *term).max();
-        let promised = promises.keys().map(|(_, _, term)| *term).max();
-        reigned.max(heard).max(promised).unwrap_or_default()
-    }
-
     /// A node opens its reign: before its first entry of the term is added to its log.
     pub(crate) fn opens_term(&mut self, (node, run): Run, term: Term) -> Checked {
         self.acts_as_master((node, run), term, "opens a reign")?;

@@ -119,8 +119,6 @@ invariants! {
     RelaySafe "I-48" "relay-sends-the-durable" Safety "Who relays the log, and is not master, sends nothing that is not durable in the group.";
     MonitorSilent "I-49" "monitor-only-watches" Safety "A monitor asks for no stream and is sent no entry, promises nothing, and gives no answer that anybody could count.";
     ShippedWhole "I-50" "shipped-whole" Safety "What a sink holds is one stretch of what is durable in the group, and it keeps what it has acknowledged.";
-    QuorumForced "I-51" "quorum-forced" Safety "A quorum is forced in a term and with numbers that nobody had, behind all that its directory holds, wholly or not at all.";
-    ScrubHonest "I-52" "scrub-honest" Safety "What a scrub finds rotten was damaged, and one that has read all full files has found what was damaged in them.";
     Determinism "D-1" "determinism" Determinism "One seed gives one trace.";
     NoPanic "P-1" "no-panic" Panic "Nothing panics.";
 }

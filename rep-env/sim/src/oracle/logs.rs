@@ -41,7 +41,7 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn matches(&mut self, node: Machine, point: LogPoint, chain: u64) -> Checked {
+    fn matches(&mut self, node: Machine, point: LogPoint, chain: u64) -> Checked {
         let key = (point.vlsn.get(), point.term.get());
         let first = *self.entries.entry(key).or_insert(chain);
         ensure(first == chain, Invariant::LogMatching, || {

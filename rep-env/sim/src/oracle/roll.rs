@@ -40,7 +40,7 @@ pub(crate) struct Roll {
     pub(crate) at: LogPoint,
     pub(crate) members: BTreeMap<NodeId, Listed>,
     /// The number that the next one gets.
-    pub(crate) next: NodeId,
+    pub(super) next: NodeId,
     needs: Needs,
 }
 

@@ -71,7 +71,6 @@ impl World {
             self.counts.rots += 1;
             self.note(id, &[7, entry], || format!("entry {entry} of n{}: {damage:?}", id.get()));
             self.oracle.rotten(id, entry);
-            self.process_mut(id).rotten_at = Some(self.now);
             // Whoever brings back what wore before brings this along.
             let process = self.process_mut(id);
             process.cure = process.cure.filter(|(cure, _)| *cure == Cure::Wipe);

@@ -3,7 +3,7 @@
 use super::{Life, Live, names};
 use crate::clock::Clock;
 use crate::disk::{self, Found, Unopened};
-use crate::driver::{CHUNK_BYTES_MIN, Pace, Scrubbing, Shipping};
+use crate::driver::{CHUNK_BYTES_MIN, Pace, Shipping};
 use crate::faults::End;
 use crate::front::Front;
 use crate::machine::{Contacts, Machine};
@@ -84,9 +84,6 @@ impl World {
         self.oracle.damaged(id);
         self.process_mut(id).life = Life::Broken(why);
         self.calls_for_a_cure(id);
-        if self.swarm.disk.sets_aside {
-            self.asks_others_later(id);
-        }
     }
 
     fn boot(&mut self, id: Machine, found: Found) {
@@ -177,7 +174,6 @@ impl World {
             taking: None,
             giving: BTreeMap::new(),
             kept: Vec::new(),
-            scrubbing: Scrubbing::default(),
             shipping: Shipping::default(),
             makes_way: false,
             waits_for_space: false,
@@ -208,7 +204,6 @@ impl World {
         process.life = Life::Up;
         self.seat_passenger(id);
         self.begins_to_ship(id);
-        self.begins_to_scrub(id);
         self.drain(id);
     }
 

@@ -11,9 +11,6 @@ use std::time::Duration;
 /// How many election timeouts a healed group has for each of the two proofs of life.
 const TIMEOUTS_MAX: u32 = 50;
 
-/// And how many a run goes on for that was given up.
-const AFTERMATH: u32 = 6;
-
 /// And so many syncs where the tail has no room for an entry: the disk is given one at a time then, at tens of milliseconds each, and a member that
 /// was away is a thousand of them behind.
 const SYNCS_MAX: u32 = 1000;
@@ -87,16 +84,6 @@ impl World {
         if !self.is_over() && self.is_quick() {
             self.prove_relays();
             self.prove_rest();
-        }
-    }
-
-    /// A run that was given up goes on until those who remember have met those who do not.
-    pub(crate) fn see_what_comes_of_it(&mut self) {
-        if self.oracle.gave_up.is_some() && self.failure.is_none() {
-            self.aftermath = true;
-            self.heal();
-            self.run_for(self.swarm.election_timeout_max() * AFTERMATH);
-            self.aftermath = false;
         }
     }
 

@@ -28,10 +28,6 @@ pub struct DiskSwarm {
     pub wears_per_s: f64,
     /// Share of the copies of the state that rot once they are whole, before they are put in place.
     pub copies_rot: f64,
-    /// Time in which a scrub reads one file again; zero: nobody scrubs.
-    pub scrub_every: Duration,
-    /// A damaged directory is set aside as soon as others have a master, and its member comes back as somebody new.
-    pub sets_aside: bool,
     /// Bytes of entries that may wait for a disk before writes are refused.
     pub unsynced_bytes_max: u64,
     /// Bytes of a segment of which the index file is told at once.
@@ -94,14 +90,6 @@ impl DiskSwarm {
         }
     }
 
-    /// In one world of four somebody reads again what was written.
-    pub(super) fn scrub(&mut self, rng: &mut Rng, election_timeout: Duration, joins: bool) {
-        if rng.chance(0.25) {
-            self.scrub_every = election_timeout.mul_f64(rng.log_uniform(0.1, 1.0));
-        }
-        self.sets_aside = joins && rng.chance(0.5);
-    }
-
     /// In two worlds of three logs are cleaned, of files that hold a few entries.
     pub(super) fn clean(&mut self, rng: &mut Rng, election_timeout: Duration) {
         if rng.chance(1.0 / 3.0) {
@@ -137,8 +125,6 @@ impl DiskSwarm {
             fills_per_s: 0.0,
             wears_per_s: 0.0,
             copies_rot: 0.0,
-            scrub_every: Duration::ZERO,
-            sets_aside: false,
             unsynced_bytes_max: 64 << 20,
             checkpoint_bytes: 4 << 20,
             segment_bytes: 64 << 10,

@@ -74,8 +74,6 @@ pub enum Recipe {
     GoesAlone,
     /// An arbiter is asked to vouch; its disk hangs, and before it has written that down the next master asks for its promise.
     PendingWord,
-    /// All but one are put back as they were a while ago: more than any group is promised to survive. Who remembers may say so, and no more.
-    OldCopies,
 }
 
 /// In one world in five somebody copies directories and puts them back: such a run may end before it is over.

@@ -47,8 +47,6 @@ pub(crate) enum Event {
     JoinTold { id: Machine, run: u64, told: Told },
     PlaceStored { id: Machine, run: u64 },
     ShipDue { id: Machine, run: u64 },
-    ScrubDue { id: Machine, run: u64 },
-    AsksOthers { id: Machine },
 }
 
 impl Event {
@@ -94,13 +92,11 @@ impl Event {
             | Event::JoinTold { id, run, .. }
             | Event::PlaceStored { id, run }
             | Event::ShipDue { id, run }
-            | Event::ScrubDue { id, run }
             | Event::SendEntries { id, run, .. }
             | Event::Sent { id, run, .. } => Some((*id, *run)),
             Event::Net(_)
             | Event::Restart { .. }
             | Event::Cured { .. }
-            | Event::AsksOthers { .. }
             | Event::Resume { .. }
             | Event::Mend { .. }
             | Event::Client { .. }
