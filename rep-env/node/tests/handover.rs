@@ -5,7 +5,7 @@ mod harness;
 
 use harness::Group;
 use rep_node::{
-    HaltReason, Link, Message, NodeState, NotShutDown, NotTransferred, Outcome, Service,
+    Event, HaltReason, Link, Message, NodeState, NotShutDown, NotTransferred, Outcome, Service,
 };
 use rep_vlsn::NodeId;
 use std::time::Duration;
@@ -103,6 +103,27 @@ fn a_target_that_hangs_while_the_term_is_solicited_costs_no_more_than_a_lost_ele
     let master = group.master().unwrap();
     let write = group.propose(master, "y");
     group.run_until("committed", |group| group.outcome(master, write).is_some());
+}
+
+/// Whoever is told that its master is master again may write there at once.
+#[test]
+fn a_transfer_that_ends_with_its_master_ends_when_the_term_has_begun() {
+    let (mut group, master, others) = in_sync(&["n1", "n2", "n3"]);
+    let term = group.node(master).term();
+    group.frozen.insert(others[0]);
+    let request = group.transfer(master, &[others[0]], false);
+    for id in [master, others[1]] {
+        group.machines.get_mut(&id).unwrap().hold_log = true;
+    }
+    group.run_until("it is crowned again", |group| {
+        let later = |event: &Event| matches!(event, Event::Crowned { term: it } if *it > term);
+        group.machines[&master].events.iter().any(later)
+    });
+    assert_eq!(group.transferred.get(&request), None);
+    group.release_disks();
+    group.run_until("it ends", |group| group.transferred.contains_key(&request));
+    assert_eq!(group.transferred[&request], Err(NotTransferred::OtherMaster { master }));
+    assert_eq!(group.node(master).state(), NodeState::Master);
 }
 
 #[test]

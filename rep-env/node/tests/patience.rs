@@ -5,11 +5,7 @@
 mod harness;
 
 use harness::Group;
-use rep_node::rep_stream::Handshake;
-use rep_node::{
-    Connection, Event, Link, Message, NodeState, Outcome, PersistFailed, ReplicaMessage, Service,
-    Shown,
-};
+use rep_node::{Connection, Event, Link, NodeState, Outcome, PersistFailed, Service, Shown};
 use rep_vlsn::{Incarnation, NodeId};
 use std::time::Duration;
 
@@ -154,21 +150,8 @@ fn a_link_carries_one_stream() {
     let replica = others[0];
     // Its dialler did not say which number its streams have.
     let link = Link { peer: replica, service: Service::Feeder, epoch: 1 << 40 };
-    let (log, term) = (group.node(replica).log().clone(), group.node(master).term());
-    let handshake = |group: &Group, epoch| Handshake {
-        connection: Connection { term, epoch },
-        group: group.node(replica).group(),
-        node: replica,
-        incarnation: group.machines[&replica].incarnation,
-        first: log.first(),
-        last: log.last(),
-        synced: log.synced(),
-        dvlsn: log.synced(),
-        history: log.history().clone(),
-        attributes: Vec::new(),
-    };
-    let [first, second] =
-        [1, 2].map(|epoch| Message::ToFeeder(ReplicaMessage::Handshake(handshake(&group, epoch))));
+    let term = group.node(master).term();
+    let [first, second] = [1, 2].map(|epoch| group.handshake(replica, Connection { term, epoch }));
     let shown = Shown::new(group.machines[&replica].incarnation, group.machines[&replica].run);
     group.act(master, |node, now| {
         node.handle_link_up(now, link, shown, false);

@@ -169,9 +169,7 @@ impl Context {
         let hello = self.hello_for(peer, service_name(service)).speaking(versions_of(service));
         match service {
             Service::Peer => hello,
-            Service::Feeder => {
-                hello.greeting([self.run.0.to_le_bytes(), epoch.to_le_bytes()].concat())
-            }
+            Service::Feeder => hello.greeting(greeting(&[self.run.0, epoch])),
         }
     }
 
@@ -179,7 +177,7 @@ impl Context {
         Hello::new(&*self.shared.group_name, service)
             .from_node(&*self.shared.name, self.incarnation.0)
             .to_node(self.shared.directory.name_of(peer))
-            .greeting(self.run.0.to_le_bytes().to_vec())
+            .greeting(greeting(&[self.run.0]))
     }
 
     fn dial_failed(&self, peer: NodeId, service: Service, why: DialFailure) {
@@ -287,16 +285,21 @@ fn not_member(hello: &Hello) -> RefuseReason {
 /// Who calls: the directory that its Hello names, the run of its process, and its number for the channel, as far as it says so.
 fn shown_in(hello: &Hello, channel: &dyn Channel) -> Shown {
     let incarnation = Incarnation(channel.peer().incarnation);
-    let told = |(words, rest): (&[[u8; 8]], &[u8])| {
-        rest.is_empty().then(|| words.iter().map(|word| u64::from_le_bytes(*word)).collect())
-    };
-    let told: Option<Vec<u64>> = told(hello.greeting.as_chunks::<8>());
-    let shown = match told.as_deref() {
-        Some([run]) => Shown::new(incarnation, RunId(*run)),
-        Some([run, number]) => Shown::new(incarnation, RunId(*run)).numbered(*number),
-        Some(_) | None => Shown::from(incarnation),
-    };
-    shown.speaking(channel.peer().version)
+    greeted(incarnation, &hello.greeting).speaking(channel.peer().version)
+}
+
+/// What a dialler says of itself: its run and, where a stream is to come, its number for the channel.
+fn greeting(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn greeted(incarnation: Incarnation, greeting: &[u8]) -> Shown {
+    let shown = |run: &[u8; 8]| Shown::new(incarnation, RunId(u64::from_le_bytes(*run)));
+    match greeting.as_chunks::<8>() {
+        ([run], []) => shown(run),
+        ([run, number], []) => shown(run).numbered(u64::from_le_bytes(*number)),
+        _ => Shown::from(incarnation),
+    }
 }
 
 fn failure_of(error: &DialError) -> DialFailure {
@@ -452,6 +455,23 @@ impl ServiceHandler for PeerService {
                 self.context.attach(channel, link, shown, false);
             }
             Err(_) => channel.close(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dialler_says_of_itself_is_understood() {
+        let incarnation = Incarnation([7; 16]);
+        let run = Shown::new(incarnation, RunId(1 << 40));
+        assert_eq!(greeted(incarnation, &greeting(&[1 << 40])), run);
+        assert_eq!(greeted(incarnation, &greeting(&[1 << 40, 3])), run.numbered(3));
+        // Whoever says neither is taken all the same, and not told apart.
+        for strange in [&[][..], &[1; 7], &[1; 9], &[1; 24]] {
+            assert_eq!(greeted(incarnation, strange), Shown::from(incarnation));
         }
     }
 }

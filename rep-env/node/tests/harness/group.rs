@@ -3,11 +3,12 @@
 //! to the next deadline. No threads, no sleeping.
 
 use bytes::{Bytes, BytesMut};
+use rep_node::rep_stream::Handshake;
 use rep_node::{
-    Changed, DialFailure, Durability, Event, FeedFrom, Fence, FetchId, HaltReason, Link, Message,
-    Node, NodeConfig, NodeState, NotShutDown, NotTransferred, Outcome, Output, PEER_VERSION,
-    Persisted, Proposal, ReadKind, Recovered, Request, Retention, RunId, Seed, Service, Shown,
-    Transfer, number_members,
+    Changed, Connection, DialFailure, Durability, Event, FeedFrom, Fence, FetchId, HaltReason,
+    Link, Message, Node, NodeConfig, NodeState, NotShutDown, NotTransferred, Outcome, Output,
+    PEER_VERSION, Persisted, Proposal, ReadKind, Recovered, ReplicaMessage, Request, Retention,
+    RunId, Seed, Service, Shown, Transfer, number_members,
 };
 use rep_vlsn::{
     Draft, GroupId, Incarnation, Kind, LogPoint, LogView, NodeId, Record, SegmentSize, Vlsn,
@@ -746,6 +747,23 @@ impl Group {
         let ends = (id.min(peer), id.max(peer), Service::Peer);
         let (pair, _) = self.pairs.iter().find(|(_, found)| **found == ends).expect("is linked");
         Link { peer, service: Service::Peer, epoch: *pair }
+    }
+
+    /// The first word of a stream of this number, as `replica` would say it now.
+    pub(crate) fn handshake(&self, replica: NodeId, connection: Connection) -> Message {
+        let log = self.node(replica).log();
+        Message::ToFeeder(ReplicaMessage::Handshake(Handshake {
+            connection,
+            group: self.node(replica).group().or_else(|| self.node(self.master()?).group()),
+            node: replica,
+            incarnation: self.machines[&replica].incarnation,
+            first: log.first(),
+            last: log.last(),
+            synced: log.synced(),
+            dvlsn: Vlsn::NULL,
+            history: log.history().clone(),
+            attributes: Vec::new(),
+        }))
     }
 
     /// The link over which `replica` is fed, from the side of its source.

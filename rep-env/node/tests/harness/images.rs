@@ -2,10 +2,9 @@
 
 use super::harness::Group;
 use rep_node::{
-    Change, ChangeRequest, Event, HaltReason, Link, Message, NodeState, Outcome, Quorums, Request,
-    Retention, Service, Shown,
+    Change, ChangeRequest, Connection, Event, HaltReason, Link, Message, NodeState, Outcome,
+    Quorums, ReplicaMessage, Request, Retention, Service, Shown,
 };
-use rep_stream::{Connection, Handshake, ReplicaMessage};
 use rep_vlsn::{NodeId, Vlsn};
 use std::time::Duration;
 
@@ -113,25 +112,6 @@ pub(crate) fn an_older_image_that_no_election_can_do_without_is_not_told() {
     group.run_until("a master again", |group| group.master().is_some());
 }
 
-/// How a stream of `replica` begins that has this number.
-fn stream_of(group: &Group, replica: NodeId, connection: Connection) -> [Message; 2] {
-    let log = group.node(replica).log();
-    let handshake = Handshake {
-        connection,
-        group: group.node(replica).group(),
-        node: replica,
-        incarnation: group.machines[&replica].incarnation,
-        first: log.first(),
-        last: log.last(),
-        synced: log.synced(),
-        dvlsn: Vlsn::NULL,
-        history: log.history().clone(),
-        attributes: Vec::new(),
-    };
-    let ready = ReplicaMessage::Ready { connection, at: log.last() };
-    [ReplicaMessage::Handshake(handshake), ready].map(Message::ToFeeder)
-}
-
 /// How far the master knows the log of `replica` to be synced.
 fn counted(group: &Group, master: NodeId, replica: NodeId) -> Option<Vlsn> {
     let status = group.node(master).status(group.now);
@@ -149,7 +129,8 @@ pub(crate) fn what_an_earlier_connection_said_makes_nobody_an_image() {
     let master = group.master().unwrap();
     let replica = group.ids().into_iter().find(|id| *id != master).unwrap();
     let earlier = Connection { term: group.node(master).term(), epoch: 1 };
-    let old = stream_of(&group, replica, earlier);
+    let ready = ReplicaMessage::Ready { connection: earlier, at: group.node(replica).log().last() };
+    let old = [group.handshake(replica, earlier), Message::ToFeeder(ready)];
     group.propose(master, "acknowledged since");
     group.run_until("it is counted", |group| {
         counted(group, master, replica) == Some(group.node(master).log().last().vlsn)

@@ -1,11 +1,9 @@
 //! Rules of a monitor, each of which a planted bug breaks.
 
 use crate::harness::Group;
-use rep_node::rep_stream::{Connection, Handshake, RefuseReason};
-use rep_node::{
-    Change, FeederMessage, HaltReason, Link, MemberType, Message, ReplicaMessage, Service,
-};
-use rep_vlsn::{NodeId, Term, Vlsn};
+use rep_node::rep_stream::RefuseReason;
+use rep_node::{Change, Connection, FeederMessage, HaltReason, Link, MemberType, Message, Service};
+use rep_vlsn::{NodeId, Term};
 use std::time::Duration;
 
 /// A group of so many, and a monitor.
@@ -73,20 +71,8 @@ pub(crate) fn a_monitor_is_refused_a_stream() {
     let master = group.the_master();
     let incarnation = group.machines[&monitor].incarnation;
     let link = Link { peer: monitor, service: Service::Feeder, epoch: 1 << 40 };
-    let log = group.node(monitor).log().clone();
-    let handshake = Handshake {
-        connection: Connection { term: group.node(master).term(), epoch: link.epoch },
-        group: group.node(master).group(),
-        node: monitor,
-        incarnation,
-        first: log.first(),
-        last: log.last(),
-        synced: log.synced(),
-        dvlsn: Vlsn::NULL,
-        history: log.history().clone(),
-        attributes: Vec::new(),
-    };
-    let asks = Message::ToFeeder(ReplicaMessage::Handshake(handshake));
+    let connection = Connection { term: group.node(master).term(), epoch: link.epoch };
+    let asks = group.handshake(monitor, connection);
     group.act(master, |node, now| {
         node.handle_link_up(now, link, incarnation, false);
         node.handle_message(now, link, asks).unwrap();
